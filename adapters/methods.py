@@ -1,0 +1,122 @@
+"""What a person can set, as frozen data that goes to JSON and back.
+
+Knows names, numbers and their bounds; knows nothing of tensors, files or Gradio. Every bound is checked when an object
+is made, wherever it comes from (a slider, the API, a file), and `explain` turns what was wrong into one line.
+"""
+
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+T = TypeVar("T")
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class UserError(ValueError):
+    """Something a person can mend; its message is one line that says what to do."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Attribute:
+    """A bag of words to steer towards: the shipped list called `name`, or `words` if there are any."""
+
+    name: str
+    weight: Annotated[float, Field(ge=-10, le=10)] = 1.0  # negative: away from it
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, config=STRICT)
+class PPLM:
+    """Settings of PPLM (Dathathri et al., ICLR 2020, arXiv 1912.02164), named as in the paper and its code."""
+
+    attributes: Annotated[tuple[Attribute, ...], Field(min_length=1)]
+    step_size: Annotated[float, Field(ge=0, le=1)] = 0.03  # length of one push on the past
+    num_iterations: Annotated[int, Field(ge=0, le=30)] = 3  # pushes at each token
+    window_length: Annotated[int, Field(ge=0, le=4096)] = 0  # newest positions that are pushed; 0: all
+    gamma: Annotated[float, Field(ge=0, le=4)] = 1.5  # exponent of the gradient's norm: 1 normalises, 0 does not
+    kl_scale: Annotated[float, Field(ge=0, le=10)] = 0.01  # how much drifting from the unsteered distribution costs
+    gm_scale: Annotated[float, Field(ge=0, le=1)] = 0.99  # share of the steered distribution in the fused one
+    carry: bool = False  # True (the paper): the pushed past is carried on to the next token; False: pushed afresh
+
+
+@dataclass(frozen=True, config=STRICT)
+class Method:
+    """One way of continuing a prompt. All parts compose: PPLM over a LoRA over a prefix is a Method with all set."""
+
+    name: str
+    lora: str | None = None  # names in the AdapterStore
+    lora_scale: Annotated[float, Field(ge=0, le=4)] = 1.0
+    prefix: str | None = None
+    steering: PPLM | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class Sampling:
+    """How the next token is drawn, the same for every row of a batch."""
+
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.8  # 0: greedy
+    top_k: Annotated[int, Field(ge=0, le=1000)] = 0  # 0: off
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95  # 1: off
+    repetition_penalty: Annotated[float, Field(ge=1, le=3)] = 1.0  # 1: off
+    max_new_tokens: Annotated[int, Field(ge=1, le=1024)] = 60
+
+
+class Request(NamedTuple):
+    """A prompt to continue by a method; `chat` wraps the prompt in the model's chat template."""
+
+    prompt: str
+    method: Method
+    seed: int = 0
+    chat: bool = False
+
+
+BASE = Method("base")
+
+
+def parse_method(text: str) -> Method:
+    """The method of a short name: `base`, `lora:NAME`, `prefix:NAME`, `pplm:NAME`, joined with `+` when composed.
+
+    >>> parse_method("lora:poetry+pplm:science").lora
+    'poetry'
+
+    Raises UserError for anything else.
+    """
+    parts: dict[str, str] = {}
+    for part in text.strip().split("+"):
+        kind, _, name = part.strip().partition(":")
+        if (kind == "base") == bool(name) or kind not in ("base", "lora", "prefix", "pplm") or kind in parts:
+            raise UserError(
+                f"Cannot read the method {text!r}: write base, lora:NAME, prefix:NAME or pplm:NAME, each once, joined by +."
+            )
+        parts[kind] = name
+    steering = PPLM((Attribute(parts["pplm"]),)) if "pplm" in parts else None
+    return Method(text.strip(), lora=parts.get("lora"), prefix=parts.get("prefix"), steering=steering)
+
+
+def effect_off(method: Method) -> Method:
+    """The same method with every effect at zero (scale 0, step size 0, no prefix): it must write what the base writes."""
+    data = to_json(method) | {"lora_scale": 0.0, "prefix": None}
+    if method.steering is not None:
+        data["steering"]["step_size"] = 0.0
+    return from_json(Method, data)
+
+
+def to_json(value: Any) -> dict[str, Any]:
+    """Plain JSON data of a settings object."""
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
+
+
+def from_json(kind: type[T], data: dict[str, Any]) -> T:
+    """The settings object of `kind` that `data` describes; raises UserError with one line."""
+    try:
+        return TypeAdapter(kind).validate_python(data)
+    except ValidationError as error:
+        raise UserError(explain(error)) from error
+
+
+def explain(error: ValidationError) -> str:
+    """One line for the first thing that is wrong, such as `step_size: Input should be less than or equal to 1 (got 7)`."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "settings"
+    return f"{where}: {first['msg']} (got {str(first['input'])[:60]})"
