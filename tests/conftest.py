@@ -1,0 +1,91 @@
+"""Tiny random models with a byte tokenizer: every law is checked on them in seconds, in float32 on the CPU."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from adapters.base_model import BaseModel, freeze
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny products are many times faster on one thread than on two that wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a byte, then bos (256) and eos (257)."""
+    vocabulary = {character: index for index, character in enumerate(sorted(ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevelDecoder()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+
+
+def tiny(model_class: type[PreTrainedModel], config: LlamaConfig | GPT2Config) -> BaseModel:
+    """A random model whose next-token distributions are far enough from flat to have clear winners."""
+    torch.manual_seed(0)
+    model = model_class(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.25)
+    return freeze(model, byte_tokenizer(), f"tiny-{config.model_type}")
+
+
+@pytest.fixture(scope="session")
+def tiny_llama() -> BaseModel:
+    """Three layers, four query heads over two key/value heads (GQA)."""
+    config = LlamaConfig(
+        vocab_size=258,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=256,
+        eos_token_id=257,
+        pad_token_id=257,
+        tie_word_embeddings=False,
+    )
+    return tiny(LlamaForCausalLM, config)
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2() -> BaseModel:
+    config = GPT2Config(
+        vocab_size=258,
+        n_embd=32,
+        n_layer=3,
+        n_head=4,
+        n_positions=128,
+        bos_token_id=256,
+        eos_token_id=257,
+        pad_token_id=257,
+        tie_word_embeddings=False,
+    )
+    return tiny(GPT2LMHeadModel, config)
+
+
+@pytest.fixture(params=["llama", "gpt2"])
+def tiny_base(request: pytest.FixtureRequest) -> BaseModel:
+    """Each tiny architecture in turn."""
+    base: BaseModel = request.getfixturevalue(f"tiny_{request.param}")
+    return base
