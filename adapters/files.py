@@ -1,0 +1,73 @@
+"""Reads the two files of an adapter, `adapter_config.json` and `adapter_model.safetensors`, without trusting them.
+
+Knows JSON and safetensors; knows nothing of LoRA, prefixes or models. PEFT's own loader is not used here: it allocates
+what a file asks for, takes regular expressions, and lets extra tensors overwrite base weights.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from adapters.methods import UserError
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+MAX_CONFIG_BYTES = 65_536
+DTYPES = frozenset({"F32", "F16", "BF16"})  # as safetensors spells them
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The JSON object in the folder's adapter_config.json. Raises UserError with one line."""
+    try:
+        with (folder / CONFIG_FILE).open("rb") as stream:
+            text = stream.read(MAX_CONFIG_BYTES + 1)
+        if len(text) > MAX_CONFIG_BYTES:
+            raise UserError(f"{CONFIG_FILE} is longer than {MAX_CONFIG_BYTES} bytes.")
+        config = json.loads(text)
+    except (OSError, RecursionError) as error:
+        raise UserError(f"Cannot read {CONFIG_FILE}: {error}") from error
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{CONFIG_FILE} is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{CONFIG_FILE} is not a JSON object.")
+    return config
+
+
+def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """Exactly the tensors named in `shapes`, in float32. Nothing is read before names, shapes and dtypes are right.
+
+    Raises UserError with one line where anything is missing, extra, of another shape or dtype, or not finite.
+    """
+    try:
+        with safe_open(folder / WEIGHTS_FILE, framework="pt", device="cpu") as file:
+            check_header(file, shapes)
+            tensors = {name: file.get_tensor(name).float() for name in shapes}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"Cannot read {WEIGHTS_FILE}: {error}") from error
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise UserError(f"{WEIGHTS_FILE}: {name} holds numbers that are not finite.")
+    return tensors
+
+
+def check_header(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises UserError unless the open safetensors file holds the tensors named in `shapes` and no others."""
+    names = set(file.keys())
+    if extra := sorted(names - shapes.keys()):
+        raise UserError(f"{WEIGHTS_FILE} holds a tensor that its config does not ask for: {extra[0][:100]}.")
+    if missing := sorted(shapes.keys() - names):
+        raise UserError(f"{WEIGHTS_FILE} lacks a tensor that its config asks for: {missing[0]}.")
+    for name, shape in shapes.items():
+        header = file.get_slice(name)
+        found, dtype = tuple(header.get_shape()), header.get_dtype()
+        if found != shape:
+            raise UserError(f"{WEIGHTS_FILE}: {name} has shape {found}, but the base model needs {shape}.")
+        if dtype not in DTYPES:
+            raise UserError(f"{WEIGHTS_FILE}: {name} is {dtype}, not float32, float16 or bfloat16.")
