@@ -1,0 +1,247 @@
+"""The engine: many requests, each with its own method, decoded together.
+
+Knows how requests become rows, batches and texts; knows nothing of files, screens or metrics.
+
+Every request owns a clean row, and rows that read the same prompt in the same way are read once. Unsteered rows step in
+one lane, steered rows in another, because a steered token costs several plain ones and nobody should wait for it. What a
+row writes depends on neither its lane nor its neighbours.
+
+Letters: S distinct prompts, L layers, P columns of the longest prefix, Q tokens of the longest prompt.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from adapters.attributes import AttributeLoss, attribute_loss
+from adapters.base_model import BaseModel
+from adapters.kv import KV, cache_shape
+from adapters.lane import Lane, Row
+from adapters.lora_rows import LoraRows, ScaledLora
+from adapters.methods import Attribute, Method, Request, Sampling, UserError
+from adapters.sampling import Sampler
+from adapters.steering import read
+from adapters.store import AdapterStore
+
+STEERED_SHARE = 0.4  # of the time that the unsteered rows take, while there are any: they end within 1.4 times of it
+TOKENS_A_PASS = 1024  # padded tokens that `loglikelihood` reads at once
+
+
+class Continuation(NamedTuple):
+    """What one request has become so far."""
+
+    request: Request
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]  # the end token included
+    text: str  # without special tokens
+    logprobs: tuple[float, ...]  # of each token, in nats, under the method without its steering
+    finish_reason: str | None  # None while running, then "eos", "length" or "diverged"
+    seconds: float  # from the start of the call to the newest token
+
+
+class LogLikelihood(NamedTuple):
+    """Log-probabilities of the scored tokens of one text, in nats."""
+
+    logprobs: tuple[float, ...]
+
+    @property
+    def sum_logprob(self) -> float:
+        return math.fsum(self.logprobs)
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.logprobs)
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean loss a token; NaN for no tokens."""
+        return math.exp(-self.sum_logprob / self.num_tokens) if self.logprobs else math.nan
+
+
+class Engine:
+    """One base model and its adapters. Safe to call from several threads: they take turns at single steps."""
+
+    def __init__(self, base: BaseModel, store: AdapterStore) -> None:
+        self.base, self.store = base, store
+        self.shape = cache_shape(base.model)
+        self.turn = threading.Lock()  # a LoRA hangs on the shared model for the length of one step
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[list[Continuation]]:
+        """Continues all requests together; closing the iterator cancels and frees everything.
+
+        Checks everything first (UserError), then yields after each small piece of work (a token of the unsteered rows, or
+        one PPLM iteration) the state of every request, in their order.
+        """
+        losses: dict[tuple[Attribute, ...], AttributeLoss] = {}
+        rows = [self._row(request, sampling, losses) for request in requests]
+        return self._decode(rows, Sampler(sampling))
+
+    def loglikelihood(
+        self, texts: Sequence[tuple[Sequence[int], Sequence[int]]], method: Method
+    ) -> list[LogLikelihood]:
+        """Scores (context ids, scored ids) pairs under the method's LoRA and prefix; steering takes no part.
+
+        A context must not be empty. Texts are read in batches of similar length.
+        """
+        lora, prefix = self._adapters(method)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i][0]) + len(texts[i][1]))
+        results: dict[int, LogLikelihood] = {}
+        while order:
+            longest = [len(texts[i][0]) + len(texts[i][1]) for i in order]
+            count = sum(length * (n + 1) <= TOKENS_A_PASS for n, length in enumerate(longest)) or 1
+            batch, order = order[:count], order[count:]
+            with self.turn:
+                results |= zip(batch, self._score([texts[i] for i in batch], lora, prefix), strict=True)
+        return [results[i] for i in range(len(texts))]
+
+    def _adapters(self, method: Method) -> tuple[ScaledLora | None, Tensor | None]:
+        lora = None if method.lora is None else ScaledLora(self.store.lora(method.lora), method.lora_scale)
+        return lora, None if method.prefix is None else self.store.prefix(method.prefix)
+
+    def _row(self, request: Request, sampling: Sampling, losses: dict[tuple[Attribute, ...], AttributeLoss]) -> Row:
+        """Everything a request needs, checked. `losses` keeps one AttributeLoss for all rows with the same attributes."""
+        if not request.prompt.strip():
+            raise UserError("The prompt is empty: write the beginning of a text.")
+        lora, prefix = self._adapters(request.method)
+        prompt_ids = self.base.encode(request.prompt, request.chat)
+        generator = torch.Generator(self.base.device).manual_seed(request.seed)
+        row = Row(request, prompt_ids, sampling.max_new_tokens, generator, lora, prefix)
+        needed = row.prefix_length + len(prompt_ids) + sampling.max_new_tokens
+        if needed > self.base.context_length:
+            raise UserError(
+                f"Too long: {row.prefix_length} virtual tokens, {len(prompt_ids)} of the prompt and "
+                f"{sampling.max_new_tokens} new ones make {needed}, and this model has room for "
+                f"{self.base.context_length}: shorten the prompt or ask for fewer tokens."
+            )
+        if request.method.steering is not None:
+            attributes = request.method.steering.attributes
+            if attributes not in losses:
+                losses[attributes] = attribute_loss(self.base.tokenizer, attributes, self.base.device)
+            row.attribute_loss = losses[attributes]
+        return row
+
+    def _decode(self, rows: list[Row], sampler: Sampler) -> Iterator[list[Continuation]]:
+        started = time.perf_counter()
+        texts = [Text(self.base, row, started) for row in rows]
+        lanes = self._lanes(rows, sampler)
+        while any(lane.running for lane in lanes):
+            lane = next_lane(*lanes)
+            with self.turn:
+                lane.advance()
+            yield [text.continuation() for text in texts]
+
+    def _lanes(self, rows: list[Row], sampler: Sampler) -> list[Lane]:
+        """The unsteered rows and the steered rows, after one pass over the distinct prompts of all."""
+        order = sorted(rows, key=lambda row: row.lora is not None)
+        sources: dict[Hashable, Row] = {}
+        for row in order:
+            sources.setdefault(source(row), row)
+        with self.turn:
+            kv, logits = self._prefill(list(sources.values()))
+        place = {key: index for index, key in enumerate(sources)}
+        lanes = []
+        for members in ([r for r in order if r.attribute_loss is None], [r for r in order if r.attribute_loss]):
+            index = torch.tensor([place[source(row)] for row in members], device=logits.device, dtype=torch.long)
+            lanes.append(Lane(self.base, members, kv.rows(index), logits.index_select(0, index), sampler))
+        return lanes
+
+    def _prefill(self, rows: list[Row]) -> tuple[KV, Tensor]:
+        """Reads the prompts of S rows, those with a LoRA last: their cache, and the logits (S, V) after them."""
+        room = max(row.max_new_tokens for row in rows)
+        kv, ids = self._begin([row.prompt_ids for row in rows], [row.prefix for row in rows], room)
+        with torch.no_grad():
+            reading = read(self.base.model, ids, kv, kv.cache(), LoraRows(self.base.model, [row.lora for row in rows]))
+        kv.length += ids.shape[1]
+        return kv, reading.logits
+
+    def _begin(
+        self, prompts: Sequence[Sequence[int]], prefixes: Sequence[Tensor | None], room: int
+    ) -> tuple[KV, Tensor]:
+        """A cache that holds the prefixes, and the prompts (S, Q) to read next, padded on the left."""
+        device = self.base.device
+        num_virtual = max(0 if prefix is None else prefix.shape[-2] for prefix in prefixes)
+        longest = max(len(prompt) for prompt in prompts)
+        mask = torch.ones(len(prompts), num_virtual + longest + room, dtype=torch.bool)
+        ids = torch.zeros(len(prompts), longest, dtype=torch.long)
+        for row, (prompt, prefix) in enumerate(zip(prompts, prefixes, strict=True)):
+            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+            mask[row, : num_virtual - (0 if prefix is None else prefix.shape[-2])] = False
+            mask[row, num_virtual : num_virtual + longest - len(prompt)] = False
+        kv = KV.empty(self.shape, mask.to(device), next(self.base.model.parameters()))
+        for row, prefix in enumerate(prefixes):
+            if prefix is not None:
+                kv.data[:, :, row, :, num_virtual - prefix.shape[-2] : num_virtual] = prefix
+        kv.length = num_virtual
+        return kv, ids.to(device)
+
+    def _score(
+        self, texts: Sequence[tuple[Sequence[int], Sequence[int]]], lora: ScaledLora | None, prefix: Tensor | None
+    ) -> list[LogLikelihood]:
+        """One padded pass over some texts."""
+        kv, ids = self._begin([[*context, *scored] for context, scored in texts], [prefix] * len(texts), 0)
+        keep = max(len(scored) for _, scored in texts)
+        rows = LoraRows(self.base.model, [lora] * len(texts))
+        with torch.no_grad(), rows.applied():
+            output = self.base.model(
+                input_ids=ids, past_key_values=kv.cache(), logits_to_keep=keep + 1, **kv.inputs(ids.shape[1])
+            )
+            logits = output.logits[:, :-1].float()  # (B, keep, V): each predicts the next of the last `keep` tokens
+            chosen = logits.gather(-1, ids[:, ids.shape[1] - keep :, None])[..., 0] - logits.logsumexp(-1)
+        return [
+            LogLikelihood(tuple(row[keep - len(scored) :]))
+            for row, (_, scored) in zip(chosen.tolist(), texts, strict=True)
+        ]
+
+
+def next_lane(plain: Lane, steered: Lane) -> Lane:
+    """Whose turn it is: every row gets its first token at once, then the steered rows get their share of the time."""
+    if not (plain.running and steered.running):
+        return plain if plain.running else steered
+    if not plain.started:
+        return plain
+    return steered if not steered.started or steered.seconds < STEERED_SHARE * plain.seconds else plain
+
+
+def source(row: Row) -> Hashable:
+    """What determines how the prompt of a row is read."""
+    method = row.request.method
+    return tuple(row.prompt_ids), method.lora, method.lora_scale if method.lora else None, method.prefix
+
+
+class Text:
+    """The text of a row as it grows. Decoded with its prompt, since a token's text can depend on the one before."""
+
+    def __init__(self, base: BaseModel, row: Row, started: float) -> None:
+        self.base, self.row, self.started = base, row, started
+        self.prompt_length = len(self._decode(row.prompt_ids))
+        self.newest = self._make()
+
+    def continuation(self) -> Continuation:
+        if (len(self.row.token_ids), self.row.finish_reason) != (len(self.newest.token_ids), self.newest.finish_reason):
+            self.newest = self._make()
+        return self.newest
+
+    def _make(self) -> Continuation:
+        row = self.row
+        text = self._decode(row.prompt_ids + row.token_ids)[self.prompt_length :]
+        if row.finish_reason is None:
+            text = text.rstrip("\ufffd")  # a character whose last bytes are still to come
+        seconds = time.perf_counter() - self.started
+        return Continuation(
+            row.request,
+            tuple(row.prompt_ids),
+            tuple(row.token_ids),
+            text,
+            tuple(row.logprobs),
+            row.finish_reason,
+            seconds,
+        )
+
+    def _decode(self, ids: list[int]) -> str:
+        text: str = self.base.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text

@@ -1,0 +1,131 @@
+"""The key/value cache of a batch, with its mask.
+
+Knows columns, padding and layers; knows nothing of prompts, sampling or steering.
+
+Letters: L layers, B rows, H key/value heads, N columns of capacity, T columns in use, D head size, W window.
+All rows of a batch end at the same column. What a row does not have (a prefix, or a prompt as long as its neighbours')
+is masked padding on the left, so a row's position ids are its columns less the masked ones.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import Cache, PreTrainedModel
+from transformers.cache_utils import CacheLayerMixin
+
+from adapters.methods import UserError
+
+
+class Shape(NamedTuple):
+    """What one position of the cache looks like in this model."""
+
+    num_layers: int
+    num_heads: int  # key/value heads
+    head_size: int
+
+
+def cache_shape(model: PreTrainedModel) -> Shape:
+    """Asks the model by reading one token; raises UserError where there is no plain key/value cache."""
+    token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+    with torch.no_grad():
+        cache = getattr(model(input_ids=token, use_cache=True), "past_key_values", None)
+    shapes = {getattr(layer, "keys", token).shape for layer in getattr(cache, "layers", [])}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 4:
+        raise UserError("This base model has no key/value cache of equal layers: choose another one.")
+    _, heads, _, size = next(iter(shapes))
+    return Shape(len(cache.layers), heads, size)
+
+
+class KV:
+    """Keys and values of B rows in one buffer of fixed capacity."""
+
+    def __init__(self, data: Tensor, mask: Tensor, length: int) -> None:
+        self.data = data  # (L, 2, B, H, N, D)
+        self.mask = mask  # (B, N): False where a row has nothing; True for columns to come
+        self.length = length  # T
+        self.offsets = (~mask).sum(-1)  # (B,) masked columns
+        self.padded = bool(self.offsets.any())  # one synchronisation, when the batch is made
+
+    @classmethod
+    def empty(cls, shape: Shape, mask: Tensor, like: Tensor) -> "KV":
+        """A cache with nothing in it, of the dtype and on the device of `like`; mask (B, N) names the padding to come."""
+        size = (shape.num_layers, 2, mask.shape[0], shape.num_heads, mask.shape[1], shape.head_size)
+        return cls(like.new_zeros(size), mask, 0)
+
+    def rows(self, index: Tensor) -> "KV":
+        """A copy of the rows at `index` (R,); a row may be named more than once."""
+        return KV(self.data.index_select(2, index), self.mask.index_select(0, index), self.length)
+
+    def inputs(self, num_new: int) -> dict[str, Tensor | None]:
+        """Attention mask (B, T + num_new) and position ids (B, num_new) for the next columns."""
+        end = self.length + num_new
+        columns = torch.arange(self.length, end, device=self.mask.device)
+        positions = (columns - self.offsets[:, None]).clamp(min=0)
+        return {"attention_mask": self.mask[:, :end] if self.padded else None, "position_ids": positions}
+
+    def cache(self) -> Cache:
+        """For one forward pass that appends to this cache; `length` is the caller's to advance."""
+        return Cache(layers=[AppendingLayer(layer, self.length) for layer in self.data.unbind(0)])
+
+    def nudged(self, nudge: Tensor) -> Cache:
+        """For one forward pass that reads this past with nudge (L, 2, B, H, W, D) added to its newest W columns.
+
+        Nothing is written; gradients reach `nudge`. The new columns stay in the layers (`new_columns`).
+        """
+        past = self.data[..., : self.length, :]
+        # unbind, for its backward pass is one stack; indexing would build a full-size gradient for every layer
+        return Cache(layers=[NudgedLayer(*pair) for pair in zip(past.unbind(0), nudge.unbind(0), strict=True)])
+
+
+class AppendingLayer(CacheLayerMixin):
+    """Writes new columns into the buffer of one layer and returns views of all columns in use."""
+
+    is_sliding = False
+
+    def __init__(self, buffer: Tensor, length: int) -> None:
+        super().__init__()
+        self.buffer, self.length = buffer, length  # (2, B, H, N, D), T
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        end = self.length + key_states.shape[-2]
+        self.buffer[0, :, :, self.length : end] = key_states
+        self.buffer[1, :, :, self.length : end] = value_states
+        return self.buffer[0, :, :, :end], self.buffer[1, :, :, :end]
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.length + query_length, 0
+
+    def get_max_length(self) -> int:
+        return self.buffer.shape[-2]
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """The buffer exists from the start."""
+
+
+class NudgedLayer(AppendingLayer):
+    """Returns cat(past with the nudge on its newest columns, new) and keeps the new columns aside."""
+
+    def __init__(self, past: Tensor, nudge: Tensor) -> None:
+        super().__init__(past, past.shape[-2])
+        self.nudge = nudge  # (2, B, H, W, D)
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        self.new = (key_states, value_states)
+        (past_keys, past_values), (nudge_keys, nudge_values) = self.buffer.unbind(0), self.nudge.unbind(0)
+        return self._read(past_keys, nudge_keys, key_states), self._read(past_values, nudge_values, value_states)
+
+    def _read(self, past: Tensor, nudge: Tensor, new: Tensor) -> Tensor:
+        # The sum is float32, as past and nudge are; only what the model reads is in the model's dtype.
+        start = self.length - nudge.shape[-2]
+        moved = (past[..., start:, :] + nudge).to(new.dtype)
+        return torch.cat([past[..., :start, :].to(new.dtype), moved, new], dim=-2)
+
+
+def new_columns(cache: Cache) -> Tensor:
+    """The columns (L, 2, B, H, Q, D) that a pass over `KV.nudged` made."""
+    return torch.stack([torch.stack(layer.new) for layer in cache.layers if isinstance(layer, NudgedLayer)])

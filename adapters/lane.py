@@ -1,0 +1,123 @@
+"""Rows that step together, a token at a time.
+
+Knows rows, their tokens and when they end; knows nothing of prompts' texts, adapters' files or other lanes.
+Letters: B rows still running, V vocabulary.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Generator, Tensor
+
+from adapters.attributes import AttributeLoss
+from adapters.base_model import BaseModel
+from adapters.kv import KV
+from adapters.lora_rows import LoraRows, ScaledLora
+from adapters.methods import Request
+from adapters.sampling import Sampler
+from adapters.steering import Steering, read
+
+
+@dataclass
+class Row:
+    """One request on its way: what it needs, and what it has written."""
+
+    request: Request
+    prompt_ids: list[int]
+    max_new_tokens: int
+    generator: Generator
+    lora: ScaledLora | None = None
+    prefix: Tensor | None = None  # (L, 2, H, P, D)
+    attribute_loss: AttributeLoss | None = None
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish_reason: str | None = None
+
+    @property
+    def prefix_length(self) -> int:
+        return 0 if self.prefix is None else self.prefix.shape[-2]
+
+    def take(self, token: int, logprob: float, sound: bool, eos: frozenset[int]) -> None:
+        """Adds the chosen token, unless the numbers went wrong, and notices the end."""
+        if not sound:
+            self.finish_reason = "diverged"
+            return
+        self.token_ids.append(token)
+        self.logprobs.append(logprob)
+        if token in eos:
+            self.finish_reason = "eos"
+        elif len(self.token_ids) == self.max_new_tokens:
+            self.finish_reason = "length"
+
+
+class Lane:
+    """Rows with one cache; all of them steered, or none. Rows with a LoRA come last. There may be no rows at all."""
+
+    def __init__(self, base: BaseModel, rows: list[Row], kv: KV, logits: Tensor, sampler: Sampler):
+        """`kv` has read the prompts of `rows`; `logits` (B, V) stand after them."""
+        self.base, self.rows, self.kv, self.sampler = base, rows, kv, sampler
+        self.lora = LoraRows(base.model, [row.lora for row in rows])
+        settings = [row.request.method.steering for row in rows if row.request.method.steering is not None]
+        losses = [row.attribute_loss for row in rows if row.attribute_loss is not None]
+        self.steering = Steering(base.model, settings, losses, kv) if settings else None
+        self.started = False  # whether there is a first token
+        self.seconds = 0.0  # spent in `advance`
+        self._pieces = self._run(logits)
+
+    @property
+    def running(self) -> bool:
+        return bool(self.rows)
+
+    def advance(self) -> None:
+        """Does one piece of work: a token of all rows, or one iteration on the way to it."""
+        before = time.perf_counter()
+        next(self._pieces, None)
+        self.seconds += time.perf_counter() - before
+
+    def _run(self, logits: Tensor) -> Iterator[None]:
+        ids = [[row.prompt_ids[-1]] for row in self.rows]
+        token = torch.tensor(ids, device=logits.device)  # (B, 1)
+        while self.rows:
+            fused = logits
+            if self.steering is not None:
+                fused = yield from self.steering.fused(token, self.kv, logits, self.lora)
+            token = self._keep(self._choose(fused, logits))
+            self.started = True
+            yield
+            if self.rows:
+                logits = self._read(token)
+
+    def _read(self, token: Tensor) -> Tensor:
+        """Clean logits (B, V) after the newest token (B, 1) of every row."""
+        with torch.no_grad():
+            logits = read(self.base.model, token, self.kv, self.kv.cache(), self.lora).logits
+        self.kv.length += 1
+        return logits
+
+    def _choose(self, fused: Tensor, clean: Tensor) -> Tensor:
+        """Draws a token for every row from its fused logits and books it; returns the tokens (B, 1)."""
+        sound = fused.isfinite().all(-1) & clean.isfinite().all(-1)
+        drawable = torch.where(sound[:, None], fused, 0.0)
+        ids = [row.prompt_ids + row.token_ids for row in self.rows]
+        tokens = self.sampler(drawable, ids, [row.generator for row in self.rows])[:, None]
+        logprobs = clean.gather(-1, tokens) - clean.logsumexp(-1, keepdim=True)
+        # The only synchronisation of a step: everything that the rows need to know, in one tensor.
+        chosen = torch.cat([tokens.double(), logprobs.double(), sound[:, None].double()], -1).tolist()
+        for row, (token_id, logprob, ok) in zip(self.rows, chosen, strict=True):
+            row.take(int(token_id), logprob, bool(ok), self.base.eos_token_ids)
+        return tokens
+
+    def _keep(self, token: Tensor) -> Tensor:
+        """Drops the rows that have ended, so that they cost nothing from here on; returns the others' tokens."""
+        running = [index for index, row in enumerate(self.rows) if row.finish_reason is None]
+        if len(running) == len(self.rows):
+            return token
+        index = torch.tensor(running, device=token.device, dtype=torch.long)
+        self.rows = [self.rows[row] for row in running]
+        self.kv = self.kv.rows(index)
+        self.lora = LoraRows(self.base.model, [row.lora for row in self.rows])
+        if self.steering is not None:
+            self.steering.keep(index, running)
+        return token.index_select(0, index)

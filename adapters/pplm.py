@@ -1,0 +1,76 @@
+"""PPLM's arithmetic: push the past, fuse the distributions (Dathathri et al., ICLR 2020, arXiv 1912.02164).
+
+    g  = grad_dH [ attribute loss + kl_scale * KL(p~ || p) ]
+    dH <- dH - step_size * g / ||g||^gamma                                num_iterations times
+    next token ~ p~^gm_scale * p^(1 - gm_scale), renormalised
+
+Pure functions of tensors; knows nothing of models, caches or text.
+
+Letters: L layers, B rows, H key/value heads, W pushed columns, D head size, V vocabulary. Every row has its own settings
+and its own norms: no row ever sees another.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from adapters.methods import PPLM
+
+TINY = 1e-15  # a gradient of zero pushes nowhere instead of dividing by zero
+
+
+class Knobs(NamedTuple):
+    """The settings of B rows, a tensor (B,) each."""
+
+    step_size: Tensor
+    num_iterations: Tensor
+    window_length: Tensor
+    gamma: Tensor
+    kl_scale: Tensor
+    gm_scale: Tensor
+    carry: Tensor
+
+    def rows(self, index: Tensor) -> "Knobs":
+        return Knobs(*(knob.index_select(0, index) for knob in self))
+
+
+def stack_knobs(settings: Sequence[PPLM], device: torch.device) -> Knobs:
+    """One row for each of `settings`."""
+    return Knobs(*(torch.tensor([getattr(s, name) for s in settings], device=device) for name in Knobs._fields))
+
+
+def kl_divergence(steered: Tensor, clean: Tensor) -> Tensor:
+    """KL(p~ || p) in nats (B,), from the logits (B, V) of p~ and p."""
+    log_steered, log_clean = steered.log_softmax(-1), clean.log_softmax(-1)
+    return (log_steered.exp() * (log_steered - log_clean)).sum(-1)
+
+
+def window_mask(window_length: Tensor, width: int) -> Tensor:
+    """Which of the newest `width` columns each row may push (B, W): its newest window_length ones, or all where that is 0.
+
+    >>> window_mask(torch.tensor([2, 0]), 3).tolist()
+    [[False, True, True], [True, True, True]]
+    """
+    age = torch.arange(width - 1, -1, -1, device=window_length.device)
+    return (age < window_length[:, None]) | (window_length == 0)[:, None]
+
+
+def gradient_norms(gradient: Tensor) -> Tensor:
+    """Norm of a gradient (L, 2, B, H, W, D) over the keys and values of a layer together: (L, B)."""
+    return gradient.square().sum(dim=(1, 3, 4, 5)).sqrt()
+
+
+def push(nudge: Tensor, gradient: Tensor, norms: Tensor, step_size: Tensor, gamma: Tensor) -> Tensor:
+    """The nudge (L, 2, B, H, W, D) after one step against the gradient; norms (L, B), step_size and gamma (B,)."""
+    length = step_size / norms.clamp(min=TINY) ** gamma  # (L, B)
+    return nudge - length[:, None, :, None, None, None] * gradient
+
+
+def fuse(steered: Tensor, clean: Tensor, gm_scale: Tensor) -> Tensor:
+    """Logits (B, V) of p~^gm_scale * p^(1 - gm_scale): a mean of logits is a geometric mean of distributions.
+
+    The mean is written so that gm_scale 0 gives the clean logits bit for bit.
+    """
+    return clean + gm_scale[:, None] * (steered - clean)
