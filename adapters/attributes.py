@@ -18,6 +18,7 @@ from adapters.methods import Attribute, UserError
 
 AttributeLoss = Callable[[Tensor, Tensor], Tensor]  # (logits (B, V), hidden (B, C)) -> loss (B,)
 
+WORD_START = " "  # words stand after a space
 WORD_LISTS = Path(__file__).parent / "data" / "attributes.json"
 
 
@@ -37,7 +38,7 @@ def word_lists() -> dict[str, tuple[str, ...]]:
 
 
 def words_of(attribute: Attribute) -> tuple[str, ...]:
-    """The words of an attribute: its own, or those of the shipped list it names. Raises UserError for an unknown name."""
+    """The words of an attribute: its own, or those of the shipped list it names. UserError for an unknown name."""
     if attribute.words:
         return attribute.words
     lists = word_lists()
@@ -52,7 +53,7 @@ def bag_of_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> Ba
     used: dict[str, int] = {}
     unused = []
     for word in dict.fromkeys(word.strip() for word in words):
-        ids = tokenizer.encode(f" {word}", add_special_tokens=False) if word else []
+        ids = tokenizer.encode(f"{WORD_START}{word}", add_special_tokens=False) if word else []
         if len(ids) == 1:
             used[word] = ids[0]
         elif word:

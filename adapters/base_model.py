@@ -15,6 +15,7 @@ from zipfile import ZipFile
 
 import torch
 from huggingface_hub import hf_hub_download
+from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from adapters.methods import UserError
@@ -92,7 +93,9 @@ def load_base_model(name: str | None, home: Path) -> BaseModel:
             f"Cannot load the base model {str(folder)!r}: {reason} "
             "Set STEERBOARD_MODEL to the Hub id or the folder of a causal language model, or unset it."
         ) from error
-    return freeze(model.to("cuda" if on_gpu else "cpu"), tokenizer, EMBEDDED_ID if name is None else name)
+    module: nn.Module = model
+    module.to("cuda" if on_gpu else "cpu")
+    return freeze(model, tokenizer, EMBEDDED_ID if name is None else name)
 
 
 def embedded_folder(home: Path) -> Path:
@@ -130,7 +133,7 @@ def convert_gguf(fetch: Callable[[Path], Path], folder: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **source)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, **source)
         # The weights are plain float32 now; save_pretrained refuses as long as these two say otherwise.
-        model.hf_quantizer = None
+        del model.hf_quantizer
         del model.config.quantization_config
         model.save_pretrained(scratch / "converted")
         tokenizer.save_pretrained(scratch / "converted")

@@ -3,8 +3,8 @@
 Knows how requests become rows, batches and texts; knows nothing of files, screens or metrics.
 
 Every request owns a clean row, and rows that read the same prompt in the same way are read once. Unsteered rows step in
-one lane, steered rows in another, because a steered token costs several plain ones and nobody should wait for it. What a
-row writes depends on neither its lane nor its neighbours.
+one lane, steered rows in another, because a steered token costs several plain ones and nobody should wait for it.
+What a row writes depends on neither its lane nor its neighbours.
 
 Letters: S distinct prompts, L layers, P columns of the longest prefix, Q tokens of the longest prompt.
 """
@@ -74,8 +74,8 @@ class Engine:
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[list[Continuation]]:
         """Continues all requests together; closing the iterator cancels and frees everything.
 
-        Checks everything first (UserError), then yields after each small piece of work (a token of the unsteered rows, or
-        one PPLM iteration) the state of every request, in their order.
+        Checks everything first (UserError), then yields the state of every request, in their order, after each small
+        piece of work: a token of the unsteered rows, or one PPLM iteration.
         """
         losses: dict[tuple[Attribute, ...], AttributeLoss] = {}
         rows = [self._row(request, sampling, losses) for request in requests]
@@ -104,7 +104,7 @@ class Engine:
         return lora, None if method.prefix is None else self.store.prefix(method.prefix)
 
     def _row(self, request: Request, sampling: Sampling, losses: dict[tuple[Attribute, ...], AttributeLoss]) -> Row:
-        """Everything a request needs, checked. `losses` keeps one AttributeLoss for all rows with the same attributes."""
+        """Everything a request needs, checked. `losses` holds one AttributeLoss for rows with the same attributes."""
         if not request.prompt.strip():
             raise UserError("The prompt is empty: write the beginning of a text.")
         lora, prefix = self._adapters(request.method)
@@ -243,5 +243,4 @@ class Text:
         )
 
     def _decode(self, ids: list[int]) -> str:
-        text: str = self.base.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
+        return str(self.base.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -30,11 +30,12 @@ def cache_shape(model: PreTrainedModel) -> Shape:
     token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
     with torch.no_grad():
         cache = getattr(model(input_ids=token, use_cache=True), "past_key_values", None)
-    shapes = {getattr(layer, "keys", token).shape for layer in getattr(cache, "layers", [])}
+    layers = getattr(cache, "layers", [])
+    shapes = {getattr(layer, "keys", token).shape for layer in layers}
     if len(shapes) != 1 or len(next(iter(shapes))) != 4:
         raise UserError("This base model has no key/value cache of equal layers: choose another one.")
     _, heads, _, size = next(iter(shapes))
-    return Shape(len(cache.layers), heads, size)
+    return Shape(len(layers), heads, size)
 
 
 class KV:
@@ -49,7 +50,7 @@ class KV:
 
     @classmethod
     def empty(cls, shape: Shape, mask: Tensor, like: Tensor) -> "KV":
-        """A cache with nothing in it, of the dtype and on the device of `like`; mask (B, N) names the padding to come."""
+        """An empty cache of the dtype and on the device of `like`; mask (B, N) names the padding to come."""
         size = (shape.num_layers, 2, mask.shape[0], shape.num_heads, mask.shape[1], shape.head_size)
         return cls(like.new_zeros(size), mask, 0)
 

@@ -4,8 +4,8 @@ Knows the weights of adapters and the modules of the base model; knows nothing o
 
     y_b = W x_b + scale_b * scaling_b * B_b A_b x_b        (Hu et al., ICLR 2022, arXiv 2106.09685)
 
-Letters: R rows with a LoRA, Q positions, r the largest rank among them (smaller ones are filled with zeros). Rows without
-a LoRA stand first and are not touched, bit for bit. The shared model is changed only inside `applied`.
+Letters: R rows with a LoRA, Q positions, r the largest rank among them (smaller ones are filled with zeros). Rows
+without a LoRA stand first and are not touched, bit for bit. The shared model is changed only inside `applied`.
 """
 
 from collections.abc import Iterator, Sequence

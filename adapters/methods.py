@@ -87,7 +87,8 @@ def parse_method(text: str) -> Method:
         kind, _, name = part.strip().partition(":")
         if (kind == "base") == bool(name) or kind not in ("base", "lora", "prefix", "pplm") or kind in parts:
             raise UserError(
-                f"Cannot read the method {text!r}: write base, lora:NAME, prefix:NAME or pplm:NAME, each once, joined by +."
+                f"Cannot read the method {text!r}: write base, lora:NAME, prefix:NAME or pplm:NAME, each once, "
+                "joined by +."
             )
         parts[kind] = name
     steering = PPLM((Attribute(parts["pplm"]),)) if "pplm" in parts else None
@@ -95,7 +96,7 @@ def parse_method(text: str) -> Method:
 
 
 def effect_off(method: Method) -> Method:
-    """The same method with every effect at zero (scale 0, step size 0, no prefix): it must write what the base writes."""
+    """The method with every effect at zero (scale 0, step size 0, no prefix): it must write what the base writes."""
     data = to_json(method) | {"lora_scale": 0.0, "prefix": None}
     if method.steering is not None:
         data["steering"]["step_size"] = 0.0
@@ -116,7 +117,7 @@ def from_json(kind: type[T], data: dict[str, Any]) -> T:
 
 
 def explain(error: ValidationError) -> str:
-    """One line for the first thing that is wrong, such as `step_size: Input should be less than or equal to 1 (got 7)`."""
+    """One line for the first thing that is wrong: `step_size: Input should be less than or equal to 1 (got 7)`."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "settings"
     return f"{where}: {first['msg']} (got {str(first['input'])[:60]})"

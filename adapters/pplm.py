@@ -6,8 +6,8 @@
 
 Pure functions of tensors; knows nothing of models, caches or text.
 
-Letters: L layers, B rows, H key/value heads, W pushed columns, D head size, V vocabulary. Every row has its own settings
-and its own norms: no row ever sees another.
+Letters: L layers, B rows, H key/value heads, W pushed columns, D head size, V vocabulary. Every row has its own
+settings and its own norms: no row ever sees another.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def kl_divergence(steered: Tensor, clean: Tensor) -> Tensor:
 
 
 def window_mask(window_length: Tensor, width: int) -> Tensor:
-    """Which of the newest `width` columns each row may push (B, W): its newest window_length ones, or all where that is 0.
+    """Which of the newest `width` columns each row may push (B, W): its newest window_length ones; all where that is 0.
 
     >>> window_mask(torch.tensor([2, 0]), 3).tolist()
     [[False, True, True], [True, True, True]]

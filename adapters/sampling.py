@@ -4,12 +4,12 @@ Knows logits and the tokens of a row; knows nothing of models or of how the logi
 that of transformers' `generate`: repetition penalty, temperature, top-k, top-p. A row draws from its own generator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from transformers import (
-    LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -25,7 +25,7 @@ class Sampler:
     def __init__(self, sampling: Sampling) -> None:
         self.greedy = sampling.temperature == 0
         self.penalty = sampling.repetition_penalty
-        self.warpers = LogitsProcessorList()
+        self.warpers: list[Callable[[Any, Tensor], Tensor]] = []  # these do not read the tokens, their first argument
         if not self.greedy and sampling.temperature != 1:
             self.warpers.append(TemperatureLogitsWarper(sampling.temperature))
         if not self.greedy and sampling.top_k:
@@ -39,7 +39,9 @@ class Sampler:
             logits = torch.cat([self._penalise(row, seen) for row, seen in zip(logits.split(1), ids, strict=True)])
         if self.greedy:
             return logits.argmax(-1)
-        probabilities = self.warpers(None, logits).softmax(-1)  # (B, V); these warpers do not read the tokens
+        for warper in self.warpers:
+            logits = warper(None, logits)
+        probabilities = logits.softmax(-1)  # (B, V)
         draws = [torch.multinomial(p, 1, generator=g) for p, g in zip(probabilities, generators, strict=True)]
         return torch.cat(draws)
 

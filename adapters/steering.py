@@ -22,21 +22,22 @@ class Reading(NamedTuple):
     """What the model says after the last token of each row."""
 
     logits: Tensor  # (B, V), float32
-    hidden: Tensor  # (B, C), float32: after the final norm
+    hidden: Tensor  # (B, C), float32: what the output layer reads, after the final norm
 
 
 def read(model: PreTrainedModel, ids: Tensor, kv: KV, cache: Cache, lora: LoraRows) -> Reading:
     """One forward pass over ids (B, Q) after the columns of `kv`, through a cache made from it."""
-    with lora.applied():
-        output = model(
-            input_ids=ids,
-            past_key_values=cache,
-            use_cache=True,
-            output_hidden_states=True,
-            logits_to_keep=1,
-            **kv.inputs(ids.shape[1]),
-        )
-    return Reading(output.logits[:, -1].float(), output.hidden_states[-1][:, -1].float())
+    head = model.get_output_embeddings()
+    inputs: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
+    try:
+        with lora.applied():
+            output = model(
+                input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **kv.inputs(ids.shape[1])
+            )
+    finally:
+        hook.remove()
+    return Reading(output.logits[:, -1].float(), inputs[0][:, -1].float())
 
 
 class Steering:
@@ -70,9 +71,10 @@ class Steering:
         shape = (*self.past.data.shape[:4], width, self.past.data.shape[-1])
         nudge = self.past.data.new_zeros(shape)  # (L, 2, B, H, W, D)
         for iteration in range(max(self.num_iterations)):
+            pushing = iteration < self.knobs.num_iterations  # (B,): rows differ in how often they push
             gradient = self._gradient(nudge, token, clean, lora)
-            step_size = self.knobs.step_size * (iteration < self.knobs.num_iterations)
-            nudge = push(nudge, gradient, self.norms, step_size, self.knobs.gamma)
+            self.norms = torch.maximum(self.norms, gradient_norms(gradient) * pushing)  # a NaN stays one
+            nudge = push(nudge, gradient, self.norms, self.knobs.step_size * pushing, self.knobs.gamma)
             yield
         cache = self.past.nudged(nudge)
         with torch.no_grad():
@@ -87,7 +89,7 @@ class Steering:
         return length if 0 in self.windows else min(max(self.windows), length)
 
     def _gradient(self, nudge: Tensor, token: Tensor, clean: Tensor, lora: LoraRows) -> Tensor:
-        """Gradient (L, 2, B, H, W, D) of each row's objective for its nudge, inside its window; notes its norms."""
+        """Gradient (L, 2, B, H, W, D) of each row's objective for its nudge, inside its window."""
         with torch.enable_grad():
             nudge.requires_grad_()
             reading = read(self.model, token, self.past, self.past.nudged(nudge), lora)
@@ -96,9 +98,7 @@ class Steering:
             (gradient,) = torch.autograd.grad(objective.sum(), nudge)
         nudge.requires_grad_(False)
         window = window_mask(self.knobs.window_length, nudge.shape[-2])
-        gradient = gradient * window[:, None, :, None]
-        self.norms = torch.maximum(self.norms, gradient_norms(gradient))  # a NaN stays one
-        return gradient
+        return gradient * window[:, None, :, None]
 
     def _attribute_loss(self, reading: Reading) -> Tensor:
         """Loss (B,) of every row under its own attributes; rows that share them are computed together."""

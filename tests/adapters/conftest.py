@@ -1,0 +1,63 @@
+"""Random adapters for the tiny models, saved by PEFT and read by the store, as a trained one would be."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from peft import PeftModel
+
+from adapters.base_model import BaseModel
+from adapters.engine import Engine
+from adapters.lora import LoraSettings, lora_model
+from adapters.prefix import PrefixSettings, prefix_model
+from adapters.store import AdapterStore
+
+
+class Bench(NamedTuple):
+    """A tiny base model with its engine, and PEFT's own model of each adapter to compare with."""
+
+    base: BaseModel
+    engine: Engine
+    peft: dict[str, PeftModel]
+
+
+def randomise(model: PeftModel, size: float, seed: int) -> PeftModel:
+    """Gives every trained parameter a value that matters (a fresh LoRA does nothing)."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(0, size, generator=generator)
+    return model.eval()
+
+
+def make_bench(base: BaseModel, folder: Path) -> Bench:
+    def own_copy() -> BaseModel:
+        return replace(base, model=copy.deepcopy(base.model))
+
+    peft = {
+        "verse": randomise(lora_model(own_copy(), LoraSettings(r=3), 0), 0.3, 1),
+        "space": randomise(lora_model(own_copy(), LoraSettings(r=2, lora_alpha=5), 0), 0.3, 2),
+        "facts": randomise(prefix_model(own_copy(), PrefixSettings(num_virtual_tokens=5), 0), 0.7, 3),
+        "burst": randomise(lora_model(own_copy(), LoraSettings(r=1), 0), 1e30, 4),
+    }
+    for name, model in peft.items():
+        model.save_pretrained(folder / name)
+    return Bench(base, Engine(base, AdapterStore([folder], base)), peft)
+
+
+@pytest.fixture(scope="session")
+def benches(tiny_llama: BaseModel, tiny_gpt2: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bench]:
+    return {
+        "llama": make_bench(tiny_llama, tmp_path_factory.mktemp("llama")),
+        "gpt2": make_bench(tiny_gpt2, tmp_path_factory.mktemp("gpt2")),
+    }
+
+
+@pytest.fixture(params=["llama", "gpt2"])
+def bench(request: pytest.FixtureRequest, benches: dict[str, Bench]) -> Bench:
+    """Each tiny architecture in turn."""
+    return benches[request.param]
