@@ -1,0 +1,1 @@
+"""The web page: what a person sees and presses. The only package that imports gradio."""

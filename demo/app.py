@@ -1,0 +1,49 @@
+"""The whole page: title, tabs, look, and how it is served.
+
+Knows which tabs there are; a new one is a file in demo/tabs and a line in TABS.
+"""
+
+from collections.abc import Callable
+
+import gradio as gr
+
+from demo import text
+from demo.services import Services
+from demo.tabs.compare import compare_tab
+from demo.theme import STYLE_SHEET, theme
+
+TABS: dict[str, Callable[[Services], None]] = {"Compare": compare_tab}
+QUEUE_SIZE = 32  # events that may wait; whoever comes later is told that the app is busy
+MAX_UPLOAD = "5mb"
+
+
+def build_app(services: Services) -> gr.Blocks:
+    """The page for these services."""
+    with gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True) as blocks:
+        gr.HTML(f"<h1>{text.TITLE}</h1><p>{text.PURPOSE}</p>", elem_classes="masthead")
+        with gr.Tabs():
+            for name, build in TABS.items():
+                with gr.Tab(name):
+                    build(services)
+    return blocks.queue(api_open=False, max_size=QUEUE_SIZE)
+
+
+def serve(blocks: gr.Blocks, host: str, port: int, block: bool = True) -> str:
+    """Serves the page and returns its address; with `block` only after it has been stopped."""
+    _, address, _ = blocks.launch(
+        server_name=host,
+        server_port=port,
+        theme=theme(),
+        css_paths=STYLE_SHEET,
+        footer_links=["api"],
+        run_history=False,
+        enable_monitoring=False,
+        max_file_size=MAX_UPLOAD,
+        state_session_capacity=200,
+        share=False,
+        ssr_mode=False,
+        quiet=True,
+        show_error=False,
+        prevent_thread_lock=not block,
+    )
+    return address

@@ -1,0 +1,58 @@
+"""What the Compare tab shows, as frozen data.
+
+Knows methods, figures and the words on the page; knows nothing of Gradio or of how a text comes about.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from adapters.methods import BASE, Method, UserError
+from demo import text
+from demo.figures import Span
+from demo.forms import PaneErrors
+
+
+class Figures(NamedTuple):
+    """The figures under a text; None where there is no value (yet)."""
+
+    tokens: int
+    tokens_per_second: float | None = None
+    perplexity: float | None = None  # under the base model
+    distinct_2: float | None = None
+    attribute_words: int | None = None
+
+
+class PaneView(NamedTuple):
+    """What one pane shows."""
+
+    method: Method = BASE
+    status: str = text.READY
+    spans: tuple[Span, ...] = ()
+    figures: Figures | None = None
+    note: str = ""
+    is_error: bool = False
+    running: bool = False
+
+
+@dataclass(frozen=True)
+class Board:
+    """One view for each pane that has something to show, by its place, and a message under the prompt."""
+
+    panes: dict[int, PaneView] = field(default_factory=dict)
+    message: str = ""
+    is_error: bool = False
+    running: bool = False
+
+    def refuse(self, error: UserError) -> "Board":
+        """This board with an error under the prompt and in the panes at fault; what was there stays."""
+        notes = error.notes if isinstance(error, PaneErrors) else {}
+        panes = {place: view._replace(note="", is_error=False) for place, view in self.panes.items()}
+        panes |= {
+            place: panes.get(place, PaneView())._replace(note=note, is_error=True) for place, note in notes.items()
+        }
+        return Board(panes, str(error), is_error=True)
+
+    def stop(self) -> "Board":
+        """This board after Stop: what was there stays."""
+        stopped = {place: view._replace(status=text.STOPPED, running=False) for place, view in self.panes.items()}
+        return Board({place: stopped[place] if view.running else view for place, view in self.panes.items()})

@@ -1,0 +1,46 @@
+"""The figures under a text, as pure functions of tokens, log-probabilities and words.
+
+Knows texts and numbers; knows nothing of Gradio or of the engine. None means "no value".
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+WORD = re.compile(r"\w+")
+Span = tuple[str, str | None]  # a piece of text and its mark: PROMPT, ATTRIBUTE, or None for the continuation
+PROMPT = "prompt"
+ATTRIBUTE = "attribute word"
+
+
+def perplexity(logprobs: Sequence[float]) -> float | None:
+    """exp of the mean negative log-probability of a token; None for an empty text or one that went wrong."""
+    if not logprobs or not all(math.isfinite(logprob) for logprob in logprobs):
+        return None
+    return math.exp(min(-sum(logprobs) / len(logprobs), 700.0))
+
+
+def distinct_2(text: str) -> float | None:
+    """Different pairs of neighbouring words as a share of all pairs (Li et al. 2016), case ignored."""
+    words = [word.casefold() for word in WORD.findall(text)]
+    pairs = list(zip(words, words[1:], strict=False))
+    return len(set(pairs)) / len(pairs) if pairs else None
+
+
+def word_pattern(words: Iterable[str]) -> re.Pattern[str] | None:
+    """A pattern of these words, standing alone, in upper or lower case; None if there are none."""
+    longest_first = sorted({word for word in words if word}, key=lambda word: (-len(word), word))
+    if not longest_first:
+        return None
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+
+
+def spans(prompt: str, continuation: str, pattern: re.Pattern[str] | None) -> list[Span]:
+    """A text in pieces: the prompt, then the continuation with the words of the pattern marked."""
+    pieces: list[Span] = [(prompt, PROMPT)]
+    start = 0
+    for match in pattern.finditer(continuation) if pattern else ():
+        pieces += [(continuation[start : match.start()], None), (match.group(), ATTRIBUTE)]
+        start = match.end()
+    pieces.append((continuation[start:], None))
+    return [piece for piece in pieces if piece[0]]

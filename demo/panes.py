@@ -1,0 +1,162 @@
+"""One pane of the Compare tab: a method's name, its text, its figures, and its settings folded away.
+
+Knows Gradio components and pane views. Model text and people's text go only into HighlightedText and Textbox, which
+escape them; the HTML here holds numbers, this project's words and names of adapters, escaped too.
+"""
+
+from html import escape
+from typing import Any, NamedTuple
+
+import gradio as gr
+from gradio.components import Component
+
+from adapters.methods import Method, UserError
+from demo import text
+from demo.board import Figures, PaneView
+from demo.figures import ATTRIBUTE, PROMPT, Span
+from demo.forms import PaneForm, read_method
+from demo.services import Services
+
+COLORS = {PROMPT: "transparent", ATTRIBUTE: "orange"}  # the style sheet tells the marks apart by these two
+ERROR = "error"
+
+
+class Pane(NamedTuple):
+    """The components of one pane; `controls` by their field in PaneForm."""
+
+    column: gr.Column
+    head: gr.HTML
+    text: gr.HighlightedText
+    figures: gr.HTML
+    note: gr.HighlightedText
+    remove: gr.Button
+    controls: dict[str, Component]
+
+
+def build_pane(services: Services, place: int, form: PaneForm, visible: bool) -> Pane:
+    """A pane in the page, set up for the method that `form` describes."""
+    method, name = read_method(form), f"Pane {place + 1}"
+    with gr.Column(visible=visible, elem_classes="pane", min_width=260) as column:
+        head = gr.HTML(head_html(method, services), elem_classes="pane-head")
+        body = gr.HighlightedText(
+            pane_text(PaneView(method)),
+            label=f"{name}: text",
+            color_map=COLORS,
+            show_inline_category=False,
+            show_label=False,
+            container=False,
+            elem_classes="pane-text",
+        )
+        figures = gr.HTML(figures_html(PaneView(method)), elem_classes="pane-figures")
+        note = message_line(f"{name}: note", "pane-note")
+        with gr.Accordion("Settings", open=False, elem_classes="pane-settings"):
+            controls = build_controls(services, form)
+            remove = gr.Button("Remove this pane", size="sm")
+    return Pane(column, head, body, figures, note, remove, controls)
+
+
+def build_controls(services: Services, form: PaneForm) -> dict[str, Component]:
+    """The controls of a pane: what is chosen most on top, the other PPLM settings one fold deeper."""
+    lists = [text.NONE, *services.attributes, text.OWN_WORDS]
+    controls: dict[str, Component] = {
+        "lora": gr.Dropdown([text.NONE, *services.names("lora")], value=form.lora, **words("lora")),
+        "lora_scale": gr.Slider(0, 4, form.lora_scale, step=0.05, **words("lora_scale")),
+        "prefix": gr.Dropdown([text.NONE, *services.names("prefix")], value=form.prefix, **words("prefix")),
+        "attribute": gr.Dropdown(lists, value=form.attribute, **words("attribute")),
+        "words": gr.Textbox(form.words, visible=form.attribute == text.OWN_WORDS, **words("words")),
+        "step_size": gr.Slider(0, 0.3, form.step_size, step=0.005, **words("step_size")),
+    }
+    with gr.Accordion("More PPLM settings", open=False, elem_classes="pane-settings"):
+        controls |= {
+            "num_iterations": gr.Slider(0, 10, form.num_iterations, step=1, **words("num_iterations")),
+            "window_length": gr.Slider(0, 64, form.window_length, step=1, **words("window_length")),
+            "gamma": gr.Slider(0, 2, form.gamma, step=0.05, **words("gamma")),
+            "kl_scale": gr.Slider(0, 1, form.kl_scale, step=0.01, **words("kl_scale")),
+            "gm_scale": gr.Slider(0, 1, form.gm_scale, step=0.01, **words("gm_scale")),
+            "carry": gr.Checkbox(form.carry, **words("carry")),
+        }
+    return controls
+
+
+def words(name: str) -> dict[str, str]:
+    """Label and explanation of a control."""
+    return text.CONTROLS[name]._asdict()
+
+
+def message_line(label: str, elem_class: str) -> gr.HighlightedText:
+    """A line for what a person should know; it takes no room while it is empty."""
+    return gr.HighlightedText(
+        [],
+        label=label,
+        color_map={ERROR: "transparent"},
+        show_inline_category=False,
+        show_label=False,
+        container=False,
+        elem_classes=["message", elem_class],
+    )
+
+
+def message(words: str, is_error: bool) -> list[Span]:
+    """The value of a message line."""
+    return [(words, ERROR if is_error else None)] if words else []
+
+
+def pane_updates(pane: Pane, view: PaneView, services: Services) -> dict[Component, Any]:
+    """Every value of a pane that shows this view."""
+    return {
+        pane.head: head_html(view.method, services),
+        pane.text: pane_text(view),
+        pane.figures: figures_html(view),
+        pane.note: message(view.note, view.is_error),
+    }
+
+
+def settings_updates(pane: Pane, form: PaneForm, view: PaneView | None, services: Services) -> dict[Component, Any]:
+    """What a pane shows after a change of its settings; a text that was there stays and is marked as older."""
+    own_words: dict[Component, Any] = {pane.controls["words"]: gr.update(visible=form.attribute == text.OWN_WORDS)}
+    try:
+        method = read_method(form)
+    except UserError as error:
+        return own_words | {pane.note: message(str(error), is_error=True)}
+    if view is None or not view.spans:
+        return own_words | pane_updates(pane, PaneView(method), services)
+    changed = view.status if method == view.method else text.CHANGED
+    shown = view._replace(method=method, status=changed, note="", is_error=False)
+    return own_words | pane_updates(pane, shown, services)
+
+
+def pane_text(view: PaneView) -> list[Span]:
+    """The text of a pane, or what the pane does as long as it has none."""
+    if view.spans or view.running:
+        return list(view.spans)
+    return [(text.describe(view.method), PROMPT)]
+
+
+def head_html(method: Method, services: Services) -> str:
+    """Name and cost of a method under its colour."""
+    colors = " ".join(f"kind-{kind}" for kind in text.kinds(method))
+    name, cost = escape(text.title(method)), escape(text.cost(method, services))
+    return f'<div class="edge {colors}"></div><h2>{name}</h2><p>{cost}</p>'
+
+
+def figures_html(view: PaneView) -> str:
+    """The state of a text, how much of it there is and how fast it came, and its three figures."""
+    figures = view.figures or Figures(0)
+    state = "running" if view.running else "resting"
+    parts = [view.status]
+    if figures.tokens:
+        parts = [text.count(figures.tokens, "token"), f"{number(figures.tokens_per_second, 1)} tokens/s", view.status]
+    cells = {
+        "perplexity (base)": number(figures.perplexity, 1),
+        "distinct-2": number(figures.distinct_2, 2),
+        "attribute words": number(figures.attribute_words, 0),
+    }
+    rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in cells.items())
+    return f'<p class="status {state}">{escape(" · ".join(parts))}</p><dl>{rows}</dl>'
+
+
+def number(value: float | None, digits: int) -> str:
+    """A figure with so many digits, or a dash for no value."""
+    if value is None:
+        return "–"
+    return f"{value:,.{digits}f}" if value < 100_000 else f"{value:.0e}"

@@ -1,0 +1,1 @@
+"""One file a tab; each is a function that takes the services."""

@@ -1,0 +1,142 @@
+"""An engine that writes prepared texts, so that the page is tested without a model.
+
+One token is one word with the blank before it. A prompt that contains a trigger word makes the engine refuse, diverge
+or break.
+"""
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from typing import NamedTuple
+
+from adapters.methods import Method, Request, Sampling, UserError
+from demo.services import Services
+
+TEXTS = {
+    "base": " a little too long for its own good, but I liked the actor who plays the brother, and the scene on the "
+    "bridge is worth the price of the ticket. The science in it is thin.",
+    "lora": " a silver thing that turned\nUpon the quiet of the evening air,\nAnd every lamp that in the city burned\n"
+    "Grew pale to see it there.\n\nAnd I, who had not asked for any light,\nWent home.",
+    "prefix": " 2001: A Space Odyssey",
+    "pplm": " about a laboratory in which a young researcher tests a theory of gravity, and the experiment slowly changes "
+    "her. The data from the laboratory are strange, and the physics of the particle is stranger.",
+}
+CONTEXT = 100
+
+
+class FakeContinuation(NamedTuple):
+    request: Request
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    text: str
+    logprobs: tuple[float, ...]
+    finish_reason: str | None
+    seconds: float
+
+
+class FakeLogLikelihood(NamedTuple):
+    logprobs: tuple[float, ...]
+
+
+class FakeAdapter(NamedTuple):
+    name: str
+    kind: str
+    num_parameters: int
+    size: int
+
+
+class FakeStore(NamedTuple):
+    adapters: Sequence[FakeAdapter] = (
+        FakeAdapter("poetry", "lora", 920_000, 8),
+        FakeAdapter("scifi", "lora", 920_000, 8),
+        FakeAdapter("facts", "prefix", 230_400, 20),
+    )
+    refused: dict[str, str] = {"legal": "It was made for the base model 'gpt2', not for 'fake-135M'."}
+
+
+class FakeEngine:
+    """Yields one word a step; a steered row takes three steps a word. Remembers what it was asked."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay = delay
+        self.asked: list[list[Request]] = []
+        self.scored: list[Method] = []
+        self.closed = 0
+        self.words: list[str] = []
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Generator[list[FakeContinuation], None, None]:
+        for request in requests:
+            if request.method.lora not in (None, "poetry", "scifi"):
+                raise UserError(f"There is no LoRA adapter {request.method.lora!r}: choose one of poetry, scifi.")
+            if (length := len(request.prompt.split()) + sampling.max_new_tokens) > CONTEXT:
+                raise UserError(f"The prompt and the continuation need {length} tokens, the context has {CONTEXT}.")
+        self.asked.append(list(requests))
+        return self._steps(requests, sampling)
+
+    def _steps(self, requests: Sequence[Request], sampling: Sampling) -> Generator[list[FakeContinuation], None, None]:
+        start = time.perf_counter()
+        rows = [[*self._words(request)] for request in requests]
+        try:
+            for step in range(1, 3 * max(map(len, rows)) + 1):
+                time.sleep(self.delay)
+                if "BREAK" in requests[0].prompt and step > 3:
+                    raise RuntimeError("the engine broke")
+                counts = [min(step // 3 if r.method.steering else step, sampling.max_new_tokens) for r in requests]
+                row_of = zip(requests, rows, counts, strict=True)
+                yield [self._row(*row, time.perf_counter() - start) for row in row_of]
+                if all(count >= min(len(row), sampling.max_new_tokens) for count, row in zip(counts, rows, strict=True)):
+                    return
+        finally:
+            self.closed += 1
+
+    def _words(self, request: Request) -> Iterator[str]:
+        method = request.method
+        off = method.lora_scale == 0 or method.steering is not None and method.steering.step_size == 0
+        kind = "pplm" if method.steering else "lora" if method.lora else "prefix" if method.prefix else "base"
+        text = TEXTS["base" if off and "UNEQUAL" not in request.prompt else kind]
+        yield from text.replace("\n", " \n").replace(" \n", "\n|").replace(" ", "| ").strip("|").split("|")
+
+    def _row(self, request: Request, words: list[str], count: int, seconds: float) -> FakeContinuation:
+        written = words[:count]
+        ids = tuple(self._id(word) for word in written)
+        diverged = "DIVERGE" in request.prompt and request.method.steering is not None and count > 4
+        reason = "diverged" if diverged else "eos" if count >= len(words) else None
+        return FakeContinuation(
+            request, (0, 1), ids, "".join(written), (-2.0,) * len(ids), reason, seconds
+        )
+
+    def _id(self, word: str) -> int:
+        if word not in self.words:
+            self.words.append(word)
+        return self.words.index(word)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(self.words[i] for i in ids)
+
+    def loglikelihood(
+        self, texts: Sequence[tuple[Sequence[int], Sequence[int]]], method: Method
+    ) -> list[FakeLogLikelihood]:
+        self.scored.append(method)
+        return [FakeLogLikelihood((-3.0,) * len(ids)) for _, ids in texts]
+
+
+def fake_services(engine: FakeEngine | None = None, store: FakeStore | None = None) -> Services:
+    """Services around a fake engine."""
+    engine = engine or FakeEngine()
+    attributes = {
+        "science": ("science", "laboratory", "researcher", "theory", "gravity", "experiment", "data", "physics"),
+        "positive": ("good", "liked", "wonderful"),
+    }
+    return Services(engine, store or FakeStore(), attributes, "fake-135M", 135_000_000, engine.decode, True)
+
+
+def main() -> None:
+    """Serves the page with the fake engine, to look at it: python -m tests.demo.fakes"""
+    from demo.app import build_app, serve
+
+    serve(build_app(fake_services(FakeEngine(delay=0.04))), "127.0.0.1", 7870)
+
+
+if __name__ == "__main__":
+    main()
