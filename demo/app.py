@@ -15,6 +15,7 @@ from demo.theme import STYLE_SHEET, theme
 TABS: dict[str, Callable[[Services], None]] = {"Compare": compare_tab}
 QUEUE_SIZE = 32  # events that may wait; whoever comes later is told that the app is busy
 MAX_UPLOAD = "5mb"
+SESSIONS = 200  # visitors whose panes are remembered
 
 
 def build_app(services: Services) -> gr.Blocks:
@@ -28,8 +29,8 @@ def build_app(services: Services) -> gr.Blocks:
     return blocks.queue(api_open=False, max_size=QUEUE_SIZE)
 
 
-def serve(blocks: gr.Blocks, host: str, port: int, block: bool = True) -> str:
-    """Serves the page and returns its address; with `block` only after it has been stopped."""
+def launch(blocks: gr.Blocks, host: str, port: int) -> None:
+    """Serves the page and prints its address; returns when it is interrupted. Raises OSError if the port is taken."""
     _, address, _ = blocks.launch(
         server_name=host,
         server_port=port,
@@ -39,11 +40,12 @@ def serve(blocks: gr.Blocks, host: str, port: int, block: bool = True) -> str:
         run_history=False,
         enable_monitoring=False,
         max_file_size=MAX_UPLOAD,
-        state_session_capacity=200,
+        state_session_capacity=SESSIONS,
         share=False,
         ssr_mode=False,
-        quiet=True,
         show_error=False,
-        prevent_thread_lock=not block,
+        quiet=True,
+        prevent_thread_lock=True,
     )
-    return address
+    print(f"{text.TITLE} is at {address}", flush=True)
+    blocks.block_thread()

@@ -8,17 +8,20 @@ from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.blocks import Block
 from gradio.components import Component
 
 from adapters.methods import Method, UserError
 from demo import text
 from demo.board import Figures, PaneView
-from demo.figures import ATTRIBUTE, PROMPT, Span
+from demo.figures import ATTRIBUTE, PROMPT
 from demo.forms import PaneForm, read_method
 from demo.services import Services
 
 COLORS = {PROMPT: "transparent", ATTRIBUTE: "orange"}  # the style sheet tells the marks apart by these two
 ERROR = "error"
+Values = dict[Block, Any]  # of components, in or out of a handler
+Marked = list[tuple[str, str | float | None]]  # what HighlightedText shows: pieces of text and their marks
 
 
 class Pane(NamedTuple):
@@ -78,15 +81,15 @@ def build_controls(services: Services, form: PaneForm) -> dict[str, Component]:
     return controls
 
 
-def words(name: str) -> dict[str, str]:
+def words(name: str) -> dict[str, Any]:
     """Label and explanation of a control."""
     return text.CONTROLS[name]._asdict()
 
 
-def message_line(label: str, elem_class: str) -> gr.HighlightedText:
+def message_line(label: str, elem_class: str, words: str = "") -> gr.HighlightedText:
     """A line for what a person should know; it takes no room while it is empty."""
     return gr.HighlightedText(
-        [],
+        message(words),
         label=label,
         color_map={ERROR: "transparent"},
         show_inline_category=False,
@@ -96,12 +99,12 @@ def message_line(label: str, elem_class: str) -> gr.HighlightedText:
     )
 
 
-def message(words: str, is_error: bool) -> list[Span]:
+def message(words: str, is_error: bool = False) -> Marked:
     """The value of a message line."""
     return [(words, ERROR if is_error else None)] if words else []
 
 
-def pane_updates(pane: Pane, view: PaneView, services: Services) -> dict[Component, Any]:
+def pane_updates(pane: Pane, view: PaneView, services: Services) -> Values:
     """Every value of a pane that shows this view."""
     return {
         pane.head: head_html(view.method, services),
@@ -111,9 +114,9 @@ def pane_updates(pane: Pane, view: PaneView, services: Services) -> dict[Compone
     }
 
 
-def settings_updates(pane: Pane, form: PaneForm, view: PaneView | None, services: Services) -> dict[Component, Any]:
+def settings_updates(pane: Pane, form: PaneForm, view: PaneView | None, services: Services) -> Values:
     """What a pane shows after a change of its settings; a text that was there stays and is marked as older."""
-    own_words: dict[Component, Any] = {pane.controls["words"]: gr.update(visible=form.attribute == text.OWN_WORDS)}
+    own_words: Values = {pane.controls["words"]: gr.update(visible=form.attribute == text.OWN_WORDS)}
     try:
         method = read_method(form)
     except UserError as error:
@@ -125,7 +128,7 @@ def settings_updates(pane: Pane, form: PaneForm, view: PaneView | None, services
     return own_words | pane_updates(pane, shown, services)
 
 
-def pane_text(view: PaneView) -> list[Span]:
+def pane_text(view: PaneView) -> Marked:
     """The text of a pane, or what the pane does as long as it has none."""
     if view.spans or view.running:
         return list(view.spans)

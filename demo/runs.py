@@ -4,16 +4,18 @@ Knows methods, continuations and boards; knows nothing of Gradio. Closing a gene
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing
-from typing import Any, NamedTuple
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
 
 from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off
 from demo import text
 from demo.board import Board, Figures, PaneView
 from demo.figures import ATTRIBUTE, distinct_2, perplexity, spans, word_pattern
 from demo.forms import Form, PaneErrors, read_form
-from demo.services import Continuation, Rows, Services
+from demo.services import Continuation, Services
+
+T = TypeVar("T")
 
 
 class Job(NamedTuple):
@@ -21,7 +23,7 @@ class Job(NamedTuple):
 
     requests: dict[int, Request]
     pattern: re.Pattern[str] | None  # attribute words of all panes
-    rows: Rows
+    rows: Iterator[Sequence[Continuation]]  # closing it cancels
 
 
 def compare(services: Services, form: Form, board: Board) -> Iterator[Board]:
@@ -63,6 +65,16 @@ def as_json(row: Continuation, view: PaneView) -> dict[str, Any]:
     return {"method": row.request.method.name, "text": row.text, "finish_reason": row.finish_reason, **figures}
 
 
+@contextmanager
+def closed_at_end(steps: Iterator[T]) -> Iterator[Iterator[T]]:
+    """Closes a generator when its reader ends, however it ends: that cancels the work at once."""
+    try:
+        yield steps
+    finally:
+        if isinstance(steps, Generator):
+            steps.close()
+
+
 def start(services: Services, requests: dict[int, Request], sampling: Sampling) -> Job:
     """Starts the engine. Raises UserError, or PaneErrors where only some of the panes are at fault."""
     pattern = word_pattern(attribute_words(services, [request.method for request in requests.values()]))
@@ -78,16 +90,16 @@ def start(services: Services, requests: dict[int, Request], sampling: Sampling) 
 def refusal(services: Services, request: Request, sampling: Sampling) -> str | None:
     """Why the engine refuses this one request; None if it does not."""
     try:
-        services.engine.generate([request], sampling).close()
+        with closed_at_end(services.engine.generate([request], sampling)):
+            return None
     except UserError as error:
         return str(error)
-    return None
 
 
 def watch(services: Services, job: Job) -> Iterator[tuple[Sequence[Continuation], dict[int, PaneView]]]:
     """The continuations of a job, and what its panes show of them, after each step of the engine."""
     scores: dict[int, float | None] = {}
-    with closing(job.rows):
+    with closed_at_end(job.rows):
         for continuations in job.rows:
             rows = dict(zip(job.requests, continuations, strict=True))
             scores |= score(services, rows, scores)
@@ -141,7 +153,7 @@ def check_parity(services: Services, form: Form, board: Board) -> Iterator[Board
         neutral = [request._replace(method=effect_off(request.method)) for request in requests.values()]
         base = neutral[0]._replace(method=BASE)
         rows: Sequence[Continuation] = ()
-        with closing(services.engine.generate([base, *neutral], sampling)) as steps:
+        with closed_at_end(services.engine.generate([base, *neutral], sampling)) as steps:
             for rows in steps:
                 done = min(len(row.token_ids) for row in rows)
                 message = text.CHECKING.format(done=done, most=sampling.max_new_tokens)

@@ -4,7 +4,7 @@ Knows which calls the tabs make; knows nothing of tensors or of how the calls ar
 them by itself.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from adapters.methods import Method, Request, Sampling
@@ -36,13 +36,10 @@ class LogLikelihood(Protocol):
     def logprobs(self) -> tuple[float, ...]: ...
 
 
-Rows = Generator[Sequence[Continuation], None, None]  # one item a step, one continuation a request
-
-
 class Engine(Protocol):
     """Continues and scores texts."""
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Rows: ...
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Sequence[Continuation]]: ...
     def loglikelihood(
         self, texts: Sequence[tuple[Sequence[int], Sequence[int]]], method: Method
     ) -> Sequence[LogLikelihood]: ...

@@ -38,8 +38,7 @@ FINISHED = {
 # Parity
 CHECKING = "Checking parity: every method with its effect off, {done} of {most} tokens."
 CHECKED = (
-    "Parity checked: with LoRA scale 0, no prefix and PPLM step size 0, {equal} of {all} panes write the base's "
-    "text."
+    "Parity checked: with LoRA scale 0, no prefix and PPLM step size 0, {equal} of {all} panes write the base's text."
 )
 PARITY_BASE = "Parity: this is the base."
 PARITY_EQUAL = "Parity: with its effect off this pane writes the base's text, token for token ({tokens})."
@@ -99,7 +98,7 @@ class Example(NamedTuple):
     @property
     def title(self) -> str:
         """The words on its button."""
-        return f"{self.prompt.splitlines()[0]} ({self.label})"
+        return f"{self.prompt.splitlines()[0]} · {self.label}"
 
 
 EXAMPLES = (

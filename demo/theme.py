@@ -1,4 +1,4 @@
-"""The look: a Gradio theme of system fonts and a style sheet; nothing is fetched from elsewhere.
+"""The look: a Gradio theme with fonts that come along, and a style sheet; nothing is fetched from elsewhere.
 
 A method has one colour everywhere; the style sheet holds the same four as variables.
 """
@@ -10,7 +10,7 @@ from gradio.themes.utils import sizes
 
 STYLE_SHEET = Path(__file__).with_name("style.css")
 COLORS = {"base": "#6b7280", "lora": "#0072b2", "prefix": "#009e73", "pplm": "#d55e00"}  # safe for colour-blind eyes
-SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Liberation Sans", "sans-serif")
+SANS = (gr.themes.LocalFont("IBM Plex Sans", weights=(400, 600, 700)), "system-ui", "sans-serif")  # gradio brings it
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Liberation Mono", "monospace")
 
 

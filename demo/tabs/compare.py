@@ -5,7 +5,6 @@ Knows which component feeds which handler; what the handlers do is in demo.runs,
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,14 +16,13 @@ from demo import text
 from demo.api import compare_endpoint
 from demo.board import Board
 from demo.forms import MAX_PANES, Form, PaneForm, default_panes, first_shown, read_seed
-from demo.panes import Pane, build_pane, message, message_line, pane_updates, settings_updates, words
-from demo.runs import check_parity, compare
+from demo.panes import Pane, Values, build_pane, message, message_line, pane_updates, settings_updates, words
+from demo.runs import check_parity, closed_at_end, compare
 from demo.services import Services
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 FIRST_SEED = 7
-Values = dict[Component, Any]
 Run = Callable[[Services, Form, Board], Iterator[Board]]
 
 
@@ -69,6 +67,7 @@ def lay_out(services: Services) -> Bench:
             stop = gr.Button("Stop")
     note = message_line("Message", "shared-note")
     with gr.Row(elem_classes="examples"):
+        gr.HTML("Try", elem_classes="try")
         examples = tuple(gr.Button(example.title, size="sm", min_width=0, scale=0) for example in text.EXAMPLES)
     with gr.Row(elem_classes="shared"):
         with gr.Accordion(text.sampling_line(Sampling(), FIRST_SEED, False), open=False) as folded:
@@ -83,9 +82,7 @@ def lay_out(services: Services) -> Bench:
         parity = gr.Button("Check parity", size="sm", min_width=0, scale=0)
     gr.HTML(f"<p>{text.FIGURES_HELP}</p>", elem_classes="help")
     if services.store.refused:
-        gr.Textbox(
-            text.refused(services), label="Adapters that are not offered", interactive=False, elem_classes="help"
-        )
+        message_line("Adapters that are not offered", "help", text.refused(services))
     shown, board = gr.State(first), gr.State(Board())
     return Bench(
         prompt, generate, stop, note, examples, folded, sampling, mode, seed, new_seed, panes, add, parity, shown, board
@@ -179,7 +176,7 @@ def wire_panes(services: Services, bench: Bench) -> None:
 def play(services: Services, bench: Bench, run: Run, values: Values) -> Iterator[Values]:
     """Runs the engine and shows its boards one after the other."""
     before = values[bench.board]
-    with closing(run(services, read_bench(bench, values), before)) as boards:  # type: ignore[type-var]
+    with closed_at_end(run(services, read_bench(bench, values), before)) as boards:
         for board in boards:
             yield board_updates(services, bench, before, board)
             before = board

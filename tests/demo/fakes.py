@@ -17,8 +17,8 @@ TEXTS = {
     "lora": " a silver thing that turned\nUpon the quiet of the evening air,\nAnd every lamp that in the city burned\n"
     "Grew pale to see it there.\n\nAnd I, who had not asked for any light,\nWent home.",
     "prefix": " 2001: A Space Odyssey",
-    "pplm": " about a laboratory in which a young researcher tests a theory of gravity, and the experiment slowly changes "
-    "her. The data from the laboratory are strange, and the physics of the particle is stranger.",
+    "pplm": " about a laboratory in which a young researcher tests a theory of gravity, and the experiment slowly "
+    "changes her. The data from the laboratory are strange, and the physics of the particle is stranger.",
 }
 CONTEXT = 100
 
@@ -78,14 +78,20 @@ class FakeEngine:
         start = time.perf_counter()
         rows = [[*self._words(request)] for request in requests]
         try:
+            seconds = [0.0] * len(rows)
             for step in range(1, 3 * max(map(len, rows)) + 1):
                 time.sleep(self.delay)
                 if "BREAK" in requests[0].prompt and step > 3:
                     raise RuntimeError("the engine broke")
                 counts = [min(step // 3 if r.method.steering else step, sampling.max_new_tokens) for r in requests]
-                row_of = zip(requests, rows, counts, strict=True)
-                yield [self._row(*row, time.perf_counter() - start) for row in row_of]
-                if all(count >= min(len(row), sampling.max_new_tokens) for count, row in zip(counts, rows, strict=True)):
+                now = time.perf_counter() - start
+                seconds = [
+                    now if count <= len(row) else then for count, row, then in zip(counts, rows, seconds, strict=True)
+                ]
+                yield [self._row(*row) for row in zip(requests, rows, counts, seconds, strict=True)]
+                if all(
+                    count >= min(len(row), sampling.max_new_tokens) for count, row in zip(counts, rows, strict=True)
+                ):
                     return
         finally:
             self.closed += 1
@@ -102,9 +108,7 @@ class FakeEngine:
         ids = tuple(self._id(word) for word in written)
         diverged = "DIVERGE" in request.prompt and request.method.steering is not None and count > 4
         reason = "diverged" if diverged else "eos" if count >= len(words) else None
-        return FakeContinuation(
-            request, (0, 1), ids, "".join(written), (-2.0,) * len(ids), reason, seconds
-        )
+        return FakeContinuation(request, (0, 1), ids, "".join(written), (-2.0,) * len(ids), reason, seconds)
 
     def _id(self, word: str) -> int:
         if word not in self.words:
@@ -133,9 +137,9 @@ def fake_services(engine: FakeEngine | None = None, store: FakeStore | None = No
 
 def main() -> None:
     """Serves the page with the fake engine, to look at it: python -m tests.demo.fakes"""
-    from demo.app import build_app, serve
+    from demo.app import build_app, launch
 
-    serve(build_app(fake_services(FakeEngine(delay=0.04))), "127.0.0.1", 7870)
+    launch(build_app(fake_services(FakeEngine(delay=0.04))), "127.0.0.1", 7870)
 
 
 if __name__ == "__main__":
