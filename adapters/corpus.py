@@ -9,7 +9,8 @@ Knows rows and the tokenizer; knows nothing of adapters or of gradients.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -105,17 +106,25 @@ def hashed_share(value: str) -> float:
     return int.from_bytes(hashlib.sha256(value.encode()).digest()[:8], "big") / 2**64
 
 
-def split(rows: Iterable[Row], data: Dataset) -> tuple[list[Row], list[Row]]:
-    """(training rows, validation rows): about a tenth of the keys are for validation, the same ones every time."""
-    training: list[Row] = []
-    validation: list[Row] = []
-    for row in rows:
-        whole = json.dumps(row, sort_keys=True)
-        if hashed_share(f"keep {whole}") >= data.keep(row):
-            continue
-        key = json.dumps([row[field] for field in data.key]) if data.key else whole
-        (validation if hashed_share(key) < VALIDATION_SHARE else training).append(row)
-    return training, validation
+def split(rows: Sequence[Row], data: Dataset) -> tuple[list[Row], list[Row]]:
+    """(training rows, validation rows): a tenth of the keys, those with the lowest hashes, are for validation."""
+    kept = [row for row in rows if hashed_share(f"keep {whole(row)}") < data.keep(row)]
+    keys = sorted({key(row, data) for row in kept}, key=hashed_share)
+    held_out = set(keys[: math.ceil(VALIDATION_SHARE * len(keys))])
+    training = [row for row in kept if key(row, data) not in held_out]
+    return training, [row for row in kept if key(row, data) in held_out]
+
+
+def key(row: Row, data: Dataset) -> str:
+    """What rows that must stay together have in common. Raises UserError where the row has no such field."""
+    if missing := [field for field in data.key if field not in row]:
+        raise UserError(f"{data.file}: a row has no {missing[0]!r}, by which the rows are split.")
+    return json.dumps([row[field] for field in data.key]) if data.key else whole(row)
+
+
+def whole(row: Row) -> str:
+    """The row as text."""
+    return json.dumps(row, sort_keys=True)
 
 
 def question(text: str) -> str:

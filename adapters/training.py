@@ -7,7 +7,7 @@ positions that are scored, V vocabulary.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Annotated, NamedTuple
 
 import torch
@@ -95,7 +95,7 @@ def adapted(base: BaseModel, settings: TrainSettings) -> nn.Module:
 
 def train(
     model: nn.Module, settings: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
-) -> Iterator[TrainStep]:
+) -> Generator[TrainStep, None, None]:
     """Trains the parameters of `model` that ask for gradients, one step an item.
 
     However it ends (also when it is closed early), the model is left with the weights of the best measured step.

@@ -1,0 +1,83 @@
+"""Rows to examples: what is read, where it is cut, how it is split."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from adapters.base_model import BaseModel
+from adapters.corpus import DATASETS, GENERAL, VALIDATION_SHARE, Dataset, dataset, encode_rows, read_rows, split
+from adapters.methods import UserError
+
+BOS, EOS = 256, 257
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_split_is_by_key_disjoint_and_the_same_every_time(name: str) -> None:
+    data = DATASETS[name]
+    rows = read_rows(data.file)
+    training, validation = split(rows, data)
+    keys = [{tuple(row[field] for field in data.key) for row in part} for part in (training, validation)]
+    assert not keys[0] & keys[1]
+    assert len(keys[1]) == math.ceil(len(keys[0] | keys[1]) / 10)
+    reversed_training, reversed_validation = split(rows[::-1], data)
+    assert (reversed_training[::-1], reversed_validation[::-1]) == (training, validation)
+
+
+def test_milton_is_weighted_down_and_nobody_else() -> None:
+    data = DATASETS["poetry"]
+    rows = read_rows(data.file)
+    used = [row["author"] for part in split(rows, data) for row in part]
+    assert 0.15 < used.count("Milton") / sum(row["author"] == "Milton" for row in rows) < 0.25
+    assert len(used) - used.count("Milton") == sum(row["author"] != "Milton" for row in rows)
+
+
+def test_without_a_key_the_row_is_the_key(tmp_path: Path) -> None:
+    rows = [{"text": f"line {number}"} for number in range(1000)]
+    training, validation = split(rows + rows, Dataset(tmp_path, (), "", ""))
+    assert len(training) + len(validation) == 2000
+    assert len(validation) == 2000 * VALIDATION_SHARE
+    assert not {row["text"] for row in training} & {row["text"] for row in validation}
+
+
+def test_general_text_is_no_training_set() -> None:
+    assert GENERAL.file not in [data.file for data in DATASETS.values()]
+    assert len(read_rows(GENERAL.file)) == 394
+
+
+def test_a_text_begins_with_bos_and_ends_with_eos(tiny_llama: BaseModel) -> None:
+    (example,) = encode_rows(tiny_llama, [{"text": "ab"}], 8)
+    assert example.ids == (*tiny_llama.encode("ab"), EOS)
+    assert (example.ids[0], example.start, example.ends) == (BOS, 1, True)
+
+
+def test_long_texts_are_cut_into_pieces_that_begin_with_bos(tiny_llama: BaseModel) -> None:
+    body = tiny_llama.encode("abcdefgh")[1:]
+    pieces = encode_rows(tiny_llama, [{"text": "abcdefgh"}], 4)
+    assert [piece.ids for piece in pieces] == [(BOS, *body[:3]), (BOS, *body[3:6]), (BOS, *body[6:], EOS)]
+    assert [piece.ends for piece in pieces] == [False, False, True]
+    assert {piece.start for piece in pieces} == {1}
+
+
+def test_a_long_question_is_left_out(tiny_llama: BaseModel) -> None:
+    rows = [{"q": "How?", "a": "so"}, {"q": "How " * 50, "a": "so"}]
+    assert len(encode_rows(tiny_llama, rows, 64)) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [('{"text": "a"}\n{"text": 3}\n', "line 2"), ("[1]\n", "line 1"), ("no\n", "line 1 is not JSON")],
+)
+def test_bad_rows_are_named_by_line(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(content)
+    with pytest.raises(UserError, match=message):
+        read_rows(file)
+
+
+def test_an_unknown_data_set_is_refused_and_a_file_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="poetry, scifi, qa_facts"):
+        dataset("nothing")
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"text": "a"}\n')
+    assert dataset(str(file)).file == file

@@ -1,0 +1,206 @@
+"""Training on tiny models: what is scored, what learns, what stays as it was, what is kept."""
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from peft import PeftModel
+from torch import nn
+
+from adapters.base_model import BaseModel
+from adapters.corpus import Example, encode_rows
+from adapters.lora import LoraSettings
+from adapters.methods import UserError, from_json, to_json
+from adapters.prefix import PrefixSettings
+from adapters.training import (
+    IGNORED,
+    TrainSettings,
+    TrainStep,
+    adapted,
+    batches,
+    collate,
+    lr_factor,
+    measure,
+    token_losses,
+    train,
+)
+
+ROWS = [{"q": f"How many is {number}?", "a": str(number)} for number in range(20)]
+KINDS = {"lora": LoraSettings(r=2), "prefix": PrefixSettings(num_virtual_tokens=3, init_text="Facts.")}
+
+
+def own_copy(base: BaseModel) -> BaseModel:
+    return replace(base, model=copy.deepcopy(base.model))
+
+
+def quick(kind: str, **changes: object) -> TrainSettings:
+    values = {"steps": 12, "batch_size": 4, "lr": 3e-2, "warmup_steps": 2, "eval_every": 4, "eval_examples": 5}
+    return from_json(TrainSettings, values | {"adapter": to_json(KINDS[kind])} | changes)
+
+
+def slow_losses(model: nn.Module, example: Example) -> list[float]:
+    """Negative log-likelihoods of the scored tokens, one example, no padding, all logits."""
+    ids = torch.tensor([example.ids])
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits[0]
+    logprobs = logits[-len(example.ids) :].log_softmax(-1)
+    return [-logprobs[t - 1, example.ids[t]].item() for t in range(example.start, len(example.ids))]
+
+
+def test_labels_are_the_answer_and_its_end_token_and_nothing_else(tiny_llama: BaseModel) -> None:
+    row = {"q": "Hue?", "a": "red"}
+    example, longer = encode_rows(tiny_llama, [row, {"q": "What colour?", "a": "red"}], 64)
+    batch = collate([example, longer])
+    decode = tiny_llama.tokenizer.decode
+    assert batch.ids[0, 0] == tiny_llama.tokenizer.bos_token_id
+    text = decode(list(example.ids[1:-1]))
+    assert text == "Question: Hue?\nAnswer: red"
+    scored = [t for t in range(batch.ids.shape[1]) if batch.labels[0, t] != IGNORED]
+    assert decode(batch.labels[0, scored]) == " red</s>"
+    assert [int(batch.ids[0, t + 1]) for t in scored] == batch.labels[0, scored].tolist()
+    assert batch.mask.sum(1).tolist() == [len(example.ids), len(longer.ids)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_batched_losses_equal_those_of_each_example_alone(tiny_base: BaseModel, kind: str) -> None:
+    model = adapted(own_copy(tiny_base), quick(kind))
+    examples = encode_rows(tiny_base, [ROWS[0], {"text": "A longer text than the question."}, {"text": "ab"}], 64)
+    slow = [slow_losses(model, example) for example in examples]
+    batch = collate(examples)
+    losses = token_losses(model, batch)
+    kept = batch.labels[:, (batch.labels != IGNORED).any(0)] != IGNORED
+    for row, expected in enumerate(slow):
+        assert losses[row][kept[row]].tolist() == pytest.approx(expected, rel=1e-4)
+    tally = measure(model, examples, 2)
+    assert tally.end_nll == pytest.approx(sum(row[-1] for row in slow), rel=1e-4)
+    assert tally.text_nll == pytest.approx(sum(sum(row[:-1]) for row in slow), rel=1e-4)
+    assert (tally.text_tokens, tally.end_tokens) == (sum(map(len, slow)) - 3, 3)
+    assert tally.perplexity == pytest.approx(math.exp(sum(map(sum, slow)) / sum(map(len, slow))), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_lowers_the_loss_and_touches_only_the_adapter(tiny_base: BaseModel, kind: str) -> None:
+    base = own_copy(tiny_base)
+    before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
+    examples = encode_rows(base, ROWS, 64)
+    model = adapted(base, quick(kind))
+    start = measure(model, examples, 8).loss
+    steps = list(train(model, quick(kind), examples[5:], examples[:5]))
+    assert measure(model, examples[5:], 8).loss < start - 0.1
+    assert [step.step for step in steps] == list(range(1, 13))
+    assert [step.step for step in steps if step.validation_loss is not None] == [4, 8, 12]
+    assert steps[-1].tokens > steps[0].tokens > 0
+    assert steps[-1].seconds >= steps[0].seconds
+    for name, parameter in model.named_parameters():
+        is_adapter = "lora_" in name or "prompt_encoder" in name
+        assert parameter.requires_grad == is_adapter
+        assert (parameter.grad is not None) == is_adapter
+    after = {name.replace(".base_layer", ""): weight for name, weight in base.model.state_dict().items()}
+    assert all(torch.equal(after[name], weight) for name, weight in before.items())
+
+
+def test_gradient_of_a_batch_is_the_mean_over_its_scored_tokens(tiny_llama: BaseModel) -> None:
+    model = adapted(own_copy(tiny_llama), quick("prefix"))
+    examples = encode_rows(tiny_llama, [ROWS[1], {"q": "And?", "a": "a long answer"}], 64)
+    settings = quick("prefix", steps=1, max_grad_norm=1e9, batch_size=2)
+    weight = next(p for p in model.parameters() if p.requires_grad)
+    total = torch.zeros(())
+    count = 0
+    for example in examples:
+        ids = torch.tensor([example.ids])
+        logits = model(input_ids=ids).logits[0, example.start - 1 : -1]
+        total = total + F.cross_entropy(logits, ids[0, example.start :], reduction="sum")
+        count += len(example.ids) - example.start
+    expected = torch.autograd.grad(total / count, weight)[0]
+    list(train(model, settings, examples, examples))
+    assert weight.grad is not None
+    torch.testing.assert_close(weight.grad, expected, rtol=1e-3, atol=1e-6)
+
+
+def trained(base: BaseModel, settings: TrainSettings, examples: Sequence[Example]) -> tuple[nn.Module, list[TrainStep]]:
+    model = adapted(own_copy(base), settings)
+    return model, list(train(model, settings, examples[5:], examples[:5]))
+
+
+def test_the_best_step_is_kept_although_later_ones_are_worse(tiny_llama: BaseModel) -> None:
+    examples = encode_rows(tiny_llama, ROWS, 64)
+    settings = quick("lora", lr=0.9, steps=10, warmup_steps=10, eval_every=1, max_grad_norm=1e9)
+    model, steps = trained(tiny_llama, settings, examples)
+    losses = [step.validation_loss for step in steps if step.validation_loss is not None]
+    best = max(step.step for step in steps if step.best)
+    assert losses[best - 1] == min(losses)
+    assert losses[-1] > min(losses)
+    assert measure(model, examples[:5], 8).loss == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_closing_early_leaves_the_best_weights(tiny_llama: BaseModel) -> None:
+    examples = encode_rows(tiny_llama, ROWS, 64)
+    settings = quick("lora", eval_every=3)
+    model = adapted(own_copy(tiny_llama), settings)
+    source = train(model, settings, examples[5:], examples[:5])
+    third = [next(source) for _ in range(3)][-1]
+    next(source)
+    source.close()
+    assert third.best
+    assert measure(model, examples[:5], 8).loss == pytest.approx(third.validation_loss, rel=1e-5)
+
+
+def test_the_seed_decides_everything_and_the_global_generator_nothing(tiny_llama: BaseModel) -> None:
+    examples = encode_rows(tiny_llama, ROWS, 64)
+    torch.manual_seed(1)
+    first = trained(tiny_llama, quick("lora"), examples)[1]
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    second = trained(tiny_llama, quick("lora"), examples)[1]
+    assert torch.equal(state, torch.get_rng_state())
+    assert [step.loss for step in first] == [step.loss for step in second]
+    assert [step.loss for step in trained(tiny_llama, quick("lora", seed=1), examples)[1]] != [s.loss for s in first]
+
+
+def test_each_round_reads_every_example_once(tiny_llama: BaseModel) -> None:
+    examples = encode_rows(tiny_llama, ROWS, 64)
+    source = batches(examples, 3, torch.Generator().manual_seed(0))
+    rounds = [[example for _ in range(7) for example in next(source)] for _ in range(2)]
+    assert sorted(rounds[0]) == sorted(rounds[1]) == sorted(examples)
+    assert rounds[0] != rounds[1]
+
+
+def test_lr_warms_up_and_then_falls_to_nearly_nothing() -> None:
+    settings = quick("lora", steps=100, warmup_steps=10)
+    factors = [lr_factor(step, settings) for step in range(1, 101)]
+    assert factors[:10] == pytest.approx([step / 10 for step in range(1, 11)])
+    assert factors[9:] == sorted(factors[9:], reverse=True)
+    assert 0 < factors[-1] < 0.001
+
+
+def test_what_cannot_be_trained_is_one_clear_line(tiny_llama: BaseModel) -> None:
+    examples = encode_rows(tiny_llama, ROWS, 64)
+    model = adapted(own_copy(tiny_llama), quick("lora"))
+    with pytest.raises(UserError, match="0 to validate on"):
+        list(train(model, quick("lora"), examples, []))
+    with torch.no_grad():
+        next(p for p in model.parameters() if p.requires_grad).fill_(math.nan)
+    with pytest.raises(UserError, match="no longer a number at step 1"):
+        list(train(model, quick("lora"), examples, examples))
+
+
+def test_settings_go_to_json_and_back() -> None:
+    for kind in KINDS:
+        settings = quick(kind)
+        assert from_json(TrainSettings, to_json(settings)) == settings
+
+
+def test_a_prefix_starts_as_the_keys_and_values_of_its_text(tiny_llama: BaseModel) -> None:
+    base = own_copy(tiny_llama)
+    model = adapted(base, quick("prefix"))
+    assert isinstance(model, PeftModel)
+    ids = torch.tensor([base.tokenizer.encode("Fac", add_special_tokens=False)])
+    cache = tiny_llama.model(input_ids=ids, use_cache=True).past_key_values
+    prompt = model.get_prompt(1)
+    for ours, theirs in zip(prompt, cache, strict=True):
+        torch.testing.assert_close(ours[0], theirs[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ours[1], theirs[1], rtol=1e-4, atol=1e-5)
