@@ -5,7 +5,7 @@ tokens, D head size.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 from peft import PeftModel, PrefixTuningConfig, get_peft_model, initialize_kv_prefix_from_text
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from adapters.base_model import BaseModel
 from adapters.files import read_tensors
+from adapters.kv import cache_shape
 from adapters.methods import STRICT, UserError, from_json
 
 PrefixKV: TypeAlias = Tensor  # (L, 2, H, P, D): layers, keys and values, heads, virtual tokens, head size; float32
@@ -54,34 +55,15 @@ class PrefixFile:
     modules_to_save: None = None
 
 
-class CacheShape(NamedTuple):
-    """What one position of the base model's key/value cache is made of."""
-
-    layers: int
-    heads: int
-    head_size: int
-
-
-def cache_shape(base: BaseModel) -> CacheShape:
-    """Layers, key/value heads and head size of the base model's cache."""
-    config = base.model.config.get_text_config()
-    heads = config.num_attention_heads
-    return CacheShape(
-        layers=config.num_hidden_layers,
-        heads=getattr(config, "num_key_value_heads", None) or heads,
-        head_size=getattr(config, "head_dim", None) or config.hidden_size // heads,
-    )
-
-
 def prefix_model(base: BaseModel, settings: PrefixSettings, seed: int) -> PeftModel:
     """The base model wrapped (in place) with a fresh prefix; only the prefix asks for gradients."""
-    shape = cache_shape(base)
+    shape = cache_shape(base.model)
     config = PrefixTuningConfig(
         task_type="CAUSAL_LM",
         num_virtual_tokens=settings.num_virtual_tokens,
-        token_dim=shape.heads * shape.head_size,
-        num_attention_heads=shape.heads,
-        num_layers=shape.layers,
+        token_dim=shape.num_heads * shape.head_size,
+        num_attention_heads=shape.num_heads,
+        num_layers=shape.num_layers,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -97,7 +79,7 @@ def prefix_model(base: BaseModel, settings: PrefixSettings, seed: int) -> PeftMo
 def read_prefix(folder: Path, config: dict[str, Any], base: BaseModel) -> PrefixKV:
     """The prefix in `folder`, whose adapter_config.json says `config`. Raises UserError with one line."""
     file = from_json(PrefixFile, config)
-    layers, heads, head_size = cache_shape(base)
+    layers, heads, head_size = cache_shape(base.model)
     if (file.num_layers, file.num_attention_heads, file.token_dim) != (layers, heads, heads * head_size):
         raise UserError(
             f"The prefix has {file.num_layers} layers of {file.num_attention_heads} heads, {file.token_dim} numbers "
