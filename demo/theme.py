@@ -10,7 +10,8 @@ from gradio.themes.utils import sizes
 
 STYLE_SHEET = Path(__file__).with_name("style.css")
 COLORS = {"base": "#6b7280", "lora": "#0072b2", "prefix": "#009e73", "pplm": "#d55e00"}  # safe for colour-blind eyes
-SANS = (gr.themes.LocalFont("IBM Plex Sans", weights=(400, 600, 700)), "system-ui", "sans-serif")  # gradio brings it
+# Gradio brings this font along; its 600 lacks most letters, so that 700 stands in.
+SANS = (gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Liberation Mono", "monospace")
 
 
@@ -44,6 +45,7 @@ def theme() -> gr.themes.Base:
         block_info_text_color_dark="#9ba7b8",
         input_background_fill="#ffffff",
         input_background_fill_dark="#10161f",
+        input_border_width="1px",
         input_border_color="#c4cbd5",
         input_border_color_dark="#3a4657",
         button_primary_background_fill="#1f3a5f",

@@ -91,20 +91,18 @@ def lay_out(services: Services) -> Bench:
 
 def lay_out_sampling(services: Services) -> tuple[dict[str, Component], gr.Radio, gr.Number]:
     """The settings that every pane shares."""
-    with gr.Row():
-        mode = gr.Radio(
-            [text.PLAIN, text.CHAT] if services.has_chat else [text.PLAIN], value=text.PLAIN, **words("mode")
-        )
+    modes = [text.PLAIN, text.CHAT] if services.has_chat else [text.PLAIN]
+    with gr.Row(elem_classes="sampling"):
+        mode = gr.Radio(modes, value=text.PLAIN, **words("mode"))
         seed = gr.Number(FIRST_SEED, minimum=0, maximum=2**32 - 1, step=1, **words("seed"))
-    with gr.Row():
         sampling: dict[str, Component] = {
+            "max_new_tokens": gr.Slider(1, 256, Sampling.max_new_tokens, step=1, **words("max_new_tokens")),
             "temperature": gr.Slider(0, 2, Sampling.temperature, step=0.05, **words("temperature")),
             "top_p": gr.Slider(0.05, 1, Sampling.top_p, step=0.01, **words("top_p")),
             "top_k": gr.Slider(0, 200, Sampling.top_k, step=1, **words("top_k")),
             "repetition_penalty": gr.Slider(
                 1, 2, Sampling.repetition_penalty, step=0.05, **words("repetition_penalty")
             ),
-            "max_new_tokens": gr.Slider(1, 256, Sampling.max_new_tokens, step=1, **words("max_new_tokens")),
         }
     return sampling, mode, seed
 
