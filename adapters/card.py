@@ -76,7 +76,8 @@ class Report:
 
 def score(base: BaseModel, model: nn.Module, validation: Sequence[Example], rows: Sequence[Row]) -> Scores:
     """The scores of `model`, which is the base model or the base model with an adapter."""
-    general = evenly(encode_rows(base, read_rows(GENERAL.file), MEASURE_LENGTH), GENERAL_ROWS)
+    length = min(MEASURE_LENGTH, base.context_length // 2)
+    general = encode_rows(base, evenly(read_rows(GENERAL.file), GENERAL_ROWS), length)
     tally = measure(model, validation, MEASURE_BATCH)
     matches = exact_matches(base, model, rows)
     return Scores(

@@ -8,7 +8,7 @@ positions that are scored, V vocabulary.
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ from adapters.lora import LoraSettings, lora_model
 from adapters.methods import STRICT, UserError
 from adapters.prefix import PrefixSettings, prefix_model
 
+T = TypeVar("T")
 IGNORED = -100  # cross_entropy's label for a position that is not scored
 SORTED_BATCHES = 8  # examples of this many batches are sorted by length together, so that little is padding
 
@@ -161,14 +162,14 @@ def batches(examples: Sequence[Example], size: int, generator: torch.Generator) 
             yield from (similar[i] for i in torch.randperm(len(similar), generator=generator).tolist())
 
 
-def chunks(items: Sequence[Example], size: int) -> list[list[Example]]:
+def chunks(items: Sequence[T], size: int) -> list[list[T]]:
     """`items` in pieces of `size`, the last one perhaps shorter."""
     return [list(items[i : i + size]) for i in range(0, len(items), size)]
 
 
-def evenly(examples: Sequence[Example], count: int) -> list[Example]:
-    """At most `count` of the examples, evenly spread over them."""
-    return [examples[i * len(examples) // count] for i in range(count)] if count < len(examples) else list(examples)
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, evenly spread over them."""
+    return [items[i * len(items) // count] for i in range(count)] if count < len(items) else list(items)
 
 
 def collate(examples: Sequence[Example]) -> Batch:

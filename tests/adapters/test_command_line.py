@@ -1,0 +1,127 @@
+"""`python -m adapters`: trains, writes a whole folder with a card out of measured figures, and fails in one line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from peft import PeftModel
+
+from adapters.__main__ import METRICS_FILE, main, run_steps
+from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
+from adapters.card import Report, card, exact_matches, fenced
+from adapters.corpus import dataset, encode_rows, read_rows, split
+from adapters.files import CONFIG_FILE
+from adapters.methods import from_json
+from adapters.store import WEIGHTS, AdapterStore
+from adapters.training import TrainStep, measure
+
+QUICK = ["--steps", "6", "--batch-size", "4", "--lr", "0.03", "--warmup-steps", "2", "--eval-every", "3"]
+
+
+@pytest.fixture(scope="module")
+def model_folder(tiny_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    tiny_llama.model.save_pretrained(folder)
+    tiny_llama.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    file = tmp_path / "questions.jsonl"
+    file.write_text("".join(json.dumps({"q": f"What is {n}?", "a": "it"}) + "\n" for n in range(40)))
+    return file
+
+
+def report_of(folder: Path) -> Report:
+    return from_json(Report, json.loads((folder / METRICS_FILE).read_text("utf-8")))
+
+
+@pytest.mark.parametrize("kind", ["lora", "prefix"])
+def test_a_trained_adapter_is_whole_and_reloads_to_the_measured_figures(
+    model_folder: str, questions: Path, tmp_path: Path, kind: str
+) -> None:
+    size = ["--r", "2"] if kind == "lora" else ["--num-virtual-tokens", "3"]
+    common = ["--kind", kind, "--data", str(questions), "--out", str(tmp_path), "--model", model_folder, *QUICK, *size]
+    assert main(["train", "facts", *common]) == 0
+    assert main(["train", "facts", *common]) == 0  # takes the place of the first
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["facts", "questions.jsonl"]
+    base = load_base_model(model_folder, tmp_path)
+    (adapter,) = AdapterStore([tmp_path], base).adapters
+    assert (adapter.kind, adapter.size, adapter.base) == (kind, int(size[1]), model_folder)
+    report = report_of(adapter.folder)
+    assert (adapter.folder / "README.md").read_text("utf-8") == card(report)
+    assert report.adapter_scores.perplexity < report.base_scores.perplexity
+    assert (report.training_rows, report.validation_rows, report.steps) == (36, 4, 6)
+    data = dataset(str(questions))
+    held_out = encode_rows(base, split(read_rows(questions), data)[1], 128)
+    assert measure(base.model, held_out, 8).perplexity == pytest.approx(report.base_scores.perplexity, rel=1e-4)
+    reloaded = PeftModel.from_pretrained(base.model, str(adapter.folder)).eval()
+    assert measure(reloaded, held_out, 8).perplexity == pytest.approx(report.adapter_scores.perplexity, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["../x", "--kind", "lora", "--data", "poetry"], "cannot be a folder's"),
+        (["x", "--kind", "lora", "--data", "nothing"], "no data set or file 'nothing'"),
+        (["x", "--kind", "lora", "--data", "poetry", "--init-text", "a"], "--init-text is not a setting of a lora"),
+        (["x", "--kind", "prefix", "--data", "poetry", "--r", "4"], "--r is not a setting of a prefix"),
+        (["x", "--kind", "lora", "--data", "poetry", "--steps", "0"], "steps: "),
+        (["x", "--kind", "lora", "--data", "poetry", "--lr", "nan"], "lr: "),
+        (["x", "--kind", "lora", "--data", "poetry", "--model", "/nowhere"], "Cannot load the base model"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *arguments, "--out", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert captured.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def interrupted(best: bool) -> Iterator[TrainStep]:
+    yield TrainStep(1, 1.0, 2.0, best, 10, 0.1)
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_the_best_step_if_there_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [step.step for step in run_steps(interrupted(best=True), 9)] == [1]
+    assert "step 1/9" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt):
+        run_steps(interrupted(best=False), 9)
+
+
+def test_converting_what_is_there_is_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / EMBEDDED_ID).mkdir()
+    assert main(["convert", str(tmp_path / "none.whl"), "--home", str(tmp_path)]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_answer_is_exact_when_its_first_line_is(tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = [" Paris", "\n Paris \nMore", "Paris, France", ""]
+    monkeypatch.setattr("adapters.card.greedy", lambda *_: written)
+    rows = [{"q": "Capital?", "a": "Paris"}] * 4
+    assert exact_matches(tiny_llama, None, [*rows, {"text": "no question"}]) == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in WEIGHTS.glob(f"*/{METRICS_FILE}")), ids=lambda p: p.name
+)
+def test_shipped_adapters_beat_the_base_model_and_their_cards_say_so(folder: Path) -> None:
+    report = report_of(folder)
+    assert (folder / "README.md").read_text("utf-8") == card(report)
+    assert report.adapter_scores.text_perplexity < 0.9 * report.base_scores.text_perplexity
+    assert report.adapter_scores.perplexity < 0.75 * report.base_scores.perplexity
+    assert report.adapter_scores.general_perplexity < 1.2 * report.base_scores.general_perplexity
+    assert json.loads((folder / CONFIG_FILE).read_text())["base_model_name_or_path"] == report.base == EMBEDDED_ID
+    matches = report.base_scores.exact_match, report.adapter_scores.exact_match
+    assert matches == (None, None) or (matches[1] or 0) > (matches[0] or 0) + 0.2
+
+
+def test_model_text_cannot_break_out_of_its_block() -> None:
+    assert fenced("````\n# not a title") == "`````text\n````\n# not a title\n`````"
