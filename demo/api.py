@@ -49,9 +49,10 @@ def compare_endpoint(services: Services) -> Callable[..., Iterator[Rows]]:
             chosen = [parse_method(name) for name in names]
             yield from compare_as_json(services, chosen, request, from_json(Sampling, sampling))
         except PaneErrors as error:
-            raise gr.Error("; ".join(f"{names[place]}: {note}" for place, note in error.notes.items())) from error
+            notes = "; ".join(f"{names[place]}: {note}" for place, note in error.notes.items())
+            raise gr.Error(notes, print_exception=False) from error
         except UserError as error:
-            raise gr.Error(str(error)) from error
+            raise gr.Error(str(error), print_exception=False) from error
 
     return compare
 
