@@ -1,0 +1,167 @@
+"""PPLM's arithmetic by hand, and the whole method against a slow and obvious computation of the paper's algorithm."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from adapters.attributes import attribute_loss, bag_loss, bag_of_words
+from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError
+from adapters.pplm import fuse, gradient_norms, kl_divergence, push, stack_knobs, window_mask
+from tests.adapters.conftest import Bench
+
+NO_HIDDEN = torch.empty(1, 0)
+
+
+def test_one_step_by_hand() -> None:
+    """A gradient of norm 5, step size .1: gamma 1 moves by .1 along it, gamma 0 by .1 times it, gamma 2 by .02."""
+    gradient = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1, 1, 1)  # a key and a value: one norm for both
+    assert gradient_norms(gradient).item() == pytest.approx(5)
+    for gamma, expected in ((1.0, (-0.06, -0.08)), (0.0, (-0.3, -0.4)), (2.0, (-0.012, -0.016))):
+        args = torch.zeros_like(gradient), gradient, torch.tensor([[5.0]]), torch.tensor([0.1]), torch.tensor([gamma])
+        assert push(*args).flatten().tolist() == pytest.approx(expected)
+
+
+def test_a_zero_gradient_pushes_nowhere() -> None:
+    zero = torch.zeros(1, 2, 1, 1, 1, 1)
+    moved = push(zero, zero, torch.zeros(1, 1), torch.tensor([0.1]), torch.tensor([1.5]))
+    assert torch.equal(moved, zero)
+
+
+def test_norms_are_per_layer_and_per_row() -> None:
+    gradient = torch.arange(8.0).view(2, 2, 2, 1, 1, 1)  # layers, keys/values, rows
+    expected = [[math.hypot(0, 2), math.hypot(1, 3)], [math.hypot(4, 6), math.hypot(5, 7)]]
+    assert gradient_norms(gradient).tolist() == [pytest.approx(row) for row in expected]
+
+
+def test_the_window_is_the_newest_positions() -> None:
+    assert window_mask(torch.tensor([1, 3, 0]), 3).int().tolist() == [[0, 0, 1], [1, 1, 1], [1, 1, 1]]
+
+
+def test_fusion_is_the_renormalised_product_of_powers() -> None:
+    steered, clean = torch.tensor([[0.7, 0.2, 0.1]]), torch.tensor([[0.1, 0.3, 0.6]])
+    product = steered**0.9 * clean**0.1
+    fused = fuse(steered.log(), clean.log(), torch.tensor([0.9])).softmax(-1)
+    torch.testing.assert_close(fused, product / product.sum())
+    assert torch.equal(fuse(steered, clean, torch.tensor([0.0])), clean)
+
+
+def test_kl_and_bag_loss_by_hand() -> None:
+    steered, clean = torch.tensor([[0.5, 0.25, 0.25]]), torch.tensor([[0.25, 0.25, 0.5]])
+    assert kl_divergence(steered.log(), clean.log()).item() == pytest.approx(0.25 * math.log(2))
+    assert bag_loss(torch.tensor([1, 2]))(steered.log(), NO_HIDDEN).item() == pytest.approx(math.log(2))
+    assert bag_loss(torch.tensor([1, 2]))(steered.log() + 3, NO_HIDDEN).item() == pytest.approx(math.log(2))
+
+
+def test_attributes_add_up_by_weight(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.attributes.WORD_START", "")
+    tokenizer, logits = bench.base.tokenizer, torch.randn(2, 258, generator=torch.Generator().manual_seed(0))
+
+    def loss(*attributes: Attribute) -> Tensor:
+        return attribute_loss(tokenizer, attributes, torch.device("cpu"))(logits, torch.empty(2, 0))
+
+    a, z = Attribute("a", words=("a",)), Attribute("z", words=("z", "zebra"))
+    torch.testing.assert_close(loss(a, replace(z, weight=-2.0)), loss(a) - 2 * loss(z))
+    assert loss(a).tolist() == pytest.approx((-logits.log_softmax(-1)[:, tokenizer.encode("a")[0]]).tolist())
+
+
+def test_a_bag_says_which_words_it_uses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.attributes.WORD_START", "")
+    bag = bag_of_words(bench.base.tokenizer, ["a", " b ", "a", "", "bee"])
+    assert (bag.used, bag.unused) == (("a", "b"), ("bee",))
+    assert bag.token_ids == tuple(bench.base.tokenizer.encode("ab"))
+    with pytest.raises(UserError, match="No word of 'bees' is one token of this model .tried: bee"):
+        attribute_loss(bench.base.tokenizer, [Attribute("bees", words=("bee",))], torch.device("cpu"))
+    with pytest.raises(UserError, match="There is no attribute 'nonsense': choose one of science, space"):
+        attribute_loss(bench.base.tokenizer, [Attribute("nonsense")], torch.device("cpu"))
+
+
+def test_every_setting_becomes_a_column() -> None:
+    first = PPLM((Attribute("science"),), step_size=0.5, carry=True)
+    second = PPLM((Attribute("science"),), window_length=3)
+    knobs = stack_knobs([first, second], torch.device("cpu"))
+    assert knobs.step_size.tolist() == pytest.approx([0.5, second.step_size])
+    assert knobs.carry.tolist() == [True, False]
+    assert knobs.window_length.tolist() == [0, 3]
+    assert knobs.rows(torch.tensor([1])).window_length.tolist() == [3]
+
+
+class Reference:
+    """The paper's algorithm for one row as its published code has it: the text is read again at every token.
+
+    Differs from that code where the project means to: the window holds the newest positions.
+    """
+
+    def __init__(self, model: PreTrainedModel, words: list[int], settings: PPLM) -> None:
+        self.model, self.words, self.settings = model, words, settings
+        self.past: list[list[Tensor]] = []  # per layer: keys, values (1, H, T, D)
+        self.largest = [0.0] * model.config.num_hidden_layers
+
+    def read(self, ids: list[int], past: list[list[Tensor]]) -> tuple[Tensor, list[list[Tensor]]]:
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(past):
+            cache.update(keys, values, layer)
+        logits = self.model(input_ids=torch.tensor([ids]), past_key_values=cache, use_cache=True).logits[0, -1]
+        return logits, [[layer.keys, layer.values] for layer in cache.layers]
+
+    def loss(self, logits: Tensor, clean: Tensor) -> Tensor:
+        p, q = logits.softmax(-1), clean.softmax(-1)
+        return -p[self.words].sum().log() + self.settings.kl_scale * (p * (p / q).log()).sum()
+
+    def next_logits(self, ids: list[int]) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            clean, everything = self.read(ids, [])
+        if not self.past or not self.settings.carry:
+            self.past = [[tensor[:, :, :-1] for tensor in layer] for layer in everything]
+        nudge = [[torch.zeros_like(tensor) for tensor in layer] for layer in self.past]
+        for _ in range(self.settings.num_iterations):
+            for layer in nudge:
+                for tensor in layer:
+                    tensor.requires_grad_()
+            logits, _ = self.read(ids[-1:], self.add(nudge))
+            flat = [tensor for layer in nudge for tensor in layer]
+            gradients = list(torch.autograd.grad(self.loss(logits, clean), flat))
+            for layer in range(len(nudge)):
+                pair = [self.windowed(gradient) for gradient in gradients[2 * layer : 2 * layer + 2]]
+                norm = torch.cat([g.flatten() for g in pair]).norm().item()
+                self.largest[layer] = max(self.largest[layer], norm)
+                size = self.settings.step_size / self.largest[layer] ** self.settings.gamma
+                nudge[layer] = [(n - size * g).detach() for n, g in zip(nudge[layer], pair, strict=True)]
+        with torch.no_grad():
+            steered, self.past = self.read(ids[-1:], self.add(nudge))
+        share = self.settings.gm_scale
+        fused = steered.softmax(-1) ** share * clean.softmax(-1) ** (1 - share)
+        return (fused / fused.sum()).log(), clean
+
+    def windowed(self, gradient: Tensor) -> Tensor:
+        mask = torch.ones_like(gradient)
+        if self.settings.window_length:
+            mask[:, :, : -self.settings.window_length] = 0
+        return gradient * mask
+
+    def add(self, nudge: list[list[Tensor]]) -> list[list[Tensor]]:
+        return [[p + n for p, n in zip(*layer, strict=True)] for layer in zip(self.past, nudge, strict=True)]
+
+
+@pytest.mark.parametrize("carry", [True, False], ids=["carried", "fresh"])
+@pytest.mark.parametrize("window_length", [0, 3])
+def test_the_engine_computes_the_papers_algorithm(
+    bench: Bench, carry: bool, window_length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.attributes.WORD_START", "")
+    attribute = Attribute("vowels", words=("a", "e", "o"))
+    settings = PPLM((attribute,), 0.3, 3, window_length, gamma=1.5, kl_scale=0.05, gm_scale=0.9, carry=carry)
+    request = Request("Once upon", Method("pplm", steering=settings))
+    *_, (row,) = bench.engine.generate([request], Sampling(temperature=0, max_new_tokens=12))
+
+    words = [bench.base.tokenizer.encode(letter)[0] for letter in "aeo"]
+    reference = Reference(bench.base.model, words, settings)
+    ids = list(row.prompt_ids)
+    for token, logprob in zip(row.token_ids, row.logprobs, strict=True):
+        fused, clean = reference.next_logits(ids)
+        assert int(fused.argmax()) == token
+        assert clean.log_softmax(-1)[token].item() == pytest.approx(logprob, abs=1e-4)
+        ids.append(token)
