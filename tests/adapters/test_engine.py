@@ -1,0 +1,132 @@
+"""What the engine refuses, how it shares its time, and how it ends."""
+
+import gc
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+import torch
+
+from adapters.engine import STEERED_SHARE, Continuation, Engine
+from adapters.lane import Lane
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError
+from tests.adapters.conftest import Bench
+
+SHORT = Sampling(max_new_tokens=8)
+STEERED = Method("pplm", steering=PPLM((Attribute("vowels", words=("a", "e", "o")),), num_iterations=3))
+
+
+@pytest.fixture(autouse=True)
+def one_byte_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.attributes.WORD_START", "")
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (Request("", BASE), "The prompt is empty"),
+        (Request(" \n\t", BASE), "The prompt is empty"),
+        (Request("a\0b", BASE), "a character that is not text"),
+        (Request("a\ud800b", BASE), "a character that is not text"),
+        (Request("Once", Method("m", lora="nobody")), "There is no LoRA adapter 'nobody': choose one of"),
+        (Request("Once", Method("m", prefix="verse")), "There is no prefix adapter 'verse': choose one of facts"),
+        (Request("Once", replace(STEERED, steering=PPLM((Attribute("nothing"),)))), "There is no attribute 'nothing'"),
+        (Request("Once", BASE, chat=True), "has no chat template: choose plain continuation"),
+        (Request("x" * 120, BASE), r"0 virtual tokens, 121 of the prompt and 8 new ones make 129, .* room for 128"),
+        (
+            Request("x" * 115, Method("m", prefix="facts")),
+            r"5 virtual tokens, 116 of the prompt and 8 new ones make 129",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_starts(bench: Bench, request_: Request, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        bench.engine.generate([Request("Once", BASE), request_], SHORT)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_text_may_fill_the_context_to_the_last_position(bench: Bench) -> None:
+    *_, (row,) = bench.engine.generate([Request("x" * 114, Method("m", prefix="facts"))], SHORT)
+    assert row.finish_reason in ("length", "eos")
+
+
+def states(engine: Engine, methods: list[Method], sampling: Sampling) -> list[list[Continuation]]:
+    return list(engine.generate([Request("Once upon", method, 1) for method in methods], sampling))
+
+
+def test_texts_only_grow_and_the_last_state_is_complete(bench: Bench) -> None:
+    history = states(bench.engine, [BASE, STEERED, Method("l", lora="verse")], SHORT)
+    for earlier, later in zip(history, history[1:], strict=False):
+        for before, after in zip(earlier, later, strict=True):
+            assert after.token_ids[: len(before.token_ids)] == before.token_ids
+            assert len(after.token_ids) - len(before.token_ids) in (0, 1)
+            assert after.text.startswith(before.text)
+            assert after.seconds >= before.seconds
+    assert all(row.finish_reason in ("length", "eos") for row in history[-1])
+
+
+def test_every_iteration_is_a_place_to_stop(bench: Bench) -> None:
+    """A steered token of three iterations is four pieces of work, so that cancelling waits for one of them at most."""
+    assert len(states(bench.engine, [STEERED], replace(SHORT, max_new_tokens=5, temperature=0))) == 5 * 4
+
+
+def test_every_row_starts_at_once_and_unsteered_rows_do_not_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With pieces of work that all take the same time, the unsteered rows have their share and the texts stay."""
+
+    def advance(lane: Lane) -> None:
+        next(lane._pieces, None)
+        lane.seconds += 1
+
+    monkeypatch.setattr(Lane, "advance", advance)
+    sampling = Sampling(max_new_tokens=40, temperature=0.8)
+    history = states(bench.engine, [BASE, STEERED], sampling)
+    unsteered = len(history[-1][0].token_ids)
+    assert unsteered > 30
+    starts = [next(n for n, rows in enumerate(history) if rows[row].token_ids) for row in (0, 1)]
+    assert starts == [0, 4]
+    done = next(n for n, rows in enumerate(history) if rows[0].finish_reason) + 1
+    assert done <= (1 + STEERED_SHARE) * unsteered + 1
+    assert 3 <= len(history[done - 1][1].token_ids) < 10, "the steered row streams meanwhile"
+    assert [row.token_ids for row in history[-1]] == [
+        states(bench.engine, [method], sampling)[-1][0].token_ids for method in (BASE, STEERED)
+    ]
+
+
+def test_finished_rows_cost_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch that the model reads shrinks as rows end, and prompts that are the same are read once."""
+    sizes: list[int] = []
+    hook = bench.base.model.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(kwargs["input_ids"].shape[0]), with_kwargs=True
+    )
+    requests = [Request("Once", BASE, seed) for seed in range(30)]
+    *_, rows = bench.engine.generate(requests, Sampling(temperature=3, max_new_tokens=60))
+    hook.remove()
+    lengths = [len(row.token_ids) for row in rows]
+    assert min(lengths) < max(lengths)
+    assert sizes[0] == 1
+    assert sizes[1:] == [sum(length > step for length in lengths) for step in range(1, max(lengths))]
+
+
+def test_memory_is_freed_on_cancelling(bench: Bench) -> None:
+    def tensors() -> int:
+        gc.collect()
+        return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+
+    before = tensors()
+    running = bench.engine.generate([Request("Once", BASE), Request("Once", STEERED)], SHORT)
+    for _ in range(4):
+        next(running)
+    assert tensors() > before
+    running.close()  # type: ignore[attr-defined]  # it is a generator
+    del running
+    assert tensors() == before
+
+
+def test_threads_take_turns(bench: Bench) -> None:
+    """Two generations in two threads, one with a LoRA: each writes what it writes alone."""
+    methods = [[BASE], [Method("l", lora="verse")], [STEERED], [Method("p", prefix="facts")]]
+    alone = [states(bench.engine, each, SHORT)[-1][0].token_ids for each in methods]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            together = pool.map(lambda each: states(bench.engine, each, SHORT)[-1][0].token_ids, methods)
+            assert list(together) == alone

@@ -1,0 +1,78 @@
+"""Settings are checked wherever they come from, go to JSON and back, and say in one line what is wrong."""
+
+import json
+from typing import Any
+
+import pytest
+
+from adapters.methods import (
+    BASE,
+    PPLM,
+    Attribute,
+    Method,
+    Sampling,
+    UserError,
+    effect_off,
+    from_json,
+    parse_method,
+    to_json,
+)
+
+SCIENCE = PPLM((Attribute("science"),))
+
+
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [
+        ("base", Method("base")),
+        ("lora:poetry", Method("lora:poetry", lora="poetry")),
+        ("prefix:facts", Method("prefix:facts", prefix="facts")),
+        ("pplm:science", Method("pplm:science", steering=SCIENCE)),
+        (" lora:a + pplm:science ", Method("lora:a + pplm:science", lora="a", steering=SCIENCE)),
+        ("base+lora:a", Method("base+lora:a", lora="a")),
+    ],
+)
+def test_short_names(text: str, method: Method) -> None:
+    assert parse_method(text) == method
+
+
+@pytest.mark.parametrize("text", ["", "poetry", "lora", "lora:", "base:x", "lora:a+lora:b", "pplm:science+", "LoRA:a"])
+def test_what_is_no_short_name_is_said_in_one_line(text: str) -> None:
+    with pytest.raises(UserError, match=r"^Cannot read the method .*: write base, lora:NAME") as caught:
+        parse_method(text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [BASE, Sampling(), SCIENCE, parse_method("lora:a+prefix:b+pplm:science")])
+def test_settings_go_to_json_and_back(value: Any) -> None:
+    assert from_json(type(value), json.loads(json.dumps(to_json(value)))) == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), -1, 1e9, "much", None, {}, [1]])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *((Sampling, name) for name in ("temperature", "top_k", "top_p", "repetition_penalty", "max_new_tokens")),
+        *((PPLM, name) for name in ("step_size", "num_iterations", "window_length", "gamma", "kl_scale", "gm_scale")),
+        (Method, "lora_scale"),
+    ],
+)
+def test_absurd_numbers_are_refused_by_name(kind: type, name: str, value: Any) -> None:
+    data: dict[str, Any] = {Sampling: {}, PPLM: {"attributes": [{"name": "x"}]}, Method: {"name": "m"}}[kind]
+    with pytest.raises(UserError, match=f"^{name}: .*got ") as caught:
+        from_json(kind, data | {name: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_steering_needs_an_attribute_and_unknown_fields_are_refused() -> None:
+    with pytest.raises(UserError, match="attributes"):
+        from_json(PPLM, {"attributes": []})
+    with pytest.raises(UserError, match="recipe"):
+        from_json(Method, {"name": "m", "recipe": 1})
+
+
+def test_effect_off_keeps_everything_but_the_effect() -> None:
+    off = effect_off(Method("m", lora="a", lora_scale=0.7, prefix="b", steering=SCIENCE))
+    assert (off.lora, off.lora_scale, off.prefix) == ("a", 0.0, None)
+    assert off.steering is not None
+    assert (off.steering.step_size, off.steering.attributes) == (0.0, SCIENCE.attributes)
