@@ -10,11 +10,13 @@ import gradio as gr
 from demo import text
 from demo.services import Services
 from demo.tabs.compare import compare_tab
-from demo.theme import STYLE_SHEET, theme
+from demo.theme import FAVICON, STYLE_SHEET, theme
 
 TABS: dict[str, Callable[[Services], None]] = {"Compare": compare_tab}
 QUEUE_SIZE = 32  # events that may wait; whoever comes later is told that the app is busy
 MAX_UPLOAD = "5mb"
+# Screen readers say a message when it appears.
+ANNOUNCE = "() => document.querySelectorAll('.message').forEach(line => line.setAttribute('role', 'status'))"
 SESSIONS = 200  # visitors whose panes are remembered
 
 
@@ -29,13 +31,15 @@ def build_app(services: Services) -> gr.Blocks:
     return blocks.queue(api_open=False, max_size=QUEUE_SIZE)
 
 
-def launch(blocks: gr.Blocks, host: str, port: int) -> None:
-    """Serves the page and prints its address; returns when it is interrupted. Raises OSError if the port is taken."""
+def start(blocks: gr.Blocks, host: str, port: int) -> str:
+    """Serves the page in the background and returns its address; raises OSError if the port is taken."""
     _, address, _ = blocks.launch(
         server_name=host,
         server_port=port,
         theme=theme(),
         css_paths=STYLE_SHEET,
+        js=ANNOUNCE,
+        favicon_path=FAVICON,
         footer_links=["api"],
         run_history=False,
         enable_monitoring=False,
@@ -47,5 +51,10 @@ def launch(blocks: gr.Blocks, host: str, port: int) -> None:
         quiet=True,
         prevent_thread_lock=True,
     )
-    print(f"{text.TITLE} is at {address}", flush=True)
+    return address
+
+
+def launch(blocks: gr.Blocks, host: str, port: int) -> None:
+    """Serves the page and prints its address; returns when it is interrupted. Raises OSError if the port is taken."""
+    print(f"{text.TITLE} is at {start(blocks, host, port)}", flush=True)
     blocks.block_thread()
