@@ -1,0 +1,318 @@
+"""What a person does on the page: the real app with the real model, in a real browser.
+
+Without the embedded model or a browser these tests are skipped and say why; with CI=true that is a failure.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, Playwright, expect
+
+from adapters.base_model import EMBEDDED_ID
+from demo import text
+
+ROOT = Path(__file__).parents[1]
+BASELINE = Path(__file__).with_name("axe_baseline.json")
+PROMPT = "In a distant galaxy"
+SLOW = 240_000  # ms; a steered text on a busy machine
+QUIET_BROWSER = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+
+
+def missing(why: str) -> None:
+    """Skips, or fails where everything has to be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any], playwright: Playwright) -> dict[str, Any]:
+    own = playwright.chromium.executable_path
+    path = shutil.which("chromium") or (own if Path(own).exists() else None)
+    if path is None:
+        missing("There is no browser: run `make browser`.")
+    return browser_type_launch_args | {"executable_path": path, "args": QUIET_BROWSER}
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """The app as `make app` starts it, on a free port."""
+    home = Path(os.environ.get("STEERBOARD_HOME", ROOT / ".steerboard"))
+    if not (home / EMBEDDED_ID).is_dir():
+        missing("The embedded model is not there: run `make model`.")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    settings = os.environ | {"STEERBOARD_HOME": str(home), "STEERBOARD_PORT": port, "OMP_WAIT_POLICY": "PASSIVE"}
+    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=settings, stdout=subprocess.PIPE, text=True)
+    try:
+        assert app.stdout is not None
+        line = app.stdout.readline()
+        assert line.startswith("Steerboard is at "), line
+        yield line.split()[-1]
+    finally:
+        app.terminate()
+        app.wait(timeout=30)
+
+
+@pytest.fixture
+def app(page: Page, address: str) -> Iterator[Page]:
+    """A fresh page at laptop width; whatever the test does, nothing is asked of any other host and nothing breaks."""
+    elsewhere: list[str] = []
+    errors: list[str] = []
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith((address, "data:", "blob:")) else elsewhere.append(request.url),
+    )
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_viewport_size({"width": 1280, "height": 900})
+    open_page(page, address)
+    yield page
+    stop = page.get_by_role("button", name="Stop", exact=True)
+    stop.click()
+    assert elsewhere == []
+    assert errors == []
+
+
+def open_page(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+    expect(page.locator(".pane").first).to_be_visible()
+
+
+def panes(page: Page) -> Locator:
+    return page.locator(".pane:visible")
+
+
+def texts(page: Page) -> list[str]:
+    """The texts of all panes, prompts included."""
+    return panes(page).locator(".pane-text .textfield").all_inner_texts()
+
+
+def generate(page: Page, prompt: str = PROMPT) -> None:
+    page.get_by_label("Prompt").fill(prompt)
+    page.get_by_role("button", name="Generate", exact=True).click()
+
+
+def set_new_tokens(page: Page, tokens: int) -> None:
+    """Changes a shared setting, as a person does: unfold, type, fold."""
+    fold = page.get_by_role("button", name=re.compile("the same in every pane"))
+    fold.click()
+    page.get_by_label("number input for New tokens").fill(str(tokens))
+    page.keyboard.press("Tab")
+    expect(fold).to_contain_text(f"{tokens} tokens")
+    fold.click()
+
+
+def expect_done(page: Page) -> None:
+    """Waits until no pane is running."""
+    expect(page.locator(".pane:visible .status", has_text=re.compile("limit reached|ended by itself"))).to_have_count(
+        panes(page).count(), timeout=SLOW
+    )
+
+
+def test_four_different_texts_stream_side_by_side(app: Page) -> None:
+    names = panes(app).get_by_role("heading").all_inner_texts()
+    assert names == ["Base", "LoRA poetry", "Prefix facts", "PPLM science"]
+    set_new_tokens(app, 24)
+    generate(app)
+    expect(app.locator(".status.running")).to_have_count(4)
+    first = app.wait_for_function(
+        "() => { const t = [...document.querySelectorAll('.pane .status')].map(s => parseInt(s.textContent));"
+        " return t[0] > 0 && t[0] < 20 && t[1] > 0 ? t : null }",
+        timeout=SLOW,
+    ).json_value()
+    assert first[0] == first[1], "the unsteered panes step together"
+    expect_done(app)
+    assert len(set(texts(app))) == 4
+    assert all(written.startswith(PROMPT) and len(written) > len(PROMPT) + 20 for written in texts(app))
+    figures = [pane.locator("dd").all_inner_texts() for pane in panes(app).all()]
+    assert all(re.fullmatch(r"[\d,]+\.\d", perplexity) for perplexity, _, _ in figures), figures
+    assert all(re.fullmatch(r"[01]\.\d\d", distinct) for _, distinct, _ in figures), figures
+    assert all(re.fullmatch(r"\d+", count) for _, _, count in figures), figures
+
+
+def test_the_same_seed_writes_the_same_texts_again(app: Page) -> None:
+    set_new_tokens(app, 4)
+    generate(app)
+    expect_done(app)
+    before = texts(app)
+    app.get_by_role("button", name="New seed").click()
+    expect(app.get_by_role("button", name=re.compile("the same in every pane"))).not_to_contain_text("seed 7 ")
+    generate(app)
+    expect(app.locator(".status.running")).to_have_count(4)
+    expect_done(app)
+    assert texts(app) != before
+    app.get_by_role("button", name=re.compile("the same in every pane")).click()
+    app.get_by_label("Seed", exact=True).fill("7")
+    app.keyboard.press("Tab")
+    expect(app.get_by_role("button", name=re.compile("the same in every pane"))).to_contain_text("seed 7 ")
+    generate(app)
+    expect(app.locator(".status.running")).to_have_count(4)
+    expect_done(app)
+    assert texts(app) == before
+
+
+def test_stop_keeps_what_was_there_and_frees_the_model(app: Page) -> None:
+    generate(app)
+    stop = app.get_by_role("button", name="Stop", exact=True)
+    expect(stop).to_have_class(re.compile("primary"), timeout=SLOW)
+    expect(panes(app).nth(3).locator(".status")).to_contain_text("token", timeout=SLOW)
+    stop.click()
+    expect(panes(app).nth(3).locator(".status")).to_contain_text(text.STOPPED)
+    expect(app.get_by_role("button", name="Generate", exact=True)).to_have_class(re.compile("primary"))
+    kept = texts(app)
+    assert kept[3].startswith(PROMPT)
+    app.wait_for_timeout(2500)
+    assert texts(app) == kept
+    set_new_tokens(app, 2)
+    generate(app, "Another day")
+    expect_done(app)
+    assert all(written.startswith("Another day") for written in texts(app))
+
+
+def test_a_changed_setting_renames_the_pane_and_steers_the_next_text(app: Page) -> None:
+    set_new_tokens(app, 3)
+    generate(app)
+    expect_done(app)
+    pane = panes(app).nth(3)
+    before = texts(app)[3]
+    pane.get_by_role("button", name="Settings", exact=True).click()
+    pane.get_by_label("Attribute (PPLM)").click()
+    app.get_by_role("option", name="space", exact=True).click()
+    expect(pane.get_by_role("heading")).to_have_text("PPLM space")
+    expect(pane.locator(".status")).to_contain_text(text.CHANGED)
+    assert texts(app)[3] == before
+    pane.get_by_label("number input for Strength").fill("0")
+    app.keyboard.press("Tab")
+    expect(pane.locator(".pane-head")).to_contain_text("strength 0,")
+    generate(app)
+    expect(app.locator(".status.running")).to_have_count(4)
+    expect_done(app)
+    assert texts(app)[3] == texts(app)[0], "without strength it writes what the base writes"
+
+
+def test_panes_are_added_up_to_six_and_removed(app: Page) -> None:
+    add = app.get_by_role("button", name="Add a pane")
+    add.click()
+    expect(panes(app)).to_have_count(5)
+    expect(panes(app).nth(4).get_by_role("heading")).to_have_text("PPLM science over LoRA poetry")
+    add.click()
+    expect(panes(app)).to_have_count(6)
+    expect(add).to_be_disabled()
+    set_new_tokens(app, 2)
+    panes(app).nth(0).get_by_role("button", name="Settings", exact=True).click()
+    panes(app).nth(0).get_by_role("button", name="Remove this pane").click()
+    expect(panes(app)).to_have_count(5)
+    generate(app)
+    expect_done(app)
+    assert all(written.startswith(PROMPT) for written in texts(app))
+
+
+def test_parity_is_checked_pane_by_pane(app: Page) -> None:
+    set_new_tokens(app, 6)
+    app.get_by_label("Prompt").fill(PROMPT)
+    app.get_by_role("button", name="Check parity").click()
+    expect(app.locator(".shared-note")).to_contain_text("4 of 4 panes write the base's text", timeout=SLOW)
+    notes = panes(app).locator(".pane-note").all_inner_texts()
+    assert notes[0] == text.PARITY_BASE
+    assert all("token for token" in note for note in notes[1:])
+
+
+def test_errors_stand_beside_the_controls(app: Page) -> None:
+    generate(app, "   ")
+    expect(app.locator(".shared-note")).to_have_text(text.NO_PROMPT)
+    pane = panes(app).nth(3)
+    pane.get_by_role("button", name="Settings", exact=True).click()
+    pane.get_by_label("Attribute (PPLM)").click()
+    app.get_by_role("option", name=text.OWN_WORDS, exact=True).click()
+    expect(pane.locator(".pane-note")).to_have_text(text.NO_WORDS)
+    pane.get_by_label("Own words").fill("antidisestablishmentarianism")
+    generate(app)
+    expect(pane.locator(".pane-note")).to_contain_text("antidisestablishmentarianism")
+    expect(app.locator(".shared-note")).to_have_text(text.MEND_PANES)
+    expect(panes(app).nth(0).locator(".status")).to_have_text(text.READY)
+
+
+def test_a_prompt_that_is_too_long_is_told_its_numbers(app: Page) -> None:
+    generate(app, "word " * 3999)
+    set_new_tokens(app, 256)
+    for _ in range(2):
+        app.get_by_label("Prompt").fill("one two three four " * 1000)
+    app.get_by_role("button", name="Generate", exact=True).click()
+    expect(app.locator(".shared-note")).to_contain_text(re.compile(r"\d{4}|\d,\d{3}"))
+
+
+def test_examples_fill_the_prompt(app: Page) -> None:
+    for example in text.EXAMPLES:
+        app.get_by_role("button", name=example.title, exact=True).click()
+        expect(app.get_by_label("Prompt")).to_have_value(example.prompt)
+
+
+def test_text_stays_text(app: Page) -> None:
+    hostile = "<img src=x onerror=\"document.title='owned'\"> ${document.title='owned'} **bold** </script>\nsecond line"
+    set_new_tokens(app, 1)
+    generate(app, hostile)
+    expect_done(app)
+    assert texts(app)[0].startswith(hostile)
+    assert panes(app).locator("img, script, strong").count() == 0
+    assert app.title() == text.TITLE
+
+
+def test_four_panes_in_a_row_at_one_level_on_a_laptop(app: Page) -> None:
+    boxes = [pane.bounding_box() for pane in panes(app).all()]
+    levels = [pane.locator("dl").bounding_box() for pane in panes(app).all()]
+    assert len({(box["y"], box["height"]) for box in boxes if box}) == 1
+    assert len({level["y"] for level in levels if level}) == 1
+    assert len({box["x"] for box in boxes if box}) == 4
+    assert not sideways(app)
+
+
+def test_one_column_on_a_phone(app: Page) -> None:
+    app.set_viewport_size({"width": 390, "height": 844})
+    boxes = [pane.bounding_box() for pane in panes(app).all()]
+    assert len({box["x"] for box in boxes if box}) == 1
+    assert all(above["y"] + above["height"] <= below["y"] for above, below in zip(boxes, boxes[1:]) if above and below)
+    assert not sideways(app)
+    panes(app).nth(3).scroll_into_view_if_needed()
+    box = app.get_by_role("button", name="Generate", exact=True).bounding_box()
+    assert box is not None
+    assert box["y"] > 844 / 2, "within reach of the thumb"
+    set_new_tokens(app, 1)
+    generate(app)
+    expect_done(app)
+    for fold in app.get_by_role("button", name="Settings", exact=True).all():
+        fold.click()
+    assert not sideways(app)
+
+
+def sideways(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_new(app: Page, address: str, theme: str, width: int) -> None:
+    app.set_viewport_size({"width": width, "height": 900})
+    open_page(app, f"{address}?__theme={theme}")
+    assert app.get_by_role("heading", level=1).all_inner_texts() == [text.TITLE]
+    set_new_tokens(app, 1)
+    generate(app)
+    expect_done(app)
+    app.get_by_role("button", name=re.compile("the same in every pane")).click()
+    panes(app).nth(3).get_by_role("button", name="Settings", exact=True).click()
+    panes(app).nth(3).get_by_role("button", name="More PPLM settings").click()
+    known: dict[str, int] = json.loads(BASELINE.read_text(encoding="utf-8"))
+    violations = Axe().run(app).response["violations"]
+    found = {violation["id"]: len(violation["nodes"]) for violation in violations}
+    assert {rule: count for rule, count in found.items() if count > known.get(rule, 0)} == {}, violations
