@@ -100,6 +100,7 @@ def train_command(options: argparse.Namespace, command: str) -> int:
     training, validation = (encode_rows(base, part, settings.max_length) for part in (rows, held_out))
     say(f"{len(rows)} rows to train, {len(held_out)} to validate; measuring the base model")
     before = score(base, base.model, validation, held_out)
+    say(f"base model: validation perplexity {before.perplexity:.2f}, general {before.general_perplexity:.2f}")
     model = adapted(base, settings)
     steps = run_steps(train(model, settings, training, validation), settings.steps)
     say("measuring the adapter")
