@@ -95,7 +95,19 @@ def load_base_model(name: str | None, home: Path) -> BaseModel:
         ) from error
     module: nn.Module = model
     module.to("cuda" if on_gpu else "cpu")
+    if not on_gpu:
+        store_by_input(module)
     return freeze(model, tokenizer, EMBEDDED_ID if name is None else name)
+
+
+def store_by_input(model: nn.Module) -> None:
+    """Turns the memory order of every linear weight (out, in) from rows to columns; shapes and values stay.
+
+    On a CPU a product with four to eight rows then takes about two thirds of the time, and with one row the same.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.weight.data = module.weight.data.t().contiguous().t()
 
 
 def embedded_folder(home: Path) -> Path:
