@@ -118,7 +118,7 @@ def test_shipped_adapters_beat_the_base_model_and_their_cards_say_so(folder: Pat
     assert (folder / "README.md").read_text("utf-8") == card(report)
     assert report.adapter_scores.text_perplexity < 0.9 * report.base_scores.text_perplexity
     assert report.adapter_scores.perplexity < 0.75 * report.base_scores.perplexity
-    assert report.adapter_scores.general_perplexity < 1.2 * report.base_scores.general_perplexity
+    assert report.adapter_scores.general_perplexity < 1.3 * report.base_scores.general_perplexity
     assert json.loads((folder / CONFIG_FILE).read_text())["base_model_name_or_path"] == report.base == EMBEDDED_ID
     matches = report.base_scores.exact_match, report.adapter_scores.exact_match
     assert matches == (None, None) or (matches[1] or 0) > (matches[0] or 0) + 0.2
