@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from gradio_client import Client
-from gradio_client.exceptions import AppError
+from gradio_client import Client  # type: ignore[import-untyped]
+from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 
 import demo.app
 from demo import text
