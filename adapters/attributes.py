@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from adapters.methods import Attribute, UserError
 
-AttributeLoss = Callable[[Tensor, Tensor], Tensor]  # (logits (B, V), hidden (B, C)) -> loss (B,)
+AttributeLoss = Callable[[Tensor, Tensor], Tensor]  # (logprobs (B, V), hidden (B, C)) -> loss (B,)
 
 WORD_START = " "  # words stand after a space
 WORD_LISTS = Path(__file__).parent / "data" / "attributes.json"
@@ -64,8 +64,8 @@ def bag_of_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> Ba
 def bag_loss(token_ids: Tensor) -> AttributeLoss:
     """-log sum over the bag of p(w), the bag's tokens being token_ids (K,) (equation 4 of the paper)."""
 
-    def loss(logits: Tensor, hidden: Tensor) -> Tensor:
-        return logits.logsumexp(-1) - logits[:, token_ids].logsumexp(-1)
+    def loss(logprobs: Tensor, hidden: Tensor) -> Tensor:
+        return -logprobs[:, token_ids].logsumexp(-1)
 
     return loss
 
@@ -84,7 +84,7 @@ def attribute_loss(
             )
         terms.append((attribute.weight, bag_loss(torch.tensor(bag.token_ids, device=device))))
 
-    def loss(logits: Tensor, hidden: Tensor) -> Tensor:
-        return torch.stack([weight * term(logits, hidden) for weight, term in terms]).sum(0)
+    def loss(logprobs: Tensor, hidden: Tensor) -> Tensor:
+        return torch.stack([weight * term(logprobs, hidden) for weight, term in terms]).sum(0)
 
     return loss

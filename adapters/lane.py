@@ -61,7 +61,9 @@ class Lane:
         self.lora = LoraRows(base.model, [row.lora for row in rows])
         settings = [row.request.method.steering for row in rows if row.request.method.steering is not None]
         losses = [row.attribute_loss for row in rows if row.attribute_loss is not None]
-        self.steering = Steering(base.model, settings, losses, kv) if settings else None
+        self.steering = (
+            Steering(base.model, settings, losses, [row.prompt_ids for row in rows], kv) if settings else None
+        )
         self.started = False  # whether there is a first token
         self.seconds = 0.0  # spent in `advance`
         self._pieces = self._run(logits)

@@ -37,6 +37,8 @@ class PPLM:
     gamma: Annotated[float, Field(ge=0, le=4)] = 1.5  # exponent of the gradient's norm: 1 normalises, 0 does not
     kl_scale: Annotated[float, Field(ge=0, le=10)] = 0.01  # how much drifting from the unsteered distribution costs
     gm_scale: Annotated[float, Field(ge=0, le=1)] = 0.99  # share of the steered distribution in the fused one
+    cooldown: Annotated[int, Field(ge=0, le=256)] = 0  # tokens for which a word just used leaves the bag; 0: none
+    kl_budget: Annotated[float, Field(ge=0, le=20)] = 0.0  # nats a token that the fusion may cost; 0: no limit
     carry: bool = False  # True (the paper): the pushed past is carried on to the next token; False: pushed afresh
 
 

@@ -2,8 +2,9 @@
 
     g  = grad_dH [ attribute loss + kl_scale * KL(p~ || p) ]
     dH <- dH - step_size * g / ||g||^gamma                                num_iterations times
-    next token ~ p~^gm_scale * p^(1 - gm_scale), renormalised
+    next token ~ p~^s * p^(1 - s), renormalised
 
+where the share s is gm_scale, or as much of it as a budget of nats allows (`affordable`; not in the paper).
 Pure functions of tensors; knows nothing of models, caches or text.
 
 Letters: L layers, B rows, H key/value heads, W pushed columns, D head size, V vocabulary. Every row has its own
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from adapters.methods import PPLM
 
+HALVINGS = 8  # of the interval in which the affordable share lies: to a 256th of it
+FLOOR = -1e4  # a log-probability that no sum notices, and finite, for the sake of gradients
 TINY = 1e-15  # a gradient of zero pushes nowhere instead of dividing by zero
 
 
@@ -30,6 +33,8 @@ class Knobs(NamedTuple):
     gamma: Tensor
     kl_scale: Tensor
     gm_scale: Tensor
+    cooldown: Tensor
+    kl_budget: Tensor
     carry: Tensor
 
     def rows(self, index: Tensor) -> "Knobs":
@@ -57,6 +62,21 @@ def window_mask(window_length: Tensor, width: int) -> Tensor:
     return (age < window_length[:, None]) | (window_length == 0)[:, None]
 
 
+def without_recent(logprobs: Tensor, recent: Tensor, cooldown: Tensor) -> Tensor:
+    """Log-probabilities (B, V) as the attribute model sees them: each row's last `cooldown` tokens have next to none.
+
+    recent (B, K) holds the newest tokens last. No gradient reaches a masked token, so a word that was just used is
+    pushed neither up nor down, and a bag whose words were all just used pushes nowhere.
+
+    >>> without_recent(torch.zeros(1, 4), torch.tensor([[0, 1, 3]]), torch.tensor([2])).tolist()
+    [[0.0, -10000.0, 0.0, -10000.0]]
+    """
+    age = torch.arange(recent.shape[1] - 1, -1, -1, device=recent.device)
+    counts = (age < cooldown[:, None]).to(logprobs.dtype)  # (B, K)
+    masked = torch.zeros_like(logprobs).scatter_add(-1, recent, counts) > 0
+    return logprobs.masked_fill(masked, FLOOR)
+
+
 def gradient_norms(gradient: Tensor) -> Tensor:
     """Norm of a gradient (L, 2, B, H, W, D) over the keys and values of a layer together: (L, B)."""
     return gradient.square().sum(dim=(1, 3, 4, 5)).sqrt()
@@ -66,6 +86,21 @@ def push(nudge: Tensor, gradient: Tensor, norms: Tensor, step_size: Tensor, gamm
     """The nudge (L, 2, B, H, W, D) after one step against the gradient; norms (L, B), step_size and gamma (B,)."""
     length = step_size / norms.clamp(min=TINY) ** gamma  # (L, B)
     return nudge - length[:, None, :, None, None, None] * gradient
+
+
+def affordable(steered: Tensor, clean: Tensor, gm_scale: Tensor, kl_budget: Tensor) -> Tensor:
+    """The largest share (B,) up to gm_scale whose fused distribution is within kl_budget nats of the clean one.
+
+    Along the fusion d/ds KL(p_s || p_0) = s * Var_{p_s}(log p~ - log p) >= 0, so halving the interval finds it.
+    A budget of 0 is no limit.
+    """
+    low, high = torch.zeros_like(gm_scale), gm_scale
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        within = kl_divergence(fuse(steered, clean, middle), clean) <= kl_budget
+        low, high = torch.where(within, middle, low), torch.where(within, high, middle)
+    unlimited = (kl_budget == 0) | (kl_divergence(fuse(steered, clean, gm_scale), clean) <= kl_budget)
+    return torch.where(unlimited, gm_scale, low)
 
 
 def fuse(steered: Tensor, clean: Tensor, gm_scale: Tensor) -> Tensor:

@@ -15,7 +15,17 @@ from adapters.attributes import AttributeLoss
 from adapters.kv import KV, new_columns
 from adapters.lora_rows import LoraRows
 from adapters.methods import PPLM
-from adapters.pplm import Knobs, fuse, gradient_norms, kl_divergence, push, stack_knobs, window_mask
+from adapters.pplm import (
+    Knobs,
+    affordable,
+    fuse,
+    gradient_norms,
+    kl_divergence,
+    push,
+    stack_knobs,
+    window_mask,
+    without_recent,
+)
 
 
 class Reading(NamedTuple):
@@ -43,15 +53,26 @@ def read(model: PreTrainedModel, ids: Tensor, kv: KV, cache: Cache, lora: LoraRo
 class Steering:
     """The pushed pasts of B rows. Its past is one column behind the clean one: it lacks the token being read."""
 
-    def __init__(self, model: PreTrainedModel, settings: Sequence[PPLM], losses: Sequence[AttributeLoss], clean: KV):
-        """`clean` is the unsteered cache (with the newest token), one row for each of `settings` and `losses`."""
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        settings: Sequence[PPLM],
+        losses: Sequence[AttributeLoss],
+        ids: Sequence[Sequence[int]],
+        clean: KV,
+    ) -> None:
+        """`clean` is the unsteered cache after reading `ids`, one row for each of `settings` and `losses`."""
         self.model = model
         self.past = KV(clean.data.float(), clean.mask, clean.length - 1)  # float32: small pushes survive
         if self.past.data is clean.data:
             self.past.data = clean.data.clone()
         self.knobs: Knobs = stack_knobs(settings, clean.mask.device)
         self.num_iterations = [s.num_iterations for s in settings]
+        cooldown = max(1, *(s.cooldown for s in settings))
+        newest = [[*[row[0]] * cooldown, *row[:-1]][-cooldown:] for row in ids]
+        self.recent = torch.tensor(newest, device=clean.mask.device)  # (B, K) tokens of the past, the newest last
         self.windows = [s.window_length for s in settings]
+        self.limited = any(s.kl_budget for s in settings)
         self.losses = list(losses)
         # The largest norm so far, as in the published code for bags of words: a flat stretch is not blown up.
         self.norms = clean.mask.new_zeros(clean.data.shape[0], len(settings), dtype=torch.float32)  # (L, B)
@@ -60,6 +81,7 @@ class Steering:
         """Drops all rows but those at `index`, which `rows` holds as numbers."""
         self.past = self.past.rows(index)
         self.knobs = self.knobs.rows(index)
+        self.recent = self.recent.index_select(0, index)
         self.norms = self.norms.index_select(1, index)
         self.num_iterations = [self.num_iterations[row] for row in rows]
         self.windows = [self.windows[row] for row in rows]
@@ -67,6 +89,7 @@ class Steering:
 
     def fused(self, token: Tensor, clean_kv: KV, clean: Tensor, lora: LoraRows) -> Generator[None, None, Tensor]:
         """Fused logits (B, V) after `token` (B, 1), whose unsteered logits are `clean`; yields after each iteration."""
+        self.recent = torch.cat([self.recent, token], dim=1)[:, -self.recent.shape[1] :]
         width = self._width()
         shape = (*self.past.data.shape[:4], width, self.past.data.shape[-1])
         nudge = self.past.data.new_zeros(shape)  # (L, 2, B, H, W, D)
@@ -81,7 +104,12 @@ class Steering:
             steered = read(self.model, token, self.past, cache, lora).logits
             self._advance(nudge, new_columns(cache), clean_kv)
         sound = self.norms.isfinite().all(0)[:, None]  # attention on a CPU can hide a NaN
-        return torch.where(sound, fuse(steered, clean, self.knobs.gm_scale), torch.nan)
+        share = (
+            affordable(steered, clean, self.knobs.gm_scale, self.knobs.kl_budget)
+            if self.limited
+            else self.knobs.gm_scale
+        )
+        return torch.where(sound, fuse(steered, clean, share), torch.nan)
 
     def _width(self) -> int:
         """Columns that any row may push."""
@@ -102,15 +130,16 @@ class Steering:
 
     def _attribute_loss(self, reading: Reading) -> Tensor:
         """Loss (B,) of every row under its own attributes; rows that share them are computed together."""
+        logprobs = without_recent(reading.logits.log_softmax(-1), self.recent, self.knobs.cooldown)
         rows_of: dict[AttributeLoss, list[int]] = {}
         for row, loss in enumerate(self.losses):
             rows_of.setdefault(loss, []).append(row)
         if len(rows_of) == 1:
-            return self.losses[0](*reading)
-        total = reading.logits.new_zeros(len(self.losses))
+            return self.losses[0](logprobs, reading.hidden)
+        total = logprobs.new_zeros(len(self.losses))
         for loss, rows in rows_of.items():
             index = torch.tensor(rows, device=total.device)
-            total = total.index_add(0, index, loss(reading.logits[index], reading.hidden[index]))
+            total = total.index_add(0, index, loss(logprobs[index], reading.hidden[index]))
         return total
 
     def _advance(self, nudge: Tensor, new: Tensor, clean_kv: KV) -> None:

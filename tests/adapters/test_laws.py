@@ -77,6 +77,19 @@ def test_law_2_a_mixed_batch_equals_each_row_alone(bench: Bench, sampling: Sampl
     assert len({row.token_ids for row in together}) == len(METHODS), "the methods write different texts"
 
 
+def test_law_2_holds_when_rows_end_at_different_times(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many end tokens, so that steered rows end while others go on."""
+    monkeypatch.setattr(bench.base.model.generation_config, "eos_token_id", list(range(100, 120)))
+    short = replace(STEERING, cooldown=3, kl_budget=0.7, step_size=0.1)
+    methods = [Method("a", steering=STEERING), Method("b", lora="verse", steering=short), BASE]
+    requests = [Request("Once upon", methods[seed % 3], seed) for seed in range(18)]
+    sampling = Sampling(temperature=1.5, max_new_tokens=24)
+    together = finish(bench.engine, requests, sampling)
+    assert len({len(row.token_ids) for row in together if row.request.method.steering}) > 3
+    for request, mixed in zip(requests, together, strict=True):
+        assert finish(bench.engine, [request], sampling)[0].token_ids == mixed.token_ids
+
+
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("off", [{"step_size": 0.0}, {"num_iterations": 0}, {"gm_scale": 0.0}], ids=str)
 @pytest.mark.parametrize("carry", [False, True], ids=["fresh", "carried"])

@@ -10,7 +10,16 @@ from transformers import DynamicCache, PreTrainedModel
 
 from adapters.attributes import attribute_loss, bag_loss, bag_of_words
 from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError
-from adapters.pplm import fuse, gradient_norms, kl_divergence, push, stack_knobs, window_mask
+from adapters.pplm import (
+    affordable,
+    fuse,
+    gradient_norms,
+    kl_divergence,
+    push,
+    stack_knobs,
+    window_mask,
+    without_recent,
+)
 from tests.adapters.conftest import Bench
 
 NO_HIDDEN = torch.empty(1, 0)
@@ -53,19 +62,19 @@ def test_kl_and_bag_loss_by_hand() -> None:
     steered, clean = torch.tensor([[0.5, 0.25, 0.25]]), torch.tensor([[0.25, 0.25, 0.5]])
     assert kl_divergence(steered.log(), clean.log()).item() == pytest.approx(0.25 * math.log(2))
     assert bag_loss(torch.tensor([1, 2]))(steered.log(), NO_HIDDEN).item() == pytest.approx(math.log(2))
-    assert bag_loss(torch.tensor([1, 2]))(steered.log() + 3, NO_HIDDEN).item() == pytest.approx(math.log(2))
 
 
 def test_attributes_add_up_by_weight(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.attributes.WORD_START", "")
-    tokenizer, logits = bench.base.tokenizer, torch.randn(2, 258, generator=torch.Generator().manual_seed(0))
+    tokenizer = bench.base.tokenizer
+    logprobs = torch.randn(2, 258, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
 
     def loss(*attributes: Attribute) -> Tensor:
-        return attribute_loss(tokenizer, attributes, torch.device("cpu"))(logits, torch.empty(2, 0))
+        return attribute_loss(tokenizer, attributes, torch.device("cpu"))(logprobs, torch.empty(2, 0))
 
     a, z = Attribute("a", words=("a",)), Attribute("z", words=("z", "zebra"))
     torch.testing.assert_close(loss(a, replace(z, weight=-2.0)), loss(a) - 2 * loss(z))
-    assert loss(a).tolist() == pytest.approx((-logits.log_softmax(-1)[:, tokenizer.encode("a")[0]]).tolist())
+    assert loss(a).tolist() == pytest.approx((-logprobs[:, tokenizer.encode("a")[0]]).tolist())
 
 
 def test_a_bag_says_which_words_it_uses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +86,32 @@ def test_a_bag_says_which_words_it_uses(bench: Bench, monkeypatch: pytest.Monkey
         attribute_loss(bench.base.tokenizer, [Attribute("bees", words=("bee",))], torch.device("cpu"))
     with pytest.raises(UserError, match="There is no attribute 'nonsense': choose one of science, space"):
         attribute_loss(bench.base.tokenizer, [Attribute("nonsense")], torch.device("cpu"))
+
+
+def test_a_budget_takes_the_share_that_it_affords() -> None:
+    """Two even tokens against e : 1 and a share s: KL(p_s || p_0) is known in closed form."""
+
+    def cost(share: float) -> float:
+        p = 1 / (1 + math.exp(-share))
+        return p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p))
+
+    steered, clean = torch.tensor([[1.0, 0.0]]).repeat(4, 1), torch.zeros(4, 2)
+    full = torch.tensor([0.9, 0.9, 0.9, 0.2])
+    budget = torch.tensor([0.0, 10.0, cost(0.5), cost(0.5)])
+    share = affordable(steered, clean, full, budget)
+    assert share.tolist() == pytest.approx([0.9, 0.9, 0.5, 0.2], abs=0.9 / 128)
+    assert cost(share[2].item()) <= budget[2].item()
+
+
+def test_words_just_used_are_not_pushed() -> None:
+    logits = torch.zeros(2, 5, requires_grad=True)
+    recent, cooldown = torch.tensor([[1, 2, 3], [1, 2, 3]]), torch.tensor([0, 2])
+    seen = without_recent(logits.log_softmax(-1), recent, cooldown)
+    both, used = bag_loss(torch.tensor([2, 4])), bag_loss(torch.tensor([2, 3]))
+    assert both(seen, NO_HIDDEN).tolist() == pytest.approx([math.log(5 / 2), math.log(5)])
+    (gradient,) = torch.autograd.grad(used(seen, NO_HIDDEN).sum(), logits)
+    assert gradient[0].abs().sum() > 0
+    assert not gradient[1].any(), "a bag whose words were all just used pushes nowhere"
 
 
 def test_every_setting_becomes_a_column() -> None:
