@@ -81,16 +81,16 @@ def load_base_model(name: str | None, home: Path) -> BaseModel:
 
     On a GPU in bfloat16, else on the CPU in float32. Raises UserError with one line that says what to do.
     """
-    folder = embedded_folder(home) if name is None else name
     on_gpu = torch.cuda.is_available()
     dtype = torch.bfloat16 if on_gpu else torch.float32
     try:
+        folder = embedded_folder(home) if name is None else name
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).strip().split("\n")[0]
         raise UserError(
-            f"Cannot load the base model {str(folder)!r}: {reason} "
+            f"Cannot load the base model {name or EMBEDDED_ID!r}: {reason} "
             "Set STEERBOARD_MODEL to the Hub id or the folder of a causal language model, or unset it."
         ) from error
     module: nn.Module = model

