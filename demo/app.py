@@ -17,12 +17,13 @@ QUEUE_SIZE = 32  # events that may wait; whoever comes later is told that the ap
 MAX_UPLOAD = "5mb"
 # Screen readers say a message when it appears.
 ANNOUNCE = "() => document.querySelectorAll('.message').forEach(line => line.setAttribute('role', 'status'))"
+SWEEP = (3600, 3600)  # every hour, what is older than an hour
 SESSIONS = 200  # visitors whose panes are remembered
 
 
 def build_app(services: Services) -> gr.Blocks:
     """The page for these services."""
-    with gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True) as blocks:
+    with gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as blocks:
         gr.HTML(f"<h1>{text.TITLE}</h1><p>{text.PURPOSE}</p>", elem_classes="masthead")
         with gr.Tabs():
             for name, build in TABS.items():

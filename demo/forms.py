@@ -5,6 +5,7 @@ certain; knows nothing of Gradio.
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -16,7 +17,7 @@ from demo.services import Services
 MAX_PROMPT = 20_000  # characters; longer than any context here, short enough to tokenise at once
 MAX_WORDS = 2_000  # characters of a person's own word list
 MAX_PANES = 6
-PPLM_FIELDS = ("step_size", "num_iterations", "window_length", "gamma", "kl_scale", "gm_scale", "carry")
+PPLM_FIELDS = tuple(field.name for field in fields(PPLM) if field.name != "attributes")
 SEED: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=0, lt=2**32)])
 
 
@@ -34,6 +35,8 @@ class PaneForm(NamedTuple):
     gamma: Any = PPLM.gamma
     kl_scale: Any = PPLM.kl_scale
     gm_scale: Any = PPLM.gm_scale
+    cooldown: Any = PPLM.cooldown
+    kl_budget: Any = PPLM.kl_budget
     carry: Any = PPLM.carry
 
 

@@ -60,14 +60,14 @@ def build_pane(services: Services, place: int, form: PaneForm, visible: bool) ->
 
 def build_controls(services: Services, form: PaneForm) -> dict[str, Component]:
     """The controls of a pane: what is chosen most on top, the other PPLM settings one fold deeper."""
-    lists = [text.NONE, *services.attributes, text.OWN_WORDS]
+    lists = [text.NONE, text.OWN_WORDS, *services.attributes]
     controls: dict[str, Component] = {
         "lora": gr.Dropdown([text.NONE, *services.names("lora")], value=form.lora, **words("lora")),
         "lora_scale": gr.Slider(0, 4, form.lora_scale, step=0.05, **words("lora_scale")),
         "prefix": gr.Dropdown([text.NONE, *services.names("prefix")], value=form.prefix, **words("prefix")),
         "attribute": gr.Dropdown(lists, value=form.attribute, **words("attribute")),
         "words": gr.Textbox(form.words, visible=form.attribute == text.OWN_WORDS, **words("words")),
-        "step_size": gr.Slider(0, 0.3, form.step_size, step=0.005, **words("step_size")),
+        "step_size": gr.Slider(0, 0.5, form.step_size, step=0.005, **words("step_size")),
     }
     with gr.Accordion("More PPLM settings", open=False, elem_classes="pane-settings"):
         controls |= {
@@ -76,6 +76,8 @@ def build_controls(services: Services, form: PaneForm) -> dict[str, Component]:
             "gamma": gr.Slider(0, 2, form.gamma, step=0.05, **words("gamma")),
             "kl_scale": gr.Slider(0, 1, form.kl_scale, step=0.01, **words("kl_scale")),
             "gm_scale": gr.Slider(0, 1, form.gm_scale, step=0.01, **words("gm_scale")),
+            "cooldown": gr.Slider(0, 64, form.cooldown, step=1, **words("cooldown")),
+            "kl_budget": gr.Slider(0, 10, form.kl_budget, step=0.1, **words("kl_budget")),
             "carry": gr.Checkbox(form.carry, **words("carry")),
         }
     return controls

@@ -82,6 +82,8 @@ CONTROLS = {
     "gamma": Control("Gradient norm (gamma)", "Exponent of the gradient's norm; 1 makes all pushes equally long."),
     "kl_scale": Control("Stay close (kl_scale)", "What it costs to drift from the unsteered distribution."),
     "gm_scale": Control("Fusion (gm_scale)", "Share of the steered distribution in the one drawn from."),
+    "cooldown": Control("Rest (cooldown)", "Tokens for which a word just used is not pushed; 0 is no rest."),
+    "kl_budget": Control("Budget (kl_budget)", "Nats that steering may cost at a token; 0 is no limit."),
     "carry": Control("Carry on (carry)", "The pushed past is kept for the next token, as in the paper."),
 }
 

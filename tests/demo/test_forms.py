@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from adapters.methods import Sampling, UserError, parse_method, to_json
+from adapters.methods import PPLM, Attribute, Sampling, UserError, parse_method, to_json
 from demo import text
 from demo.forms import (
+    PPLM_FIELDS,
     Form,
     PaneErrors,
     PaneForm,
@@ -48,6 +49,12 @@ def test_own_words_become_an_attribute() -> None:
     assert method.steering.attributes[0].words == ("ocean", "wave", "salt", "sea")
 
 
+def test_a_pane_has_every_setting_of_pplm_at_its_default() -> None:
+    steering = read_method(pane("pplm:science")).steering
+    assert steering == PPLM((Attribute("science"),))
+    assert set(PPLM_FIELDS) < set(PaneForm._fields)
+
+
 @pytest.mark.parametrize("words", ["", "  , ;\n", None])
 def test_a_list_without_a_word_says_so(words: Any) -> None:
     with pytest.raises(UserError, match="own words is empty"):
@@ -59,7 +66,7 @@ def test_an_endless_list_is_refused() -> None:
         split_words("word " * 1000)
 
 
-@pytest.mark.parametrize("field", ["step_size", "gamma", "kl_scale", "gm_scale", "num_iterations", "window_length"])
+@pytest.mark.parametrize("field", [field for field in PPLM_FIELDS if field != "carry"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1, 1e9, "much", None])
 def test_absurd_pplm_settings_are_named(field: str, value: Any) -> None:
     with pytest.raises(UserError, match=field):
