@@ -45,7 +45,7 @@ def make_bench(base: BaseModel, folder: Path) -> Bench:
         "burst": randomise(lora_model(own_copy(), LoraSettings(r=1), 0), 1e30, 4),
     }
     for name, model in peft.items():
-        model.save_pretrained(folder / name)
+        model.save_pretrained(str(folder / name))
     return Bench(base, Engine(base, AdapterStore([folder], base)), peft)
 
 

@@ -1,5 +1,6 @@
 """What the engine refuses, how it shares its time, and how it ends."""
 
+import copy
 import gc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,7 +10,8 @@ import torch
 
 from adapters.engine import STEERED_SHARE, Continuation, Engine
 from adapters.lane import Lane
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, effect_off
+from adapters.sampling import Sampler
 from tests.adapters.conftest import Bench
 
 SHORT = Sampling(max_new_tokens=8)
@@ -130,3 +132,19 @@ def test_threads_take_turns(bench: Bench) -> None:
         for _ in range(3):
             together = pool.map(lambda each: states(bench.engine, each, SHORT)[-1][0].token_ids, methods)
             assert list(together) == alone
+
+
+def test_a_bfloat16_model_is_pushed_in_float32(bench: Bench) -> None:
+    """Small pushes would vanish in bfloat16: the pushed past is float32, and only what the model reads is rounded."""
+    model = copy.deepcopy(bench.base.model).bfloat16()
+    engine = Engine(replace(bench.base, model=model), bench.engine.store)
+    everything = replace(STEERED, lora="verse", prefix="facts")
+    rows = states(engine, [BASE, everything, replace(everything, steering=None)], SHORT)[-1]
+    assert all(len(row.token_ids) == SHORT.max_new_tokens or row.finish_reason == "eos" for row in rows)
+    off = states(engine, [effect_off(everything)], SHORT)[-1]
+    assert off[0].token_ids == rows[0].token_ids
+    lane = engine._lanes([engine._row(Request("Once", STEERED), SHORT, {})], Sampler(SHORT))[1]
+    lane.advance()
+    assert lane.steering is not None
+    assert lane.steering.past.data.dtype == torch.float32
+    assert lane.kv.data.dtype == torch.bfloat16

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -59,9 +60,8 @@ def test_law_1_the_base_row_equals_generate(bench: Bench, penalty: float) -> Non
     sampling = replace(GREEDY, repetition_penalty=penalty)
     (row,) = finish(bench.engine, [Request("Once upon a time", BASE)], sampling)
     ids = torch.tensor([row.prompt_ids])
-    expected = bench.base.model.generate(
-        ids, max_new_tokens=16, do_sample=False, repetition_penalty=penalty, pad_token_id=257
-    )
+    model: Any = bench.base.model  # transformers leaves the type of `generate` open
+    expected = model.generate(ids, max_new_tokens=16, do_sample=False, repetition_penalty=penalty, pad_token_id=257)
     assert list(row.token_ids) == expected[0, ids.shape[1] :].tolist()
     torch.testing.assert_close(torch.tensor(row.logprobs), direct_logprobs(bench, row), atol=1e-4, rtol=0)
 

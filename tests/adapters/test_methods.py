@@ -58,9 +58,9 @@ def test_settings_go_to_json_and_back(value: Any) -> None:
     ],
 )
 def test_absurd_numbers_are_refused_by_name(kind: type, name: str, value: Any) -> None:
-    data: dict[str, Any] = {Sampling: {}, PPLM: {"attributes": [{"name": "x"}]}, Method: {"name": "m"}}[kind]
+    needed: dict[type, dict[str, Any]] = {Sampling: {}, PPLM: {"attributes": [{"name": "x"}]}, Method: {"name": "m"}}
     with pytest.raises(UserError, match=f"^{name}: .*got ") as caught:
-        from_json(kind, data | {name: value})
+        from_json(kind, needed[kind] | {name: value})
     assert "\n" not in str(caught.value)
 
 

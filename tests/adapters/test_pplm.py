@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -140,7 +141,8 @@ class Reference:
         for layer, (keys, values) in enumerate(past):
             cache.update(keys, values, layer)
         logits = self.model(input_ids=torch.tensor([ids]), past_key_values=cache, use_cache=True).logits[0, -1]
-        return logits, [[layer.keys, layer.values] for layer in cache.layers]
+        layers: Any = cache.layers
+        return logits, [[layer.keys, layer.values] for layer in layers]
 
     def loss(self, logits: Tensor, clean: Tensor) -> Tensor:
         p, q = logits.softmax(-1), clean.softmax(-1)
@@ -153,11 +155,10 @@ class Reference:
             self.past = [[tensor[:, :, :-1] for tensor in layer] for layer in everything]
         nudge = [[torch.zeros_like(tensor) for tensor in layer] for layer in self.past]
         for _ in range(self.settings.num_iterations):
-            for layer in nudge:
-                for tensor in layer:
-                    tensor.requires_grad_()
+            for tensor in (tensor for pair in nudge for tensor in pair):
+                tensor.requires_grad_()
             logits, _ = self.read(ids[-1:], self.add(nudge))
-            flat = [tensor for layer in nudge for tensor in layer]
+            flat = [tensor for pair in nudge for tensor in pair]
             gradients = list(torch.autograd.grad(self.loss(logits, clean), flat))
             for layer in range(len(nudge)):
                 pair = [self.windowed(gradient) for gradient in gradients[2 * layer : 2 * layer + 2]]
