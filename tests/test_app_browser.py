@@ -6,10 +6,6 @@ Without the embedded model or a browser these tests are skipped and say why; wit
 import json
 import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,16 +14,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Locator, Page, Playwright, expect
 
-from adapters.base_model import EMBEDDED_ID
 from demo import text
+from tests.serving import BROWSER_OPTIONS, browser_path, has_model, running_app
 
-ROOT = Path(__file__).parents[1]
 BASELINE = Path(__file__).with_name("axe_baseline.json")
 PROMPT = "In a distant galaxy"
 SETTINGS = re.compile("^Settings")  # the folds of the panes, and of what they share
 SHARED = re.compile("the same in every pane")
 SLOW = 240_000  # ms; a steered text on a busy machine
-QUIET_BROWSER = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 
 
 def missing(why: str) -> None:
@@ -39,32 +33,19 @@ def missing(why: str) -> None:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any], playwright: Playwright) -> dict[str, Any]:
-    own = playwright.chromium.executable_path
-    path = shutil.which("chromium") or (own if Path(own).exists() else None)
+    path = browser_path(playwright)
     if path is None:
         missing("There is no browser: run `make browser`.")
-    return browser_type_launch_args | {"executable_path": path, "args": QUIET_BROWSER}
+    return browser_type_launch_args | {"executable_path": path, "args": BROWSER_OPTIONS}
 
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    """The app as `make app` starts it, on a free port."""
-    home = Path(os.environ.get("STEERBOARD_HOME", ROOT / ".steerboard"))
-    if not (home / EMBEDDED_ID).is_dir():
+    """Where the app is."""
+    if not has_model():
         missing("The embedded model is not there: run `make model`.")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    settings = os.environ | {"STEERBOARD_HOME": str(home), "STEERBOARD_PORT": port, "OMP_WAIT_POLICY": "PASSIVE"}
-    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=settings, stdout=subprocess.PIPE, text=True)
-    try:
-        assert app.stdout is not None
-        line = app.stdout.readline()
-        assert line.startswith("Steerboard is at "), line
-        yield line.split()[-1]
-    finally:
-        app.terminate()
-        app.wait(timeout=30)
+    with running_app() as address:
+        yield address
 
 
 @pytest.fixture

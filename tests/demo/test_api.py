@@ -1,7 +1,6 @@
 """The public endpoint /compare, over HTTP, with a fake engine."""
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -14,12 +13,7 @@ from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 import demo.app
 from demo import text
 from tests.demo.fakes import TEXTS, FakeEngine, fake_services
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.serving import free_port
 
 
 @pytest.fixture(scope="module")
