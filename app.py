@@ -9,6 +9,7 @@ STEERBOARD_PORT   default 7860
 """
 
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -51,11 +52,24 @@ def main() -> int:
         uploads = settings.home / "uploads"
         uploads.mkdir(parents=True, exist_ok=True)
         os.environ.update(QUIET, GRADIO_TEMP_DIR=str(uploads.resolve()))
+        check_address(settings)
         serve(settings)
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def check_address(settings: Settings) -> None:
+    """Finds out whether the address is free before the model is loaded; raises UserError."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            raise UserError(f"Cannot listen on {where} ({error.strerror}): set STEERBOARD_PORT to another.") from error
 
 
 def serve(settings: Settings) -> None:

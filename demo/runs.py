@@ -142,7 +142,9 @@ def view(row: Continuation, pattern: re.Pattern[str] | None, scored: float | Non
         sum(mark == ATTRIBUTE for _, mark in pieces) if pattern else None,
     )
     status = text.FINISHED[row.finish_reason] if row.finish_reason else text.WRITING if tokens else text.WAITING
-    return PaneView(method, status, tuple(pieces), figures, running=row.finish_reason is None)
+    wrong = row.finish_reason == "diverged"
+    note = text.DIVERGED if wrong else ""
+    return PaneView(method, status, tuple(pieces), figures, note, is_error=wrong, running=row.finish_reason is None)
 
 
 def check_parity(services: Services, form: Form, board: Board) -> Iterator[Board]:

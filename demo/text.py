@@ -32,8 +32,9 @@ CHANGED = "from before the change of settings"
 FINISHED = {
     "eos": "ended by itself",
     "length": "limit reached",
-    "diverged": "diverged: its numbers went wrong, so it was stopped. Use less strength.",
+    "diverged": "diverged",
 }
+DIVERGED = "The numbers of this text went wrong, so it was stopped: use less strength or a smaller scale."
 
 # Parity
 CHECKING = "Checking parity: every method with its effect off, {done} of {most} tokens."
@@ -155,7 +156,7 @@ def count(number: int, noun: str) -> str:
 
 def share(num_parameters: int, services: Services) -> str:
     """A number of parameters as a share of the base model's."""
-    return f"{100 * num_parameters / services.num_parameters:.2f} % of the parameters"
+    return f"{100 * num_parameters / services.num_parameters:.2f}\u00a0% of the parameters"
 
 
 def describe(method: Method) -> str:

@@ -103,7 +103,8 @@ def test_without_attributes_there_is_no_count() -> None:
 
 def test_a_diverged_pane_says_so_and_the_others_finish() -> None:
     panes = run(FakeEngine(), form("DIVERGE"))[-1].panes
-    assert "diverged" in panes[3].status
+    assert panes[3].status == "diverged"
+    assert panes[3].note == text.DIVERGED
     assert panes[0].status == text.FINISHED["eos"]
 
 

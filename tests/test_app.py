@@ -1,0 +1,81 @@
+"""How the app starts, and what it says when it cannot."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+from adapters.methods import UserError
+from tests.serving import ROOT
+
+NAMES = ("STEERBOARD_MODEL", "STEERBOARD_HOME", "STEERBOARD_HOST", "STEERBOARD_PORT", "SPACE_ID")
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_variables_it_is_a_local_app_with_the_embedded_model() -> None:
+    assert app.read_settings() == app.Settings(None, Path(".steerboard"), "127.0.0.1", 7860)
+
+
+def test_empty_variables_are_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STEERBOARD_MODEL", "STEERBOARD_HOME", "STEERBOARD_HOST"):
+        monkeypatch.setenv(name, "")
+    assert app.read_settings() == app.Settings(None, Path(".steerboard"), "127.0.0.1", 7860)
+
+
+def test_a_space_is_reached_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_ID", "someone/steerboard")
+    assert app.read_settings().host == "0.0.0.0"
+
+
+def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(NAMES, ("org/model", "there", "::1", "8000"), strict=False):
+        monkeypatch.setenv(name, value)
+    assert app.read_settings() == app.Settings("org/model", Path("there"), "::1", 8000)
+
+
+@pytest.mark.parametrize("port", ["", "zero", "0", "65536", "-1", "80.5", "٧٨٦٠"])
+def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("STEERBOARD_PORT", port)
+    with pytest.raises(UserError, match="STEERBOARD_PORT"):
+        app.read_settings()
+
+
+def start(home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    settings = {**os.environ, "STEERBOARD_HOME": str(home), "HF_HUB_OFFLINE": "1", **variables}
+    return subprocess.run(
+        [sys.executable, "app.py"], cwd=ROOT, env=settings, capture_output=True, text=True, timeout=180
+    )
+
+
+def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    result = start(tmp_path, STEERBOARD_MODEL=str(tmp_path / "nothing"))
+    assert result.returncode == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "nothing" in line
+    assert "STEERBOARD_MODEL" in line
+
+
+def test_a_port_that_is_taken_is_one_line_before_anything_is_loaded(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        result = start(tmp_path, STEERBOARD_PORT=str(listener.getsockname()[1]))
+    assert result.returncode == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "STEERBOARD_PORT" in line
+
+
+def test_a_home_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    result = start(tmp_path / "file")
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1
