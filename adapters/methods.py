@@ -4,6 +4,7 @@ Knows names, numbers and their bounds; knows nothing of tensors, files or Gradio
 is made, wherever it comes from (a slider, the API, a file), and `explain` turns what was wrong into one line.
 """
 
+from dataclasses import replace
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -26,20 +27,26 @@ class Attribute:
     words: tuple[str, ...] = ()
 
 
+NO_LIMIT = 100.0  # nats a token; nothing that float32 can express costs as much
+
+
 @dataclass(frozen=True, config=STRICT)
 class PPLM:
-    """Settings of PPLM (Dathathri et al., ICLR 2020, arXiv 1912.02164), named as in the paper and its code."""
+    """Settings of PPLM (Dathathri et al., ICLR 2020, arXiv 1912.02164), named as in the paper and its code.
+
+    The last three are not in the paper; `as_in_paper` turns them off.
+    """
 
     attributes: Annotated[tuple[Attribute, ...], Field(min_length=1)]
-    step_size: Annotated[float, Field(ge=0, le=1)] = 0.03  # length of one push on the past
+    step_size: Annotated[float, Field(ge=0, le=1)] = 0.1  # length of one push on the past
     num_iterations: Annotated[int, Field(ge=0, le=30)] = 3  # pushes at each token
     window_length: Annotated[int, Field(ge=0, le=4096)] = 0  # newest positions that are pushed; 0: all
     gamma: Annotated[float, Field(ge=0, le=4)] = 1.5  # exponent of the gradient's norm: 1 normalises, 0 does not
     kl_scale: Annotated[float, Field(ge=0, le=10)] = 0.01  # how much drifting from the unsteered distribution costs
     gm_scale: Annotated[float, Field(ge=0, le=1)] = 0.99  # share of the steered distribution in the fused one
-    cooldown: Annotated[int, Field(ge=0, le=256)] = 0  # tokens for which a word just used leaves the bag; 0: none
-    kl_budget: Annotated[float, Field(ge=0, le=20)] = 0.0  # nats a token that the fusion may cost; 0: no limit
-    carry: bool = False  # True (the paper): the pushed past is carried on to the next token; False: pushed afresh
+    kl_budget: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 0.6  # strength: nats a token that the fusion may cost
+    cooldown: Annotated[int, Field(ge=0, le=256)] = 12  # tokens for which a word just used leaves the bag
+    carry: bool = False  # True: the pushed past is carried on to the next token; False: each token is pushed afresh
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -57,9 +64,9 @@ class Method:
 class Sampling:
     """How the next token is drawn, the same for every row of a batch."""
 
-    temperature: Annotated[float, Field(ge=0, le=5)] = 0.8  # 0: greedy
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.7  # 0: greedy
     top_k: Annotated[int, Field(ge=0, le=1000)] = 0  # 0: off
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95  # 1: off
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.9  # 1: off
     repetition_penalty: Annotated[float, Field(ge=1, le=3)] = 1.0  # 1: off
     max_new_tokens: Annotated[int, Field(ge=1, le=1024)] = 60
 
@@ -97,12 +104,15 @@ def parse_method(text: str) -> Method:
     return Method(text.strip(), lora=parts.get("lora"), prefix=parts.get("prefix"), steering=steering)
 
 
+def as_in_paper(steering: PPLM) -> PPLM:
+    """The same settings under the paper's algorithm, unchanged."""
+    return replace(steering, kl_budget=NO_LIMIT, cooldown=0, carry=True)
+
+
 def effect_off(method: Method) -> Method:
     """The method with every effect at zero (scale 0, step size 0, no prefix): it must write what the base writes."""
-    data = to_json(method) | {"lora_scale": 0.0, "prefix": None}
-    if method.steering is not None:
-        data["steering"]["step_size"] = 0.0
-    return from_json(Method, data)
+    steering = None if method.steering is None else replace(method.steering, step_size=0.0)
+    return replace(method, lora_scale=0.0, prefix=None, steering=steering)
 
 
 def to_json(value: Any) -> dict[str, Any]:

@@ -92,15 +92,14 @@ def affordable(steered: Tensor, clean: Tensor, gm_scale: Tensor, kl_budget: Tens
     """The largest share (B,) up to gm_scale whose fused distribution is within kl_budget nats of the clean one.
 
     Along the fusion d/ds KL(p_s || p_0) = s * Var_{p_s}(log p~ - log p) >= 0, so halving the interval finds it.
-    A budget of 0 is no limit.
     """
     low, high = torch.zeros_like(gm_scale), gm_scale
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         within = kl_divergence(fuse(steered, clean, middle), clean) <= kl_budget
         low, high = torch.where(within, middle, low), torch.where(within, high, middle)
-    unlimited = (kl_budget == 0) | (kl_divergence(fuse(steered, clean, gm_scale), clean) <= kl_budget)
-    return torch.where(unlimited, gm_scale, low)
+    affords_all = kl_divergence(fuse(steered, clean, gm_scale), clean) <= kl_budget
+    return torch.where(affords_all, gm_scale, low)
 
 
 def fuse(steered: Tensor, clean: Tensor, gm_scale: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from transformers import Cache, PreTrainedModel
 from adapters.attributes import AttributeLoss
 from adapters.kv import KV, new_columns
 from adapters.lora_rows import LoraRows
-from adapters.methods import PPLM
+from adapters.methods import NO_LIMIT, PPLM
 from adapters.pplm import (
     Knobs,
     affordable,
@@ -72,7 +72,7 @@ class Steering:
         newest = [[*[row[0]] * cooldown, *row[:-1]][-cooldown:] for row in ids]
         self.recent = torch.tensor(newest, device=clean.mask.device)  # (B, K) tokens of the past, the newest last
         self.windows = [s.window_length for s in settings]
-        self.limited = any(s.kl_budget for s in settings)
+        self.limited = any(s.kl_budget < NO_LIMIT for s in settings)
         self.losses = list(losses)
         # The largest norm so far, as in the published code for bags of words: a flat stretch is not blown up.
         self.norms = clean.mask.new_zeros(clean.data.shape[0], len(settings), dtype=torch.float32)  # (L, B)

@@ -10,7 +10,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from transformers.generation.streamers import BaseStreamer
 from adapters.attributes import word_lists
 from adapters.base_model import BaseModel, load_base_model
 from adapters.engine import Engine
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, parse_method
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper, parse_method
 from adapters.store import WEIGHTS, AdapterStore
 
 PROMPT = "The potato is a plant that"
@@ -94,16 +93,15 @@ class Bench:
     def __init__(self, base: BaseModel, engine: Engine) -> None:
         self.base, self.engine = base, engine
         words = word_lists()["science"][:NUM_WORDS]
-        paper = PPLM((Attribute("science", words=words),), num_iterations=3, carry=True)
-        card = replace(paper, carry=False)
+        steering = PPLM((Attribute("science", words=words),), num_iterations=3)
         unsteered = [BASE, LORA, PREFIX]
-        steered = Method("pplm", steering=card)
+        steered = Method("pplm", steering=steering)
         self.runs: dict[str, Callable[[], Timeline]] = {
             "prefill": self.prefill,
             "generate": self.generate,
             "base": lambda: self.decode([BASE], 50),
             "panes": lambda: self.decode([BASE, LORA, SCIFI, PREFIX], 50),
-            "pplm": lambda: self.decode([Method("pplm", steering=paper)], NUM_TOKENS),
+            "pplm": lambda: self.decode([Method("pplm", steering=as_in_paper(steering))], NUM_TOKENS),
             "card": lambda: self.decode([*unsteered, steered], 50),
             "unsteered": lambda: self.decode(unsteered, 50),
             "beside": lambda: self.decode([*unsteered, steered], 50, watched=len(unsteered)),

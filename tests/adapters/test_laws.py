@@ -9,13 +9,13 @@ import torch
 from pydantic import TypeAdapter
 
 from adapters.engine import Continuation, Engine
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, effect_off
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper, effect_off
 from tests.adapters.conftest import Bench
 
 GREEDY = Sampling(temperature=0, max_new_tokens=16)
 SAMPLED = Sampling(temperature=0.9, top_k=40, top_p=0.95, max_new_tokens=16)
 VOWELS = Attribute("vowels", words=("a", "e", "o"))
-STEERING = PPLM((VOWELS,), step_size=0.3, num_iterations=2, kl_scale=0.05, gm_scale=0.9, carry=True)
+STEERING = as_in_paper(PPLM((VOWELS,), step_size=0.3, num_iterations=2, kl_scale=0.05, gm_scale=0.9))
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,9 @@ def test_law_2_holds_when_rows_end_at_different_times(bench: Bench, monkeypatch:
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
-@pytest.mark.parametrize("off", [{"step_size": 0.0}, {"num_iterations": 0}, {"gm_scale": 0.0}], ids=str)
+@pytest.mark.parametrize(
+    "off", [{"step_size": 0.0}, {"num_iterations": 0}, {"gm_scale": 0.0}, {"kl_budget": 0.0}], ids=str
+)
 @pytest.mark.parametrize("carry", [False, True], ids=["fresh", "carried"])
 def test_law_3_no_steering_equals_the_unsteered_row(
     bench: Bench, sampling: Sampling, off: dict[str, float], carry: bool

@@ -7,11 +7,13 @@ import pytest
 
 from adapters.methods import (
     BASE,
+    NO_LIMIT,
     PPLM,
     Attribute,
     Method,
     Sampling,
     UserError,
+    as_in_paper,
     effect_off,
     from_json,
     parse_method,
@@ -53,7 +55,10 @@ def test_settings_go_to_json_and_back(value: Any) -> None:
     ("kind", "name"),
     [
         *((Sampling, name) for name in ("temperature", "top_k", "top_p", "repetition_penalty", "max_new_tokens")),
-        *((PPLM, name) for name in ("step_size", "num_iterations", "window_length", "gamma", "kl_scale", "gm_scale")),
+        *(
+            (PPLM, name)
+            for name in ("step_size", "num_iterations", "window_length", "gamma", "kl_scale", "gm_scale", "kl_budget")
+        ),
         (Method, "lora_scale"),
     ],
 )
@@ -69,6 +74,12 @@ def test_steering_needs_an_attribute_and_unknown_fields_are_refused() -> None:
         from_json(PPLM, {"attributes": []})
     with pytest.raises(UserError, match="recipe"):
         from_json(Method, {"name": "m", "recipe": 1})
+
+
+def test_the_papers_algorithm_has_none_of_ours() -> None:
+    paper = as_in_paper(SCIENCE)
+    assert (paper.kl_budget, paper.cooldown, paper.carry) == (NO_LIMIT, 0, True)
+    assert paper.step_size == SCIENCE.step_size
 
 
 def test_effect_off_keeps_everything_but_the_effect() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from adapters.attributes import attribute_loss, bag_loss, bag_of_words
-from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError
+from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper
 from adapters.pplm import (
     affordable,
     fuse,
@@ -97,10 +97,10 @@ def test_a_budget_takes_the_share_that_it_affords() -> None:
         return p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p))
 
     steered, clean = torch.tensor([[1.0, 0.0]]).repeat(4, 1), torch.zeros(4, 2)
-    full = torch.tensor([0.9, 0.9, 0.9, 0.2])
-    budget = torch.tensor([0.0, 10.0, cost(0.5), cost(0.5)])
+    full = torch.tensor([0.9, 0.0, 0.9, 0.2])
+    budget = torch.tensor([10.0, 10.0, cost(0.5), cost(0.5)])
     share = affordable(steered, clean, full, budget)
-    assert share.tolist() == pytest.approx([0.9, 0.9, 0.5, 0.2], abs=0.9 / 128)
+    assert share.tolist() == pytest.approx([0.9, 0.0, 0.5, 0.2], abs=0.9 / 128)
     assert cost(share[2].item()) <= budget[2].item()
 
 
@@ -189,7 +189,7 @@ def test_the_engine_computes_the_papers_algorithm(
 ) -> None:
     monkeypatch.setattr("adapters.attributes.WORD_START", "")
     attribute = Attribute("vowels", words=("a", "e", "o"))
-    settings = PPLM((attribute,), 0.3, 3, window_length, gamma=1.5, kl_scale=0.05, gm_scale=0.9, carry=carry)
+    settings = replace(as_in_paper(PPLM((attribute,), 0.3, 3, window_length, 1.5, 0.05, 0.9)), carry=carry)
     request = Request("Once upon", Method("pplm", steering=settings))
     *_, (row,) = bench.engine.generate([request], Sampling(temperature=0, max_new_tokens=12))
 
