@@ -5,12 +5,12 @@ certain; knows nothing of Gradio.
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from adapters.methods import PPLM, Method, Request, Sampling, UserError, from_json
+from adapters.methods import PPLM, Method, Request, Sampling, UserError, as_in_paper, from_json
 from demo import text
 from demo.services import Services
 
@@ -29,6 +29,7 @@ class PaneForm(NamedTuple):
     prefix: Any = text.NONE
     attribute: Any = text.NONE
     words: Any = ""
+    kl_budget: Any = PPLM.kl_budget
     step_size: Any = PPLM.step_size
     num_iterations: Any = PPLM.num_iterations
     window_length: Any = PPLM.window_length
@@ -36,8 +37,8 @@ class PaneForm(NamedTuple):
     kl_scale: Any = PPLM.kl_scale
     gm_scale: Any = PPLM.gm_scale
     cooldown: Any = PPLM.cooldown
-    kl_budget: Any = PPLM.kl_budget
     carry: Any = PPLM.carry
+    as_in_paper: Any = False
 
 
 class Form(NamedTuple):
@@ -93,7 +94,10 @@ def read_method(form: PaneForm) -> Method:
         if parts["pplm"] == text.OWN_WORDS:
             attribute["words"] = split_words(form.words)
         data["steering"] = {field: getattr(form, field) for field in PPLM_FIELDS} | {"attributes": [attribute]}
-    return from_json(Method, data)
+    method = from_json(Method, data)
+    if method.steering is not None and form.as_in_paper:
+        method = replace(method, steering=as_in_paper(method.steering))
+    return method
 
 
 def chosen(value: Any) -> Any:

@@ -67,18 +67,19 @@ def build_controls(services: Services, form: PaneForm) -> dict[str, Component]:
         "prefix": gr.Dropdown([text.NONE, *services.names("prefix")], value=form.prefix, **words("prefix")),
         "attribute": gr.Dropdown(lists, value=form.attribute, **words("attribute")),
         "words": gr.Textbox(form.words, visible=form.attribute == text.OWN_WORDS, **words("words")),
-        "step_size": gr.Slider(0, 0.5, form.step_size, step=0.005, **words("step_size")),
+        "kl_budget": gr.Slider(0, 5, form.kl_budget, step=0.05, **words("kl_budget")),
     }
     with gr.Accordion("More PPLM settings", open=False, elem_classes="pane-settings"):
         controls |= {
+            "step_size": gr.Slider(0, 0.5, form.step_size, step=0.005, **words("step_size")),
             "num_iterations": gr.Slider(0, 10, form.num_iterations, step=1, **words("num_iterations")),
             "window_length": gr.Slider(0, 64, form.window_length, step=1, **words("window_length")),
             "gamma": gr.Slider(0, 2, form.gamma, step=0.05, **words("gamma")),
             "kl_scale": gr.Slider(0, 1, form.kl_scale, step=0.01, **words("kl_scale")),
             "gm_scale": gr.Slider(0, 1, form.gm_scale, step=0.01, **words("gm_scale")),
             "cooldown": gr.Slider(0, 64, form.cooldown, step=1, **words("cooldown")),
-            "kl_budget": gr.Slider(0, 10, form.kl_budget, step=0.1, **words("kl_budget")),
             "carry": gr.Checkbox(form.carry, **words("carry")),
+            "as_in_paper": gr.Checkbox(form.as_in_paper, **words("as_in_paper")),
         }
     return controls
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from adapters.methods import Method, Sampling
+from adapters.methods import NO_LIMIT, PPLM, Method, Sampling
 from demo.services import Services
 
 TITLE = "Steerboard"
@@ -46,7 +46,8 @@ PARITY_EQUAL = "Parity: with its effect off this pane writes the base's text, to
 PARITY_DIFFERS = "Parity: with its effect off, token {number} differs: {mine} where the base has {base}."
 THE_END = "the end"
 
-FIGURES_HELP = (
+HELP = (
+    "Check parity runs every method with its effect off and says whether it then writes what the base writes. "
     "Perplexity is how unexpected a text is to the base model, whatever wrote it: lower is more expected, and "
     "repetition lowers it too, so read it beside distinct-2, the share of word pairs that are not repeated. "
     "Attribute words counts the words that any pane here steers towards, in every text: the base's rate beside the "
@@ -62,7 +63,7 @@ class Control(NamedTuple):
 
 
 CONTROLS = {
-    "prompt": Control("Prompt", "Text that every pane continues."),
+    "prompt": Control("Prompt", "Text that every pane continues; Shift+Enter starts."),
     "mode": Control("Mode", "Continue the text as it stands, or put it as a question to the chat model."),
     "seed": Control("Seed", "Starts the random draws: the same seed gives the same texts."),
     "temperature": Control("Temperature", "Higher is more surprising; 0 always takes the likeliest token."),
@@ -75,7 +76,10 @@ CONTROLS = {
     "prefix": Control("Prefix", "Trained virtual tokens that stand before the prompt."),
     "attribute": Control("Attribute (PPLM)", "Words to push towards while writing."),
     "words": Control("Own words", "Common words, separated by commas."),
-    "step_size": Control("Strength (step_size)", "Length of one push: more is more on topic, less fluent."),
+    "kl_budget": Control(
+        "Strength (kl_budget)", "Nats that steering may cost at a token: more is more on topic, less fluent."
+    ),
+    "step_size": Control("Step size (step_size)", "Length of one push; the strength limits what comes of it."),
     "num_iterations": Control(
         "Pushes a token (num_iterations)", "More pushes follow the words better and take longer."
     ),
@@ -84,8 +88,10 @@ CONTROLS = {
     "kl_scale": Control("Stay close (kl_scale)", "What it costs to drift from the unsteered distribution."),
     "gm_scale": Control("Fusion (gm_scale)", "Share of the steered distribution in the one drawn from."),
     "cooldown": Control("Rest (cooldown)", "Tokens for which a word just used is not pushed; 0 is no rest."),
-    "kl_budget": Control("Budget (kl_budget)", "Nats that steering may cost at a token; 0 is no limit."),
-    "carry": Control("Carry on (carry)", "The pushed past is kept for the next token, as in the paper."),
+    "carry": Control("Carry on (carry)", "Keep the pushed past for the next token instead of pushing afresh."),
+    "as_in_paper": Control(
+        "The paper's algorithm", "No limit, no rest, carried on: only the step size is the strength."
+    ),
 }
 
 
@@ -109,7 +115,7 @@ EXAMPLES = (
     Example("In a distant galaxy", "science fiction", lora="scifi", attribute="space"),
     Example("Shall I compare thee", "verse", lora="poetry"),
     Example("Question: What is the capital of Peru?\nAnswer:", "a fact", attribute="science"),
-    Example("The issue focused on", "science", attribute="science"),
+    Example("To conclude,", "religious words", attribute="religion"),
     Example("The moon above the quiet sea", "verse", lora="poetry"),
     Example("Describe a walk through a city.", "chat, science words", attribute="science", chat=True),
 )
@@ -138,15 +144,20 @@ def cost(method: Method, services: Services) -> str:
     parts = []
     if method.steering is not None:
         trained = "" if method.lora or method.prefix else ", nothing trained"
-        parts.append(
-            f"strength {method.steering.step_size:g}, {method.steering.num_iterations} pushes a token{trained}"
-        )
+        parts.append(f"{strength(method.steering)}, {method.steering.num_iterations} pushes a token{trained}")
     if (lora := services.adapter(method.lora)) is not None:
         scale = "" if method.lora_scale == 1 else f", scale {method.lora_scale:g}"
         parts.append(f"r = {lora.size}, {share(lora.num_parameters, services)} trained{scale}")
     if (prefix := services.adapter(method.prefix)) is not None:
         parts.append(f"{prefix.size} virtual tokens, {share(prefix.num_parameters, services)} trained")
     return " · ".join(parts) or f"{services.base}, nothing added"
+
+
+def strength(steering: PPLM) -> str:
+    """How hard the method steers."""
+    if steering.kl_budget == NO_LIMIT:
+        return f"no limit, step size {steering.step_size:g}"
+    return f"strength {steering.kl_budget:g}"
 
 
 def count(number: int, noun: str) -> str:

@@ -80,12 +80,25 @@ def lay_out(services: Services) -> Bench:
     with gr.Row(elem_classes="below"):
         add = gr.Button("Add a pane", size="sm", min_width=0, scale=0)
         parity = gr.Button("Check parity", size="sm", min_width=0, scale=0)
-    gr.HTML(f"<p>{text.FIGURES_HELP}</p>", elem_classes="help")
+    gr.HTML(f"<p>{text.HELP}</p>", elem_classes="help")
     if services.store.refused:
         message_line("Adapters that are not offered", "help", text.refused(services))
-    shown, board = gr.State(first), gr.State(Board())
     return Bench(
-        prompt, generate, stop, note, examples, folded, sampling, mode, seed, new_seed, panes, add, parity, shown, board
+        prompt=prompt,
+        generate=generate,
+        stop=stop,
+        message=note,
+        examples=examples,
+        folded=folded,
+        sampling=sampling,
+        mode=mode,
+        seed=seed,
+        new_seed=new_seed,
+        panes=panes,
+        add=add,
+        parity=parity,
+        shown=gr.State(first),
+        board=gr.State(Board()),
     )
 
 

@@ -94,7 +94,7 @@ def test_the_folded_line_says_the_shared_values(bench: Bench) -> None:
     values = fresh(bench) | {bench.sampling["temperature"]: 0, bench.sampling["top_k"]: 40, bench.seed: 12}
     updates = on_sampling(bench, values | {bench.mode: text.CHAT})
     label = updates[bench.folded]["label"]
-    assert label == "greedy · top-k 40 · top-p 0.95 · 60 tokens · seed 12 · chat template, the same in every pane"
+    assert label == "greedy · top-k 40 · top-p 0.9 · 60 tokens · seed 12 · chat template, the same in every pane"
 
 
 @pytest.mark.parametrize(("name", "value"), [("temperature", float("nan")), ("max_new_tokens", 10**6)])
@@ -116,7 +116,7 @@ def test_a_pane_is_renamed_with_its_settings(services: Services, bench: Bench) -
 
 def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(services: Services, bench: Bench) -> None:
     board = [update[bench.board] for update in play(services, bench, compare, fresh(bench))][-1]
-    values = fresh(bench) | {bench.board: board, bench.panes[3].controls["step_size"]: 0.1}
+    values = fresh(bench) | {bench.board: board, bench.panes[3].controls["step_size"]: 0.2}
     updates = on_pane_settings(services, bench, 3, values)
     assert updates[bench.panes[3].text] == list(board.panes[3].spans)
     assert text.CHANGED in updates[bench.panes[3].figures]
