@@ -8,8 +8,9 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
+from adapters.attributes import AttributeLoss
 from adapters.engine import Continuation, Engine
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper, effect_off
+from adapters.methods import BASE, NO_LIMIT, PPLM, Attribute, Method, Request, Sampling, as_in_paper, effect_off
 from tests.adapters.conftest import Bench
 
 GREEDY = Sampling(temperature=0, max_new_tokens=16)
@@ -216,6 +217,25 @@ def test_a_row_that_diverges_stops_and_the_others_finish(bench: Bench) -> None:
     assert base.token_ids == finish(bench.engine, requests[:1], SAMPLED)[0].token_ids
     assert steered.token_ids == finish(bench.engine, requests[3:], SAMPLED)[0].token_ids
     assert all(math.isfinite(logprob) for row in (base, steered) for logprob in row.logprobs)
+
+
+@pytest.mark.parametrize("kl_budget", [0.5, NO_LIMIT])
+def test_a_push_that_goes_wrong_stops_its_row_alone(
+    bench: Bench, kl_budget: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clean numbers are sound here, and a budget that falls back on them must not hide it."""
+    wrong = Attribute("wrong", words=("x",))
+
+    def attribute_loss(tokenizer: object, attributes: tuple[Attribute, ...], device: object) -> AttributeLoss:
+        factor = math.nan if wrong in attributes else 1.0
+        return lambda logprobs, hidden: factor * logprobs[:, 0]
+
+    monkeypatch.setattr("adapters.engine.attribute_loss", attribute_loss)
+    good = Method("good", steering=replace(STEERING, kl_budget=kl_budget))
+    bad = Method("bad", steering=replace(STEERING, kl_budget=kl_budget, attributes=(wrong,)))
+    broken, sound = finish(bench.engine, [Request("Once", bad), Request("Once", good)], SAMPLED)
+    assert (broken.finish_reason, broken.token_ids) == ("diverged", ())
+    assert sound.finish_reason == "length"
 
 
 def test_rows_stop_at_the_end_token(bench: Bench) -> None:

@@ -116,11 +116,11 @@ def test_a_pane_is_renamed_with_its_settings(services: Services, bench: Bench) -
 
 def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(services: Services, bench: Bench) -> None:
     board = [update[bench.board] for update in play(services, bench, compare, fresh(bench))][-1]
-    values = fresh(bench) | {bench.board: board, bench.panes[3].controls["step_size"]: 0.2}
+    values = fresh(bench) | {bench.board: board, bench.panes[3].controls["kl_budget"]: 0.2}
     updates = on_pane_settings(services, bench, 3, values)
     assert updates[bench.panes[3].text] == list(board.panes[3].spans)
     assert text.CHANGED in updates[bench.panes[3].figures]
-    assert "strength 0.1" in updates[bench.panes[3].head]
+    assert "strength 0.2" in updates[bench.panes[3].head]
 
 
 def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services, bench: Bench) -> None:
