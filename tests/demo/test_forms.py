@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapters.methods import PPLM, Attribute, Sampling, UserError, parse_method, to_json
+from adapters.methods import PPLM, Attribute, Sampling, UserError, as_in_paper, parse_method, to_json
 from demo import text
 from demo.forms import (
     PPLM_FIELDS,
@@ -53,6 +53,13 @@ def test_a_pane_has_every_setting_of_pplm_at_its_default() -> None:
     steering = read_method(pane("pplm:science")).steering
     assert steering == PPLM((Attribute("science"),))
     assert set(PPLM_FIELDS) < set(PaneForm._fields)
+
+
+def test_the_papers_algorithm_is_one_switch() -> None:
+    plain, paper = (read_method(PaneForm(attribute="science", as_in_paper=on)).steering for on in (False, True))
+    assert plain is not None
+    assert paper == as_in_paper(plain) != plain
+    assert read_method(PaneForm(as_in_paper=True)) == parse_method("base")
 
 
 @pytest.mark.parametrize("words", ["", "  , ;\n", None])
