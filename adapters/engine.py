@@ -29,6 +29,7 @@ from adapters.steering import read
 from adapters.store import AdapterStore
 
 STEERED_SHARE = 0.4  # of the time that the unsteered rows take, while there are any: they end within 1.4 times of it
+TOKENS_BEFORE = 8  # of the prompt, that are decoded together with a continuation
 TOKENS_A_PASS = 1024  # padded tokens that `loglikelihood` reads at once
 
 
@@ -214,11 +215,12 @@ def source(row: Row) -> Hashable:
 
 
 class Text:
-    """The text of a row as it grows. Decoded with its prompt, since a token's text can depend on the one before."""
+    """The text of a row as it grows. Decoded with the prompt's end, since a token's text can depend on those before."""
 
     def __init__(self, base: BaseModel, row: Row, started: float) -> None:
         self.base, self.row, self.started = base, row, started
-        self.prompt_length = len(self._decode(row.prompt_ids))
+        self.before = row.prompt_ids[-TOKENS_BEFORE:]
+        self.start = len(self._decode(self.before))
         self.newest = self._make()
 
     def continuation(self) -> Continuation:
@@ -228,7 +230,7 @@ class Text:
 
     def _make(self) -> Continuation:
         row = self.row
-        text = self._decode(row.prompt_ids + row.token_ids)[self.prompt_length :]
+        text = self._decode(self.before + row.token_ids)[self.start :]
         if row.finish_reason is None:
             text = text.rstrip("\ufffd")  # a character whose last bytes are still to come
         seconds = time.perf_counter() - self.started
