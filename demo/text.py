@@ -111,12 +111,12 @@ class Example(NamedTuple):
 
 
 EXAMPLES = (
+    Example("Once upon a time, there was a", "science words", attribute="science"),
     Example("The movie was", "positive words", attribute="positive"),
     Example("In a distant galaxy", "science fiction", lora="scifi", attribute="space"),
     Example("Shall I compare thee", "verse", lora="poetry"),
     Example("Question: What is the capital of Peru?\nAnswer:", "a fact", attribute="science"),
-    Example("To conclude,", "religious words", attribute="religion"),
-    Example("The moon above the quiet sea", "verse", lora="poetry"),
+    Example("The painting shows", "religious words", attribute="religion"),
     Example("Describe a walk through a city.", "chat, science words", attribute="science", chat=True),
 )
 
