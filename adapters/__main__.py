@@ -97,7 +97,7 @@ def train_command(options: argparse.Namespace, command: str) -> int:
     settings, data = train_settings(options), dataset(options.data)
     rows, held_out = split(read_rows(data.file), data)
     base = load_base_model(options.model, options.home)
-    training, validation = (encode_rows(base, part, settings.max_length) for part in (rows, held_out))
+    training, validation = (encode_rows(base, part, settings.max_length, data.whole) for part in (rows, held_out))
     say(f"{len(rows)} rows to train, {len(held_out)} to validate; measuring the base model")
     before = score(base, base.model, validation, held_out)
     say(f"base model: validation perplexity {before.perplexity:.2f}, general {before.general_perplexity:.2f}")

@@ -35,7 +35,7 @@ class Scores:
     """What one model scores on the validation rows and on general text."""
 
     text_perplexity: float  # of the validation tokens, end tokens left out
-    perplexity: float  # end tokens included
+    perplexity: float  # end tokens included, where the rows have one
     general_perplexity: float  # of GENERAL_ROWS rows of text that is never trained on, end tokens left out
     exact_match: float | None  # share of the validation questions answered word for word, greedily
 
@@ -77,7 +77,7 @@ class Report:
 def score(base: BaseModel, model: nn.Module, validation: Sequence[Example], rows: Sequence[Row]) -> Scores:
     """The scores of `model`, which is the base model or the base model with an adapter."""
     length = min(MEASURE_LENGTH, base.context_length // 2)
-    general = encode_rows(base, evenly(read_rows(GENERAL.file), GENERAL_ROWS), length)
+    general = encode_rows(base, evenly(read_rows(GENERAL.file), GENERAL_ROWS), length, GENERAL.whole)
     tally = measure(model, validation, MEASURE_BATCH)
     matches = exact_matches(base, model, rows)
     return Scores(
@@ -176,7 +176,8 @@ def measured(report: Report) -> str:
 {table(report)}
 
 Perplexity is exp of the mean loss per token, over the same tokens for both. General text is {report.general_rows} rows
-of {GENERAL.about}; where the adapter's figure is higher than the base's, that is what was forgotten."""
+of {GENERAL.about}; where the adapter's figure is the higher one, that is what was
+forgotten."""
 
 
 def continuations(report: Report) -> str:
@@ -190,11 +191,10 @@ def continuations(report: Report) -> str:
 def table(report: Report) -> str:
     """The figures of the base model and the adapter, side by side."""
     base, adapter = report.base_scores, report.adapter_scores
-    lines = [
-        ("Validation rows, perplexity of the text", base.text_perplexity, adapter.text_perplexity),
-        ("The same with the end tokens", base.perplexity, adapter.perplexity),
-        ("General text, perplexity", base.general_perplexity, adapter.general_perplexity),
-    ]
+    lines = [("Validation rows, perplexity of the text", base.text_perplexity, adapter.text_perplexity)]
+    if base.perplexity != base.text_perplexity:
+        lines.append(("The same with the end tokens", base.perplexity, adapter.perplexity))
+    lines.append(("General text, perplexity", base.general_perplexity, adapter.general_perplexity))
     rows = [f"| {what} | {before:.2f} | {after:.2f} | {after / before:.2f} |" for what, before, after in lines]
     if base.exact_match is not None and adapter.exact_match is not None:
         rows.append(

