@@ -44,7 +44,9 @@ def free_port() -> int:
 def running_app() -> Iterator[str]:
     """The address of the real app with the real model, in a process of its own."""
     settings = os.environ | {
+        "STEERBOARD_MODEL": "",
         "STEERBOARD_HOME": str(home()),
+        "STEERBOARD_HOST": "127.0.0.1",
         "STEERBOARD_PORT": str(free_port()),
         "OMP_WAIT_POLICY": "PASSIVE",
     }
