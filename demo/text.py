@@ -147,7 +147,7 @@ def cost(method: Method, services: Services) -> str:
         parts.append(f"{strength(method.steering)}, {method.steering.num_iterations} pushes a token{trained}")
     if (lora := services.adapter(method.lora)) is not None:
         scale = "" if method.lora_scale == 1 else f", scale {method.lora_scale:g}"
-        parts.append(f"r = {lora.size}, {share(lora.num_parameters, services)} trained{scale}")
+        parts.append(f"rank r = {lora.size}, {share(lora.num_parameters, services)} trained{scale}")
     if (prefix := services.adapter(method.prefix)) is not None:
         parts.append(f"{prefix.size} virtual tokens, {share(prefix.num_parameters, services)} trained")
     return " · ".join(parts) or f"{services.base}, nothing added"

@@ -8,17 +8,18 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.serving import BROWSER_OPTIONS, ROOT, browser_path, running_app
 
-PROMPT = "In a distant galaxy"
+EXAMPLE = "In a distant galaxy"
 MINUTES = 60_000  # ms
 
 
 def main(file: Path) -> None:
-    """Continues one prompt in the four panes and photographs the page when all have ended."""
+    """Continues an example in the four panes and photographs the page when all have ended."""
     with running_app() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(playwright), args=BROWSER_OPTIONS)
-        page = browser.new_page(viewport={"width": 1280, "height": 880})
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.goto(f"{address}?__theme=light")
-        page.get_by_label("Prompt").fill(PROMPT)
+        page.get_by_role("button", name=EXAMPLE).click()
+        expect(page.get_by_label("Prompt")).to_have_value(EXAMPLE)
         page.get_by_role("button", name="Generate", exact=True).click()
         ended = page.locator(".pane:visible .status", has_text=re.compile("limit reached|ended by itself"))
         expect(ended).to_have_count(4, timeout=10 * MINUTES)

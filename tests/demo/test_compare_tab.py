@@ -164,7 +164,7 @@ def test_seeds_are_valid_and_vary() -> None:
 
 
 def test_costs_are_computed_from_the_adapters(services: Services) -> None:
-    assert text.cost(parse_method("lora:poetry"), services) == "r = 8, 0.68\u00a0% of the parameters trained"
+    assert text.cost(parse_method("lora:poetry"), services) == "rank r = 8, 0.68\u00a0% of the parameters trained"
     assert (
         text.cost(parse_method("prefix:facts"), services) == "20 virtual tokens, 0.17\u00a0% of the parameters trained"
     )
