@@ -42,15 +42,12 @@ class Board:
     message: str = ""
     is_error: bool = False
     running: bool = False
+    errors: dict[int, str] = field(default_factory=dict)  # why panes could not start, by their place
 
     def refuse(self, error: UserError) -> "Board":
         """This board with an error under the prompt and in the panes at fault; what was there stays."""
         notes = error.notes if isinstance(error, PaneErrors) else {}
-        panes = {place: view._replace(note="", is_error=False) for place, view in self.panes.items()}
-        panes |= {
-            place: panes.get(place, PaneView())._replace(note=note, is_error=True) for place, note in notes.items()
-        }
-        return Board(panes, str(error), is_error=True)
+        return Board(self.panes, str(error), is_error=True, errors=notes)
 
     def stop(self) -> "Board":
         """This board after Stop: what was there stays."""

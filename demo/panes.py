@@ -13,7 +13,7 @@ from gradio.components import Component
 
 from adapters.methods import Method, UserError
 from demo import text
-from demo.board import Figures, PaneView
+from demo.board import Board, Figures, PaneView
 from demo.figures import ATTRIBUTE, PROMPT
 from demo.forms import PaneForm, read_method
 from demo.services import Services
@@ -107,6 +107,11 @@ def message(words: str, is_error: bool = False) -> Marked:
     return [(words, ERROR if is_error else None)] if words else []
 
 
+def read_pane(pane: Pane, values: Values) -> PaneForm:
+    """What the controls of a pane say."""
+    return PaneForm(**{name: values[component] for name, component in pane.controls.items()})
+
+
 def pane_updates(pane: Pane, view: PaneView, services: Services) -> Values:
     """Every value of a pane that shows this view."""
     return {
@@ -129,6 +134,14 @@ def settings_updates(pane: Pane, form: PaneForm, view: PaneView | None, services
     changed = view.status if method == view.method else text.CHANGED
     shown = view._replace(method=method, status=changed, note="", is_error=False)
     return own_words | pane_updates(pane, shown, services)
+
+
+def pane_note(board: Board, place: int) -> Marked:
+    """What the note of a pane says: why it could not start, or what its text calls for."""
+    if place in board.errors:
+        return message(board.errors[place], is_error=True)
+    view = board.panes.get(place, PaneView())
+    return message(view.note, view.is_error)
 
 
 def pane_text(view: PaneView) -> Marked:

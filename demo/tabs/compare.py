@@ -15,8 +15,19 @@ from adapters.methods import Sampling, UserError, from_json
 from demo import text
 from demo.api import compare_endpoint
 from demo.board import Board
-from demo.forms import MAX_PANES, Form, PaneForm, default_panes, first_shown, read_seed
-from demo.panes import Pane, Values, build_pane, message, message_line, pane_updates, settings_updates, words
+from demo.forms import MAX_PANES, Form, default_panes, first_shown, read_seed
+from demo.panes import (
+    Pane,
+    Values,
+    build_pane,
+    message,
+    message_line,
+    pane_note,
+    pane_updates,
+    read_pane,
+    settings_updates,
+    words,
+)
 from demo.runs import check_parity, closed_at_end, compare
 from demo.services import Services
 
@@ -267,10 +278,6 @@ def read_sampling(bench: Bench, values: Values) -> dict[str, Any]:
     return {name: values[component] for name, component in bench.sampling.items()}
 
 
-def read_pane(pane: Pane, values: Values) -> PaneForm:
-    return PaneForm(**{name: values[component] for name, component in pane.controls.items()})
-
-
 def board_updates(services: Services, bench: Bench, before: Board, board: Board) -> Values:
     """The values that changed from one board to the next."""
     updates: Values = {bench.board: board}
@@ -283,4 +290,6 @@ def board_updates(services: Services, bench: Bench, before: Board, board: Board)
     for place, view in board.panes.items():
         if view != before.panes.get(place):
             updates |= pane_updates(bench.panes[place], view, services)
+    for place in before.errors.keys() | board.errors.keys():
+        updates[bench.panes[place].note] = pane_note(board, place)
     return updates

@@ -84,6 +84,16 @@ def test_an_error_is_a_message_and_keeps_the_texts(services: Services, bench: Be
     assert not any(pane.text in update for pane in bench.panes)
 
 
+def test_an_error_in_one_pane_stands_there_and_changes_nothing_else(services: Services, bench: Bench) -> None:
+    controls = bench.panes[3].controls
+    values = fresh(bench) | {controls["attribute"]: text.OWN_WORDS}
+    (update,) = play(services, bench, compare, values)
+    assert update[bench.panes[3].note] == [(text.NO_WORDS, ERROR)]
+    assert update.keys() == {bench.board, bench.message, bench.panes[3].note}
+    mended = values | {bench.board: update[bench.board], controls["words"]: "ocean"}
+    assert next(play(services, bench, compare, mended))[bench.panes[3].note] == []
+
+
 def test_the_next_good_run_takes_the_error_away(services: Services, bench: Bench) -> None:
     board = Board().refuse(ValueError("no"))  # type: ignore[arg-type]
     updates = list(play(services, bench, compare, fresh(bench) | {bench.board: board}))

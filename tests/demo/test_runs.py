@@ -142,14 +142,13 @@ def test_an_empty_prompt_starts_nothing_and_keeps_the_texts(prompt: str) -> None
 def test_what_the_engine_refuses_for_all_stands_under_the_prompt() -> None:
     board = run(FakeEngine(), form(max_new_tokens=99))[-1]
     assert "need 102 tokens, the context has 100" in board.message
-    assert not any(view.note for view in board.panes.values())
+    assert board.errors == {}
 
 
 def test_what_the_engine_refuses_for_one_pane_stands_in_that_pane() -> None:
     board = run(FakeEngine(), form(panes=PANES | {4: PaneForm(lora="gone")}))[-1]
-    assert {place: view.note for place, view in board.panes.items()} == {
-        4: "There is no LoRA adapter 'gone': choose one of poetry, scifi."
-    }
+    assert board.errors == {4: "There is no LoRA adapter 'gone': choose one of poetry, scifi."}
+    assert board.panes == {}
     assert board.is_error
 
 
