@@ -110,6 +110,8 @@ def split_words(value: Any) -> tuple[str, ...]:
     words = str(value or "")[: MAX_WORDS + 1]
     if len(words) > MAX_WORDS:
         raise UserError(text.WORDS_TOO_LONG.format(most=MAX_WORDS))
+    if "\0" in words or any("\ud800" <= character <= "\udfff" for character in words):
+        raise UserError(text.BAD_WORDS)
     found = tuple(dict.fromkeys(words.replace(",", " ").replace(";", " ").split()))
     if not found:
         raise UserError(text.NO_WORDS)

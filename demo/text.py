@@ -17,6 +17,7 @@ NO_PROMPT = "The prompt is empty: write a few words for the model to continue, o
 PROMPT_TOO_LONG = "The prompt has {length:,} characters, at most {most:,} can be read: shorten it."
 BAD_SEED = "The seed {value!r} is not a whole number from 0 to 4,294,967,295: change it or press New seed."
 NO_WORDS = "The list of own words is empty: write at least one common word, such as ocean."
+BAD_WORDS = "The list of own words holds a character that is not text (NUL or half a surrogate pair): remove it."
 WORDS_TOO_LONG = "The list of own words is longer than {most:,} characters: shorten it."
 MEND_PANES = "Nothing was started: see the note in the pane."
 LAST_PANE = "One pane has to stay."

@@ -68,6 +68,12 @@ def test_a_list_without_a_word_says_so(words: Any) -> None:
         split_words(words)
 
 
+@pytest.mark.parametrize("words", ["oce\0an", "ocean \ud800"])
+def test_a_list_that_is_not_text_says_so(words: str) -> None:
+    with pytest.raises(UserError, match="not text"):
+        split_words(words)
+
+
 def test_an_endless_list_is_refused() -> None:
     with pytest.raises(UserError, match="longer than"):
         split_words("word " * 1000)
