@@ -17,7 +17,8 @@ bin := .venv/bin
 
 export STEERBOARD_HOME
 # Waiting threads sleep instead of spinning: on a busy machine the same work is several times as fast.
-quiet := OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false
+# Nothing is asked of the Hub: what these need is here, and a slow network must not show in them.
+quiet := OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 .PHONY: app test check bench model browser
 
