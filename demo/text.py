@@ -115,10 +115,10 @@ EXAMPLES = (
     Example("Once upon a time, there was a", "science words", attribute="science"),
     Example("The movie was", "positive words", attribute="positive"),
     Example("In a distant galaxy", "science fiction", lora="scifi", attribute="space"),
-    Example("Shall I compare thee", "verse", lora="poetry"),
+    Example("The sea is", "verse", lora="poetry"),
     Example("Question: What is the capital of Peru?\nAnswer:", "a fact", attribute="science"),
     Example("The painting shows", "religious words", attribute="religion"),
-    Example("Describe a walk through a city.", "chat, science words", attribute="science", chat=True),
+    Example("Describe a walk through a city.", "chat, positive words", attribute="positive", chat=True),
 )
 
 
