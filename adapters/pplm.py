@@ -79,13 +79,14 @@ def without_recent(logprobs: Tensor, recent: Tensor, cooldown: Tensor) -> Tensor
 
 def gradient_norms(gradient: Tensor) -> Tensor:
     """Norm of a gradient (L, 2, B, H, W, D) over the keys and values of a layer together: (L, B)."""
-    return gradient.square().sum(dim=(1, 3, 4, 5)).sqrt()
+    norms: Tensor = torch.linalg.vector_norm(gradient, dim=(1, 3, 4, 5))
+    return norms
 
 
 def push(nudge: Tensor, gradient: Tensor, norms: Tensor, step_size: Tensor, gamma: Tensor) -> Tensor:
     """The nudge (L, 2, B, H, W, D) after one step against the gradient; norms (L, B), step_size and gamma (B,)."""
     length = step_size / norms.clamp(min=TINY) ** gamma  # (L, B)
-    return nudge - length[:, None, :, None, None, None] * gradient
+    return torch.addcmul(nudge, length[:, None, :, None, None, None], gradient, value=-1)
 
 
 def affordable(steered: Tensor, clean: Tensor, gm_scale: Tensor, kl_budget: Tensor) -> Tensor:

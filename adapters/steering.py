@@ -125,6 +125,8 @@ class Steering:
             objective = objective + self.knobs.kl_scale * kl_divergence(reading.logits, clean)
             (gradient,) = torch.autograd.grad(objective.sum(), nudge)
         nudge.requires_grad_(False)
+        if not any(self.windows):
+            return gradient
         window = window_mask(self.knobs.window_length, nudge.shape[-2])
         return gradient * window[:, None, :, None]
 
