@@ -47,6 +47,7 @@ class KV:
         self.length = length  # T
         self.offsets = (~mask).sum(-1)  # (B,) masked columns
         self.padded = bool(self.offsets.any())  # one synchronisation, when the batch is made
+        self._layers = [AppendingLayer(layer) for layer in data.unbind(0)]
 
     @classmethod
     def empty(cls, shape: Shape, mask: Tensor, like: Tensor) -> "KV":
@@ -58,6 +59,13 @@ class KV:
         """A copy of the rows at `index` (R,); a row may be named more than once."""
         return KV(self.data.index_select(2, index), self.mask.index_select(0, index), self.length)
 
+    @classmethod
+    def pairs(cls, one: "KV", other: "KV") -> "KV":
+        """The columns in use of two caches of the same rows, row by row: one's first, other's first, one's second, …"""
+        used = [kv.data[..., : kv.length, :].float() for kv in (one, other)]
+        mask = one.mask.repeat_interleave(2, 0)
+        return cls(torch.stack(used, dim=3).flatten(2, 3), mask, one.length)
+
     def inputs(self, num_new: int) -> dict[str, Tensor | None]:
         """Attention mask (B, T + num_new) and position ids (B, num_new) for the next columns."""
         end = self.length + num_new
@@ -67,7 +75,9 @@ class KV:
 
     def cache(self) -> Cache:
         """For one forward pass that appends to this cache; `length` is the caller's to advance."""
-        return Cache(layers=[AppendingLayer(layer, self.length) for layer in self.data.unbind(0)])
+        for layer in self._layers:
+            layer.length = self.length
+        return Cache(layers=[*self._layers])
 
     def nudged(self, nudge: Tensor) -> Cache:
         """For one forward pass that reads this past with nudge (L, 2, B, H, W, D) added to its newest W columns.
@@ -84,9 +94,10 @@ class AppendingLayer(CacheLayerMixin):
 
     is_sliding = False
 
-    def __init__(self, buffer: Tensor, length: int) -> None:
+    def __init__(self, buffer: Tensor) -> None:
         super().__init__()
-        self.buffers, self.length = buffer.unbind(0), length  # of keys and of values: (B, H, N, D), T
+        self.buffers = buffer.unbind(0)  # of keys and of values: (B, H, N, D)
+        self.length = 0  # T
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
@@ -115,7 +126,8 @@ class NudgedLayer(AppendingLayer):
     """Returns cat(past with the nudge on its newest columns, new) and keeps the new columns aside."""
 
     def __init__(self, past: Tensor, nudge: Tensor) -> None:
-        super().__init__(past, past.shape[-2])
+        super().__init__(past)
+        self.length = past.shape[-2]
         self.nudge = nudge  # (2, B, H, W, D)
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:

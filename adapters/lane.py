@@ -56,14 +56,18 @@ class Lane:
     """Rows with one cache; all of them steered, or none. Rows with a LoRA come last. There may be no rows at all."""
 
     def __init__(self, base: BaseModel, rows: list[Row], kv: KV, logits: Tensor, sampler: Sampler):
-        """`kv` has read the prompts of `rows`; `logits` (B, V) stand after them."""
+        """`kv` has read the prompts of `rows`; `logits` (B, V) stand after them.
+
+        Steered rows read the last token of the prompt once more, after a past that they can push.
+        """
         self.base, self.rows, self.kv, self.sampler = base, rows, kv, sampler
         self.lora = LoraRows(base.model, [row.lora for row in rows])
         settings = [row.request.method.steering for row in rows if row.request.method.steering is not None]
         losses = [row.attribute_loss for row in rows if row.attribute_loss is not None]
-        self.steering = (
-            Steering(base.model, settings, losses, [row.prompt_ids for row in rows], kv) if settings else None
-        )
+        self.steering = None
+        if settings:
+            kv.length -= 1
+            self.steering = Steering(base.model, settings, losses, [row.prompt_ids for row in rows], kv)
         self.started = False  # whether there is a first token
         self.seconds = 0.0  # spent in `advance`
         self._pieces = self._run(logits)
@@ -84,11 +88,11 @@ class Lane:
         while self.rows:
             fused = logits
             if self.steering is not None:
-                fused = yield from self.steering.fused(token, self.kv, logits, self.lora)
+                logits, fused = yield from self.steering.step(token, self.kv, self.lora)
             token = self._keep(self._choose(fused, logits))
             self.started = True
             yield
-            if self.rows:
+            if self.rows and self.steering is None:
                 logits = self._read(token)
 
     def _read(self, token: Tensor) -> Tensor:
@@ -100,13 +104,16 @@ class Lane:
 
     def _choose(self, fused: Tensor, clean: Tensor) -> Tensor:
         """Draws a token for every row from its fused logits and books it; returns the tokens (B, 1)."""
-        sound = fused.isfinite().all(-1) & clean.isfinite().all(-1)
-        drawable = torch.where(sound[:, None], fused, 0.0)
+        total = clean.logsumexp(-1, keepdim=True)  # (B, 1): not finite where any logit is NaN or infinite
+        sound = total.isfinite()
+        if fused is not clean:
+            sound &= fused.logsumexp(-1, keepdim=True).isfinite()
+        drawable = torch.where(sound, fused, 0.0)
         ids = [row.prompt_ids + row.token_ids for row in self.rows]
         tokens = self.sampler(drawable, ids, [row.generator for row in self.rows])[:, None]
-        logprobs = clean.gather(-1, tokens) - clean.logsumexp(-1, keepdim=True)
+        logprobs = clean.gather(-1, tokens) - total
         # The only synchronisation of a step: everything that the rows need to know, in one tensor.
-        chosen = torch.cat([tokens.double(), logprobs.double(), sound[:, None].double()], -1).tolist()
+        chosen = torch.cat([tokens.double(), logprobs.double(), sound.double()], -1).tolist()
         for row, (token_id, logprob, ok) in zip(self.rows, chosen, strict=True):
             row.take(int(token_id), logprob, bool(ok), self.base.eos_token_ids)
         return tokens
@@ -121,5 +128,5 @@ class Lane:
         self.kv = self.kv.rows(index)
         self.lora = LoraRows(self.base.model, [row.lora for row in self.rows])
         if self.steering is not None:
-            self.steering.keep(index, running)
+            self.steering.keep(index, running, self.kv)
         return token.index_select(0, index)

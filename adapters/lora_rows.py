@@ -8,6 +8,7 @@ Letters: R rows with a LoRA, Q positions, r the largest rank among them (smaller
 without a LoRA stand first and are not touched, bit for bit. The shared model is changed only inside `applied`.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
@@ -35,6 +36,13 @@ class LoraRows:
         assert all(row is None for row in rows[: self.start]), "rows without a LoRA come first"
         names = sorted({name for lora in self.loras for name in lora.weights.modules})
         self.modules = [(model.get_submodule(name), *self._stack(model, name)) for name in names]
+
+    def twice(self) -> "LoraRows":
+        """The same for a batch in which every row stands twice in a row."""
+        twin = copy.copy(self)
+        twin.start = 2 * self.start
+        twin.modules = [(m, a.repeat_interleave(2, 0), b.repeat_interleave(2, 0)) for m, a, b in self.modules]
+        return twin
 
     def _stack(self, model: nn.Module, name: str) -> tuple[Tensor, Tensor]:
         """A transposed (R, in, r) and B transposed, with its scale (R, r, out), of one module."""

@@ -10,7 +10,7 @@ import torch
 
 from adapters.engine import STEERED_SHARE, Continuation, Engine
 from adapters.lane import Lane
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, effect_off
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, effect_off
 from adapters.sampling import Sampler
 from tests.adapters.conftest import Bench
 
@@ -143,7 +143,10 @@ def test_a_bfloat16_model_is_pushed_in_float32(bench: Bench) -> None:
     assert all(len(row.token_ids) == SHORT.max_new_tokens or row.finish_reason == "eos" for row in rows)
     off = states(engine, [effect_off(everything)], SHORT)[-1]
     assert off[0].token_ids == rows[0].token_ids
-    lane = engine._lanes([engine._row(Request("Once", STEERED), SHORT, {})], Sampler(SHORT))[1]
+    assert STEERED.steering is not None
+    carried = replace(STEERED, steering=as_in_paper(STEERED.steering))
+    assert states(engine, [carried], SHORT)[-1][0].token_ids
+    lane = engine._lanes([engine._row(Request("Once", carried), SHORT, {})], Sampler(SHORT))[1]
     lane.advance()
     assert lane.steering is not None
     assert lane.steering.past.data.dtype == torch.float32

@@ -104,7 +104,7 @@ def test_law_3_no_steering_equals_the_unsteered_row(
     unsteered = replace(steered, steering=None)
     one, other = finish(bench.engine, [Request("Once", steered, 7), Request("Once", unsteered, 7)], sampling)
     assert one.token_ids == other.token_ids
-    assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)
+    assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
