@@ -132,4 +132,4 @@ def explain(error: ValidationError) -> str:
     """One line for the first thing that is wrong: `step_size: Input should be less than or equal to 1 (got 7)`."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "settings"
-    return f"{where}: {first['msg']} (got {str(first['input'])[:60]})"
+    return f"{where}: {first['msg']} (got {first['input']!r:.60})"
