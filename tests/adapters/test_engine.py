@@ -151,3 +151,16 @@ def test_a_bfloat16_model_is_pushed_in_float32(bench: Bench) -> None:
     assert lane.steering is not None
     assert lane.steering.past.data.dtype == torch.float32
     assert lane.kv.data.dtype == torch.bfloat16
+
+
+def test_a_prompt_of_one_token_has_no_past_to_push(bench: Bench) -> None:
+    """Without a bos token the first steered token is the unsteered one; pushing starts with the second."""
+    tokenizer = copy.deepcopy(bench.base.tokenizer)
+    tokenizer.bos_token = None
+    engine = Engine(replace(bench.base, tokenizer=tokenizer), bench.engine.store)
+    assert engine.base.encode("a") == tokenizer.encode("a")
+    assert STEERED.steering is not None
+    carried = replace(STEERED, steering=as_in_paper(STEERED.steering))
+    *_, rows = engine.generate([Request("a", method, 1) for method in (BASE, STEERED, carried)], SHORT)
+    assert len({row.token_ids[0] for row in rows}) == 1
+    assert all(row.finish_reason in ("length", "eos") for row in rows)
