@@ -193,7 +193,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds (default 5)")
     parser.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the embedded model lies")
-    parser.add_argument("--write", action="store_true", help="write results.json and the table in README.md")
     args = parser.parse_args()
     torch.set_num_threads(1)
     base = load_base_model(None, args.home)
@@ -207,9 +206,8 @@ def main() -> None:
         f"torch {torch.__version__}, Python {platform.python_version()}."
     )
     print(table(rows), machine, sep="\n\n")
-    if args.write:
-        RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-        write_readme(rows, machine)
+    RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    write_readme(rows, machine)
 
 
 if __name__ == "__main__":
