@@ -113,7 +113,7 @@ class Example(NamedTuple):
 
 EXAMPLES = (
     Example("Once upon a time, there was a", "science words", attribute="science"),
-    Example("The movie was", "positive words", attribute="positive"),
+    Example("My review: this film is", "positive words", attribute="positive"),
     Example("In a distant galaxy", "science fiction", lora="scifi", attribute="space"),
     Example("The sea is", "verse", lora="poetry"),
     Example("Question: What is the capital of Peru?\nAnswer:", "a fact", attribute="science"),
