@@ -11,6 +11,7 @@ without a LoRA stand first and are not touched, bit for bit. The shared model is
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -37,6 +38,7 @@ class LoraRows:
         names = sorted({name for lora in self.loras for name in lora.weights.modules})
         self.modules = [(model.get_submodule(name), *self._stack(model, name)) for name in names]
 
+    @cached_property
     def twice(self) -> "LoraRows":
         """The same for a batch in which every row stands twice in a row."""
         twin = copy.copy(self)

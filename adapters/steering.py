@@ -139,7 +139,7 @@ class Steering:
                 return First(reading.logits.detach(), reading, new_columns(cache).detach())
             pairs = KV.pairs(clean, self.past)
             cache = pairs.nudged(torch.stack([torch.zeros_like(nudge), nudge], dim=3).flatten(2, 3))
-            reading = read(self.model, token.repeat_interleave(2, 0), pairs, cache, lora.twice())
+            reading = read(self.model, token.repeat_interleave(2, 0), pairs, cache, lora.twice)
         pushed = Reading(reading.logits[1::2], reading.hidden[1::2])
         return First(reading.logits[::2].detach(), pushed, new_columns(cache)[:, :, ::2].detach())
 
