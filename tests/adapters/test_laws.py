@@ -78,11 +78,14 @@ def test_law_2_a_mixed_batch_equals_each_row_alone(bench: Bench, sampling: Sampl
     assert len({row.token_ids for row in together}) == len(METHODS), "the methods write different texts"
 
 
-def test_law_2_holds_when_rows_end_at_different_times(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("carry", [False, True], ids=["fresh", "carried"])
+def test_law_2_holds_when_rows_end_at_different_times(
+    bench: Bench, carry: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With many end tokens, so that steered rows end while others go on."""
     monkeypatch.setattr(bench.base.model.generation_config, "eos_token_id", list(range(100, 120)))
-    short = replace(STEERING, cooldown=3, kl_budget=0.7, step_size=0.1)
-    methods = [Method("a", steering=STEERING), Method("b", lora="verse", steering=short), BASE]
+    short = replace(STEERING, cooldown=3, kl_budget=0.7, step_size=0.1, carry=carry)
+    methods = [Method("a", steering=replace(STEERING, carry=carry)), Method("b", lora="verse", steering=short), BASE]
     requests = [Request("Once upon", methods[seed % 3], seed) for seed in range(18)]
     sampling = Sampling(temperature=1.5, max_new_tokens=24)
     together = finish(bench.engine, requests, sampling)
