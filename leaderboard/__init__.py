@@ -1,0 +1,1 @@
+"""Scores methods on prompt sets; nothing here knows of screens."""
