@@ -12,6 +12,7 @@ Letters: S distinct prompts, L layers, P columns of the longest prefix, Q tokens
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -64,13 +65,44 @@ class LogLikelihood(NamedTuple):
         return math.exp(-self.sum_logprob / self.num_tokens) if self.logprobs else math.nan
 
 
+class FairLock:
+    """A lock that is given in the order of asking: a long run must not keep others from their steps."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._queue: deque[threading.Lock] = deque()  # whoever is first has it; each waits for a lock of its own
+
+    def __enter__(self) -> None:
+        mine = threading.Lock()
+        mine.acquire()
+        with self._guard:
+            self._queue.append(mine)
+            if self._queue[0] is mine:
+                return
+        try:
+            mine.acquire()  # until the one before lets go
+        except BaseException:
+            self._leave(mine)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._leave(self._queue[0])
+
+    def _leave(self, mine: threading.Lock) -> None:
+        with self._guard:
+            was_first = self._queue[0] is mine
+            self._queue.remove(mine)
+            if was_first and self._queue:
+                self._queue[0].release()
+
+
 class Engine:
     """One base model and its adapters. Safe to call from several threads: they take turns at single steps."""
 
     def __init__(self, base: BaseModel, store: AdapterStore) -> None:
         self.base, self.store = base, store
         self.shape = cache_shape(base.model)
-        self.turn = threading.Lock()  # a LoRA hangs on the shared model for the length of one step
+        self.turn = FairLock()  # a LoRA hangs on the shared model for the length of one step
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[list[Continuation]]:
         """Continues all requests together; closing the iterator cancels and frees everything.

@@ -2,8 +2,10 @@
 
 import copy
 import gc
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -164,3 +166,19 @@ def test_a_prompt_of_one_token_has_no_past_to_push(bench: Bench) -> None:
     *_, rows = engine.generate([Request("a", method, 1) for method in (BASE, STEERED, carried)], SHORT)
     assert len({row.token_ids[0] for row in rows}) == 1
     assert all(row.finish_reason in ("length", "eos") for row in rows)
+
+
+def test_a_long_run_lets_others_have_every_other_step(bench: Bench) -> None:
+    """Each step is long beside what is between the steps, where an ordinary lock would go to the same thread again."""
+    order: list[str] = []
+
+    def run(name: str) -> None:
+        for _ in range(10):
+            with bench.engine.turn:
+                time.sleep(0.01)
+                order.append(name)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, "ab"))
+    both = order[1:-1]
+    assert all(one != other for one, other in pairwise(both)), "".join(order)
