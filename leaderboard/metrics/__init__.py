@@ -1,0 +1,30 @@
+"""The metrics of the leaderboard, in the order of their columns. A metric is a file here and a line below."""
+
+from leaderboard.metrics import (
+    attribute,
+    bleu,
+    chrf,
+    compression,
+    cost,
+    distinct,
+    perplexity,
+    prompt_distinct,
+    repetition,
+    rouge_l,
+    self_bleu,
+)
+from leaderboard.metrics.metric import Columns
+
+METRICS: tuple[Columns, ...] = (
+    perplexity.columns,
+    distinct.columns,
+    prompt_distinct.columns,
+    self_bleu.columns,
+    repetition.columns,
+    compression.columns,
+    attribute.columns,
+    bleu.columns,
+    rouge_l.columns,
+    chrf.columns,
+    cost.columns,
+)

@@ -1,0 +1,56 @@
+"""Attribute success: the share of texts that show an attribute, by a judge that the steering did not use.
+
+    success = texts of which the judge says that they show it / texts judged
+
+After the attribute accuracy of Dathathri et al. (ICLR 2020). The column is the same for every method, so that the
+unsteered ones show how often a text has the attribute anyway; what is steered away from (negative weight) is to be
+rare.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import evaluate
+import numpy as np
+
+from leaderboard.judges import describe
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, info, ratio
+
+PREFIX = "attribute:"
+
+
+def attribute_success(verdicts: Sequence[bool]) -> float:
+    """The share of texts that show the attribute; NaN for none."""
+    return figure(ratio, np.array([[verdict, 1] for verdict in verdicts], dtype=float).reshape(-1, 2))
+
+
+def rows(texts: Texts, label: str) -> Array:
+    """(P, 2): texts that show the attribute, texts judged."""
+    tally = texts.tally(label)
+    return texts.by_prompt(tally[:, 0], tally[:, 1])
+
+
+def columns(setting: Setting) -> list[Metric]:
+    metrics = []
+    for attribute, wanted in setting.attributes.items():
+        passport = Passport(
+            title=f"shows {attribute}",
+            higher_is_better=wanted,
+            aggregation="texts that show the attribute over texts judged",
+            n=setting.n,
+            judge=describe(attribute),
+            length="whole texts",
+        )
+        label = PREFIX + attribute
+        metrics.append(Metric(label, passport, partial(rows, label=label), ratio))
+    return metrics
+
+
+class AttributeSuccess(evaluate.Measurement):
+    """compute(predictions=verdicts) -> {"attribute_success": …}."""
+
+    def _info(self) -> evaluate.MeasurementInfo:
+        return info(__doc__, predictions="bool")
+
+    def _compute(self, predictions: Sequence[bool]) -> dict[str, float]:
+        return {"attribute_success": attribute_success(predictions)}

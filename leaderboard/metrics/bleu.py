@@ -1,0 +1,82 @@
+"""BLEU: n-grams that a text shares with its reference (Papineni et al., ACL 2002), as sacrebleu counts them.
+
+    BLEU = 100 * brevity * exp( mean for n = 1…4 of log( matching n-grams / n-grams ) ),   sums over all texts
+    brevity = min(1, exp(1 - words of the references / words of the texts))
+
+sacrebleu's default (13a tokens, case kept, exponential smoothing) with effective order, for references of a few words.
+A text is compared by as many of its lines as the reference has: an answer is judged, not what follows it.
+"""
+
+from collections.abc import Sequence
+
+import evaluate
+import numpy as np
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+from leaderboard.metrics.grams import overlap
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, info
+
+ORDERS = 4
+
+
+def bleu(texts: Sequence[str], references: Sequence[str]) -> float:
+    """Corpus BLEU, 0 to 100; NaN where no reference has a word."""
+    return figure(value, statistics(texts, references))
+
+
+def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
+    """(N, 2 + 4 + 4): words of the text and of the reference, matching n-grams, n-grams."""
+    tokenize = Tokenizer13a()
+    ours = [tokenize(text.rstrip()).split() for text in texts]
+    theirs = [tokenize(reference.rstrip()).split() for reference in references]
+    found = overlap(ours, theirs, ORDERS)
+    lengths = np.column_stack([found.hypothesis[:, 0], found.reference[:, 0]])
+    return np.hstack([lengths, found.match, found.hypothesis]).astype(float)
+
+
+def value(rows: Array, weights: Array) -> Array:
+    sums = weights @ rows  # (R, 10)
+    scores = [
+        BLEU.compute_bleu(
+            correct=each[2:6],
+            total=each[6:],
+            sys_len=each[0],
+            ref_len=each[1],
+            smooth_method="exp",
+            effective_order=True,
+        ).score
+        if each[1]
+        else np.nan
+        for each in sums.astype(int).tolist()
+    ]
+    return np.array(scores)
+
+
+def rows(texts: Texts) -> Array:
+    places, lines, references = texts.compared
+    every = np.zeros((len(texts.texts), 2 + 2 * ORDERS))
+    every[places] = statistics(lines, references)
+    return texts.by_prompt(*every.T)
+
+
+def columns(setting: Setting) -> list[Metric]:
+    passport = Passport(
+        title="BLEU",
+        higher_is_better=True,
+        aggregation="n-grams up to 4 and lengths summed over texts; exponential smoothing, effective order (sacrebleu)",
+        n=setting.n,
+        tokenisation="13a, case kept",
+        length="as many lines of a text as its reference has",
+    )
+    return [Metric("bleu", passport, rows, value)]
+
+
+class Bleu(evaluate.Measurement):
+    """compute(predictions=texts, references=references) -> {"bleu": …}."""
+
+    def _info(self) -> evaluate.MeasurementInfo:
+        return info(__doc__, predictions="string", references="string")
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        return {"bleu": bleu(predictions, references)}

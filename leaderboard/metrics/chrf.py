@@ -1,0 +1,73 @@
+"""chrF: character n-grams that a text shares with its reference (Popović, WMT 2015), as sacrebleu counts them.
+
+    P, R = means for n = 1…6 of  matching n-grams / n-grams of the texts,  / n-grams of the references
+    chrF = 100 * 5 P R / (4 P + R),   sums over all texts; an n of which texts or references have no n-gram is left out
+
+Whitespace is left out, case is kept. A text is compared by as many of its lines as the reference has.
+"""
+
+from collections.abc import Sequence
+
+import evaluate
+import numpy as np
+
+from leaderboard.metrics.grams import overlap
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, info
+
+ORDERS = 6
+BETA = 2  # recall counts twice as much as precision
+
+
+def chrf(texts: Sequence[str], references: Sequence[str]) -> float:
+    """Corpus chrF, 0 to 100; NaN where no reference has a character."""
+    return figure(value, statistics(texts, references))
+
+
+def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
+    """(N, 3 * 6): n-grams of the text, of the reference, and matching."""
+    ours, theirs = ["".join(text.split()) for text in texts], ["".join(text.split()) for text in references]
+    found = overlap(ours, theirs, ORDERS)
+    fair = np.where(
+        found.reference > 0, found.hypothesis, 0
+    )  # as in sacrebleu: what no n-gram could match is not counted
+    return np.hstack([fair, found.reference, found.match]).astype(float)
+
+
+def value(rows: Array, weights: Array) -> Array:
+    ours, theirs, match = np.split(weights @ rows, 3, axis=1)  # (R, 6) each
+    orders = ((ours > 0) & (theirs > 0)).sum(1)
+    precision, recall = (
+        np.nansum(divide(np.where(theirs > 0, match, 0), each), axis=1) / np.maximum(orders, 1)
+        for each in (ours, theirs)
+    )
+    score = divide((1 + BETA**2) * precision * recall, BETA**2 * precision + recall)
+    return np.where(theirs[:, 0] > 0, 100 * np.nan_to_num(score), np.nan)
+
+
+def rows(texts: Texts) -> Array:
+    places, lines, references = texts.compared
+    every = np.zeros((len(texts.texts), 3 * ORDERS))
+    every[places] = statistics(lines, references)
+    return texts.by_prompt(*every.T)
+
+
+def columns(setting: Setting) -> list[Metric]:
+    passport = Passport(
+        title="chrF",
+        higher_is_better=True,
+        aggregation="character n-grams up to 6 summed over texts; F with beta 2 (sacrebleu)",
+        n=setting.n,
+        tokenisation="characters without whitespace, case kept",
+        length="as many lines of a text as its reference has",
+    )
+    return [Metric("chrf", passport, rows, value)]
+
+
+class ChrF(evaluate.Measurement):
+    """compute(predictions=texts, references=references) -> {"chrf": …}."""
+
+    def _info(self) -> evaluate.MeasurementInfo:
+        return info(__doc__, predictions="string", references="string")
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        return {"chrf": chrf(predictions, references)}

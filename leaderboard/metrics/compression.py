@@ -1,0 +1,59 @@
+"""Compression ratio: how much shorter the texts get when what repeats is written once (Shaib et al. 2024).
+
+    compression ratio = bytes of the texts / bytes of the texts compressed
+
+The texts of each prompt are compressed together (DEFLATE by zlib, level 9, without header), the bytes are summed over
+prompts: so the figure does not depend on the order of prompts, and sees what repeats within a prompt. It rises with the
+length of the texts, so all methods are compared at equal length.
+"""
+
+import zlib
+from collections.abc import Hashable, Sequence
+
+import evaluate
+import numpy as np
+
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, info, plain, ratio
+
+
+def compression(texts: Sequence[str], prompts: Sequence[Hashable]) -> float:
+    """Bytes over compressed bytes; `prompts` says which texts are compressed together."""
+    return figure(ratio, rows(plain(texts, prompts)))
+
+
+def rows(texts: Texts) -> Array:
+    """(P, 2): bytes, compressed bytes; zeros for a prompt without a word."""
+    lines: list[list[str]] = [[] for _ in range(texts.num_prompts)]
+    for prompt, words in zip(texts.prompts, texts.words, strict=True):
+        if words:
+            lines[prompt].append(" ".join(words))
+    blocks = ["\n".join(block).encode() for block in lines]
+    return np.array([[len(block), len(deflate(block)) if block else 0] for block in blocks], dtype=float)
+
+
+def deflate(data: bytes) -> bytes:
+    compressor = zlib.compressobj(level=9, wbits=-15)  # negative: no header, which would weigh on short texts
+    return compressor.compress(data) + compressor.flush()
+
+
+def columns(setting: Setting) -> list[Metric]:
+    passport = Passport(
+        title="compression ratio",
+        higher_is_better=False,
+        aggregation="bytes over bytes compressed by zlib (DEFLATE, level 9), the texts of a prompt together; summed "
+        "over prompts",
+        n=setting.n,
+        tokenisation="UTF-8 bytes, words joined by one space",
+        length=setting.equal_length,
+    )
+    return [Metric("compression", passport, rows, ratio)]
+
+
+class Compression(evaluate.Measurement):
+    """compute(predictions=texts, prompts=prompts) -> {"compression": …}."""
+
+    def _info(self) -> evaluate.MeasurementInfo:
+        return info(__doc__, predictions="string", prompts="string")
+
+    def _compute(self, predictions: Sequence[str], prompts: Sequence[str]) -> dict[str, float]:
+        return {"compression": compression(predictions, prompts)}

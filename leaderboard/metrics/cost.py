@@ -1,0 +1,81 @@
+"""What a method costs: time, parameters, disk, memory.
+
+    relative speed = (new tokens / seconds) of the method / (new tokens / seconds) of the base, in the same run
+
+Times depend on the machine and its load; the ratio within one run much less. Texts that were known before take no time
+and are in no batch here.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import evaluate
+import numpy as np
+
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, info
+
+ONCE = "none: measured once"
+
+
+def relative_speed(
+    num_tokens: Sequence[float], seconds: Sequence[float], base_tokens: Sequence[float], base_seconds: Sequence[float]
+) -> float:
+    """Tokens per second of a method relative to the base's; an entry a batch, as many of one as of the other."""
+    return figure(value, np.column_stack([num_tokens, seconds, base_tokens, base_seconds]).astype(float))
+
+
+def value(rows: Array, weights: Array) -> Array:
+    tokens, seconds, base_tokens, base_seconds = (weights @ rows).T
+    return divide(divide(tokens, seconds), divide(base_tokens, base_seconds))
+
+
+def _speed(texts: Texts) -> Array:
+    """(P, 4): tokens and seconds of the method and of the base."""
+    return (
+        np.zeros((texts.num_prompts, 4))
+        if texts.costs is None
+        else np.hstack([texts.costs.speed, texts.costs.base_speed])
+    )
+
+
+def _once(texts: Texts, field: str) -> Array:
+    return np.array([[np.nan if texts.costs is None else getattr(texts.costs, field)]])
+
+
+def _sum(rows: Array, weights: Array) -> Array:
+    return (weights @ rows)[:, 0]
+
+
+def columns(setting: Setting) -> list[Metric]:
+    speed = Passport(
+        title="speed, base = 1",
+        higher_is_better=True,
+        aggregation="tokens over seconds, relative to the base's in the same run",
+        interval="95 % bootstrap, 2,000 samples; a batch counts for its first prompt",
+    )
+    parameters = Passport("trainable parameters", False, "of the LoRA and the prefix together", interval=ONCE)
+    disk = Passport("bytes on disk", False, "of the LoRA's and the prefix's files", interval=ONCE)
+    memory = Passport(
+        title="peak memory",
+        higher_is_better=False,
+        aggregation="the largest of the method's batches; on a CPU that of the whole process, which keeps what earlier "
+        "methods took",
+        interval=ONCE,
+    )
+    return [
+        Metric("speed", speed, _speed, value),
+        Metric("parameters", parameters, partial(_once, field="num_parameters"), _sum, measured_once=True),
+        Metric("bytes", disk, partial(_once, field="num_bytes"), _sum, measured_once=True),
+        Metric("memory", memory, partial(_once, field="peak_bytes"), _sum, measured_once=True),
+    ]
+
+
+class Cost(evaluate.Measurement):
+    """compute(num_tokens=[…], seconds=[…], base_tokens=[…], base_seconds=[…]) -> {"speed": …}."""
+
+    def _info(self) -> evaluate.MeasurementInfo:
+        kinds = dict.fromkeys(("num_tokens", "seconds", "base_tokens", "base_seconds"), "float64")
+        return info(__doc__, **kinds)
+
+    def _compute(self, **batches: Sequence[float]) -> dict[str, float]:
+        return {"speed": relative_speed(**batches)}

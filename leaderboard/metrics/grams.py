@@ -1,0 +1,85 @@
+"""N-grams as numbers: equal n-grams have equal numbers, in time that grows with the number of items alone.
+
+Knows sequences of words or characters; knows nothing of prompts, methods or metrics.
+Letters: N texts, T items of all texts, G n-grams, U pairs of an n-gram and a text that has it.
+"""
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+LARGEST = 2**62
+
+
+class Grams(NamedTuple):
+    """Every n-gram of N texts, one entry an occurrence."""
+
+    ids: IntArray  # (G,)
+    texts: IntArray  # (G,) the text that it stands in
+
+
+class Counts(NamedTuple):
+    """How often each n-gram stands in each text that has it."""
+
+    ids: IntArray  # (U,) from 0, without gaps
+    texts: IntArray  # (U,)
+    counts: IntArray  # (U,)
+
+
+class Overlap(NamedTuple):
+    """Numbers of n-grams of N hypotheses, of their references, and of matches: each at most as often as in both."""
+
+    hypothesis: IntArray  # (N, n)
+    reference: IntArray  # (N, n)
+    match: IntArray  # (N, n)
+
+
+def grams(sequences: Sequence[Sequence[Hashable]], orders: int) -> list[Grams]:
+    """The 1-grams, 2-grams, … of the sequences."""
+    items = numbered(sequences)
+    texts = np.repeat(np.arange(len(sequences)), [len(one) for one in sequences])  # (T,)
+    found = [Grams(items, texts)]
+    kinds = int(items.max(initial=0)) + 1
+    ids, size = items, kinds
+    for n in range(2, orders + 1):
+        if size * kinds * len(sequences) > LARGEST:  # n-gram and text must fit into one number
+            ids = np.unique(ids, return_inverse=True)[1]
+            size = len(ids)
+        ids, size = ids[:-1] * kinds + items[n - 1 :], size * kinds  # (T - n + 1,)
+        inside = texts[: len(ids)] == texts[n - 1 :]
+        found.append(Grams(ids[inside], texts[: len(ids)][inside]))
+    return found
+
+
+def numbered(sequences: Sequence[Sequence[Hashable]]) -> IntArray:
+    """A number for every item of the sequences, one after the other, from 0 and without gaps: (T,)."""
+    if all(isinstance(one, str) for one in sequences):
+        points = "".join(map(str, sequences)).encode("utf-32-le", "surrogatepass")
+        return np.unique(np.frombuffer(points, dtype=np.uint32), return_inverse=True)[1].astype(np.int64)
+    vocabulary: dict[Hashable, int] = {}
+    return np.array([vocabulary.setdefault(item, len(vocabulary)) for one in sequences for item in one], dtype=np.int64)
+
+
+def counts(found: Grams, num_texts: int) -> Counts:
+    """How often each n-gram stands in each text."""
+    pairs, times = np.unique(found.ids * num_texts + found.texts, return_counts=True)
+    ids, texts = np.divmod(pairs, max(num_texts, 1))
+    return Counts(np.cumsum(np.diff(ids, prepend=ids[:1]) > 0), texts, times)
+
+
+def overlap(hypotheses: Sequence[Sequence[Hashable]], references: Sequence[Sequence[Hashable]], orders: int) -> Overlap:
+    """What each hypothesis shares with its reference, for n-grams of 1 to `orders` items."""
+    num = len(hypotheses)
+    columns = []
+    for ids, texts in grams([*hypotheses, *references], orders):
+        pairs = ids * num + texts % max(num, 1)
+        ours, our_times = np.unique(pairs[texts < num], return_counts=True)
+        theirs, their_times = np.unique(pairs[texts >= num], return_counts=True)
+        _, here, there = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
+        matches = np.minimum(our_times[here], their_times[there])
+        sums = [(ours, our_times), (theirs, their_times), (ours[here], matches)]
+        columns.append([np.bincount(of % max(num, 1), times, num) for of, times in sums])
+    return Overlap(*np.array(columns).astype(np.int64).transpose(1, 2, 0))  # from (n, 3, N)

@@ -1,0 +1,111 @@
+"""Perplexity of a text given its prompt, under a language model that judges.
+
+    perplexity = exp( - sum over texts and tokens of log p(token | prompt, tokens before) / number of tokens )
+
+One exponential of the mean over all tokens of all texts, as in Jelinek et al. 1977; neither the mean of the texts'
+perplexities nor their median, which is the second column here. Low is what the judge expects, not what is good: a text
+that repeats itself has a low perplexity, so it is read beside distinct-n and repetition.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import evaluate
+import numpy as np
+
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, info
+
+CORPUS = "exp of the total loss over the total number of tokens"
+
+
+def perplexity(sum_logprobs: Sequence[float], num_tokens: Sequence[int]) -> float:
+    """exp of the total loss over the total number of tokens; log-probabilities in nats."""
+    return figure(value, np.column_stack([sum_logprobs, num_tokens]).astype(float))
+
+
+def median_perplexity(sum_logprobs: Sequence[float], num_tokens: Sequence[int]) -> float:
+    """The median of the perplexities of the texts; those without a token have none."""
+    tallies = np.column_stack([sum_logprobs, num_tokens]).astype(float)
+    return figure(median, each(tallies)[:, None])
+
+
+def each(tallies: Array) -> Array:
+    """The perplexity of each text: (N, 2) -> (N,)."""
+    return np.exp(-divide(tallies[:, 0], tallies[:, 1]))
+
+
+def value(rows: Array, weights: Array) -> Array:
+    sums = weights @ rows  # (R, 2)
+    return np.exp(-divide(sums[:, 0], sums[:, 1]))
+
+
+def median(rows: Array, weights: Array) -> Array:
+    """The median of the entries of rows (P, K) that are not NaN, each as often as its prompt counts."""
+    prompts, columns = np.nonzero(~np.isnan(rows))
+    if not len(prompts):
+        return np.full(len(weights), np.nan)
+    values = rows[prompts, columns]
+    order = np.argsort(values)
+    reached = np.cumsum(weights[:, prompts[order]], axis=1)  # (R, N) how many texts are up to here
+    half = reached[:, -1:] / 2
+    lower, upper = (reached < half).sum(1), (reached <= half).sum(1)
+    values = np.append(values[order], np.nan)  # where nothing counts, `upper` is beyond the last
+    return (values[lower] + values[upper]) / 2
+
+
+def _rows(texts: Texts, label: str) -> Array:
+    tally = texts.tally(label)
+    return texts.by_prompt(tally[:, 0], tally[:, 1])
+
+
+def _each_row(texts: Texts, label: str) -> Array:
+    """The perplexities of the texts of each prompt, filled up with NaN: (P, most texts of a prompt)."""
+    order = np.argsort(texts.prompts, kind="stable")
+    prompts = texts.prompts[order]
+    draws = np.arange(len(order)) - np.searchsorted(prompts, prompts)
+    rows = np.full((texts.num_prompts, draws.max(initial=0) + 1), np.nan)
+    rows[prompts, draws] = each(texts.tally(label))[order]
+    return rows
+
+
+def passport(judge: str, title: str, aggregation: str, n: str) -> Passport:
+    return Passport(
+        title=title,
+        higher_is_better=False,
+        aggregation=aggregation,
+        n=n,
+        judge=judge,
+        bos="the prompt begins with the judge's BOS token where it has one",
+        masking="the tokens of the text count, its end token included; those of the prompt do not",
+        tokenisation="the ids that were generated; the judge's own where it has another tokenizer",
+        length="whole texts",
+    )
+
+
+def columns(setting: Setting) -> list[Metric]:
+    of = partial(passport, setting.judge_title, n=setting.n)
+    corpus = of("perplexity", CORPUS)
+    middle = of("median perplexity", "median of the perplexities of the texts")
+    return [
+        Metric("perplexity", corpus, partial(_rows, label=setting.judge), value),
+        Metric("median_perplexity", middle, partial(_each_row, label=setting.judge), median),
+    ]
+
+
+def under(label: str, title: str, n: str) -> Metric:
+    """Perplexity under another model than the judge. What a model expects is neither good nor bad: no direction."""
+    what = passport(title, f"perplexity under {label}", CORPUS, n)
+    return Metric(f"perplexity_under:{label}", what, partial(_rows, label=label), value)
+
+
+class Perplexity(evaluate.Measurement):
+    """compute(sum_logprobs=[…], num_tokens=[…]) -> both figures."""
+
+    def _info(self) -> evaluate.MeasurementInfo:
+        return info(__doc__, sum_logprobs="float64", num_tokens="int64")
+
+    def _compute(self, sum_logprobs: Sequence[float], num_tokens: Sequence[int]) -> dict[str, float]:
+        return {
+            "perplexity": perplexity(sum_logprobs, num_tokens),
+            "median_perplexity": median_perplexity(sum_logprobs, num_tokens),
+        }

@@ -1,0 +1,63 @@
+"""ROUGE-L: the longest common subsequence of a text and its reference (Lin, 2004).
+
+    precision = LCS / words of the text;  recall = LCS / words of the reference;  F1 = 2 LCS / (both numbers of words)
+    ROUGE-L = mean over texts of F1
+
+Words are runs of a-z and 0-9 in lower case, as in rouge-score. A text is compared by as many of its lines as the
+reference has.
+"""
+
+import re
+from collections.abc import Sequence
+
+import evaluate
+import numpy as np
+from rapidfuzz.distance import LCSseq
+
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, info, ratio
+
+WORD = re.compile("[a-z0-9]+")
+
+
+def rouge_l(texts: Sequence[str], references: Sequence[str]) -> float:
+    """Mean F1, 0 to 1; NaN where no reference has a word."""
+    return figure(ratio, statistics(texts, references))
+
+
+def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
+    """(N, 2): F1, 1; zeros for a reference without words."""
+    found = np.zeros((len(texts), 2))
+    for place, (text, reference) in enumerate(zip(texts, references, strict=True)):
+        ours, theirs = WORD.findall(text.lower()), WORD.findall(reference.lower())
+        if theirs:
+            found[place] = 2 * LCSseq.similarity(ours, theirs) / (len(ours) + len(theirs)), 1
+    return found
+
+
+def rows(texts: Texts) -> Array:
+    places, lines, references = texts.compared
+    every = np.zeros((len(texts.texts), 2))
+    every[places] = statistics(lines, references)
+    return texts.by_prompt(*every.T)
+
+
+def columns(setting: Setting) -> list[Metric]:
+    passport = Passport(
+        title="ROUGE-L",
+        higher_is_better=True,
+        aggregation="F1 of the longest common subsequence; mean over texts",
+        n=setting.n,
+        tokenisation="runs of a-z and 0-9 in lower case, no stemming",
+        length="as many lines of a text as its reference has",
+    )
+    return [Metric("rouge_l", passport, rows, ratio)]
+
+
+class RougeL(evaluate.Measurement):
+    """compute(predictions=texts, references=references) -> {"rouge_l": …}."""
+
+    def _info(self) -> evaluate.MeasurementInfo:
+        return info(__doc__, predictions="string", references="string")
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        return {"rouge_l": rouge_l(predictions, references)}

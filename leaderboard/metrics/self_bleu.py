@@ -1,0 +1,92 @@
+"""Self-BLEU: how much each text says what the others say (Zhu et al., SIGIR 2018, "Texygen").
+
+    BLEU(i) = brevity * exp( 1/4 sum for n = 1…4 of log( matches_n / max(1, n-grams of text i) ) )
+    matches_n = sum over n-grams g of text i of min( count in i, largest count in any other text )
+    brevity = 1 where text i is longer than the other text closest in length (the shorter of two), of r words;
+              else exp(1 - r / length of i)
+    self-BLEU = mean over texts of BLEU(i) against all other texts of the method
+
+No matching n-gram counts as 0.1 matches (method 1 of Chen and Cherry, WMT 2014), and BLEU is 0 without a matching word,
+as in nltk, whose `sentence_bleu` this equals; it takes linear time where one by one takes quadratic, since the largest
+and the second largest count of each n-gram tell the largest among the others.
+"""
+
+from collections.abc import Sequence
+
+import evaluate
+import numpy as np
+
+from leaderboard.metrics.grams import Counts, IntArray, counts
+from leaderboard.metrics.metric import LONGEST_GRAM, Array, Metric, Passport, Setting, Texts, figure, info, plain, ratio
+
+EPSILON = 0.1  # matches that no match counts as
+
+
+def self_bleu(texts: Sequence[str]) -> float:
+    """Mean BLEU of each text against all others, 0 to 1; NaN for fewer than two texts."""
+    return figure(ratio, rows(plain(texts)))
+
+
+def rows(texts: Texts) -> Array:
+    """(P, 2): sum of the texts' BLEU, number of texts. A text without words is no text here."""
+    lengths = np.array([len(words) for words in texts.words], dtype=np.int64)
+    there = lengths > 0
+    if there.sum() < 2:
+        return np.zeros((texts.num_prompts, 2))
+    return texts.by_prompt(np.where(there, scores(texts, lengths), 0), there)
+
+
+def scores(texts: Texts, lengths: IntArray) -> Array:
+    """BLEU of each text against all others: (N,), of no meaning for those without words."""
+    found = [counts(grams, len(lengths)) for grams in texts.grams]
+    matches = np.stack([np.bincount(of.texts, np.minimum(of.counts, most_elsewhere(of)), len(lengths)) for of in found])
+    possible = np.maximum(lengths - np.arange(LONGEST_GRAM)[:, None], 1)  # (n, N)
+    precision = np.where(matches > 0, matches, EPSILON) / possible
+    brevity = np.exp(np.minimum(0, 1 - closest_length(lengths) / np.maximum(lengths, 1)))
+    return np.where(matches[0] > 0, brevity * np.exp(np.log(precision).mean(0)), 0)
+
+
+def most_elsewhere(each: Counts) -> IntArray:
+    """For every n-gram of a text its largest count in any other text: (U,)."""
+    num = int(each.ids.max(initial=-1)) + 1
+    largest, second = np.zeros(num, dtype=np.int64), np.zeros(num, dtype=np.int64)
+    np.maximum.at(largest, each.ids, each.counts)
+    top = each.counts == largest[each.ids]
+    np.maximum.at(second, each.ids[~top], each.counts[~top])
+    alone = np.bincount(each.ids[top], minlength=num)[each.ids] == 1
+    return np.where(top & alone, second[each.ids], largest[each.ids])
+
+
+def closest_length(lengths: IntArray) -> IntArray:
+    """For each text the length of the other text that is closest to its own, the shorter of two: (N,)."""
+    there, times = np.unique(lengths[lengths > 0], return_counts=True)
+    place = np.searchsorted(there, lengths)
+    far = np.iinfo(np.int64).max // 4
+    below = np.concatenate([[-far], there])[place]
+    above = np.concatenate([there[1:], [far]])[np.minimum(place, len(there) - 1)]
+    neighbour = np.where(lengths - below <= above - lengths, below, above)
+    shared = times[np.minimum(place, len(there) - 1)] > 1
+    return np.where(shared, lengths, neighbour)
+
+
+def columns(setting: Setting) -> list[Metric]:
+    passport = Passport(
+        title="self-BLEU",
+        higher_is_better=False,
+        aggregation="BLEU-4 of each text against all other texts of the method, no match counting as 0.1 matches; mean "
+        "over texts",
+        n=setting.n,
+        tokenisation="words between whitespace",
+        length=setting.equal_length,
+    )
+    return [Metric("self_bleu", passport, rows, ratio)]
+
+
+class SelfBleu(evaluate.Measurement):
+    """compute(predictions=texts) -> {"self_bleu": …}."""
+
+    def _info(self) -> evaluate.MeasurementInfo:
+        return info(__doc__, predictions="string")
+
+    def _compute(self, predictions: Sequence[str]) -> dict[str, float]:
+        return {"self_bleu": self_bleu(predictions)}
