@@ -185,3 +185,14 @@ def test_a_long_run_lets_others_have_every_other_step(bench: Bench) -> None:
         list(pool.map(run, "ab"))
     both = order[2:-2]
     assert all(one != other for one, other in pairwise(both)), "".join(order)
+
+
+def test_a_bag_whose_words_were_all_just_used_steers_nowhere(bench: Bench) -> None:
+    """What rounding leaves of a gradient must not be blown up to a push."""
+    used = Request("a e o, a e o", STEERED, 1)
+    (base, steered) = states(bench.engine, [BASE, STEERED], SHORT)[-1]
+    assert steered.text != base.text, "elsewhere it does steer"
+    greedy = Sampling(temperature=0, max_new_tokens=1)
+    *_, (one, other) = bench.engine.generate([used, used._replace(method=BASE)], greedy)
+    assert one.token_ids == other.token_ids
+    assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)

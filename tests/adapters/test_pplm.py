@@ -201,3 +201,12 @@ def test_the_engine_computes_the_papers_algorithm(
         assert int(fused.argmax()) == token
         assert clean.log_softmax(-1)[token].item() == pytest.approx(logprob, abs=1e-4)
         ids.append(token)
+
+
+def test_where_nothing_has_drifted_the_divergence_pulls_nowhere_to_the_last_bit() -> None:
+    clean = torch.randn(3, 1000, generator=torch.Generator().manual_seed(0)) * 5
+    steered = clean.clone().requires_grad_()
+    divergence = kl_divergence(steered, clean)
+    (gradient,) = torch.autograd.grad(divergence.sum(), steered)
+    assert gradient.count_nonzero() == 0
+    assert divergence.detach().abs().max() < 1e-6
