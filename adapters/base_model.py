@@ -66,7 +66,11 @@ class BaseModel:
             text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
             return self.tokenizer.encode(text, add_special_tokens=False)
         bos = self.tokenizer.bos_token_id
-        return ([] if bos is None else [bos]) + self.tokenizer.encode(prompt, add_special_tokens=False)
+        return ([] if bos is None else [bos]) + self.encode_bare(prompt)
+
+    def encode_bare(self, text: str) -> list[int]:
+        """Token ids of a text that stands after something else: no bos."""
+        return self.tokenizer.encode(text, add_special_tokens=False)
 
 
 def freeze(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, id: str) -> BaseModel:

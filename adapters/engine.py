@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -44,6 +44,9 @@ class Continuation(NamedTuple):
     logprobs: tuple[float, ...]  # of each token, in nats, under the method without its steering
     finish_reason: str | None  # None while running, then "eos", "length" or "diverged"
     seconds: float  # from the start of the call to the newest token
+
+
+Continuations = Generator[list[Continuation], None, None]
 
 
 class LogLikelihood(NamedTuple):
@@ -104,7 +107,7 @@ class Engine:
         self.shape = cache_shape(base.model)
         self.turn = FairLock()  # a LoRA hangs on the shared model for the length of one step
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[list[Continuation]]:
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Continuations:
         """Continues all requests together; closing the iterator cancels and frees everything.
 
         Checks everything first (UserError), then yields the state of every request, in their order, after each small
@@ -158,7 +161,7 @@ class Engine:
             row.attribute_loss = losses[attributes]
         return row
 
-    def _decode(self, rows: list[Row], sampler: Sampler) -> Iterator[list[Continuation]]:
+    def _decode(self, rows: list[Row], sampler: Sampler) -> Continuations:
         started = time.perf_counter()
         texts = [Text(self.base, row, started) for row in rows]
         lanes = self._lanes(rows, sampler)

@@ -164,14 +164,21 @@ class Database:
         with self._writer.begin() as connection:
             self._insert_members(connection, [member(run_id, place, key) for place, key in places.items()])
 
-    def keep(self, run_id: str, written: Sequence[Written]) -> None:
-        """Stores new texts of a run, with the log-probabilities that writing them gave."""
+    def samples(self, run_id: str, places: range) -> tuple[Sample, ...]:
+        """The texts of a run for the prompts at some places."""
+        with self._reader.connect() as connection:
+            return self._samples(connection, run_id, places)
+
+    def keep(self, run_id: str, written: Sequence[Written], timing: Timing | None = None) -> None:
+        """Stores new texts of a run, with the log-probabilities that writing them gave, and what the batch took."""
         with self._writer.begin() as connection:
             self._insert(connection, samples, [sample_row(text) for text in written])
             places = [member(run_id, (t.sample.prompt, t.sample.method, t.sample.draw), t.sample.key) for t in written]
             self._insert_members(connection, places)
             sound = [text for text in written if text.sample.finish_reason != "diverged"]
             self._insert(connection, tallies, [tally_row(t.sample.key, t.scorer, t.tally) for t in sound])
+            if timing is not None:
+                self._insert(connection, timings, [{"run_id": run_id} | timing._asdict()])
 
     def traces(self, keys: Sequence[str]) -> dict[str, Trace]:
         """The tokens of some texts by key."""
@@ -209,11 +216,6 @@ class Database:
         rows = [key | {"place": place} | tally._asdict() for place, tally in counted.items()]
         with self._writer.begin() as connection:
             self._insert(connection, prompt_tallies, rows)
-
-    def keep_timing(self, run_id: str, timing: Timing) -> None:
-        """Stores what one batch took."""
-        with self._writer.begin() as connection:
-            self._insert(connection, timings, [{"run_id": run_id} | timing._asdict()])
 
     def data(self, id: str) -> RunData | None:
         """Everything that the metrics of a run are computed from, as far as it exists."""
@@ -278,7 +280,7 @@ class Database:
         query = select(runs, prompt_sets.c.record.label("prompts")).join(prompt_sets).where(runs.c.id == id)
         return connection.execute(query).mappings().first()
 
-    def _samples(self, connection: Connection, id: str) -> tuple[Sample, ...]:
+    def _samples(self, connection: Connection, id: str, places: range | None = None) -> tuple[Sample, ...]:
         place = (run_samples.c.prompt, run_samples.c.method, run_samples.c.draw)
         query = (
             select(*place, samples.c.key, samples.c.seed, samples.c.text, samples.c.num_tokens, samples.c.finish_reason)
@@ -286,6 +288,8 @@ class Database:
             .where(run_samples.c.run_id == id)
             .order_by(*place)
         )
+        if places is not None:
+            query = query.where(run_samples.c.prompt.between(places.start, places.stop - 1))
         return tuple(Sample(*row) for row in connection.execute(query))
 
     def _tallies(self, connection: Connection, id: str, labels: Mapping[str, str]) -> dict[str, dict[str, Tally]]:

@@ -122,7 +122,7 @@ def test_memory_is_freed_on_cancelling(bench: Bench) -> None:
     for _ in range(4):
         next(running)
     assert tensors() > before
-    running.close()  # type: ignore[attr-defined]  # it is a generator
+    running.close()  # it is a generator
     del running
     assert tensors() == before
 

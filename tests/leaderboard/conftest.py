@@ -12,7 +12,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from leaderboard.store import Database, new_id
+from tests.adapters.conftest import bench, benches
 from tests.conftest import missing
+
+__all__ = ["bench", "benches"]  # fixtures: tiny models with random adapters
 
 
 def postgres(program: str) -> str:

@@ -70,14 +70,14 @@ def test_a_database_is_opened_again_and_by_several_at_once(database_url: str) ->
 def test_texts_tallies_and_timings_come_back(database: Database) -> None:
     run = stored(database, a_run())
     late, early = written(1, 0, 0, key("b"), "NUL \0 and \u2028", "length"), written(0, 1, 1, key("a"))
-    database.keep(run.id, [late, early])
+    database.keep(run.id, [late, early], Timing(1, 0, 100, 2.5, 3 * 2**30))
     database.keep_tallies("other", {key("a"): Tally(-3.25, 2)})
     database.keep_prompt_tallies(PROMPTS, "prompt", "scorer", {0: Tally(-8.0, 3), 2: Tally(0.0, 0)})
     database.keep_prompt_tallies(PROMPTS, "prompt", "nobody's", {0: Tally(-9.0, 3)})
-    database.keep_timing(run.id, Timing(1, 0, 100, 2.5, 3 * 2**30))
     data = database.data(run.id)
     assert data is not None
     assert data.samples == (early.sample, late.sample)
+    assert database.samples(run.id, range(1, 2)) == (late.sample,)
     assert data.tallies == {
         "base": {key("a"): Tally(-1.5, 2), key("b"): Tally(-1.5, 2)},
         "lora:poetry": {key("a"): Tally(-3.25, 2)},

@@ -1,0 +1,173 @@
+"""`python -m leaderboard run prompts.csv --methods base,lora:poetry` makes a run; `show RUN` prints one again.
+
+Knows arguments, files and exit codes: 0 done, 1 done but some text diverged, 2 something to mend (one line on stderr
+says what), 130 interrupted (what is done is kept; the same command goes on). Progress goes to stderr, results to
+stdout.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from adapters.base_model import load_base_model
+from adapters.engine import Engine
+from adapters.methods import Sampling, UserError, from_json, parse_method, to_json
+from adapters.store import WEIGHTS, AdapterStore
+from leaderboard.display import display
+from leaderboard.export import samples_frame, to_csv, to_jsonl, to_parquet
+from leaderboard.prompts import read_prompts, shipped_sets
+from leaderboard.records import PromptSet, RunData, RunSpec
+from leaderboard.run import Progress, Runner, load_judge
+from leaderboard.store import Database
+from leaderboard.table import Results, tabulate
+
+FORMATS = {".csv": to_csv, ".jsonl": to_jsonl, ".parquet": to_parquet}
+DEFAULT_METHODS = "base,lora:poetry,prefix:facts,pplm:science"
+
+
+def main(arguments: list[str]) -> int:
+    """Runs a command line; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: what is done is kept, and the same command goes on from there", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m leaderboard", description="Score methods on a prompt set.")
+    commands = top.add_subparsers(required=True)
+    run = commands.add_parser("run", help="write and score the texts of every method for every prompt")
+    run.set_defaults(command=run_command)
+    shipped = ", ".join(shipped_sets())
+    run.add_argument("prompts", help=f"a CSV, TSV, JSONL, TXT or Parquet file, or a set that ships: {shipped}")
+    run.add_argument("--methods", default=DEFAULT_METHODS, help="short names with commas; parts of one joined by +")
+    run.add_argument("--samples", type=int, default=RunSpec.samples, help="texts for each prompt by each method")
+    run.add_argument("--seed", type=int, default=RunSpec.seed)
+    run.add_argument("--judge", help="Hub id or folder of the language model that scores; default: the base model")
+    run.add_argument("--chat", action="store_true", help="wrap the prompts in the model's chat template")
+    for name, default in to_json(Sampling()).items():
+        run.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"default {default}")
+    run.add_argument("--out", type=Path, help="where the texts with their figures go: .csv, .jsonl or .parquet")
+    show = commands.add_parser("show", help="print the table of a run")
+    show.set_defaults(command=show_command)
+    show.add_argument("run", help="its id, or the beginning of it; `last` is the newest")
+    show.add_argument("--out", type=Path, help="where the texts with their figures go: .csv, .jsonl or .parquet")
+    runs = commands.add_parser("list", help="print the runs made on the command line")
+    runs.set_defaults(command=list_command)
+    for command in (run, show, runs):
+        command.add_argument("--home", type=Path, default=Path(".steerboard"), help="folder of models and results")
+        command.add_argument("--database", help="URL of the database; default: steerboard.db in the home folder")
+    run.add_argument("--model", help="another base model: a Hub id or a local folder")
+    return top
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Makes a run, or goes on with the same one, and prints its table."""
+    prompts = load_prompts(options.prompts)
+    settings = {name: getattr(options, name) for name in to_json(Sampling())}
+    methods = tuple(parse_method(name) for name in options.methods.split(","))
+    spec = from_json(
+        RunSpec,
+        {
+            "methods": [to_json(method) for method in methods],
+            "samples": options.samples,
+            "sampling": settings,
+            "seed": options.seed,
+            "judge": options.judge,
+            "chat": options.chat,
+        },
+    )
+    check_out(options.out)
+    base = load_base_model(options.model, options.home)
+    store = AdapterStore([WEIGHTS, options.home / "adapters"], base)
+    judges = {} if options.judge is None else {options.judge: partial(load_judge, options.judge, options.home)}
+    runner = Runner(Engine(base, store), open_database(options), judges)
+    run_id = begin(runner, spec, prompts)
+    print(f"run {run_id}", flush=True)
+    watch(runner.run(run_id))
+    data = runner.data(run_id)
+    report(data, runner.results(run_id), options.out)
+    return 1 if any(sample.finish_reason == "diverged" for sample in data.samples) else 0
+
+
+def show_command(options: argparse.Namespace) -> int:
+    """Prints the table of a run that was made before."""
+    check_out(options.out)
+    database = open_database(options)
+    ids = [line.id for line in database.runs(None)]
+    wanted = ids[:1] if options.run == "last" else [id for id in ids if id.startswith(options.run)]
+    data = database.data(wanted[0] if len(wanted) == 1 else options.run)
+    if data is None:
+        raise UserError(f"There is no run {options.run!r} here, or more than one: `list` prints their ids.")
+    print(f"run {data.run.id}")
+    report(data, tabulate(data), options.out)
+    return 0
+
+
+def list_command(options: argparse.Namespace) -> int:
+    """Prints the runs that were made on the command line, the newest first."""
+    for line in open_database(options).runs(None):
+        print(line.id, f"{line.created:%Y-%m-%d %H:%M}", line.status, line.name, ",".join(line.methods), sep="  ")
+    return 0
+
+
+def begin(runner: Runner, spec: RunSpec, prompts: PromptSet) -> str:
+    """The id of the same run where it was interrupted, or of a new one. Raises UserError."""
+    hashes = runner.hashes.named(spec.methods)
+    for line in runner.database.runs(None):
+        old = runner.database.run(line.id) if line.status != "done" else None
+        if old is not None and (old.spec, old.prompts, old.hashes) == (spec, prompts, hashes):
+            return old.id
+    return runner.add(spec, prompts, None).id
+
+
+def watch(steps: Iterator[Progress]) -> None:
+    """Shows how far a run is, on stderr, until it ends."""
+    with tqdm(unit=" tokens", bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} tokens{postfix}") as bar:
+        for step in steps:
+            bar.total = step.total
+            left = "" if step.seconds_left is None else f", {step.seconds_left / 60:.1f} min left"
+            bar.set_postfix_str(step.phase + left, refresh=False)
+            bar.update(step.done - bar.n)
+
+
+def report(data: RunData, results: Results, out: Path | None) -> None:
+    """Prints the table; writes the texts with their figures where a file is named."""
+    print(f"{data.run.prompts.name}: {results.num_prompts} prompts, {results.num_samples} samples by each method")
+    print(display(results).to_string())
+    if out is not None:
+        out.write_bytes(FORMATS[out.suffix](samples_frame(data)))
+
+
+def check_out(out: Path | None) -> None:
+    """Raises UserError before any work where the results could not be written."""
+    if out is not None and (out.suffix not in FORMATS or not out.resolve().parent.is_dir()):
+        raise UserError(f"Cannot write {out}: name a file in a folder that exists, ending with {', '.join(FORMATS)}.")
+
+
+def load_prompts(name: str) -> PromptSet:
+    """The prompts of a file, or of a set that ships. Raises UserError or OSError."""
+    file = shipped_sets().get(name, Path(name))
+    if not file.is_file():
+        raise UserError(f"There is no file {name!r}: name one, or one of the sets {', '.join(shipped_sets())}.")
+    return read_prompts(file.read_bytes(), file.name)
+
+
+def open_database(options: argparse.Namespace) -> Database:
+    """The database that the options name."""
+    options.home.mkdir(parents=True, exist_ok=True)
+    return Database(options.database or f"sqlite:///{options.home / 'steerboard.db'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
