@@ -1,6 +1,7 @@
 """Distinct-2 among the samples of one prompt: does a method say different things when it is asked again?
 
-    for each prompt: different 2-grams in its texts / 2-grams in its texts;  the mean over prompts
+    share of a prompt = different 2-grams in its texts / 2-grams in its texts
+    distinct-2 within a prompt = mean of the shares over prompts
 
 The same ratio as distinct-2 (Li et al., NAACL 2016), taken prompt by prompt and not over the corpus; with one sample a
 prompt it is that of single texts.

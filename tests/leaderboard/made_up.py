@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from adapters.methods import BASE, PPLM, Attribute, Method
+from leaderboard.metrics.metric import Setting
 from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunData, RunSpec, Sample, Tally, Timing
 
 LORA, PREFIX = Method("lora:poetry", lora="poetry"), Method("prefix:facts", prefix="facts")
@@ -48,3 +49,6 @@ def made_up(
     )
     costs = tuple(AdapterCost(0, 0) if method == BASE else AdapterCost(1_000, 4_096) for method in methods)
     return RunData(run, tuple(samples), tallies or {}, prompt_tallies or {}, tuple(timings), costs)
+
+
+SETTING = Setting("base", "tiny, the unadapted base", {"science": True, "military": False, "space": None}, "n", "cut")
