@@ -2,19 +2,31 @@
 
 The only reader of environment variables:
 
-STEERBOARD_MODEL  Hub id or folder of the base model; unset: the embedded SmolLM2-135M-Instruct
-STEERBOARD_HOME   folder for the converted model, own adapters and temporary files; default .steerboard
-STEERBOARD_HOST   address to listen on; default 127.0.0.1, on a Hugging Face Space 0.0.0.0
-STEERBOARD_PORT   default 7860
+STEERBOARD_MODEL            Hub id or folder of the base model; unset: the embedded SmolLM2-135M-Instruct
+STEERBOARD_HOME             folder for the converted model, own adapters, runs and temporary files; default .steerboard
+STEERBOARD_HOST             address to listen on; default 127.0.0.1, on a Hugging Face Space 0.0.0.0
+STEERBOARD_PORT             default 7860
+STEERBOARD_DATABASE_URL     database of runs and links, sqlite:/// or postgresql://; default steerboard.db in the home
+STEERBOARD_JUDGES           Hub ids or folders of models that may judge beside the base, with commas; default none
+STEERBOARD_MAX_BYTES        of an uploaded prompt set; default 2000000
+STEERBOARD_MAX_PROMPTS      of a prompt set; default 500
+STEERBOARD_MAX_CHARACTERS   of each of its values; default 4000
+STEERBOARD_RESULTS          Hub dataset that runs can be sent to, with the token in HF_TOKEN; unset: they cannot
+HF_TOKEN                    the token for it
 """
 
 import os
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adapters.methods import UserError
+
+if TYPE_CHECKING:
+    from demo.services import Services
 
 QUIET = {  # no library may report to anybody; read by them when they are imported
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -30,19 +42,39 @@ class Settings(NamedTuple):
     home: Path
     host: str
     port: int
+    database: str | None = None
+    judges: tuple[str, ...] = ()
+    limits: tuple[int, int, int] = (2_000_000, 500, 4_000)  # of a prompt set: bytes, prompts, characters
+    results: str | None = None
+    token: str | None = None
 
 
 def read_settings() -> Settings:
     """The settings of the environment; raises UserError."""
-    port = os.environ.get("STEERBOARD_PORT", "7860")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise UserError(f"STEERBOARD_PORT is {port!r}: set it to a number from 1 to 65535.")
+    judges = [name.strip() for name in os.environ.get("STEERBOARD_JUDGES", "").split(",")]
     return Settings(
         os.environ.get("STEERBOARD_MODEL") or None,
         Path(os.environ.get("STEERBOARD_HOME") or ".steerboard"),
         os.environ.get("STEERBOARD_HOST") or ("0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"),
-        int(port),
+        read_number("STEERBOARD_PORT", 7860, 65535),
+        os.environ.get("STEERBOARD_DATABASE_URL") or None,
+        tuple(name for name in judges if name),
+        (
+            read_number("STEERBOARD_MAX_BYTES", 2_000_000, 10**9),
+            read_number("STEERBOARD_MAX_PROMPTS", 500, 10**6),
+            read_number("STEERBOARD_MAX_CHARACTERS", 4_000, 10**6),
+        ),
+        os.environ.get("STEERBOARD_RESULTS") or None,
+        os.environ.get("HF_TOKEN") or None,
     )
+
+
+def read_number(name: str, default: int, most: int) -> int:
+    """A whole number of the environment, from 1 on; raises UserError."""
+    value = os.environ.get(name, str(default))
+    if not (value.isascii() and value.isdigit() and 0 < int(value) <= most):
+        raise UserError(f"{name} is {value!r}: set it to a number from 1 to {most}.")
+    return int(value)
 
 
 def main() -> int:
@@ -74,25 +106,56 @@ def check_address(settings: Settings) -> None:
 
 def serve(settings: Settings) -> None:
     """Loads the model and serves the page. Raises UserError or OSError for what a person can mend."""
+    from demo.app import build_app, launch
+
+    services = build_services(settings)
+    launch(build_app(services), settings.host, settings.port, services.limits.max_bytes)
+
+
+def build_services(settings: Settings) -> "Services":
+    """Everything that the page uses. Raises UserError or OSError for what a person can mend."""
     from adapters.attributes import word_lists
     from adapters.base_model import load_base_model
     from adapters.engine import Engine
     from adapters.store import WEIGHTS, AdapterStore
-    from demo.app import build_app, launch
     from demo.services import Services
+    from leaderboard.prompts import Limits
+    from leaderboard.run import Runner, load_judge
+    from leaderboard.store import Database
 
+    database = Database(settings.database or f"sqlite:///{settings.home / 'steerboard.db'}")
     base = load_base_model(settings.model, settings.home)
     store = AdapterStore([WEIGHTS, settings.home / "adapters"], base)
-    services = Services(
-        engine=Engine(base, store),
+    engine = Engine(base, store)
+    judges = {name: partial(load_judge, name, settings.home) for name in settings.judges}
+    runner = Runner(engine, database, judges)
+    return Services(
+        engine=engine,
         store=store,
         attributes=word_lists(),
         base=base.id,
         num_parameters=base.model.num_parameters(),
         decode=lambda ids: str(base.tokenizer.decode(list(ids))),
         has_chat=bool(base.tokenizer.chat_template),
+        runner=runner,
+        database=database,
+        fingerprints=runner.hashes,
+        versions=runner.versions(),
+        limits=Limits(*settings.limits),
+        judges=settings.judges,
+        publish=publisher(settings),
     )
-    launch(build_app(services), settings.host, settings.port)
+
+
+def publisher(settings: Settings) -> Callable[[Any, Any], str] | None:
+    """What sends a run to the operator's dataset on the Hub; None where it or the token is not set."""
+    if settings.results is None or settings.token is None:
+        return None
+    from huggingface_hub import HfApi
+
+    from leaderboard.export import push_to_hub
+
+    return partial(push_to_hub, repo_id=settings.results, api=HfApi(token=settings.token))
 
 
 if __name__ == "__main__":

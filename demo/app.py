@@ -4,17 +4,28 @@ Knows which tabs there are; a new one is a file in demo/tabs and a line in TABS.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 
+from adapters.methods import UserError
 from demo import text
+from demo.comparisons import find_comparison
+from demo.confirm import LIGHT
+from demo.links import COMPARE, RUN, Link, is_id, new_secret, read_link
+from demo.page import Page
+from demo.results.load import find_run
 from demo.services import Services
 from demo.tabs.compare import compare_tab
+from demo.tabs.leaderboard import leaderboard_tab
 from demo.theme import FAVICON, STYLE_SHEET, theme
 
-TABS: dict[str, Callable[[Services], None]] = {"Compare": compare_tab}
+TABS: dict[str, Callable[[Services, Page], None]] = {"Compare": compare_tab, "Leaderboard": leaderboard_tab}
+TAB_OF = {COMPARE: "Compare", RUN: "Leaderboard"}  # where a link is opened
+# The browser keeps the owner's secret under these names; they must never change, or nobody could delete what is theirs.
+STORAGE_KEY, STORAGE_SECRET = "steerboard-owner", "steerboard"
 QUEUE_SIZE = 32  # events that may wait; whoever comes later is told that the app is busy
-MAX_UPLOAD = "5mb"
+MAX_UPLOAD = 2_000_000  # bytes of a prompt set; Gradio lets twice as much through, so that the refusal is ours
 # Screen readers say a message when it appears.
 ANNOUNCE = "() => document.querySelectorAll('.message').forEach(line => line.setAttribute('role', 'status'))"
 SWEEP = (3600, 3600)  # every hour, what is older than an hour
@@ -25,14 +36,37 @@ def build_app(services: Services) -> gr.Blocks:
     """The page for these services."""
     with gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as blocks:
         gr.HTML(f"<h1>{text.TITLE}</h1><p>{text.PURPOSE}</p>", elem_classes="masthead")
-        with gr.Tabs():
+        owner = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+        missing = gr.HTML(visible=False, elem_classes="missing")
+        with gr.Tabs() as tabs:
             for name, build in TABS.items():
-                with gr.Tab(name):
-                    build(services)
+                with gr.Tab(name, id=name) as tab:
+                    build(services, Page(blocks, tab, owner))
+
+        def on_load(secret: Any, request: gr.Request) -> tuple[Any, ...]:
+            return (keep_secret(secret), *open_tab(services, read_link(request.query_params)))
+
+        blocks.load(on_load, owner, [owner, tabs, missing], **LIGHT)
     return blocks.queue(api_open=False, max_size=QUEUE_SIZE)
 
 
-def start(blocks: gr.Blocks, host: str, port: int) -> str:
+def keep_secret(secret: Any) -> Any:
+    """The secret by which a browser knows what is its own: a new one where it has none."""
+    return gr.skip() if is_id(secret) else new_secret()
+
+
+def open_tab(services: Services, link: Link | None) -> tuple[Any, Any]:
+    """The tab that a link belongs to; where it leads nowhere, one page instead of the tabs, always the same."""
+    if link is None:
+        return gr.skip(), gr.skip()
+    try:
+        (find_comparison if link.kind == COMPARE else find_run)(services, link.id)
+    except UserError as error:
+        return gr.update(visible=False), gr.update(value=text.missing_html(error), visible=True)
+    return gr.Tabs(selected=TAB_OF[link.kind]), gr.skip()
+
+
+def start(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> str:
     """Serves the page in the background and returns its address; raises OSError if the port is taken."""
     _, address, _ = blocks.launch(
         server_name=host,
@@ -44,7 +78,7 @@ def start(blocks: gr.Blocks, host: str, port: int) -> str:
         footer_links=["api"],
         run_history=False,
         enable_monitoring=False,
-        max_file_size=MAX_UPLOAD,
+        max_file_size=2 * max_upload,
         state_session_capacity=SESSIONS,
         share=False,
         ssr_mode=False,
@@ -55,7 +89,7 @@ def start(blocks: gr.Blocks, host: str, port: int) -> str:
     return address
 
 
-def launch(blocks: gr.Blocks, host: str, port: int) -> None:
+def launch(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> None:
     """Serves the page and prints its address; returns when it is interrupted. Raises OSError if the port is taken."""
-    print(f"{text.TITLE} is at {start(blocks, host, port)}", flush=True)
+    print(f"{text.TITLE} is at {start(blocks, host, port, max_upload)}", flush=True)
     blocks.block_thread()

@@ -3,13 +3,15 @@
 Knows methods, figures and the words on the page; knows nothing of Gradio or of how a text comes about.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from adapters.methods import BASE, Method, UserError
+from adapters.methods import BASE, Method, Request, Sampling, UserError
 from demo import text
 from demo.figures import Span
 from demo.forms import PaneErrors
+from demo.services import Continuation
 
 
 class Figures(NamedTuple):
@@ -34,6 +36,14 @@ class PaneView(NamedTuple):
     running: bool = False
 
 
+class Outcome(NamedTuple):
+    """A finished comparison: enough to keep it, and to write it again."""
+
+    requests: dict[int, Request]
+    sampling: Sampling
+    rows: Sequence[Continuation]
+
+
 @dataclass(frozen=True)
 class Board:
     """One view for each pane that has something to show, by its place, and a message under the prompt."""
@@ -43,13 +53,15 @@ class Board:
     is_error: bool = False
     running: bool = False
     errors: dict[int, str] = field(default_factory=dict)  # why panes could not start, by their place
+    outcome: Outcome | None = None  # of the texts in the panes, once all have ended
 
     def refuse(self, error: UserError) -> "Board":
         """This board with an error under the prompt and in the panes at fault; what was there stays."""
         notes = error.notes if isinstance(error, PaneErrors) else {}
-        return Board(self.panes, str(error), is_error=True, errors=notes)
+        return replace(self, message=str(error), is_error=True, running=False, errors=notes)
 
     def stop(self) -> "Board":
         """This board after Stop: what was there stays."""
         stopped = {place: view._replace(status=text.STOPPED, running=False) for place, view in self.panes.items()}
-        return Board({place: stopped[place] if view.running else view for place, view in self.panes.items()})
+        panes = {place: stopped[place] if view.running else view for place, view in self.panes.items()}
+        return Board(panes, outcome=self.outcome)

@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.blocks import Block
 from gradio.components import Component
 
-from adapters.methods import Method, UserError
+from adapters.methods import BASE, Method, UserError
 from demo import text
 from demo.board import Board, Figures, PaneView
 from demo.figures import ATTRIBUTE, PROMPT
@@ -22,6 +22,16 @@ COLORS = {PROMPT: "transparent", ATTRIBUTE: "orange"}  # the style sheet tells t
 ERROR = "error"
 Values = dict[Block, Any]  # of components, in or out of a handler
 Marked = list[tuple[str, str | float | None]]  # what HighlightedText shows: pieces of text and their marks
+
+
+class View(NamedTuple):
+    """The components of a pane that only shows."""
+
+    column: gr.Column
+    head: gr.HTML
+    text: gr.HighlightedText
+    figures: gr.HTML
+    note: gr.HighlightedText
 
 
 class Pane(NamedTuple):
@@ -38,24 +48,21 @@ class Pane(NamedTuple):
 
 def build_pane(services: Services, place: int, form: PaneForm, visible: bool) -> Pane:
     """A pane in the page, set up for the method that `form` describes."""
-    method, name = read_method(form), f"Pane {place + 1}"
+    view = build_view(services, f"Pane {place + 1}", read_method(form), visible)
+    with view.column, gr.Accordion("Settings", open=False, elem_classes="pane-settings"):
+        controls = build_controls(services, form)
+        remove = gr.Button("Remove this pane", size="sm")
+    return Pane(*view, remove, controls)
+
+
+def build_view(services: Services, name: str, method: Method = BASE, visible: bool = False) -> View:
+    """The part of a pane that shows."""
     with gr.Column(visible=visible, elem_classes="pane", min_width=260) as column:
         head = gr.HTML(head_html(method, services), elem_classes="pane-head")
-        body = gr.HighlightedText(
-            pane_text(PaneView(method)),
-            label=f"{name}: text",
-            color_map=COLORS,
-            show_inline_category=False,
-            show_label=False,
-            container=False,
-            elem_classes="pane-text",
-        )
+        body = marked_text(f"{name}: text", "pane-text", pane_text(PaneView(method)))
         figures = gr.HTML(figures_html(PaneView(method)), elem_classes="pane-figures")
         note = message_line(f"{name}: note", "pane-note")
-        with gr.Accordion("Settings", open=False, elem_classes="pane-settings"):
-            controls = build_controls(services, form)
-            remove = gr.Button("Remove this pane", size="sm")
-    return Pane(column, head, body, figures, note, remove, controls)
+    return View(column, head, body, figures, note)
 
 
 def build_controls(services: Services, form: PaneForm) -> dict[str, Component]:
@@ -89,6 +96,19 @@ def words(name: str) -> dict[str, Any]:
     return text.CONTROLS[name]._asdict()
 
 
+def marked_text(label: str, elem_class: str, spans: Marked | None = None) -> gr.HighlightedText:
+    """A text in pieces with their marks."""
+    return gr.HighlightedText(
+        spans,
+        label=label,
+        color_map=COLORS,
+        show_inline_category=False,
+        show_label=False,
+        container=False,
+        elem_classes=elem_class,
+    )
+
+
 def message_line(label: str, elem_class: str, words: str = "") -> gr.HighlightedText:
     """A line for what a person should know; it takes no room while it is empty."""
     return gr.HighlightedText(
@@ -112,7 +132,7 @@ def read_pane(pane: Pane, values: Values) -> PaneForm:
     return PaneForm(**{name: values[component] for name, component in pane.controls.items()})
 
 
-def pane_updates(pane: Pane, view: PaneView, services: Services) -> Values:
+def pane_updates(pane: Pane | View, view: PaneView, services: Services) -> Values:
     """Every value of a pane that shows this view."""
     return {
         pane.head: head_html(view.method, services),

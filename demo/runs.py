@@ -6,11 +6,12 @@ Knows methods, continuations and boards; knows nothing of Gradio. Closing a gene
 import re
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off
 from demo import text
-from demo.board import Board, Figures, PaneView
+from demo.board import Board, Figures, Outcome, PaneView
 from demo.figures import ATTRIBUTE, distinct_2, perplexity, spans, word_pattern
 from demo.forms import Form, PaneErrors, read_form
 from demo.services import Continuation, Services
@@ -22,8 +23,17 @@ class Job(NamedTuple):
     """A checked comparison that has been started."""
 
     requests: dict[int, Request]
+    sampling: Sampling
     pattern: re.Pattern[str] | None  # attribute words of all panes
     rows: Iterator[Sequence[Continuation]]  # closing it cancels
+
+
+class Difference(NamedTuple):
+    """The first token in which two texts differ: its number from 1, and what each has there."""
+
+    number: int
+    mine: str
+    other: str
 
 
 def compare(services: Services, form: Form, board: Board) -> Iterator[Board]:
@@ -35,11 +45,13 @@ def compare(services: Services, form: Form, board: Board) -> Iterator[Board]:
         }
         board = Board(waiting, running=True)
         yield board
-        for _, panes in watch(services, job):
+        rows: Sequence[Continuation] = ()
+        for continuations, panes in watch(services, job):
+            rows = continuations
             if panes != board.panes:
                 board = Board(panes, running=True)
                 yield board
-        yield Board(board.panes)
+        yield Board(board.panes, outcome=Outcome(job.requests, job.sampling, rows))
     except UserError as error:
         yield board.stop().refuse(error)
     except Exception:
@@ -79,7 +91,7 @@ def start(services: Services, requests: dict[int, Request], sampling: Sampling) 
     """Starts the engine. Raises UserError, or PaneErrors where only some of the panes are at fault."""
     pattern = word_pattern(attribute_words(services, [request.method for request in requests.values()]))
     try:
-        return Job(requests, pattern, services.engine.generate(list(requests.values()), sampling))
+        return Job(requests, sampling, pattern, services.engine.generate(list(requests.values()), sampling))
     except UserError as error:
         notes = {place: why for place, request in requests.items() if (why := refusal(services, request, sampling))}
         if 0 < len(notes) < len(requests):
@@ -149,7 +161,8 @@ def view(row: Continuation, pattern: re.Pattern[str] | None, scored: float | Non
 
 def check_parity(services: Services, form: Form, board: Board) -> Iterator[Board]:
     """Runs every pane with its effect off beside the base; the last board says whether the texts are the base's."""
-    board = Board({place: pane._replace(note="", is_error=False) for place, pane in board.panes.items()})
+    panes = {place: pane._replace(note="", is_error=False) for place, pane in board.panes.items()}
+    board = Board(panes, outcome=board.outcome)
     try:
         requests, sampling = read_form(form)
         neutral = [request._replace(method=effect_off(request.method)) for request in requests.values()]
@@ -160,7 +173,7 @@ def check_parity(services: Services, form: Form, board: Board) -> Iterator[Board
                 done = min(len(row.token_ids) for row in rows)
                 message = text.CHECKING.format(done=done, most=sampling.max_new_tokens)
                 if message != board.message:
-                    board = Board(board.panes, message, running=True)
+                    board = replace(board, message=message, running=True)
                     yield board
         yield parity_board(services, board, requests, rows)
     except UserError as error:
@@ -179,17 +192,25 @@ def parity_board(services: Services, board: Board, requests: dict[int, Request],
             note=text.PARITY_BASE if request.method == BASE else parity(services, base, ids)
         )
     equal = sum(ids == base for ids in others)
-    return Board(panes, text.CHECKED.format(equal=equal, all=len(others)))
+    return Board(panes, text.CHECKED.format(equal=equal, all=len(others)), outcome=board.outcome)
 
 
 def parity(services: Services, base: Sequence[int], mine: Sequence[int]) -> str:
     """Whether two texts are the same, or the first token that differs."""
-    if tuple(base) == tuple(mine):
+    difference = first_difference(services, mine, base)
+    if difference is None:
         return text.PARITY_EQUAL.format(tokens=text.count(len(base), "token"))
-    number = next((i for i, (one, other) in enumerate(zip(base, mine, strict=False)) if one != other), None)
-    place = min(len(base), len(mine)) if number is None else number
+    return text.PARITY_DIFFERS.format(number=difference.number, mine=difference.mine, base=difference.other)
+
+
+def first_difference(services: Services, mine: Sequence[int], other: Sequence[int]) -> Difference | None:
+    """Where two texts part; None where they are the same."""
+    if tuple(mine) == tuple(other):
+        return None
+    number = next((i for i, (one, two) in enumerate(zip(mine, other, strict=False)) if one != two), None)
+    place = min(len(mine), len(other)) if number is None else number
 
     def token(ids: Sequence[int]) -> str:
         return f"“{services.decode(ids[place : place + 1])}”" if place < len(ids) else text.THE_END
 
-    return text.PARITY_DIFFERS.format(number=place + 1, mine=token(mine), base=token(base))
+    return Difference(place + 1, token(mine), token(other))

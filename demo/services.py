@@ -5,9 +5,13 @@ them by itself.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
 
 from adapters.methods import Method, Request, Sampling
+from leaderboard.prompts import Limits
+from leaderboard.records import PromptSet, Run, RunData, RunSpec, Sample
+from leaderboard.table import Results
 
 
 class Continuation(Protocol):
@@ -67,6 +71,93 @@ class Store(Protocol):
     def refused(self) -> Mapping[str, str]: ...
 
 
+class Fingerprints(Protocol):
+    """Hashes of what determines a text."""
+
+    def named(self, methods: Sequence[Method]) -> Mapping[str, str]: ...
+
+
+class Estimate(Protocol):
+    """What a run is going to take (see leaderboard.run.Estimate)."""
+
+    @property
+    def num_texts(self) -> int: ...
+    @property
+    def num_tokens(self) -> int: ...
+    @property
+    def num_known(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+class Progress(Protocol):
+    """How far a run is (see leaderboard.run.Progress)."""
+
+    @property
+    def phase(self) -> str: ...
+    @property
+    def done(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def seconds_left(self) -> float | None: ...
+    @property
+    def samples(self) -> Sequence[Sample]: ...
+
+
+class Replay(Protocol):
+    """How far a replay is, and which texts differ so far (see leaderboard.run.Replay)."""
+
+    @property
+    def done(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def differences(self) -> Sequence[tuple[str, int, int, int]]: ...
+
+
+class Runner(Protocol):
+    """Generates and scores runs."""
+
+    def estimate(self, spec: RunSpec, prompts: PromptSet) -> Estimate: ...
+    def add(self, spec: RunSpec, prompts: PromptSet, owner: str | None) -> Run: ...
+    def run(self, run_id: str) -> Iterator[Progress]: ...
+    def results(self, run_id: str) -> Results: ...
+    def data(self, run_id: str) -> RunData: ...
+    def delete(self, run_id: str, owner: str | None) -> bool: ...
+    def replay(self, run_id: str) -> Iterator[Replay]: ...
+
+
+class RunLine(Protocol):
+    """A run in a list (see leaderboard.store.RunLine)."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def created(self) -> datetime: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def num_prompts(self) -> int: ...
+    @property
+    def methods(self) -> Sequence[str]: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def owner(self) -> str | None: ...
+
+
+class Database(Protocol):
+    """Runs and shared comparisons."""
+
+    def run(self, id: str) -> Run | None: ...
+    def runs(self, owner: str | None) -> Sequence[RunLine]: ...
+    def add_comparison(self, record: Mapping[str, Any], owner: str) -> str: ...
+    def comparison(self, id: str) -> dict[str, Any] | None: ...
+    def owns_comparison(self, id: str, owner: str) -> bool: ...
+    def delete_comparison(self, id: str, owner: str) -> bool: ...
+
+
 class Services(NamedTuple):
     """Everything that a tab may use."""
 
@@ -77,6 +168,13 @@ class Services(NamedTuple):
     num_parameters: int  # of the base model
     decode: Callable[[Sequence[int]], str]  # token ids -> text
     has_chat: bool  # whether the base model has a chat template
+    runner: Runner
+    database: Database
+    fingerprints: Fingerprints
+    versions: Mapping[str, str]  # of the libraries
+    limits: Limits  # of an upload
+    judges: Sequence[str]  # models beside the base that may score
+    publish: Callable[[RunData, Results], str] | None  # to the Hub, returns the address; None: not set up
 
     def adapter(self, name: str | None) -> Adapter | None:
         """The adapter called `name`, if it can be used."""

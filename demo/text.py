@@ -1,9 +1,13 @@
 """Every word on the page that is not a model's."""
 
+from dataclasses import fields
+from datetime import datetime
+from html import escape
 from typing import NamedTuple
 
 from adapters.methods import NO_LIMIT, PPLM, Method, Sampling
-from demo.services import Services
+from demo.services import Estimate, Progress, RunLine, Services
+from leaderboard.records import PromptSet, Run, RunSpec
 
 TITLE = "Steerboard"
 PURPOSE = "One prompt, one base model, and several ways to steer what it writes, side by side."
@@ -11,6 +15,8 @@ PURPOSE = "One prompt, one base model, and several ways to steer what it writes,
 NONE = "none"
 OWN_WORDS = "own words"
 PLAIN, CHAT = "plain continuation", "chat template"
+SAME = ", the same in every pane"
+PHASES = {"generating": "Writing", "scoring": "Scoring", "done": "Done"}
 
 # Errors a person can mend
 NO_PROMPT = "The prompt is empty: write a few words for the model to continue, or click one of the examples."
@@ -47,6 +53,133 @@ PARITY_EQUAL = "Parity: with its effect off this pane writes the base's text, to
 PARITY_DIFFERS = "Parity: with its effect off, token {number} differs: {mine} where the base has {base}."
 THE_END = "the end"
 
+# Links: sharing, replaying, deleting
+SHARE = "Share"
+NOTHING_TO_SHARE = "There is nothing to share yet: press Generate, and share when all panes have ended."
+NO_OWNER = "This browser keeps nothing for this page, so that it could not know its own things again: allow it, reload."
+NOT_YOURS = "Only the browser that made this can do that."
+NOTHING_HERE = "It may be mistyped, or what it led to has been deleted by the one who made it."
+NEWER = "What it leads to was made by a newer release of Steerboard: update to open it."
+LINK_TITLE = "This link leads nowhere here"
+SHARED_COMPARISON = "A shared comparison"
+OWN_COMPARISON = "make your own"
+OWN_RUN = "make your own"
+MADE_WITH = "What it was made with"
+FACT, VALUE = "What", "Value"
+BASE_MODEL = "base model"
+SHA256 = "sha256 of {name}"
+REPORT = "Save a report"
+STOP = "Stop"
+REPLAY = "Replay"
+REPLAYING = "Writing every text again: {done} of at most {most} tokens."
+REPLAY_EQUAL = "Replay: identical, token for token ({tokens})."
+REPLAY_DIFFERS = "Replay: token {number} differs: {now} now, {then} then."
+REPLAY_STOPPED = "Stopped: what was shared stays as it was."
+CANNOT_REPLAY = "This cannot be written again here: {reason}"
+CHANGED_SINCE = "Changed since: {what}."
+DELETE = "Delete"
+DELETE_QUESTION = "Delete this for good? Its link will lead nowhere."
+DELETE_YES = "Delete for good"
+DELETE_NO = "Keep it"
+DELETED_HTML = "<h2>Deleted</h2><p>Its link leads nowhere now. <a href='?'>Back to Steerboard</a></p>"
+
+# Leaderboard: the form
+UPLOAD = "Upload a set"
+DOWNLOAD_SET = "Save this set"
+YOUR_FILE = "your file: {name}"
+ONLY_SHIPPED = "This set is your own file: only those that come with the app are saved from here."
+NO_SUCH_SET = "There is no such prompt set: choose one of {known}, or upload a file."
+BAD_RUN_METHODS = "Methods: choose 1 to {most}, such as base, lora:poetry or lora:poetry+pplm:science."
+BASE_JUDGE = "the base model, unadapted"
+BAD_JUDGE = "This judge is not offered here: choose one of {known}."
+ABOUT_PROMPTS = "About the prompts"
+PREVIEW = "The first prompts"
+ESTIMATE = "What the run would take"
+RUN = "Run"
+RESUME = "Resume"
+STARTING = "Starting."
+PROGRESS = "Progress of the run"
+RUN_DONE = "Done: {texts} were written or found, and scored."
+RUN_STOPPED = "Stopped: every text that was finished is kept, and Resume goes on from there."
+NEWEST = "The newest texts"
+METHOD, NUMBER_OF_TEXT, WRITTEN, TOKENS = "method", "no.", "text", "tokens"
+PROMPT, REFERENCE = "prompt", "Reference"
+
+# Leaderboard: the results
+TABLE_TAB, PLOTS_TAB, TEXTS_TAB = "Table", "Plots", "Texts"
+BESIDE_TAB, FACTS_TAB, FILES_TAB = "Beside another run", "Settings and replay", "Save"
+ALL_PROMPTS = "all prompts"
+NO_SUCH_SLICE = "No prompt of this run has that tag: choose a slice from the list."
+TABLE = "Leaderboard"
+TABLE_HELP = (
+    "Each figure stands over its 95 % interval, a bootstrap over prompts. ↑ higher is better, ↓ lower is better. "
+    "★ is the best of a column, or cannot be told apart from it. ≈ cannot be told apart from the base: the interval of "
+    "their difference, prompt by prompt, covers zero. – is no value. The menu ⋮ of a column sorts and filters."
+)
+PASSPORTS = "What each column is"
+PASSPORT_FIELDS = {
+    "direction": "better",
+    "aggregation": "computed as",
+    "n": "over",
+    "judge": "judge",
+    "bos": "BOS",
+    "masking": "counted",
+    "tokenisation": "tokens",
+    "length": "length",
+    "interval": "interval",
+}
+CROSS = "Cross-scores: every method's texts under every unsteered model"
+CROSS_HELP = (
+    "Perplexity of the texts of each row under the model of each column. It tells what is unlikely for the base from "
+    "what is bad: a text that even the model which wrote it finds unlikely is bad."
+)
+UNDER = "under {scorer}"
+PROMPTS_THEMSELVES, REFERENCES_THEMSELVES = "(the prompts)", "(the references)"
+HIGHER, LOWER = "higher is better", "lower is better"
+TRADE_OFF, BARS = "Fluency against diversity", "One metric"
+PLOTS_HELP = (
+    "Lines are 95 % bootstrap intervals over prompts. Repetition lowers perplexity too, so read it together with "
+    "diversity: a method that is better in both stands apart from the others in both directions."
+)
+NO_SUCH_METRIC = "This run has no such metric: choose one from the list."
+PROMPTS, METHODS, SETTINGS = "Prompts", "Methods", "Settings"
+MADE_AT, STATUS, MADE_BY, RUN_ID = "Made (UTC)", "Status", "Where", "Id"
+STATUSES = {"running": "running", "stopped": "stopped", "failed": "failed", "done": "done"}
+COMMAND_LINE, HERE = "on the command line", "in this browser"
+EARLIER = "Earlier runs"
+AS_IN_FILE = "as in the file"
+LOWEST_FIRST = "{method}: lowest perplexity first (best)"
+HIGHEST_FIRST = "{method}: highest perplexity first (worst)"
+TAG = "tag {name}"
+PROMPT_NUMBER = "Prompt {number}"
+PROMPT_AND_REFERENCE = "The chosen prompt"
+TEXTS_OF = "Texts of method {place}"
+NO_TEXT = "No text for this prompt yet."
+NO_SUCH_PROMPT = "This run has no such prompt: choose a row of the table."
+SAMPLE_LINE = "Text {draw} · perplexity {perplexity} · distinct-2 {distinct} · repetition {repetition} · {tokens}"
+BESIDE = "Two runs beside each other"
+BESIDE_HELP = "≠ marks figures whose 95 % intervals lie apart. The runs may have other prompts: see their settings."
+THIS_RUN, OTHER_RUN, APART = "this run", "the other", "≠"
+VERDICT = "What the replay says"
+REPLAYING_RUN = "Writing every text again: {done} of {total}."
+RUN_DIFFERS = "{method}, prompt {prompt}, text {draw}: token {token} differs."
+AND_MORE = "And {number} more."
+FILES = {
+    "report.html": "Report (HTML)",
+    "table.csv": "Table (CSV)",
+    "table.parquet": "Table (Parquet)",
+    "texts.csv": "Texts (CSV)",
+    "texts.jsonl": "Texts (JSONL)",
+    "texts.parquet": "Texts (Parquet)",
+}
+FILES_HELP = (
+    "The report is one file that opens without this app. In CSV a cell that a spreadsheet would run begins with an "
+    "apostrophe; JSONL and Parquet hold every text exactly. The table carries what each column is."
+)
+PUBLISH = "Send to the Hub"
+PUBLISHED = "Sent to {address}"
+CANNOT_PUBLISH = "Whoever runs this app has not set up a place on the Hub."
+
 HELP = (
     "Check parity runs every method with its effect off and says whether it then writes what the base writes. "
     "Perplexity is how unexpected a text is to the base model, whatever wrote it: lower is more expected, and "
@@ -66,6 +199,16 @@ class Control(NamedTuple):
 CONTROLS = {
     "prompt": Control("Prompt", "Text that every pane continues; Shift+Enter starts."),
     "mode": Control("Mode", "Continue the text as it stands, or put it as a question to the chat model."),
+    "link": Control("Link", "Whoever has it can see this; only this browser can delete it."),
+    "set": Control("Prompt set", "One that comes with the app, or your own CSV, TSV, JSONL, TXT or Parquet file."),
+    "methods": Control("Methods", "Choose, or type compositions such as lora:poetry+pplm:science and press Enter."),
+    "samples": Control("Texts for each prompt", "By each method; more give narrower intervals."),
+    "judge": Control("Judge", "The language model under which perplexity is measured."),
+    "slice": Control("Slice", "Count all prompts, or only those with one tag."),
+    "up": Control("Diversity", "What stands against perplexity."),
+    "metric": Control("Metric", "What the bars show."),
+    "order": Control("Order", "The prompts on which a method is best or worst stand first."),
+    "other": Control("Other run", "One of your own, or one made on the command line."),
     "seed": Control("Seed", "Starts the random draws: the same seed gives the same texts."),
     "temperature": Control("Temperature", "Higher is more surprising; 0 always takes the likeliest token."),
     "top_k": Control("Top-k", "Draw from the k likeliest tokens only; 0 is off."),
@@ -198,9 +341,94 @@ def sampling_line(sampling: Sampling, seed: int, chat: bool) -> str:
     if sampling.repetition_penalty > 1:
         parts.append(f"repetition penalty {sampling.repetition_penalty:g}")
     parts += [f"{sampling.max_new_tokens} tokens", f"seed {seed}", CHAT if chat else PLAIN]
-    return " · ".join(parts) + ", the same in every pane"
+    return " · ".join(parts) + SAME
 
 
 def refused(services: Services) -> str:
     """Why some adapters are not offered, one line each."""
     return "\n".join(f"Not offered: {name}. {reason}" for name, reason in services.store.refused.items())
+
+
+def settings(method: Method) -> str:
+    """A composition with everything that was set."""
+    parts = [title(method)]
+    if method.lora is not None:
+        parts.append(f"lora_scale {method.lora_scale:g}")
+    if method.steering is not None:
+        names = [field.name for field in fields(PPLM) if field.name != "attributes"]
+        parts += [f"{name} {getattr(method.steering, name)}" for name in names]
+    return ", ".join(parts)
+
+
+def run_line(spec: RunSpec) -> str:
+    """The settings of a run in one line."""
+    shared = sampling_line(spec.sampling, spec.seed, spec.chat).removesuffix(SAME)
+    judge = BASE_JUDGE if spec.judge is None else spec.judge
+    return f"{count(spec.samples, 'text')} a prompt · {shared} · judged by {judge}"
+
+
+def prompts_line(prompts: PromptSet) -> str:
+    """How many prompts a set has, and what is with them."""
+    parts = [count(len(prompts.prompts), "prompt")]
+    parts.append(f"{count(prompts.duplicates, 'duplicate')}" if prompts.duplicates else "no duplicates")
+    if prompts.has_references:
+        parts.append("with references")
+    return " · ".join(parts)
+
+
+def estimate(estimate: Estimate) -> str:
+    """What a run would take."""
+    if estimate.num_known == estimate.num_texts:
+        return f"{count(estimate.num_texts, 'text')}, all stored already: this only takes the scoring, if that."
+    known = f", {estimate.num_known:,} stored already" if estimate.num_known else ""
+    tokens = f"at most {estimate.num_tokens:,} new tokens"
+    return f"{count(estimate.num_texts, 'text')}{known} · {tokens} · about {duration(estimate.seconds)} here"
+
+
+def progress(progress: Progress, num_texts: int) -> str:
+    """How far a run is."""
+    left = "" if progress.seconds_left is None else f" · about {duration(progress.seconds_left)} left"
+    of = f"{progress.done:,} of at most {progress.total:,} tokens"
+    return f"{PHASES[progress.phase]} · {count(num_texts, 'text')} · {of}{left}"
+
+
+def duration(seconds: float) -> str:
+    """A time that somebody waits."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(time: datetime) -> str:
+    """A time of day, in UTC."""
+    return f"{time:%Y-%m-%d %H:%M}"
+
+
+def made(created: str) -> str:
+    """When something was made, from ISO 8601."""
+    return f"made {moment(datetime.fromisoformat(created))} UTC"
+
+
+def run_title(line: RunLine) -> str:
+    """A run in a list to choose from."""
+    return f"{moment(line.created)} · {line.name} · {', '.join(line.methods)}"
+
+
+def run_summary(run: Run) -> str:
+    """What a run consists of, in one line."""
+    prompts, methods = count(len(run.prompts.prompts), "prompt"), count(len(run.spec.methods), "method")
+    samples, status = count(run.spec.samples, "text"), "" if run.status == "done" else f" · {STATUSES[run.status]}"
+    return f"{prompts} × {methods} × {samples} · seed {run.spec.seed} · made {moment(run.created)} UTC{status}"
+
+
+def replayed(equal: int, all: int) -> str:
+    """What a replay has found, in one sentence."""
+    if equal == all:
+        return f"Identical: {count(all, 'text')} written again, token for token."
+    return f"{all - equal} of {count(all, 'text')} differ."
+
+
+def missing_html(error: Exception) -> str:
+    """The page for a link that cannot be opened."""
+    return f"<h2>{LINK_TITLE}</h2><p>{escape(str(error))}</p><p><a href='?'>Back to Steerboard</a></p>"

@@ -62,6 +62,12 @@ def theme() -> gr.themes.Base:
         button_secondary_border_color="#c4cbd5",
         button_secondary_border_color_dark="#3a4657",
         button_border_width="1px",
+        table_even_background_fill="#ffffff",
+        table_even_background_fill_dark="#171e29",
+        table_odd_background_fill="#f8f9fb",
+        table_odd_background_fill_dark="#131a24",
+        table_border_color="#dfe3e9",
+        table_border_color_dark="#2a3442",
         slider_color="#1f3a5f",
         slider_color_dark="#8fb0dd",
     )

@@ -13,11 +13,20 @@ from adapters.methods import UserError
 from tests.serving import ROOT
 
 NAMES = ("STEERBOARD_MODEL", "STEERBOARD_HOME", "STEERBOARD_HOST", "STEERBOARD_PORT", "SPACE_ID")
+MORE = {
+    "STEERBOARD_DATABASE_URL": "postgresql://somewhere/runs",
+    "STEERBOARD_JUDGES": "org/judge, another",
+    "STEERBOARD_MAX_BYTES": "5000000",
+    "STEERBOARD_MAX_PROMPTS": "900",
+    "STEERBOARD_MAX_CHARACTERS": "9000",
+    "STEERBOARD_RESULTS": "org/runs",
+    "HF_TOKEN": "hf_x",
+}
 
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES:
+    for name in (*NAMES, *MORE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -40,6 +49,29 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in zip(NAMES, ("org/model", "there", "::1", "8000"), strict=False):
         monkeypatch.setenv(name, value)
     assert app.read_settings() == app.Settings("org/model", Path("there"), "::1", 8000)
+
+
+def test_every_variable_of_the_leaderboard_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in MORE.items():
+        monkeypatch.setenv(name, value)
+    settings = app.read_settings()
+    assert settings.database == "postgresql://somewhere/runs"
+    assert settings.judges == ("org/judge", "another")
+    assert settings.limits == (5_000_000, 900, 9_000)
+    assert app.publisher(settings) is not None
+
+
+def test_without_a_token_nothing_is_sent_to_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEERBOARD_RESULTS", "org/runs")
+    assert app.publisher(app.read_settings()) is None
+
+
+@pytest.mark.parametrize("name", ["STEERBOARD_MAX_BYTES", "STEERBOARD_MAX_PROMPTS", "STEERBOARD_MAX_CHARACTERS"])
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1e3", "9" * 12])
+def test_a_limit_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=name):
+        app.read_settings()
 
 
 @pytest.mark.parametrize("port", ["", "zero", "0", "65536", "-1", "80.5", "٧٨٦٠"])

@@ -16,6 +16,7 @@ from demo import text
 from demo.api import compare_endpoint
 from demo.board import Board
 from demo.forms import MAX_PANES, Form, default_panes, first_shown, read_seed
+from demo.page import Page
 from demo.panes import (
     Pane,
     Values,
@@ -29,11 +30,12 @@ from demo.panes import (
     words,
 )
 from demo.runs import check_parity, closed_at_end, compare
+from demo.sampling import FIRST_SEED, lay_out_sampling
 from demo.services import Services
+from demo.tabs.shared import lay_out_shared, on_share, share_link, wire_shared
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}  # light work
-FIRST_SEED = 7
 Run = Callable[[Services, Form, Board], Iterator[Board]]
 
 
@@ -53,16 +55,21 @@ class Bench(NamedTuple):
     panes: tuple[Pane, ...]
     add: gr.Button
     parity: gr.Button
+    share: gr.Button
+    link: gr.Textbox
     shown: gr.State  # places of the panes on the page
     board: gr.State
 
 
-def compare_tab(services: Services) -> None:
+def compare_tab(services: Services, page: Page) -> None:
     """The tab, and the public endpoint /compare."""
-    bench = lay_out(services)
+    with gr.Column(elem_classes="stack") as live:
+        bench = lay_out(services)
     wire_runs(services, bench)
     wire_settings(services, bench)
     wire_panes(services, bench)
+    bench.share.click(partial(on_share, services), [bench.board, page.owner], [bench.link, bench.message], **QUIET)
+    wire_shared(services, lay_out_shared(services), live, page, MODEL)
     gr.api(compare_endpoint(services), api_name="compare", **MODEL)
 
 
@@ -91,6 +98,8 @@ def lay_out(services: Services) -> Bench:
     with gr.Row(elem_classes="below"):
         add = gr.Button("Add a pane", size="sm", min_width=0, scale=0)
         parity = gr.Button("Check parity", size="sm", min_width=0, scale=0)
+        share = gr.Button(text.SHARE, size="sm", min_width=0, scale=0, interactive=False)
+    link = share_link()
     gr.HTML(f"<p>{text.HELP}</p>", elem_classes="help")
     if services.store.refused:
         message_line("Adapters that are not offered", "help", text.refused(services))
@@ -108,27 +117,11 @@ def lay_out(services: Services) -> Bench:
         panes=panes,
         add=add,
         parity=parity,
+        share=share,
+        link=link,
         shown=gr.State(first),
         board=gr.State(Board()),
     )
-
-
-def lay_out_sampling(services: Services) -> tuple[dict[str, Component], gr.Radio, gr.Number]:
-    """The settings that every pane shares."""
-    modes = [text.PLAIN, text.CHAT] if services.has_chat else [text.PLAIN]
-    with gr.Row(elem_classes="sampling"):
-        mode = gr.Radio(modes, value=text.PLAIN, **words("mode"))
-        seed = gr.Number(FIRST_SEED, minimum=0, maximum=2**32 - 1, step=1, **words("seed"))
-        sampling: dict[str, Component] = {
-            "max_new_tokens": gr.Slider(1, 256, Sampling.max_new_tokens, step=1, **words("max_new_tokens")),
-            "temperature": gr.Slider(0, 2, Sampling.temperature, step=0.05, **words("temperature")),
-            "top_p": gr.Slider(0.05, 1, Sampling.top_p, step=0.01, **words("top_p")),
-            "top_k": gr.Slider(0, 200, Sampling.top_k, step=1, **words("top_k")),
-            "repetition_penalty": gr.Slider(
-                1, 2, Sampling.repetition_penalty, step=0.05, **words("repetition_penalty")
-            ),
-        }
-    return sampling, mode, seed
 
 
 # Which event calls what
@@ -138,7 +131,7 @@ def wire_runs(services: Services, bench: Bench) -> None:
     """Generate, Stop and Check parity."""
     inputs = {bench.prompt, bench.mode, bench.seed, bench.shown, bench.board, *bench.sampling.values()}
     inputs |= {control for pane in bench.panes for control in pane.controls.values()}
-    outputs = [bench.board, bench.message, bench.generate, bench.stop, bench.parity]
+    outputs = [bench.board, bench.message, bench.generate, bench.stop, bench.parity, bench.share, bench.link]
     outputs += [component for pane in bench.panes for component in (pane.head, pane.text, pane.figures, pane.note)]
     options: dict[str, Any] = {
         "show_progress": "minimal",
@@ -287,6 +280,9 @@ def board_updates(services: Services, bench: Bench, before: Board, board: Board)
         updates[bench.generate] = gr.update(variant="secondary" if board.running else "primary")
         updates[bench.stop] = gr.update(variant="primary" if board.running else "secondary")
         updates[bench.parity] = gr.update(interactive=not board.running)
+    if board.outcome is not before.outcome:
+        updates[bench.share] = gr.update(interactive=board.outcome is not None)
+        updates[bench.link] = gr.update(visible=False)
     for place, view in board.panes.items():
         if view != before.panes.get(place):
             updates |= pane_updates(bench.panes[place], view, services)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from adapters.methods import Method, Request, Sampling, UserError
 from demo.services import Services
+from leaderboard.prompts import Limits
+from tests.demo.fake_runs import FakeRunner
 
 TEXTS = {
     "base": " a little too long for its own good, but I liked the actor who plays the brother, and the scene on the "
@@ -125,21 +127,59 @@ class FakeEngine:
         return [FakeLogLikelihood((-3.0,) * len(ids)) for _, ids in texts]
 
 
-def fake_services(engine: FakeEngine | None = None, store: FakeStore | None = None) -> Services:
+class FakeFingerprints:
+    """A hash is the name backwards, until `changed` says that something is another."""
+
+    def __init__(self) -> None:
+        self.changed: set[str] = set()
+
+    def named(self, methods: Sequence[Method]) -> dict[str, str]:
+        names = {"base", *(f"{kind}:{name}" for method in methods for kind, name in parts(method))}
+        return {name: ("another" if name in self.changed else name[::-1]) for name in sorted(names)}
+
+
+def parts(method: Method) -> Iterator[tuple[str, str]]:
+    if method.lora is not None:
+        yield "lora", method.lora
+    if method.prefix is not None:
+        yield "prefix", method.prefix
+    for attribute in method.steering.attributes if method.steering else ():
+        yield "words", attribute.name
+
+
+def fake_services(
+    engine: FakeEngine | None = None, store: FakeStore | None = None, runner: FakeRunner | None = None
+) -> Services:
     """Services around a fake engine."""
-    engine = engine or FakeEngine()
+    engine, runner = engine or FakeEngine(), runner or FakeRunner()
     attributes = {
         "science": ("science", "laboratory", "researcher", "theory", "gravity", "experiment", "data", "physics"),
         "positive": ("good", "liked", "wonderful"),
     }
-    return Services(engine, store or FakeStore(), attributes, "fake-135M", 135_000_000, engine.decode, True)
+    return Services(
+        engine=engine,
+        store=store or FakeStore(),
+        attributes=attributes,
+        base="fake-135M",
+        num_parameters=135_000_000,
+        decode=engine.decode,
+        has_chat=True,
+        runner=runner,
+        database=runner.database,
+        fingerprints=FakeFingerprints(),
+        versions={"torch": "2.13.0"},
+        limits=Limits(),
+        judges=("org/judge",),
+        publish=None,
+    )
 
 
 def main() -> None:
     """Serves the page with the fake engine, to look at it: python -m tests.demo.fakes"""
     from demo.app import build_app, launch
 
-    launch(build_app(fake_services(FakeEngine(delay=0.04))), "127.0.0.1", 7870)
+    services = fake_services(FakeEngine(delay=0.04), runner=FakeRunner(delay=0.05))
+    launch(build_app(services), "127.0.0.1", 7870)
 
 
 if __name__ == "__main__":

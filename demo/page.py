@@ -1,0 +1,13 @@
+"""What a tab gets of the page around it."""
+
+from typing import NamedTuple
+
+import gradio as gr
+
+
+class Page(NamedTuple):
+    """The whole page, the tab itself, and the secret by which this browser knows its own runs and comparisons."""
+
+    blocks: gr.Blocks
+    tab: gr.Tab
+    owner: gr.BrowserState

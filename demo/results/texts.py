@@ -1,0 +1,96 @@
+"""The texts of a run: which prompts a method does worst and best on, and all texts for one prompt side by side.
+
+Knows samples and what was counted in them; knows nothing of components.
+"""
+
+from typing import NamedTuple
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from adapters.methods import Method
+from demo import text
+from demo.figures import PROMPT, Span
+from demo.run_form import tag_names
+from leaderboard.display import number
+from leaderboard.records import RunData
+from leaderboard.table import SampleFigures, by_prompt, prompt_figures
+
+NUMBER = "no."
+METRIC = "perplexity"  # by which prompts are worst and best
+
+
+class Order(NamedTuple):
+    """How the prompts are sorted: by the perplexity of one method, or, without one, as in the file."""
+
+    method: str | None = None
+    highest_first: bool = False
+
+
+class MethodTexts(NamedTuple):
+    """All texts of one method for a prompt, and what they have together."""
+
+    method: Method
+    spans: tuple[Span, ...]
+
+
+def orders(data: RunData) -> dict[str, Order]:
+    """The ways in which the prompts can be sorted, by what a person reads."""
+    found = {text.AS_IN_FILE: Order()}
+    for method in data.run.spec.methods:
+        found[text.LOWEST_FIRST.format(method=method.name)] = Order(method.name)
+        found[text.HIGHEST_FIRST.format(method=method.name)] = Order(method.name, highest_first=True)
+    return found
+
+
+def prompts_table(data: RunData, order: Order = Order()) -> Styler:  # noqa: B008
+    """One row a prompt: its number, its text, its tags, and the perplexity of each method's texts."""
+    prompts, names = data.run.prompts, [method.name for method in data.run.spec.methods]
+    rows = []
+    for place, prompt in enumerate(prompts.prompts):
+        tags = dict(prompt.tags)
+        row: dict[str, object] = {NUMBER: place + 1, PROMPT: prompt.prompt}
+        rows.append(row | {text.TAG.format(name=tag): tags.get(tag, "") for tag in tag_names(prompts)})
+    table = pd.DataFrame(rows).join(by_prompt(data, METRIC))
+    if order.method is not None:
+        table = table.sort_values(order.method, ascending=not order.highest_first, kind="stable", na_position="last")
+    return table.reset_index(drop=True).style.format(dict.fromkeys(names, as_number))
+
+
+def as_number(value: object) -> str:
+    """A figure as text, for a table that sorts by the number."""
+    return number(value) if isinstance(value, float) else ""
+
+
+def prompt_spans(data: RunData, place: int) -> list[Span]:
+    """A prompt with its number and, where there is one, its reference."""
+    prompt = data.run.prompts.prompts[place]
+    spans: list[Span] = [(text.PROMPT_NUMBER.format(number=place + 1) + "\n", PROMPT), (prompt.prompt, None)]
+    if prompt.reference is not None:
+        spans += [("\n" + text.REFERENCE + "\n", PROMPT), (prompt.reference, None)]
+    return spans
+
+
+def texts_for(data: RunData, place: int) -> list[MethodTexts]:
+    """Every method's texts for the prompt at this place, each under a line of its figures."""
+    texts = {(s.method, s.draw): s.text for s in data.samples if s.prompt == place}
+    methods = {method.name: number for number, method in enumerate(data.run.spec.methods)}
+    spans: list[list[Span]] = [[] for _ in methods]
+    for figures in prompt_figures(data, place):
+        number = methods[figures.method]
+        end = "\n\n" if spans[number] else ""
+        spans[number].append((f"{end}{figures_line(figures)}\n", PROMPT))
+        spans[number].append((texts[number, figures.draw].removeprefix(" "), None))
+    nothing: list[Span] = [(text.NO_TEXT, PROMPT)]
+    return [MethodTexts(method, tuple(of or nothing)) for method, of in zip(data.run.spec.methods, spans, strict=True)]
+
+
+def figures_line(figures: SampleFigures) -> str:
+    """The figures of one text in one line."""
+    return text.SAMPLE_LINE.format(
+        draw=figures.draw + 1,
+        perplexity=number(figures.perplexity),
+        distinct=number(figures.distinct_2),
+        repetition=number(figures.repetition),
+        tokens=text.count(figures.num_tokens, "token"),
+    )

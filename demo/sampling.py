@@ -1,0 +1,42 @@
+"""The controls of what every text shares: how tokens are drawn, the seed, and how the prompt is put.
+
+Knows components and their bounds; knows nothing of what is done with their values.
+"""
+
+from typing import NamedTuple
+
+import gradio as gr
+from gradio.components import Component
+
+from adapters.methods import Sampling
+from demo import text
+from demo.panes import words
+from demo.services import Services
+
+FIRST_SEED = 7
+
+
+class SamplingControls(NamedTuple):
+    """The components."""
+
+    fields: dict[str, Component]  # by field of Sampling
+    mode: gr.Radio
+    seed: gr.Number
+
+
+def lay_out_sampling(services: Services) -> SamplingControls:
+    """Puts the controls on the page."""
+    modes = [text.PLAIN, text.CHAT] if services.has_chat else [text.PLAIN]
+    with gr.Row(elem_classes="sampling"):
+        mode = gr.Radio(modes, value=text.PLAIN, **words("mode"))
+        seed = gr.Number(FIRST_SEED, minimum=0, maximum=2**32 - 1, step=1, **words("seed"))
+        fields: dict[str, Component] = {
+            "max_new_tokens": gr.Slider(1, 256, Sampling.max_new_tokens, step=1, **words("max_new_tokens")),
+            "temperature": gr.Slider(0, 2, Sampling.temperature, step=0.05, **words("temperature")),
+            "top_p": gr.Slider(0.05, 1, Sampling.top_p, step=0.01, **words("top_p")),
+            "top_k": gr.Slider(0, 200, Sampling.top_k, step=1, **words("top_k")),
+            "repetition_penalty": gr.Slider(
+                1, 2, Sampling.repetition_penalty, step=0.05, **words("repetition_penalty")
+            ),
+        }
+    return SamplingControls(fields, mode, seed)
