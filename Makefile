@@ -50,7 +50,7 @@ begin = @test -e .venv/.app || { "$(or $(PYTHON),none)" $(suits) && "$(PYTHON)" 
 	$(bin)/python -m pip install --quiet --requirement requirements.txt
 	@touch .venv/.app
 
-.venv/.dev: requirements-dev.txt .venv/.app
+.venv/.dev: requirements-dev.txt requirements-ray.txt .venv/.app
 	@rm -f .venv/.app .venv/.dev
 	$(bin)/python -m pip install --quiet --requirement requirements-dev.txt
 	@touch .venv/.app .venv/.dev

@@ -7,21 +7,19 @@ stdout.
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from adapters.base_model import load_base_model
 from adapters.engine import Engine
 from adapters.methods import Sampling, UserError, from_json, parse_method, to_json
-from adapters.store import WEIGHTS, AdapterStore
 from leaderboard.display import display
 from leaderboard.export import samples_frame, to_csv, to_jsonl, to_parquet
 from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import PromptSet, RunData, RunSpec
-from leaderboard.run import Progress, Runner, load_judge
+from leaderboard.run import Progress, Runner, load_engine, load_judge
 from leaderboard.store import Database
 from leaderboard.table import Results, tabulate
 
@@ -57,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--chat", action="store_true", help="wrap the prompts in the model's chat template")
     for name, default in to_json(Sampling()).items():
         run.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"default {default}")
+    run.add_argument("--engine", choices=("local", "ray"), default="local", help="where the texts are written")
+    run.add_argument("--actors", type=int, default=2, help="ray only: how many models write at once")
+    run.add_argument("--address", help="ray only: an existing cluster; default: processes of this machine")
     run.add_argument("--out", type=Path, help="where the texts with their figures go: .csv, .jsonl or .parquet")
     show = commands.add_parser("show", help="print the table of a run")
     show.set_defaults(command=show_command)
@@ -88,16 +89,26 @@ def run_command(options: argparse.Namespace) -> int:
         },
     )
     check_out(options.out)
-    base = load_base_model(options.model, options.home)
-    store = AdapterStore([WEIGHTS, options.home / "adapters"], base)
+    load = partial(load_engine, options.model, options.home)
     judges = {} if options.judge is None else {options.judge: partial(load_judge, options.judge, options.home)}
-    runner = Runner(Engine(base, store), open_database(options), judges)
+    runner = Runner(load(), open_database(options), judges)
     run_id = begin(runner, spec, prompts)
     print(f"run {run_id}", flush=True)
+    if options.engine == "ray":
+        watch(spread(runner, run_id, load, options))
     watch(runner.run(run_id))
     data = runner.data(run_id)
     report(data, runner.results(run_id), options.out)
     return 1 if any(sample.finish_reason == "diverged" for sample in data.samples) else 0
+
+
+def spread(runner: Runner, run_id: str, load: Callable[[], Engine], options: argparse.Namespace) -> Iterator[Progress]:
+    """Has the texts of a run written by Ray. Raises UserError where it is not installed."""
+    try:
+        from leaderboard.cluster import Cluster, distribute
+    except ImportError as error:
+        raise UserError("Ray is not installed: pip install -r requirements-ray.txt") from error
+    return distribute(runner, runner.data(run_id).run, load, Cluster(max(1, options.actors), options.address))
 
 
 def show_command(options: argparse.Namespace) -> int:

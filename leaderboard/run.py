@@ -16,7 +16,7 @@ from adapters.base_model import load_base_model
 from adapters.engine import Engine
 from adapters.fingerprint import DECODING, Fingerprints
 from adapters.methods import BASE, Method, Request, Sampling, UserError, from_json, to_json
-from adapters.store import AdapterStore
+from adapters.store import WEIGHTS, AdapterStore
 from leaderboard.plan import ROWS, Batch, Place, Plan
 from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunSpec, Sample
 from leaderboard.scoring import (
@@ -31,7 +31,7 @@ from leaderboard.scoring import (
 )
 from leaderboard.store import Database, new_id
 from leaderboard.table import Results, tabulate
-from leaderboard.writing import Step, steps, write
+from leaderboard.writing import Piece, steps, write
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "numpy")
 CALIBRATION = 8  # tokens that are written to find out how fast this machine is
@@ -197,8 +197,8 @@ class Runner:
         for part in plan.parts:
             for batch in part:
                 own = scorer_hash(self.hashes, batch.method, run.spec.chat)
-                for step in write(self.engine, self.database, run.id, batch, run.spec.sampling, own):
-                    yield clock.progress("generating", batch, step)
+                for piece in write(self.engine, self.database, run.id, batch, run.spec.sampling, own):
+                    yield clock.progress("generating", batch, piece)
                 clock.finish(batch)
             for _ in self._score(run, plan.places(part), models, judges):
                 yield clock.progress("scoring")
@@ -289,23 +289,30 @@ class Clock:
         self._left, self._spent, self._pace = sum(self._costs.values()), 0.0, seconds_a_token
         self._started = time.perf_counter()
 
-    def progress(self, phase: str, batch: Batch | None = None, step: Step | None = None) -> Progress:
-        """Where the run stands, `step` into the batch that is being written."""
+    def progress(self, phase: str, batch: Batch | None = None, piece: Piece | None = None) -> Progress:
+        """Where the run stands; `piece` is the newest of the batch that is being written."""
         part, tokens = 0.0, 0
-        if batch is not None and step is not None:
-            tokens = step.num_tokens
+        if batch is not None and piece is not None:
+            tokens = piece.num_tokens
             part = tokens / (len(batch.keys) * self._most)
         spent = self._spent + part * (self._costs.get(id(batch), 0.0))
         elapsed = time.perf_counter() - self._started
         pace = elapsed / spent if spent > 0 else self._pace
         left = self._left - spent
+        new = tuple(text.sample for text in piece.written) if piece else ()
         seconds = 0.0 if left <= 0 else None if pace is None else pace * left
-        return Progress(phase, self._finished + tokens, self._total, seconds, step.new if step else ())
+        return Progress(phase, self._finished + tokens, self._total, seconds, new)
 
     def finish(self, batch: Batch) -> None:
         """Counts a batch as done."""
         self._finished += len(batch.keys) * self._most
         self._spent += self._costs.get(id(batch), 0.0)
+
+
+def load_engine(model: str | None, home: Path) -> Engine:
+    """The engine of a base model with the adapters that ship and those in the home folder. Raises UserError."""
+    base = load_base_model(model, home)
+    return Engine(base, AdapterStore([WEIGHTS, home / "adapters"], base))
 
 
 def load_judge(name: str, home: Path) -> Engine:

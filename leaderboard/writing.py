@@ -21,40 +21,47 @@ from leaderboard.records import Sample, Tally, Timing, Trace
 from leaderboard.store import Database, Written
 
 
-class Step(NamedTuple):
+class Piece(NamedTuple):
     """What one step of a batch has brought."""
 
     num_tokens: int  # of all its texts so far
-    new: tuple[Sample, ...]  # texts that are stored since the last step
+    written: tuple[Written, ...]  # texts that are finished since the last step
+    timing: Timing | None  # of the whole batch, with its last step
 
 
 def write(
     engine: Engine, database: Database, run_id: str, batch: Batch, sampling: Sampling, scorer: str
-) -> Iterator[Step]:
-    """Makes the batch's texts part of the run: those that are stored at once, the others as they are written.
+) -> Iterator[Piece]:
+    """Makes the batch's texts part of the run: those that are stored at once, the others as they are written."""
+    known = database.known(list(batch.keys.values()))
+    database.adopt(run_id, {place: key for place, key in batch.keys.items() if key in known})
+    if known >= set(batch.keys.values()):
+        return
+    with closing(pieces(engine, batch, sampling, scorer)) as steps:
+        for piece in steps:
+            new = tuple(text for text in piece.written if text.sample.key not in known)
+            if new or piece.timing is not None:
+                database.keep(run_id, new, piece.timing)
+            yield piece._replace(written=new)
+
+
+def pieces(engine: Engine, batch: Batch, sampling: Sampling, scorer: str) -> Generator[Piece, None, None]:
+    """Writes a batch.
 
     `scorer` is the hash of the method without its steering, whose log-probabilities of a text come with writing it.
     """
-    known = database.known(list(batch.keys.values()))
-    database.adopt(run_id, {place: key for place, key in batch.keys.items() if key in known})
-    waiting = {place for place, key in batch.keys.items() if key not in known}
-    if not waiting:
-        return
-    peak, started = Peak(engine.base.device), time.perf_counter()
+    waiting, peak, started = set(batch.requests), Peak(engine.base.device), time.perf_counter()
     with closing(steps(engine, batch, sampling)) as states:
         for rows in states:
             peak.look()
-            done = [place for place in waiting if rows[place].finish_reason]
+            done = sorted(place for place in waiting if rows[place].finish_reason)
             waiting -= set(done)
             tokens = sum(len(row.token_ids) for row in rows.values())
-            written = [as_written(place, batch.keys[place], rows[place], scorer) for place in sorted(done)]
-            if all(row.finish_reason for row in rows.values()):
-                seconds = time.perf_counter() - started
-                timing = Timing(batch.number, batch.first_prompt, tokens, seconds, peak.bytes)
-                database.keep(run_id, written, timing)
-            elif written:
-                database.keep(run_id, written)
-            yield Step(tokens, tuple(text.sample for text in written))
+            seconds = time.perf_counter() - started
+            timing = None if waiting else Timing(batch.number, batch.first_prompt, tokens, seconds, peak.bytes)
+            yield Piece(
+                tokens, tuple(as_written(place, batch.keys[place], rows[place], scorer) for place in done), timing
+            )
 
 
 def steps(engine: Engine, batch: Batch, sampling: Sampling) -> Generator[dict[Place, Continuation], None, None]:

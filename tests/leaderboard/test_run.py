@@ -21,7 +21,7 @@ from leaderboard.records import Prompt, PromptSet, RunData, RunSpec
 from leaderboard.run import Clock, Difference, Progress, Runner
 from leaderboard.schema import samples
 from leaderboard.store import Database
-from leaderboard.writing import Step
+from leaderboard.writing import Piece
 from tests.adapters.conftest import Bench
 from tests.conftest import byte_tokenizer
 
@@ -342,11 +342,11 @@ def test_the_clock_follows_the_pace(monkeypatch: pytest.MonkeyPatch, runner: Run
     plan = Plan(replace(SPEC, methods=(BASE,), samples=1), PROMPTS, runner.hashes, rows=2)
     clock = Clock(plan, set(), None)
     (first,), (second,) = plan.parts
-    assert clock.progress("generating", first, Step(0, ())).seconds_left is None
+    assert clock.progress("generating", first, Piece(0, (), None)).seconds_left is None
     now[0] = 3.0
-    assert clock.progress("generating", first, Step(6, ())) == Progress("generating", 6, 24, 9.0)
+    assert clock.progress("generating", first, Piece(6, (), None)) == Progress("generating", 6, 24, 9.0)
     clock.finish(first)
     now[0] = 4.0
-    assert clock.progress("generating", second, Step(0, ())) == Progress("generating", 12, 24, 4.0)
+    assert clock.progress("generating", second, Piece(0, (), None)) == Progress("generating", 12, 24, 4.0)
     clock.finish(second)
     assert clock.progress("done") == Progress("done", 24, 24, 0.0)
