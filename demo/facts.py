@@ -22,7 +22,7 @@ def facts_table() -> gr.Dataframe:
         show_label=False,
         column_widths=["30%", "70%"],
         max_height=2000,
-        elem_classes="facts",
+        elem_classes=["quiet-table", "facts"],
     )
 
 

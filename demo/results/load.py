@@ -3,13 +3,14 @@
 Knows ids, runs and slices by tag; knows nothing of how anything is shown.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from adapters.methods import Method, UserError
 from demo import text
 from demo.links import is_id
 from demo.run_form import tag_names
-from demo.services import Services
+from demo.services import Runner, Services
 from leaderboard.records import PromptSet, Run, RunData
 from leaderboard.table import Results, tabulate
 
@@ -28,8 +29,14 @@ def find_run(services: Services, id: Any) -> Run:
 
 def load_data(services: Services, id: Any) -> RunData:
     """Everything that is stored of a run. Raises UserError."""
-    find_run(services, id)
-    return services.runner.data(id)
+    run = find_run(services, id)
+    return finished_data(services.runner, run.id) if run.status == "done" else services.runner.data(run.id)
+
+
+@lru_cache(maxsize=4)
+def finished_data(runner: Runner, id: str) -> RunData:
+    """Everything that is stored of a finished run, which never changes; whoever looks through its texts asks often."""
+    return runner.data(id)
 
 
 def load_results(services: Services, id: Any, chosen: Any = text.ALL_PROMPTS) -> Results:
@@ -40,7 +47,7 @@ def load_results(services: Services, id: Any, chosen: Any = text.ALL_PROMPTS) ->
     tag = slices(run.prompts).get(chosen) if isinstance(chosen, str) else None
     if tag is None:
         raise UserError(text.NO_SUCH_SLICE)
-    return tabulate(services.runner.data(run.id), lambda prompt: tag in prompt.tags)
+    return tabulate(load_data(services, run.id), lambda prompt: tag in prompt.tags)
 
 
 def slices(prompts: PromptSet) -> dict[str, Tag]:

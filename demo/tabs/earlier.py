@@ -25,7 +25,7 @@ def earlier_table() -> gr.Dataframe:
         show_label=False,
         max_height=360,
         buttons=[],
-        elem_classes="figures-table earlier",
+        elem_classes=["quiet-table", "earlier"],
     )
 
 

@@ -73,7 +73,7 @@ def lay_out(services: Services, owner: gr.BrowserState) -> Scoreboard:
         buttons=[],
         max_height=420,
         column_widths=[280, 150, 60, 610, 90],
-        elem_classes="figures-table newest",
+        elem_classes=["quiet-table", "newest"],
     )
     results = results_page(services, owner)
     with gr.Column(elem_classes="stack") as earlier_runs, gr.Accordion(text.EARLIER, open=True):

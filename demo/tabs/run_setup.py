@@ -117,7 +117,7 @@ def preview_table(prompts: PromptSet) -> gr.Dataframe:
         label=text.PREVIEW,
         show_label=False,
         buttons=[],
-        elem_classes="figures-table",
+        elem_classes="quiet-table",
     )
 
 

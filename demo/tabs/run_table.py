@@ -51,7 +51,7 @@ def figures_table(label: str) -> gr.Dataframe:
         label=label,
         show_label=False,
         buttons=["copy", "fullscreen"],
-        elem_classes="figures-table",
+        elem_classes=["quiet-table", "figures-table"],
     )
 
 

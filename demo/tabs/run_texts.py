@@ -60,7 +60,7 @@ def lay_out_texts(services: Services) -> TextsView:
         label=text.PROMPTS,
         show_label=False,
         max_height=330,
-        elem_classes="figures-table prompts-table",
+        elem_classes=["quiet-table", "prompts-table"],
     )
     prompt = marked_text(text.PROMPT_AND_REFERENCE, "chosen-prompt")
     with gr.Row(elem_classes="panes"):
