@@ -69,7 +69,7 @@ def run_report(data: RunData, results: Results) -> str:
         "run.html",
         data=data,
         results=results,
-        settings=flat({**to_json(data.run.spec), "methods": None}),
+        settings=flat({**to_json(data.run.spec), "methods": None, "judge": data.run.spec.judge_label}),
         methods=[
             (each, flat(method_settings(method))) for each, method in zip(looks, data.run.spec.methods, strict=True)
         ],

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import random
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -21,10 +22,11 @@ from pyarrow import parquet
 from adapters.corpus import DATASETS, question, read_rows
 from adapters.methods import UserError
 from leaderboard import formats
-from leaderboard.parquet import parquet_rows, read_table
+from leaderboard.parquet import MEMORY, parquet_rows, read_table
 from leaderboard.prompts import Limits, read_prompts, set_name, shipped_sets
 from leaderboard.records import Prompt, PromptSet
 
+ROOT = Path(__file__).parents[2]
 GZIP = b"\x1f\x8b\x08\x00"
 MUTANTS = 2_000  # of each of the five formats
 
@@ -376,12 +378,18 @@ def test_a_small_parquet_file_cannot_unfold_to_much() -> None:
     assert message.startswith("The file unfolds to 2,00")
     assert message.endswith("bytes, at most 1,000,000 can be read: split the file.")
     message = "The Parquet file unfolds to more than can be read: save it as CSV or JSONL."
-    for length in (20_000, 1_900_000):  # once in the file, 499 times outside
-        once = pa.DictionaryArray.from_arrays(pa.array([0] * 499), pa.array(["x" * length]))
-        for column in (once, once.cast(pa.large_string())):
-            bomb = as_parquet({"prompt": column}, compression="zstd")
-            assert len(bomb) < 20_000
-            assert refusal(bomb, "set.parquet", Limits(max_bytes=200_000)) == message
+    for length, kind in ((20_000, None), (20_000, pa.large_string()), (1_900_000, pa.large_string())):
+        once = pa.DictionaryArray.from_arrays(pa.array([0] * 499), pa.array(["x" * length]))  # 499 times outside
+        bomb = as_parquet({"prompt": once if kind is None else once.cast(kind)}, compression="zstd")
+        assert len(bomb) < 20_000
+        assert refusal(bomb, "set.parquet", Limits(max_bytes=200_000)) == message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to a limit of memory")
+def test_the_reader_of_parquet_has_little_memory() -> None:
+    take = f"from leaderboard.parquet import *; limit_memory(); bytearray(MEMORY // 2); bytearray({2 * MEMORY})"
+    child = subprocess.run([sys.executable, "-c", take], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert child.stderr.endswith("MemoryError\n")
 
 
 def test_parquet_is_read_the_same_in_a_process_of_its_own() -> None:

@@ -118,7 +118,7 @@ def test_a_run_says_everything_that_determines_it() -> None:
     for part in (
         "set 2 methods on 1 prompts with tiny, 2026-11-22 00:00 UTC, stopped",
         "samples 1 sampling.temperature 0.7",
-        "seed 7",
+        "seed 7 judge base chat False",
         "1 base The base model as it is.",
         "2 pplm:science steering.attributes.1.name science",
         "steering.kl_budget 0.6",
@@ -233,8 +233,12 @@ def test_a_comparison_shows_texts_figures_and_everything_that_determines_them() 
         assert part in words
 
 
-def test_a_hostile_comparison_is_harmless_and_keeps_its_texts() -> None:
+def hostile_record() -> dict[str, Any]:
     panes = [record()["panes"][0] | {"text": HOSTILE, "method": to_json(Method(HOSTILE, lora=HOSTILE))}]
     changes = {"prompt": HOSTILE, "base": HOSTILE, "hashes": {HOSTILE: HOSTILE}, "versions": {HOSTILE: HOSTILE}}
-    found = check_harmless(comparison_report(record(panes=panes, **changes)))
+    return record(panes=panes, **changes)
+
+
+def test_a_hostile_comparison_is_harmless_and_keeps_its_texts() -> None:
+    found = check_harmless(comparison_report(hostile_record()))
     assert found.text.count(HOSTILE) >= 8
