@@ -15,14 +15,13 @@ from pydantic import BeforeValidator, PlainSerializer
 
 from leaderboard.bootstrap import NONE, Interval, covers_zero, enough, interval, weights
 from leaderboard.comparable import Comparable, Where, comparable
-from leaderboard.metrics import METRICS
+from leaderboard.metrics import METRICS, perplexity
 from leaderboard.metrics.distinct import distinct
 from leaderboard.metrics.metric import Array, Metric, Passport, Texts
-from leaderboard.metrics.perplexity import CORPUS, passport, under, value
 from leaderboard.metrics.repetition import repetition
 from leaderboard.records import RunData, Tally
 
-Number = Annotated[
+Number = Annotated[  # NaN here, null in JSON
     float,
     BeforeValidator(lambda number: math.nan if number is None else number),
     PlainSerializer(lambda number: number if math.isfinite(number) else None),
@@ -93,7 +92,7 @@ def tabulate(data: RunData, where: Where | None = None) -> Results:
     names = [method.name for method in data.run.spec.methods]
     found = {metric.name: (metric, figures(metric, seen, names)) for metric in metrics(seen)}
     found = {name: both for name, both in found.items() if any_value(both[1])}
-    crossed = {label: under(label, title(label, data), seen.setting.n) for label in data.run.spec.scorers}
+    crossed = {label: perplexity.under(label, title(label, data), seen.setting.n) for label in data.run.spec.scorers}
     base = None if seen.base is None else names[seen.base]
     return Results(
         methods=tuple(names),
@@ -126,10 +125,7 @@ def figures(metric: Metric, seen: Comparable, names: Sequence[str]) -> list[Figu
 def figure(metric: Metric, texts: Texts | None, name: str) -> Figure:
     if texts is None:
         return Figure(name, np.full(1, np.nan), False)
-    rows = metric.rows(texts)
-    if metric.measured_once:
-        return Figure(name, metric.value(rows, np.ones((1, len(rows)))), False)
-    return resampled(rows, metric.value, name)
+    return resampled(metric.rows(texts), metric.value, name)
 
 
 def resampled(rows: Array, value: Callable[[Array, Array], Array], name: str) -> Figure:
@@ -164,13 +160,15 @@ def of_prompts(data: RunData, seen: Comparable, kind: str) -> dict[str, Cell]:
     for (which, label), tallies in data.prompt_tallies.items():
         if which == kind:
             rows = np.array([tallies.get(place, Tally(0, 0)) for place in seen.places], dtype=float).reshape(-1, 2)
-            found.append(resampled(rows * [1, 1], value, label))
+            found.append(resampled(rows, perplexity.value, label))
     return column(found, "base")
 
 
 def of_prompts_passports(num_prompts: int) -> dict[str, Passport]:
     """What `prompts_perplexity` and `references_perplexity` are."""
-    own = passport("the scorer named", "perplexity of the prompts", CORPUS, f"{num_prompts:,} prompts")
+    own = perplexity.passport(
+        "the scorer named", "perplexity of the prompts", perplexity.CORPUS, f"{num_prompts:,} prompts"
+    )
     prompts = replace(own, masking="the prompt after its first token, BOS where the model has one", tokenisation=None)
     references = replace(
         own,
@@ -203,14 +201,19 @@ def frame(results: Results) -> pd.DataFrame:
 
 
 def by_prompt(data: RunData, metric: str, where: Where | None = None) -> pd.DataFrame:
-    """One metric over the texts of each prompt alone: a row a prompt (its place), a column a method; NaN: missing."""
+    """One metric over the texts of each prompt alone: a row a prompt (its place), a column a method.
+
+    NaN: missing, as are all figures of a metric that is not computed from prompts, or that there is not.
+    """
     seen = comparable(data, where)
-    one = next((each for each in metrics(seen) if each.name == metric and not each.measured_once), None)
-    found = {
-        method.name: np.nan if one is None or texts is None else one.value(one.rows(texts), np.eye(len(seen.places)))
-        for method, texts in zip(data.run.spec.methods, seen.texts, strict=True)
-    }
-    return pd.DataFrame(found, index=pd.Index(seen.places, name="prompt"))
+    found = pd.DataFrame(
+        np.nan, pd.Index(seen.places, name="prompt"), [method.name for method in data.run.spec.methods]
+    )
+    for one in metrics(seen):
+        for name, texts in zip(found.columns, seen.texts, strict=True):
+            if one.name == metric and texts is not None and len(rows := one.rows(texts)) == len(seen.places):
+                found[name] = one.value(rows, np.eye(len(rows)))
+    return found
 
 
 class SampleFigures(NamedTuple):

@@ -27,19 +27,14 @@ def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
     """(N, 3 * 6): n-grams of the text, of the reference, and matching."""
     ours, theirs = ["".join(text.split()) for text in texts], ["".join(text.split()) for text in references]
     found = overlap(ours, theirs, ORDERS)
-    fair = np.where(
-        found.reference > 0, found.hypothesis, 0
-    )  # as in sacrebleu: what no n-gram could match is not counted
-    return np.hstack([fair, found.reference, found.match]).astype(float)
+    possible = np.where(found.reference > 0, found.hypothesis, 0)  # as sacrebleu counts: those that could have matched
+    return np.hstack([possible, found.reference, found.match]).astype(float)
 
 
 def value(rows: Array, weights: Array) -> Array:
     ours, theirs, match = np.split(weights @ rows, 3, axis=1)  # (R, 6) each
     orders = ((ours > 0) & (theirs > 0)).sum(1)
-    precision, recall = (
-        np.nansum(divide(np.where(theirs > 0, match, 0), each), axis=1) / np.maximum(orders, 1)
-        for each in (ours, theirs)
-    )
+    precision, recall = (np.nansum(divide(match, each), axis=1) / np.maximum(orders, 1) for each in (ours, theirs))
     score = divide((1 + BETA**2) * precision * recall, BETA**2 * precision + recall)
     return np.where(theirs[:, 0] > 0, 100 * np.nan_to_num(score), np.nan)
 

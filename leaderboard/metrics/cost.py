@@ -64,9 +64,9 @@ def columns(setting: Setting) -> list[Metric]:
     )
     return [
         Metric("speed", speed, _speed, value),
-        Metric("parameters", parameters, partial(_once, field="num_parameters"), _sum, measured_once=True),
-        Metric("bytes", disk, partial(_once, field="num_bytes"), _sum, measured_once=True),
-        Metric("memory", memory, partial(_once, field="peak_bytes"), _sum, measured_once=True),
+        Metric("parameters", parameters, partial(_once, field="num_parameters"), _sum),
+        Metric("bytes", disk, partial(_once, field="num_bytes"), _sum),
+        Metric("memory", memory, partial(_once, field="peak_bytes"), _sum),
     ]
 
 

@@ -107,9 +107,9 @@ class Metric:
 
     name: str
     passport: Passport
-    rows: Callable[[Texts], Array]  # (P, K); a prompt without anything to count is a row of zeros or NaN
+    # (P, K), or one row for what is measured once and has no interval; zeros or NaN: nothing to count
+    rows: Callable[[Texts], Array]
     value: Callable[[Array, Array], Array]  # rows (P, K), weights (R, P) -> (R,); NaN: nothing to count
-    measured_once: bool = False  # one row that is no sample of anything: no interval
 
 
 Columns = Callable[[Setting], Sequence[Metric]]

@@ -23,7 +23,7 @@ from leaderboard.metrics import self_bleu as self_bleu_file
 from leaderboard.metrics.compression import compression, deflate
 from leaderboard.metrics.compression import rows as compression_rows
 from leaderboard.metrics.distinct import distinct
-from leaderboard.metrics.grams import grams
+from leaderboard.metrics.grams import counts, grams
 from leaderboard.metrics.metric import Array, Texts, plain
 from leaderboard.metrics.prompt_distinct import prompt_distinct
 from leaderboard.metrics.repetition import repetition
@@ -87,9 +87,9 @@ def test_repetition_by_hand() -> None:
 
 
 def test_compression_by_hand() -> None:
-    texts = ["one two three", "  one two   three ", "four", ""]
+    texts = ["one two three", "  one two   three ", "four", "", ""]
     packed = [len(deflate(block)) for block in (b"one two three\none two three", b"four")]
-    assert compression(texts, [0, 0, 1, 2]) == pytest.approx((27 + 4) / sum(packed))
+    assert compression(texts, [0, 0, 1, 2, 0]) == pytest.approx((27 + 4) / sum(packed))
     assert zlib.decompress(deflate(b"one two three"), wbits=-15) == b"one two three"
     assert compression(["love " * 50], [0]) > 5 > 2 > compression(natural(1), [0])
     assert math.isnan(compression([""], [0]))
@@ -121,11 +121,12 @@ def test_all_equal_the_slow_count(texts: list[str]) -> None:
 
 def test_numbers_of_grams_are_equal_where_the_grams_are() -> None:
     """Also with so many kinds of words that four of them and a text do not fit into one number unpacked."""
-    many = [[f"{number}" for number in range(start, start + 40_000)] for start in (0, 20_000)]
+    many = [[f"{number}" for number in range(start, start + 40_000)] for start in (0, 20_000, 40_000)]
     for n, found in enumerate(grams(many, 4), start=1):
-        ids = [set(found.ids[found.texts == text].tolist()) for text in (0, 1)]
-        assert [len(own) for own in ids] == [40_001 - n] * 2
-        assert len(ids[0] & ids[1]) == 20_001 - n
+        each = counts(found, 3)
+        assert np.bincount(each.texts).tolist() == [40_001 - n] * 3
+        ids = [set(each.ids[each.texts == text].tolist()) for text in range(3)]
+        assert [len(ids[0] & ids[1]), len(ids[1] & ids[2]), len(ids[0] & ids[2])] == [20_001 - n] * 2 + [0]
 
 
 def of_prompts(texts: Sequence[str], prompts: Sequence[int]) -> dict[str, Array]:

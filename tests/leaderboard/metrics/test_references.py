@@ -1,6 +1,7 @@
 """What is compared with references: by hand, and against sacrebleu and rouge-score."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from leaderboard.metrics import chrf as chrf_file
 from leaderboard.metrics import rouge_l as rouge_file
 from leaderboard.metrics.bleu import bleu
 from leaderboard.metrics.chrf import chrf
-from leaderboard.metrics.metric import Texts, figure, plain
+from leaderboard.metrics.metric import figure, plain
 from leaderboard.metrics.rouge_l import rouge_l
 from tests.leaderboard.made_up import SETTING
 from tests.leaderboard.metrics.test_diversity import natural
@@ -64,7 +65,7 @@ def test_they_equal_sacrebleu_on_odd_texts(pairs: list[tuple[str, str]]) -> None
 
 def test_a_text_is_compared_by_as_many_lines_as_its_reference_has_and_only_where_there_is_one() -> None:
     written = ["\n Paris\nQuestion: and Rome?", "a\nb\nc", "whatever"]
-    texts = Texts(**{**vars(plain(written, [0, 1, 1])), "references": ["Paris", "a\nb\n", None]})
+    texts = replace(plain(written, [0, 1, 1]), references=["Paris", "a\nb\n", None])
     places, lines, references = texts.compared
     assert (places.tolist(), lines, references) == ([0, 1], ["Paris", "a\nb"], ["Paris", "a\nb"])
     for file, best in ((bleu_file, 100), (rouge_file, 1), (chrf_file, 100)):
