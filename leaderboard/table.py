@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, PlainSerializer
 
+from adapters.methods import BASE
 from leaderboard.bootstrap import NONE, Interval, covers_zero, enough, interval, weights
 from leaderboard.comparable import Comparable, Where, comparable
 from leaderboard.metrics import METRICS, perplexity
@@ -114,7 +115,7 @@ def metrics(seen: Comparable) -> list[Metric]:
 
 
 def title(label: str, data: RunData) -> str:
-    return f"{data.run.base}, {'the unadapted base' if label == 'base' else f'with {label}'}"
+    return f"{data.run.base}, {'the unadapted base' if label == BASE.name else f'with {label}'}"
 
 
 def figures(metric: Metric, seen: Comparable, names: Sequence[str]) -> list[Figure]:
@@ -161,7 +162,7 @@ def of_prompts(data: RunData, seen: Comparable, kind: str) -> dict[str, Cell]:
         if which == kind:
             rows = np.array([tallies.get(place, Tally(0, 0)) for place in seen.places], dtype=float).reshape(-1, 2)
             found.append(resampled(rows, perplexity.value, label))
-    return column(found, "base")
+    return column(found, BASE.name)
 
 
 def of_prompts_passports(num_prompts: int) -> dict[str, Passport]:
@@ -201,9 +202,11 @@ def frame(results: Results) -> pd.DataFrame:
 
 
 def by_prompt(data: RunData, metric: str, where: Where | None = None) -> pd.DataFrame:
-    """One metric over the texts of each prompt alone: a row a prompt (its place), a column a method.
+    """What each prompt contributes to a metric: a row a prompt (its place), a column a method.
 
-    NaN: missing, as are all figures of a metric that is not computed from prompts, or that there is not.
+    The figure of the prompt's own texts, seen among all: an n-gram's credit is shared with the other prompts, a text's
+    self-BLEU is against all others. NaN: missing, as is every figure of a metric that is not made of prompts, or that
+    there is not.
     """
     seen = comparable(data, where)
     found = pd.DataFrame(
