@@ -32,6 +32,7 @@ class Limits(NamedTuple):
     max_bytes: int = 2_000_000
     max_prompts: int = 500
     max_characters: int = 4_000  # of each value
+    max_columns: int = 50  # of all rows together, each of which may have its own in JSONL
 
 
 LIMITS = Limits()

@@ -15,6 +15,7 @@ from typing import Any
 
 TOO_MUCH = "The Parquet file unfolds to more than can be read: save it as CSV or JSONL."
 EXPANSION = 10  # times the largest upload: what may come out of one
+OVERHEAD = 8  # bytes that a value takes beside its text
 MEMORY = 1_000_000_000  # bytes that the child may add to what it has once pyarrow is there
 SECONDS = 60
 REFUSED = 3  # exit code; the reason stands in stdout
@@ -47,7 +48,7 @@ def read_table(data: bytes, max_rows: int, max_bytes: int) -> tuple[list[str], l
             table = file.read(use_threads=False)
         table.validate()
         names = table.column_names
-    except ArrowMemoryError:
+    except ArrowMemoryError:  # a MemoryError, which is told in other words
         raise
     except (ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
@@ -55,7 +56,7 @@ def read_table(data: bytes, max_rows: int, max_bytes: int) -> tuple[list[str], l
     if table.num_rows > max_rows:
         raise ValueError("The Parquet file holds more rows than it says: save it as CSV or JSONL.")
     columns = [values(name, column) for name, column in zip(names, table.columns, strict=True)]
-    if sum(len(str(value)) for column in columns for value in column) > EXPANSION * max_bytes:
+    if sum(len(str(value)) + OVERHEAD for column in columns for value in column) > EXPANSION * max_bytes:
         raise ValueError(TOO_MUCH)
     return names, [list(row) for row in zip(*columns, strict=True)]
 
@@ -90,7 +91,7 @@ def check_size(metadata: Any, max_rows: int, max_bytes: int) -> None:
 
 
 def check_types(schema: Any) -> None:
-    """Refuses columns whose values are not plain text, whole numbers, decimals or truth values."""
+    """Refuses columns whose values are not plain text, numbers or truth values."""
     from pyarrow import types
 
     for field in schema:
@@ -121,7 +122,7 @@ def main() -> None:
     max_rows, max_bytes = map(int, sys.argv[1:])
     try:
         sys.stdout.buffer.write(json.dumps(read_table(sys.stdin.buffer.read(), max_rows, max_bytes)).encode())
-    except MemoryError:  # pyarrow's own is one too
+    except MemoryError:
         sys.stdout.write(TOO_MUCH)
         sys.exit(REFUSED)
     except ValueError as error:

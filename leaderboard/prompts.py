@@ -36,10 +36,14 @@ def read_prompts(data: bytes, filename: str, limits: Limits = LIMITS) -> PromptS
     suffix = PurePosixPath(filename.replace("\\", "/")).suffix.lower()
     check_file(data, suffix, limits)
     prompts: list[Prompt] = []
+    columns: set[str] = set()
     for record in FORMATS[suffix](data, limits):
         if len(prompts) == limits.max_prompts:
             most = f"at most {limits.max_prompts:,} prompts can be run at once"
             raise UserError(f"{record.where}: {most}: split the file.")
+        columns.update(name for name, _ in record.fields)
+        if len(columns) > limits.max_columns:
+            raise UserError(f"{record.where}: at most {limits.max_columns} columns can be kept: remove some of them.")
         prompts.append(read_prompt(record, limits))
     if not prompts:
         raise UserError("The file holds no prompt: write at least one below the names of the columns.")

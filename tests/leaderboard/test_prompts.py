@@ -333,14 +333,18 @@ def test_a_refusal_names_row_field_and_reason(data: str | bytes, name: str, mess
 
 
 def test_limits_are_named_and_can_be_changed() -> None:
-    limits = Limits(max_bytes=20, max_prompts=2, max_characters=4)
+    limits = Limits(max_bytes=20, max_prompts=2, max_columns=2, max_characters=4)
     assert refusal("x" * 21, "set.txt", limits) == "The file has 21 bytes, at most 20 can be read: split it."
     message = "Row 3 (line 4): at most 2 prompts can be run at once: split the file."
     assert refusal("prompt\na\nb\nc\n", "set.csv", limits) == message
     message = "Row 2 (line 2), field 'prompt': it has 5 characters, at most 4 can be read: shorten it."
     assert refusal("abcd\nabcde", "set.txt", limits) == message
     assert len(read_prompts("abcd\nüüüü".encode(), "set.txt", limits).prompts) == 2
-    assert formats.LIMITS == (2_000_000, 500, 4_000)
+    message = "Row 1 (line 2): at most 2 columns can be kept: remove some of them."
+    assert refusal("prompt,a,b\n1,2,3\n", "set.csv", limits) == message
+    rows = "\n".join(json.dumps({"prompt": "x", f"tag {place}": "y"}) for place in range(60))
+    assert refusal(rows, "set.jsonl").startswith("Row 50 (line 50): at most 50 columns can be kept")
+    assert formats.LIMITS == (2_000_000, 500, 4_000, 50)
     assert len(read_prompts(b"x\n" * 500, "set.txt").prompts) == 500
     assert refusal("x\n" * 501, "set.txt").startswith("Row 501 (line 501): at most 500 prompts")
 
