@@ -2,49 +2,74 @@
 
 Knows logits and the tokens of a row; knows nothing of models or of how the logits came about. The order of the steps is
 that of transformers' `generate`: repetition penalty, temperature, top-k, top-p. A row draws from its own generator.
+Letters: B rows, V vocabulary, K candidates.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
-from transformers import (
-    RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from transformers import RepetitionPenaltyLogitsProcessor
 
 from adapters.methods import Sampling
+
+NUCLEUS = 1024  # tokens that nearly always hold a nucleus; to find and sort them takes an eighth of sorting all
 
 
 class Sampler:
     """Chooses a token for every row of a batch, all under the same settings."""
 
     def __init__(self, sampling: Sampling) -> None:
-        self.greedy = sampling.temperature == 0
-        self.penalty = sampling.repetition_penalty
-        self.warpers: list[Callable[[Any, Tensor], Tensor]] = []  # these do not read the tokens, their first argument
-        if not self.greedy and sampling.temperature != 1:
-            self.warpers.append(TemperatureLogitsWarper(sampling.temperature))
-        if not self.greedy and sampling.top_k:
-            self.warpers.append(TopKLogitsWarper(sampling.top_k))
-        if not self.greedy and sampling.top_p < 1:
-            self.warpers.append(TopPLogitsWarper(sampling.top_p))
+        self.sampling = sampling
 
     def __call__(self, logits: Tensor, ids: Sequence[list[int]], generators: Sequence[Generator]) -> Tensor:
         """Tokens (B,) from logits (B, V), given the tokens of each row so far and its generator."""
-        if self.penalty != 1:
+        if self.sampling.repetition_penalty != 1:
             logits = torch.cat([self._penalise(row, seen) for row, seen in zip(logits.split(1), ids, strict=True)])
-        if self.greedy:
+        if self.sampling.temperature == 0:
             return logits.argmax(-1)
-        for warper in self.warpers:
-            logits = warper(None, logits)
-        probabilities = logits.softmax(-1)  # (B, V)
-        draws = [torch.multinomial(p, 1, generator=g) for p, g in zip(probabilities, generators, strict=True)]
-        return torch.cat(draws)
+        weights, tokens = candidates(logits / self.sampling.temperature, self.sampling.top_k, self.sampling.top_p)
+        place = draw(weights, generators)[:, None]  # (B, 1)
+        return (place if tokens is None else tokens.gather(-1, place))[:, 0]
 
     def _penalise(self, logits: Tensor, seen: list[int]) -> Tensor:
-        processor = RepetitionPenaltyLogitsProcessor(self.penalty)
+        processor = RepetitionPenaltyLogitsProcessor(self.sampling.repetition_penalty)
         return processor(torch.tensor([seen], device=logits.device), logits)
+
+
+def candidates(logits: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tensor | None]:
+    """Weights (B, K) in proportion to the probabilities of the tokens that may be drawn, and these tokens.
+
+    top_k keeps the likeliest tokens (0: all); of these top_p keeps the fewest whose probabilities reach it. Tokens are
+    None where all of them may be drawn.
+    """
+    vocabulary = logits.shape[-1]
+    if not top_k and top_p == 1:
+        return logits.softmax(-1), None
+    if top_k:
+        values, tokens = logits.topk(min(top_k, vocabulary))
+        weights = values.softmax(-1)
+        if top_p == 1:
+            return weights, tokens
+    else:
+        # On a GPU sorting all costs nothing and looking whether it is needed would wait for the GPU.
+        count = vocabulary if logits.is_cuda else min(NUCLEUS, vocabulary)
+        weights, tokens = likeliest(logits, count)
+        if count < vocabulary and not bool((weights.sum(-1) >= top_p).all()):
+            weights, tokens = likeliest(logits, vocabulary)
+    before = weights.cumsum(-1) - weights  # the mass of the likelier ones
+    return weights.where((before < top_p) | (before == 0), 0.0), tokens
+
+
+def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Probabilities (B, K) of the `count` likeliest tokens, the first first, and these."""
+    values, tokens = logits.topk(count)
+    return (values - logits.logsumexp(-1, keepdim=True)).exp(), tokens
+
+
+def draw(weights: Tensor, generators: Sequence[Generator]) -> Tensor:
+    """Places (B,) drawn in proportion to weights (B, K): where the running sum passes a uniform share of the whole."""
+    sums = weights.double().cumsum(-1)
+    shares = torch.cat([torch.rand(1, 1, generator=g, device=g.device, dtype=sums.dtype) for g in generators])
+    places = torch.searchsorted(sums, shares * sums[:, -1:], right=True)[:, 0]
+    return places.clamp(max=weights.shape[-1] - 1)
