@@ -5,12 +5,10 @@ Knows samples and what was counted in them; knows nothing of components.
 
 from typing import NamedTuple
 
-import pandas as pd
-from pandas.io.formats.style import Styler
-
 from adapters.methods import Method
 from demo import text
 from demo.figures import PROMPT, Span
+from demo.results.grid import Column, words
 from demo.run_form import tag_names
 from leaderboard.display import number
 from leaderboard.records import RunData
@@ -43,23 +41,20 @@ def orders(data: RunData) -> dict[str, Order]:
     return found
 
 
-def prompts_table(data: RunData, order: Order = Order()) -> Styler:  # noqa: B008
+def prompts_table(data: RunData, order: Order = Order()) -> list[Column]:  # noqa: B008
     """One row a prompt: its number, its text, its tags, and the perplexity of each method's texts."""
-    prompts, names = data.run.prompts, [method.name for method in data.run.spec.methods]
-    rows = []
-    for place, prompt in enumerate(prompts.prompts):
-        tags = dict(prompt.tags)
-        row: dict[str, object] = {NUMBER: place + 1, PROMPT: prompt.prompt}
-        rows.append(row | {text.TAG.format(name=tag): tags.get(tag, "") for tag in tag_names(prompts)})
-    table = pd.DataFrame(rows).join(by_prompt(data, METRIC))
+    prompts = data.run.prompts.prompts
+    found = by_prompt(data, METRIC).reindex(range(len(prompts)))
     if order.method is not None:
-        table = table.sort_values(order.method, ascending=not order.highest_first, kind="stable", na_position="last")
-    return table.reset_index(drop=True).style.format(dict.fromkeys(names, as_number))
-
-
-def as_number(value: object) -> str:
-    """A figure as text, for a table that sorts by the number."""
-    return number(value) if isinstance(value, float) else ""
+        found = found.sort_values(order.method, ascending=not order.highest_first, kind="stable", na_position="last")
+    places = found.index.tolist()
+    tags = [dict(prompts[place].tags) for place in places]
+    return [
+        Column(NUMBER, [place + 1 for place in places], [str(place + 1) for place in places]),
+        words(PROMPT, [prompts[place].prompt for place in places]),
+        *(words(text.TAG.format(name=name), [of.get(name, "") for of in tags]) for name in tag_names(data.run.prompts)),
+        *(Column(str(name), found[name].tolist(), [number(value) for value in found[name]]) for name in found),
+    ]
 
 
 def prompt_spans(data: RunData, place: int) -> list[Span]:

@@ -10,8 +10,9 @@ import gradio as gr
 
 from demo import text
 from demo.panes import Values
+from demo.results.grid import Column, grid
 from demo.results.load import find_run, load_results, methods_of
-from demo.results.tables import Table, cross_scores, leaderboard, passports_html
+from demo.results.tables import cross_scores, leaderboard, passports_html
 from demo.services import Services
 from demo.tabs.inner import Inner, Opened, inner
 
@@ -65,6 +66,7 @@ def fill_table(services: Services, view: TableView, id: Any, chosen: Any, *_: An
     }
 
 
-def show(table: Table) -> dict[str, Any]:
-    """A table as the component takes it."""
-    return gr.update(value=table.style, column_widths=table.widths)
+def show(columns: list[Column]) -> dict[str, Any]:
+    """A table as the component takes it; names stand in larger letters."""
+    first, *widths = [column.width for column in columns]
+    return gr.update(value=grid(columns), column_widths=[round(1.2 * first), *widths])

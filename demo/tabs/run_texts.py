@@ -12,6 +12,7 @@ from adapters.methods import BASE, UserError
 from demo import text
 from demo.confirm import LIGHT
 from demo.panes import Values, head_html, marked_text, words
+from demo.results.grid import grid
 from demo.results.load import load_data
 from demo.results.texts import Order, orders, prompt_spans, prompts_table, texts_for
 from demo.run_form import MAX_METHODS
@@ -83,14 +84,14 @@ def fill_texts(services: Services, view: TextsView, id: Any, *_: Any) -> Values:
     """The prompts of a run, and the texts for the first of them."""
     data = load_data(services, id)
     order = gr.update(choices=list(orders(data)), value=text.AS_IN_FILE)
-    return {view.order: order, view.prompts: prompts_table(data)} | show_prompt(services, view, id, 1)
+    return {view.order: order, view.prompts: grid(prompts_table(data))} | show_prompt(services, view, id, 1)
 
 
 def sort_prompts(services: Services, view: TextsView, id: Any, chosen: Any) -> Values:
     """The prompts in another order."""
     data = load_data(services, id)
     order = orders(data).get(chosen) if isinstance(chosen, str) else None
-    return {view.prompts: prompts_table(data, order or Order())}
+    return {view.prompts: grid(prompts_table(data, order or Order()))}
 
 
 def show_prompt(services: Services, view: TextsView, id: Any, number: Any) -> Values:

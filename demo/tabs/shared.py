@@ -9,7 +9,6 @@ from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
-from leaderboard.report import comparison_report
 
 from adapters.methods import UserError
 from demo import text
@@ -24,6 +23,7 @@ from demo.page import Page
 from demo.panes import Marked, Values, View, build_view, message, message_line, pane_updates, words
 from demo.runs import closed_at_end
 from demo.services import Services
+from leaderboard.report import comparison_report
 
 WHOLE_ADDRESS = "(link) => link && new URL(link, location.href).href"
 

@@ -75,6 +75,9 @@ class FakeDatabase:
     """Runs and comparisons in dictionaries."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
         self.stored: dict[str, RunData] = {}
         self.comparisons: dict[str, tuple[dict[str, Any], str]] = {}
 
@@ -106,6 +109,11 @@ class FakeRunner:
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
         self.database = FakeDatabase()
+        self.forget()
+
+    def forget(self) -> None:
+        """Makes it as it was when nothing had been asked of it."""
+        self.database.forget()
         self.closed = 0
         self.differences: tuple[tuple[str, int, int, int], ...] = ()
 
