@@ -1,4 +1,4 @@
-"""`make bench`: what the engine costs, as ratios against transformers' `generate` in the same run.
+"""`make bench`: what the engine and the leaderboard cost, as ratios in the same run.
 
 Absolute figures mean nothing on a shared machine, so everything is run in turn, several times, and each figure is
 divided by one of the same round. Wall time decides; CPU time stands beside it. One thread, greedy, float32 on a CPU.
@@ -18,10 +18,12 @@ import torch
 from transformers.generation.streamers import BaseStreamer
 
 from adapters.attributes import word_lists
-from adapters.base_model import BaseModel, load_base_model
+from adapters.base_model import BaseModel
 from adapters.engine import Engine
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper, parse_method
 from adapters.store import WEIGHTS, AdapterStore
+from benchmarks import board
+from leaderboard.run import load_engine
 
 PROMPT = "The potato is a plant that"
 NUM_TOKENS = 200  # of the longest run; shorter ones are read off the same run
@@ -180,34 +182,46 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [[*columns.values()], ["---"] * 6, *cells])
 
 
-def write_readme(rows: list[dict[str, Any]], machine: str) -> None:
-    """Puts the table between the marks in README.md."""
+def write_readme(results: dict[str, Any]) -> None:
+    """Puts a table for each part between the marks in README.md."""
     text = README.read_text(encoding="utf-8")
     head, _, rest = text.partition(MARKS[0])
     _, _, tail = rest.partition(MARKS[1])
-    body = "\n".join([MARKS[0], table(rows), "", machine, MARKS[1]])
+    parts = [f"{part['title']}\n\n{table(part['rows'])}\n\n{part['machine']}" for part in results.values()]
+    body = "\n".join([MARKS[0], "\n\n".join(parts), MARKS[1]])
     README.write_text(head + body + tail, encoding="utf-8")
+
+
+def engine_rows(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, Any]]:
+    megabytes = megabytes_per_adapter(base)
+    rows = table_rows(measure(Bench(base, engine), rounds))
+    return [*rows, summarise("MB for each further adapter", [megabytes], None, 5.0)]
+
+
+PARTS = {"engine": ("Decoding:", engine_rows), "board": ("The leaderboard:", board.measure)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what is measured (default: everything)")
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds (default 5)")
     parser.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the embedded model lies")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    base = load_base_model(None, args.home)
-    assert base.model.generation_config is not None
-    base.model.generation_config.eos_token_id = base.model.config.vocab_size  # no text ends early
-    megabytes = megabytes_per_adapter(base)
-    rows = table_rows(measure(Bench(base, Engine(base, AdapterStore([WEIGHTS], base))), args.rounds))
-    rows.append(summarise("MB for each further adapter", [megabytes], None, 5.0))
-    machine = (
-        f"`make bench`, {args.rounds} rounds, one thread: {platform.machine()}, {psutil.cpu_count()} cores, "
-        f"torch {torch.__version__}, Python {platform.python_version()}."
-    )
-    print(table(rows), machine, sep="\n\n")
-    RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    write_readme(rows, machine)
+    engine = load_engine(None, args.home)
+    assert engine.base.model.generation_config is not None
+    engine.base.model.generation_config.eos_token_id = engine.base.model.config.vocab_size  # no text ends early
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    for name in args.parts or PARTS:
+        title, rows_of = PARTS[name]
+        machine = (
+            f"`make bench`, {args.rounds} rounds, one thread: {platform.machine()}, {psutil.cpu_count()} cores, "
+            f"torch {torch.__version__}, Python {platform.python_version()}."
+        )
+        results[name] = {"title": title, "machine": machine, "rows": rows_of(engine.base, engine, args.rounds)}
+        print(title, table(results[name]["rows"]), machine, sep="\n\n")
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_readme(results)
 
 
 if __name__ == "__main__":
