@@ -17,6 +17,7 @@ import torch
 from huggingface_hub import hf_hub_download
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from adapters.methods import UserError
 
@@ -85,6 +86,7 @@ def load_base_model(name: str | None, home: Path) -> BaseModel:
 
     On a GPU in bfloat16, else on the CPU in float32. Raises UserError with one line that says what to do.
     """
+    transformers_logging.disable_progress_bar()  # it takes less than a second
     on_gpu = torch.cuda.is_available()
     dtype = torch.bfloat16 if on_gpu else torch.float32
     try:

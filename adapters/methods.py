@@ -131,5 +131,7 @@ def from_json(kind: type[T], data: dict[str, Any]) -> T:
 def explain(error: ValidationError) -> str:
     """One line for the first thing that is wrong: `step_size: Input should be less than or equal to 1 (got 7)`."""
     first = error.errors(include_url=False)[0]
+    if first["type"] == "value_error":  # said by a check of our own, in a whole sentence
+        return str(first["ctx"]["error"])
     where = ".".join(str(part) for part in first["loc"]) or "settings"
     return f"{where}: {first['msg']} (got {first['input']!r:.60})"

@@ -19,11 +19,18 @@ from leaderboard.display import display
 from leaderboard.export import samples_frame, to_csv, to_jsonl, to_parquet
 from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import PromptSet, RunData, RunSpec
+from leaderboard.report import run_report
 from leaderboard.run import Progress, Runner, load_engine, load_judge
 from leaderboard.store import Database
 from leaderboard.table import Results, tabulate
 
-FORMATS = {".csv": to_csv, ".jsonl": to_jsonl, ".parquet": to_parquet}
+OUT: dict[str, Callable[[RunData, Results], bytes]] = {
+    ".csv": lambda data, _: to_csv(samples_frame(data)),
+    ".jsonl": lambda data, _: to_jsonl(samples_frame(data)),
+    ".parquet": lambda data, _: to_parquet(samples_frame(data)),
+    ".html": lambda data, results: run_report(data, results).encode(),
+}
+OUT_HELP = "a file for the texts with their figures (.csv, .jsonl, .parquet) or a report to read (.html)"
 DEFAULT_METHODS = "base,lora:poetry,prefix:facts,pplm:science"
 
 
@@ -58,11 +65,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--engine", choices=("local", "ray"), default="local", help="where the texts are written")
     run.add_argument("--actors", type=int, default=2, help="ray only: how many models write at once")
     run.add_argument("--address", help="ray only: an existing cluster; default: processes of this machine")
-    run.add_argument("--out", type=Path, help="where the texts with their figures go: .csv, .jsonl or .parquet")
+    run.add_argument("--out", type=Path, help=OUT_HELP)
     show = commands.add_parser("show", help="print the table of a run")
     show.set_defaults(command=show_command)
     show.add_argument("run", help="its id, or the beginning of it; `last` is the newest")
-    show.add_argument("--out", type=Path, help="where the texts with their figures go: .csv, .jsonl or .parquet")
+    show.add_argument("--out", type=Path, help=OUT_HELP)
     runs = commands.add_parser("list", help="print the runs made on the command line")
     runs.set_defaults(command=list_command)
     for command in (run, show, runs):
@@ -154,16 +161,16 @@ def watch(steps: Iterator[Progress]) -> None:
 
 def report(data: RunData, results: Results, out: Path | None) -> None:
     """Prints the table; writes the texts with their figures where a file is named."""
-    print(f"{data.run.prompts.name}: {results.num_prompts} prompts, {results.num_samples} samples by each method")
+    print(f"{data.run.prompts.name}: {results.num_prompts} prompts, {results.num_texts} texts by each method")
     print(display(results).to_string())
     if out is not None:
-        out.write_bytes(FORMATS[out.suffix](samples_frame(data)))
+        out.write_bytes(OUT[out.suffix](data, results))
 
 
 def check_out(out: Path | None) -> None:
     """Raises UserError before any work where the results could not be written."""
-    if out is not None and (out.suffix not in FORMATS or not out.resolve().parent.is_dir()):
-        raise UserError(f"Cannot write {out}: name a file in a folder that exists, ending with {', '.join(FORMATS)}.")
+    if out is not None and (out.suffix not in OUT or not out.resolve().parent.is_dir()):
+        raise UserError(f"Cannot write {out}: name a file in a folder that exists, ending with {', '.join(OUT)}.")
 
 
 def load_prompts(name: str) -> PromptSet:

@@ -59,7 +59,7 @@ class RunSpec:
     @model_validator(mode="after")
     def names_differ(self) -> "RunSpec":
         if len({method.name for method in self.methods}) < len(self.methods):
-            raise ValueError("two methods have the same name: choose each once")
+            raise ValueError("Two methods have the same name: choose each once.")
         return self
 
     def sample_seed(self, prompt: str, draw: int) -> int:

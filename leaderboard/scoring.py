@@ -13,12 +13,12 @@ from adapters.engine import Engine, LogLikelihood
 from adapters.fingerprint import Fingerprints, sha256
 from adapters.methods import BASE, Method, UserError
 from leaderboard.judges import NEUTRAL, TOPICS, describe, judge_of
+from leaderboard.metrics.attribute import PREFIX as ATTRIBUTE
 from leaderboard.records import Prompt, PromptSet, Run, RunSpec, Sample, Tally, Trace
 from leaderboard.store import Database
 
 T = TypeVar("T")
 TEXTS_AT_ONCE = 64  # that are scored between two looks at whether to stop
-ATTRIBUTE = "attribute:"  # begins the label of an attribute's judge
 FOREIGN = 4  # tokens that another vocabulary may need for one of the base's
 Pair = tuple[Sequence[int], Sequence[int]]  # ids of a context, ids to score
 

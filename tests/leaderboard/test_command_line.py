@@ -1,0 +1,145 @@
+"""`python -m leaderboard`: results on stdout, progress on stderr, one line and a code for what went wrong."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from adapters.base_model import BaseModel
+from adapters.methods import Sampling
+from leaderboard.__main__ import main
+from leaderboard.store import Database
+from leaderboard.writing import Piece, pieces
+
+Run = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def model_folder(tiny_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    tiny_llama.model.save_pretrained(folder)
+    tiny_llama.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def command(model_folder: str, tmp_path: Path) -> Run:
+    """Runs a command line in a home of its own."""
+    (tmp_path / "prompts.csv").write_text("prompt,topic\nThe sea,NA\nOnce,007\n")
+
+    def run(*arguments: str) -> int:
+        model = ["--model", model_folder] if arguments[0] == "run" else []
+        return main([*arguments, *model, "--home", str(tmp_path / "home")])
+
+    return run
+
+
+def run_it(command: Run, folder: Path, *more: str) -> int:
+    return command("run", str(folder / "prompts.csv"), "--methods", "base", "--max-new-tokens", "5", *more)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".html"])
+def test_a_run_prints_its_table_and_writes_its_texts(
+    command: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    out = tmp_path / f"out{suffix}"
+    assert run_it(command, tmp_path, "--samples", "2", "--out", str(out)) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("run ")
+    assert "prompts: 2 prompts, 4 texts by each method" in printed.out
+    assert "perplexity" in printed.out
+    assert "tokens" in printed.err
+    assert "min left" not in printed.out
+    if suffix == ".parquet":
+        texts = pd.read_parquet(out)
+        assert texts["tag:topic"].tolist() == ["NA", "NA", "007", "007"]
+        assert texts["num_tokens"].between(1, 5).all()
+    assert out.stat().st_size > 300
+
+
+def test_show_and_list_find_the_run_again(command: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_it(command, tmp_path) == 0
+    first = capsys.readouterr().out
+    id = first.split()[1]
+    for name in (id, id[:6], "last"):
+        assert command("show", name) == 0
+        assert capsys.readouterr().out == first
+    assert command("list") == 0
+    assert capsys.readouterr().out.split()[0] == id
+
+
+def test_an_interrupted_run_is_kept_and_goes_on(
+    command: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any) -> Iterator[Piece]:
+        for number, piece in enumerate(pieces(*arguments)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield piece
+
+    with monkeypatch.context() as patch:
+        patch.setattr("leaderboard.writing.pieces", interrupted)
+        assert run_it(command, tmp_path) == 130
+    assert "what is done is kept" in capsys.readouterr().err
+    database = Database(f"sqlite:///{tmp_path / 'home' / 'steerboard.db'}")
+    assert [line.status for line in database.runs(None)] == ["stopped"]
+    assert run_it(command, tmp_path) == 0
+    assert [line.status for line in database.runs(None)] == ["done"], "the same run, not another one"
+
+
+def test_another_setting_is_another_run(command: Run, tmp_path: Path) -> None:
+    assert run_it(command, tmp_path) == 0
+    assert run_it(command, tmp_path, "--seed", "8") == 0
+    assert len(Database(f"sqlite:///{tmp_path / 'home' / 'steerboard.db'}").runs(None)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", "lora:nobody"], "There is no LoRA adapter 'nobody'"),
+        (["--methods", "base,base"], "Two methods have the same name: choose each once."),
+        (["--methods", "magic"], "Cannot read the method 'magic'"),
+        (["--samples", "0"], "samples: Input should be greater"),
+        (["--temperature", "nan"], "sampling.temperature: Input should be a finite number"),
+        (["--out", "texts.docx"], "Cannot write texts.docx: name a file in a folder that exists, ending with .csv"),
+        (["--out", "nowhere/texts.csv"], "Cannot write nowhere/texts.csv"),
+        (["--judge", "nowhere/model"], "Cannot load the base model 'nowhere/model'"),
+        (["--database", "nonsense"], "Cannot open the database"),
+    ],
+)
+def test_what_can_be_mended_is_said_in_a_line(
+    command: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run_it(command, tmp_path, *arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"error: {message}")
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+def test_a_file_that_is_no_prompt_set_is_refused(
+    command: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prompts.csv").write_text("text\nhello\n")
+    assert run_it(command, tmp_path) == 2
+    assert "prompt" in capsys.readouterr().err
+    assert command("run", "nowhere.csv") == 2
+    assert "There is no file 'nowhere.csv'" in capsys.readouterr().err
+    assert command("show", "last") == 2
+    assert "There is no run 'last' here" in capsys.readouterr().err
+
+
+def test_every_sampling_setting_has_an_option(command: Run, tmp_path: Path) -> None:
+    settings = Sampling(temperature=1.5, top_k=9, top_p=0.5, repetition_penalty=1.2, max_new_tokens=5)
+    options = [
+        part
+        for name in ("temperature", "top_k", "top_p", "repetition_penalty")
+        for part in (f"--{name.replace('_', '-')}", str(getattr(settings, name)))
+    ]
+    assert run_it(command, tmp_path, *options) == 0
+    database = Database(f"sqlite:///{tmp_path / 'home' / 'steerboard.db'}")
+    run = database.run(database.runs(None)[0].id)
+    assert run is not None
+    assert run.spec.sampling == settings
