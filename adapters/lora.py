@@ -7,29 +7,23 @@ Knows the base model's modules; knows nothing of texts or of decoding.
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from pydantic import Field
 from pydantic.dataclasses import dataclass
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from adapters.base_model import BaseModel
 from adapters.files import read_tensors
+from adapters.lora_rows import LoraWeights
 from adapters.methods import STRICT, UserError, from_json
 
 Rank = Annotated[int, Field(ge=1, le=256)]
 Alpha = Annotated[float, Field(gt=0, le=10_000)]
-
-
-class LoraWeights(NamedTuple):
-    """A LoRA to run: module path in the base model -> (A (r, in), B (out, r)), float32."""
-
-    scaling: float
-    modules: dict[str, tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -17,7 +17,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from adapters.lora import LoraWeights
+
+class LoraWeights(NamedTuple):
+    """A LoRA to run: module path in the base model -> (A (r, in), B (out, r)), float32."""
+
+    scaling: float
+    modules: dict[str, tuple[Tensor, Tensor]]
 
 
 class ScaledLora(NamedTuple):

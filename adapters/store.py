@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from adapters.base_model import BaseModel
 from adapters.files import CONFIG_FILE, WEIGHTS_FILE, read_config
-from adapters.lora import LoraWeights, read_lora
+from adapters.lora import read_lora
+from adapters.lora_rows import LoraWeights
 from adapters.methods import UserError
 from adapters.prefix import PrefixKV, read_prefix
 
