@@ -26,8 +26,21 @@ TAB_OF = {COMPARE: "Compare", RUN: "Leaderboard"}  # where a link is opened
 STORAGE_KEY, STORAGE_SECRET = "steerboard-owner", "steerboard"
 QUEUE_SIZE = 32  # events that may wait; whoever comes later is told that the app is busy
 MAX_UPLOAD = 2_000_000  # bytes of a prompt set; Gradio lets twice as much through, so that the refusal is ours
-# Screen readers say a message when it appears.
-ANNOUNCE = "() => document.querySelectorAll('.message').forEach(line => line.setAttribute('role', 'status'))"
+# Screen readers say a message when it appears and know what the field above a table is for; keys scroll long texts.
+ANNOUNCE = """() => {
+  let due = false;
+  const tell = () => {
+    due = false;
+    document.querySelectorAll('.message').forEach(line => line.setAttribute('role', 'status'));
+    document.querySelectorAll('.search-input').forEach(field => field.setAttribute('aria-label', 'Filter the table'));
+    document.querySelectorAll('.pane-text').forEach(pane => { pane.tabIndex = 0; });
+  };
+  tell();
+  new MutationObserver(() => {
+    if (!due) requestAnimationFrame(tell);
+    due = true;
+  }).observe(document.body, {childList: true, subtree: true});
+}"""
 SWEEP = (3600, 3600)  # every hour, what is older than an hour
 SESSIONS = 200  # visitors whose panes are remembered
 

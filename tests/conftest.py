@@ -3,10 +3,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 import torch
+from playwright.sync_api import Playwright
 from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
@@ -21,6 +22,7 @@ from transformers import (
 )
 
 from adapters.base_model import EMBEDDED_ID, BaseModel, freeze, load_base_model
+from tests.serving import BROWSER_OPTIONS, browser_path
 
 HOME = Path(__file__).parents[1] / ".steerboard"  # where `make` puts the embedded model
 
@@ -114,3 +116,12 @@ def embedded() -> BaseModel:
     if not (HOME / EMBEDDED_ID).is_dir():
         missing("The embedded model is not there: run `make model`.")
     return load_base_model(None, HOME)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any], playwright: Playwright) -> dict[str, Any]:
+    """The system's browser, or Playwright's own."""
+    path = browser_path(playwright)
+    if path is None:
+        missing("There is no browser: run `make browser`.")
+    return browser_type_launch_args | {"executable_path": path, "args": BROWSER_OPTIONS}

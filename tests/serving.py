@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,16 +42,24 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_app() -> Iterator[str]:
-    """The address of the real app with the real model, in a process of its own."""
-    settings = os.environ | {
-        "STEERBOARD_MODEL": "",
-        "STEERBOARD_HOME": str(home()),
-        "STEERBOARD_HOST": "127.0.0.1",
-        "STEERBOARD_PORT": str(free_port()),
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
-    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=settings, stdout=subprocess.PIPE, text=True)
+def running_app(port: int | None = None, database: Path | None = None) -> Iterator[str]:
+    """The address of the real app with the real model, in a process of its own; without a database it keeps nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {
+            "STEERBOARD_MODEL": "",
+            "STEERBOARD_HOME": str(home()),
+            "STEERBOARD_HOST": "127.0.0.1",
+            "STEERBOARD_PORT": str(port or free_port()),
+            "STEERBOARD_DATABASE_URL": f"sqlite:///{database or Path(folder) / 'steerboard.db'}",
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+        yield from serve(settings)
+
+
+def serve(settings: dict[str, str]) -> Iterator[str]:
+    """Runs the app with these settings until the caller is done with it."""
+    command = [sys.executable, "app.py"]
+    app = subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stdout=subprocess.PIPE, text=True)
     try:
         line = app.stdout.readline() if app.stdout else ""
         assert line.startswith("Steerboard is at "), f"the app did not start: {line!r}"

@@ -4,39 +4,23 @@ Without the embedded model or a browser these tests are skipped and say why; wit
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Locator, Page, Playwright, expect
+from playwright.sync_api import Locator, Page, expect
 
 from demo import text
-from tests.serving import BROWSER_OPTIONS, browser_path, has_model, running_app
+from tests.conftest import missing
+from tests.serving import has_model, running_app
 
 BASELINE = Path(__file__).with_name("axe_baseline.json")
 PROMPT = "In a distant galaxy"
 SETTINGS = re.compile("^Settings")  # the folds of the panes, and of what they share
 SHARED = re.compile("the same in every pane")
 SLOW = 240_000  # ms; a steered text on a busy machine
-
-
-def missing(why: str) -> None:
-    """Skips, or fails where everything has to be there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any], playwright: Playwright) -> dict[str, Any]:
-    path = browser_path(playwright)
-    if path is None:
-        missing("There is no browser: run `make browser`.")
-    return browser_type_launch_args | {"executable_path": path, "args": BROWSER_OPTIONS}
 
 
 @pytest.fixture(scope="session")
