@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import orjson
 from tqdm import tqdm
 
 from adapters.engine import Engine
 from adapters.methods import Sampling, UserError, from_json, parse_method, to_json
+from leaderboard import frontier
 from leaderboard.display import display
 from leaderboard.export import samples_frame, to_csv, to_jsonl, to_parquet
 from leaderboard.prompts import read_prompts, shipped_sets
@@ -70,12 +72,23 @@ def parser() -> argparse.ArgumentParser:
     show.set_defaults(command=show_command)
     show.add_argument("run", help="its id, or the beginning of it; `last` is the newest")
     show.add_argument("--out", type=Path, help=OUT_HELP)
+    sweep = commands.add_parser("frontier", help="what steering costs at each strength, for two algorithms")
+    sweep.set_defaults(command=frontier_command)
+    sweep.add_argument("prompts", nargs="?", default="neutral_openers", help="a file, or a set that ships")
+    sweep.add_argument("--attributes", default=",".join(frontier.TOPICS), help="names of word lists, with commas")
+    sweep.add_argument("--samples", type=int, default=3, help="texts for each prompt at each strength")
+    for algorithm in frontier.ALGORITHMS:
+        default = ",".join(f"{value:g}" for value in algorithm.values)
+        sweep.add_argument(f"--{algorithm.name}", default=default, help=f"{algorithm.title}; default {default}")
+    sweep.add_argument("--out", type=Path, help="a .json file for the points")
+    sweep.add_argument("--plot", type=Path, help="an .svg file for the drawing")
     runs = commands.add_parser("list", help="print the runs made on the command line")
     runs.set_defaults(command=list_command)
-    for command in (run, show, runs):
+    for command in (run, show, sweep, runs):
         command.add_argument("--home", type=Path, default=Path(".steerboard"), help="folder of models and results")
         command.add_argument("--database", help="URL of the database; default: steerboard.db in the home folder")
-    run.add_argument("--model", help="another base model: a Hub id or a local folder")
+    for command in (run, sweep):
+        command.add_argument("--model", help="another base model: a Hub id or a local folder")
     return top
 
 
@@ -130,6 +143,35 @@ def show_command(options: argparse.Namespace) -> int:
     print(f"run {data.run.id}")
     report(data, tabulate(data), options.out)
     return 0
+
+
+def frontier_command(options: argparse.Namespace) -> int:
+    """Sweeps the strengths of both algorithms, prints their figures, and draws them."""
+    prompts, attributes = load_prompts(options.prompts), options.attributes.split(",")
+    runner = Runner(load_engine(options.model, options.home), open_database(options))
+    points: list[frontier.Point] = []
+    for algorithm in frontier.ALGORITHMS:
+        strengths = [float(value) for value in getattr(options, algorithm.name).split(",") if value]
+        steps = frontier.measure(runner, prompts, algorithm._replace(values=strengths), attributes, options.samples)
+        watch(without_points(steps, points))
+    print(frontier.table(points).to_string())
+    below = (
+        f"{len(prompts.prompts)} prompts x {len(attributes)} lists x {options.samples} texts; {runner.engine.base.id}"
+    )
+    if options.out is not None:
+        options.out.write_bytes(orjson.dumps([to_json(point) for point in points], option=orjson.OPT_INDENT_2))
+    if options.plot is not None:
+        options.plot.write_text(frontier.drawing(points, below), encoding="utf-8")
+    return 0
+
+
+def without_points(steps: Iterator[Progress | frontier.Point], points: list[frontier.Point]) -> Iterator[Progress]:
+    """The progress among the steps; the points go to `points`."""
+    for step in steps:
+        if isinstance(step, frontier.Point):
+            points.append(step)
+        else:
+            yield step
 
 
 def list_command(options: argparse.Namespace) -> int:

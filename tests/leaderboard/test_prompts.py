@@ -526,12 +526,13 @@ def test_mutated_uploads_are_read_or_refused(name: str) -> None:
 
 def test_the_shipped_sets_are_whole() -> None:
     sets = {name: read_prompts(file.read_bytes(), file.name) for name, file in shipped_sets().items()}
-    assert sorted(sets) == ["essay_openers", "questions", "story_openers"]
+    assert sorted(sets) == ["essay_openers", "neutral_openers", "questions", "story_openers"]
     for name, found in sets.items():
         assert found.name == name
         assert len(found.prompts) >= 20
         assert found.duplicates == 0
-        assert all(prompt.id and prompt.tags for prompt in found.prompts)
+        assert all(prompt.tags for prompt in found.prompts)
+        assert len({prompt.id for prompt in found.prompts}) in (1, len(found.prompts))
         assert all(prompt.prompt == prompt.prompt.strip() for prompt in found.prompts)
 
 
