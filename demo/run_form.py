@@ -51,6 +51,8 @@ def read_set(name: Any, services: Services) -> PromptSet:
 
 def read_upload(path: Any, services: Services) -> PromptSet:
     """The prompts of an uploaded file; raises UserError."""
+    if not isinstance(path, str):
+        raise UserError(text.NO_FILE)
     file = Path(path)
     with file.open("rb") as opened:
         data = opened.read(services.limits.max_bytes + 1)  # enough to see that there is more

@@ -359,7 +359,7 @@ def test_stop_keeps_what_is_done_and_resume_goes_on(context: BrowserContext, ser
     page.get_by_role("button", name=text.STOP, exact=True).first.click()
     resume = page.get_by_role("button", name=text.RESUME, exact=True)
     expect(resume).to_be_visible(timeout=SLOW)
-    page.wait_for_timeout(3000)  # until the piece of work that was going on has ended
+    expect(page.locator(".results .block.link-head")).to_contain_text("· stopped")
     resume.click()
     expect(page.locator(".bar progress")).to_be_visible(timeout=SLOW)
     watch(page)
@@ -462,16 +462,28 @@ def takes_less(seconds: float, action: Callable[[], float]) -> bool:
     return any(action() < seconds for _ in range(20))
 
 
-def test_a_large_run_opens_at_once(large: str, browser: Browser) -> None:
+def seconds_to(browser: Browser, address: str, seen: Callable[[Page], None]) -> float:
+    """How long a fresh browser takes from the address to what is to be seen."""
+    context = browser.new_context(viewport=LAPTOP)  # type: ignore[arg-type]
+    page = context.new_page()
+    started = time.perf_counter()
+    page.goto(address)
+    seen(page)
+    seconds = time.perf_counter() - started
+    context.close()
+    return seconds
+
+
+def test_a_large_run_opens_at_once(large: str, server: Server, browser: Browser) -> None:
+    """Within 2 s where the empty page takes up to 1 s; where the machine is busier, within twice the empty page."""
+
     def opened() -> float:
-        context = browser.new_context(viewport=LAPTOP)  # type: ignore[arg-type]
-        page = context.new_page()
-        started = time.perf_counter()
-        page.goto(large)
-        expect(board(page).locator(".virtual-row")).to_have_count(6, timeout=SLOW)
-        seconds = time.perf_counter() - started
-        context.close()
-        return seconds
+        generate = "button:text-is('Generate')"
+        empty = seconds_to(browser, server.address, lambda page: expect(page.locator(generate)).to_be_visible())
+        table = seconds_to(
+            browser, large, lambda page: expect(board(page).locator(".virtual-row")).to_have_count(6, timeout=SLOW)
+        )
+        return table / max(1, empty)
 
     assert takes_less(2, opened)
 

@@ -18,6 +18,7 @@ class Opened(NamedTuple):
     """What every inner tab may read and write: the open run, its slice, the owner, and the line for messages."""
 
     id: gr.State
+    tab: gr.State  # the name of the inner tab that is open
     slice: gr.Dropdown
     owner: gr.BrowserState
     message: gr.HighlightedText
@@ -28,6 +29,12 @@ class Inner(NamedTuple):
 
     outputs: Sequence[Block]
     fill: Callable[[Any, Any, Any], Values]
+
+
+def cell_of(event: gr.SelectData, place: int) -> Any:
+    """What the chosen row of a table has at this place; None where a client says nothing of the kind."""
+    row = getattr(event, "row_value", None)
+    return row[place] if isinstance(row, list) and row else None
 
 
 def or_message(line: gr.HighlightedText, handler: Callable[..., Values], *values: Any) -> Values:

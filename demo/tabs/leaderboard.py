@@ -3,6 +3,7 @@
 Knows which component feeds which handler; what a run does is in demo.run_progress, what it found in demo.tabs.results.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -22,16 +23,17 @@ from demo.run_progress import RunView, begin, follow
 from demo.runs import closed_at_end
 from demo.services import Services
 from demo.tabs.earlier import earlier_rows, earlier_table
-from demo.tabs.inner import or_message
-from demo.tabs.results import ResultsPage, open_run, results_page
+from demo.tabs.inner import cell_of, or_message
+from demo.tabs.results import ResultsPage, open_run, results_page, wire_delete
 from demo.tabs.run_facts import TURN
 from demo.tabs.run_setup import Setup, lay_out_setup, on_estimate, read_setup, wire_setup
 
+PATIENCE = 10.0  # seconds
 SHOW_RESULTS = "() => document.querySelector('.results')?.scrollIntoView({behavior: 'smooth'})"
 
 
 class Scoreboard(NamedTuple):
-    """The components of the tab; `going` is the id of the run that was begun last."""
+    """The components of the tab; `going` is the id of the run that goes on, or None."""
 
     setup: Setup
     bar: gr.HTML
@@ -94,9 +96,10 @@ def wire_runs(services: Services, board: Scoreboard) -> None:
     resume = partial(on_resume, services, board)
     resumed = board.results.resume.click(resume, opened, board.outputs, **options, **TURN)
     stopped = board.setup.stop.click(None, cancels=[begun, resumed])
-    stopped.then(partial(on_stop, services, board), [board.going, board.owner], board.outputs, **LIGHT)
-    for ended in (begun, resumed, stopped, board.results.delete.yes.click(None)):
-        ended.then(partial(earlier_rows, services), board.owner, board.earlier, **LIGHT)
+    show = partial(on_stop, services, board)
+    shown = stopped.then(show, [board.going, board.owner], board.outputs, **LIGHT)
+    for event in (begun, resumed, shown, wire_delete(services, board.results)):
+        event.then(partial(earlier_rows, services), board.owner, board.earlier, **LIGHT)
 
 
 def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
@@ -106,7 +109,7 @@ def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
     page.tab.select(estimate, set(board.setup.inputs), [board.setup.estimate, board.setup.folded], **LIGHT)
 
     def on_select(secret: Any, event: gr.SelectData) -> Values:
-        return or_message(board.message, open_run, services, board.results, event.row_value[-1], secret)
+        return or_message(board.message, open_run, services, board.results, cell_of(event, -1), secret)
 
     outputs = [board.message, *board.results.outputs]
     chosen = board.earlier.select(on_select, board.owner, outputs, **LIGHT)
@@ -153,7 +156,10 @@ def play(services: Services, board: Scoreboard, views: Iterator[RunView], secret
 
 
 def on_stop(services: Services, board: Scoreboard, id: Any, secret: Any) -> Values:
-    """What a stopped run has so far; it has been stopped by then."""
+    """What a stopped run has so far; nothing changes where none was going on."""
+    if id is None:
+        return {board.going: None}
+    wait_until_stopped(services, id)
     return ended(services, board, RunView(id, text.RUN_STOPPED), secret)
 
 
@@ -187,11 +193,21 @@ def run_updates(board: Scoreboard, view: RunView) -> Values:
 
 def ended(services: Services, board: Scoreboard, view: RunView, secret: Any) -> Values:
     """The end of a run: its last view without the texts that have arrived, and its results as far as it came."""
-    updates = run_updates(board, replace(view, running=False, rows=()))
+    updates = run_updates(board, replace(view, running=False, rows=())) | {board.going: None}
     try:
         return updates | open_run(services, board.results, view.run_id, secret)
     except UserError:
         return updates  # nothing was written yet, or the run is gone: the message says why it ended
+
+
+def wait_until_stopped(services: Services, id: str) -> None:
+    """Waits for the piece of work that was going on when Stop was pressed, but not for ever."""
+    patience = time.monotonic() + PATIENCE
+    while time.monotonic() < patience:
+        run = services.database.run(id)
+        if run is None or run.status != "running":
+            return
+        time.sleep(0.1)
 
 
 def bar_html(view: RunView) -> str:

@@ -3,11 +3,13 @@
 Knows which component feeds which handler. What is behind an inner tab is computed when it is opened, never before.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.events import Dependency
 
 from adapters.methods import UserError
 from demo import text
@@ -52,7 +54,7 @@ class ResultsPage(NamedTuple):
     @property
     def outputs(self) -> list[Any]:
         """What opening a run changes."""
-        opened = [self.opened.id, self.opened.slice]
+        opened = [self.opened.id, self.opened.tab, self.opened.slice]
         parts = [self.column, self.body, self.head, self.link, self.resume, self.delete.ask, self.delete.row, self.tabs]
         return [*opened, *parts, *self.table.outputs]
 
@@ -70,32 +72,46 @@ def results_page(services: Services, owner: gr.BrowserState) -> ResultsPage:
             with gr.Row(elem_classes="link-row"):
                 link = share_link()
                 chosen = gr.Dropdown([text.ALL_PROMPTS], value=text.ALL_PROMPTS, **words("slice"))
-            opened = Opened(gr.State(None), chosen, owner, note)
+            opened = Opened(gr.State(None), gr.State(text.TABLE_TAB), chosen, owner, note)
             with gr.Tabs() as tabs:
-                inner = [wire_inner(services, name, opened) for name in INNER]
-    page = ResultsPage(column, head, link, resume, delete, tabs, body, opened, inner[0])
-    wire_results(services, page, inner)
-    return page
+                inner = {name: wire_inner(services, name, opened) for name in INNER}
+    wire_slice(opened, inner)
+    return ResultsPage(column, head, link, resume, delete, tabs, body, opened, inner[text.TABLE_TAB])
 
 
 def wire_inner(services: Services, name: str, opened: Opened) -> Inner:
     """One inner tab, which is filled when it is opened."""
     with gr.Tab(name, id=name) as tab:
         inner = INNER[name](services, opened)
-    tab.select(inner.fill, [opened.id, opened.slice, opened.owner], list(inner.outputs), **LIGHT)
+    fill = partial(fill_inner, opened, name, inner)
+    tab.select(fill, [opened.id, opened.slice, opened.owner], [opened.tab, *inner.outputs], **LIGHT)
     return inner
 
 
-def wire_results(services: Services, page: ResultsPage, inner: list[Inner]) -> None:
-    """What the slice changes, and Delete."""
+def wire_slice(opened: Opened, inner: Mapping[str, Inner]) -> None:
+    """Another slice fills the inner tab that is open."""
+
+    def on_slice(name: str, id: Any, chosen: Any, secret: Any) -> Values:
+        return inner[name].fill(id, chosen, secret)
+
+    outputs = list({output: None for each in inner.values() for output in each.outputs})
+    opened.slice.input(on_slice, [opened.tab, opened.id, opened.slice, opened.owner], outputs, **LIGHT)
+
+
+def wire_delete(services: Services, page: ResultsPage) -> Dependency:
+    """Delete; returns the event, for what has to follow."""
     opened = page.opened
-    for part in inner[:2]:  # the table and the plots
-        opened.slice.input(part.fill, [opened.id, opened.slice, opened.owner], list(part.outputs), **LIGHT)
     gone = [page.body, page.resume, page.delete.row, page.head, opened.message, opened.id]
-    page.delete.yes.click(partial(on_delete, services, page), [opened.id, opened.owner], gone, **LIGHT)
+    return page.delete.yes.click(partial(on_delete, services, page), [opened.id, opened.owner], gone, **LIGHT)
 
 
 # Handlers: values in, values out
+
+
+def fill_inner(opened: Opened, name: str, inner: Inner, id: Any, chosen: Any, secret: Any) -> Values:
+    """An inner tab that has just been opened; nothing where no run is open."""
+    filled = {} if id is None else inner.fill(id, chosen, secret)
+    return {opened.tab: name} | filled
 
 
 def open_run(services: Services, page: ResultsPage, id: Any, secret: Any, by_link: bool = False) -> Values:
@@ -105,6 +121,7 @@ def open_run(services: Services, page: ResultsPage, id: Any, secret: Any, by_lin
     mine = owner is not None and run.owner == owner
     return page.table.fill(run.id, text.ALL_PROMPTS, secret) | {
         page.opened.id: run.id,
+        page.opened.tab: text.TABLE_TAB,
         page.opened.slice: slice_choices(run),
         page.column: gr.update(visible=True),
         page.body: gr.update(visible=True),

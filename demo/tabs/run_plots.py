@@ -56,6 +56,8 @@ def lay_out_plots() -> PlotsView:
 def fill_plots(services: Services, view: PlotsView, id: Any, chosen: Any, *_: Any) -> Values:
     """The plots of a run with what they can show."""
     results = load_results(services, id, chosen)
+    if not results.metrics:
+        raise UserError(text.NO_FIGURES)
     diverse = [name for name in DIVERSITY if name in results.metrics]
     updates: Values = {
         view.up: gr.update(choices=titles(results, diverse), value=diverse[0] if diverse else None),

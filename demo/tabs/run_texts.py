@@ -17,7 +17,7 @@ from demo.results.load import load_data
 from demo.results.texts import Order, orders, prompt_spans, prompts_table, texts_for
 from demo.run_form import MAX_METHODS
 from demo.services import Services
-from demo.tabs.inner import Inner, Opened, inner, or_message
+from demo.tabs.inner import Inner, Opened, cell_of, inner, or_message
 
 
 class Side(NamedTuple):
@@ -44,7 +44,7 @@ def texts_tab(services: Services, opened: Opened) -> Inner:
     show = partial(or_message, opened.message, partial(show_prompt, services, view))
 
     def on_select(id: Any, event: gr.SelectData) -> Values:
-        return show(id, event.row_value[0])
+        return show(id, cell_of(event, 0))
 
     view.prompts.select(on_select, opened.id, [*shown, opened.message], **LIGHT)
     sort = partial(or_message, opened.message, partial(sort_prompts, services, view))

@@ -2,6 +2,7 @@
 
 import base64
 import math
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,9 @@ from demo.results.files import FILES
 from demo.run_form import MAX_METHODS
 from demo.services import Services
 from demo.tabs.earlier import earlier_rows
-from demo.tabs.inner import or_message
+from demo.tabs.inner import cell_of, or_message
 from demo.tabs.leaderboard import Scoreboard, lay_out, on_resume, on_run, on_stop, open_link
-from demo.tabs.results import head_html, on_delete, open_run
+from demo.tabs.results import fill_inner, head_html, on_delete, open_run
 from demo.tabs.run_beside import fill_beside, lay_out_beside, show_beside
 from demo.tabs.run_facts import fill_facts, lay_out_facts, on_replay
 from demo.tabs.run_files import make_file, on_publish
@@ -78,7 +79,13 @@ def fresh(services: Services, board: Scoreboard, tmp_path: Path) -> Values:
 @pytest.fixture
 def id(services: Services, board: Scoreboard, fresh: Values) -> str:
     """A finished run of this browser's own."""
-    return str(list(on_run(services, board, fresh))[-1][board.going])
+    return done(services, board, fresh)
+
+
+def done(services: Services, board: Scoreboard, values: Values) -> str:
+    """The id of the run that the form begins, once it has ended."""
+    link = str(list(on_run(services, board, values))[-1][board.results.link]["value"])
+    return link.removeprefix("?run=")
 
 
 # The form
@@ -155,7 +162,8 @@ def test_a_run_streams_its_texts_and_ends_with_its_results(
     assert last[board.bar] == ""
     assert last[board.setup.run]["variant"] == "primary"
     assert last[board.results.column]["visible"] is True
-    assert last[board.results.link]["value"] == f"?run={last[board.going]}"
+    assert last[board.results.link]["value"] == f"?run={updates[0][board.going]}"
+    assert last[board.going] is None
     assert last[board.results.resume]["visible"] is False
     assert last[board.results.delete.ask]["visible"] is True
     assert last[board.message] == [("Done: 36 texts were written or found, and scored.", None)]
@@ -179,6 +187,8 @@ def test_what_cannot_begin_is_one_line(
     runner: FakeRunner, services: Services, board: Scoreboard, fresh: Values
 ) -> None:
     sampling = board.setup.sampling.fields["temperature"]
+    for bad in (None, ["a"], 5):
+        assert on_upload(services, board.setup, bad) == {board.setup.note: [(text.NO_FILE, ERROR)]}
     for change in ({board.setup.methods: ["lora:gone"]}, {board.setup.samples: math.nan}, {sampling: math.inf}):
         (update,) = on_run(services, board, fresh | change)
         ((words, mark),) = update[board.message]
@@ -206,8 +216,52 @@ def test_stop_keeps_what_is_done_and_resume_goes_on(
     assert f"Done: {36 - done} texts" in last[board.message][0][0]
 
 
-def test_stop_without_a_run_is_harmless(services: Services, board: Scoreboard) -> None:
-    assert board.results.opened.id not in on_stop(services, board, None, ME)
+def test_stop_says_nothing_where_no_run_goes_on(services: Services, board: Scoreboard, fresh: Values) -> None:
+    assert on_stop(services, board, None, ME) == {board.going: None}
+    assert list(on_run(services, board, fresh))[-1][board.going] is None
+
+
+def test_stop_waits_for_the_work_that_was_going_on(
+    services: Services, board: Scoreboard, fresh: Values, runner: FakeRunner
+) -> None:
+    run = on_run(services, board, fresh)
+    id = next(run)[board.going]
+    next(run)
+    closing = threading.Timer(0.3, run.close)  # type: ignore[attr-defined]
+    closing.start()
+    updates = on_stop(services, board, id, ME)
+    closing.join()
+    assert "· stopped" in updates[board.results.head]
+
+
+def test_a_run_without_texts_can_be_opened(services: Services, board: Scoreboard, fresh: Values, id: str) -> None:
+    run = on_run(services, board, fresh)
+    empty = next(run)[board.going]
+    run.close()  # type: ignore[attr-defined]
+    assert open_run(services, board.results, empty, ME)[board.results.column]["visible"] is True
+    with gr.Blocks():
+        plots, texts = lay_out_plots(), lay_out_texts(services)
+    with pytest.raises(UserError, match="no figures yet"):
+        fill_plots(services, plots, empty, None)
+    assert len(fill_texts(services, texts, empty)[texts.prompts]["data"]) == 3
+
+
+def test_what_a_client_says_of_a_row_is_checked() -> None:
+    class Event:
+        row_value: Any = ["a", "b"]
+
+    assert cell_of(Event(), -1) == "b"  # type: ignore[arg-type]
+    rows: list[Any] = [None, [], "ab", {"row": 1}]
+    for row in rows:
+        Event.row_value = row
+        assert cell_of(Event(), 0) is None  # type: ignore[arg-type]
+    assert cell_of(object(), 0) is None  # type: ignore[arg-type]
+
+
+def test_an_inner_tab_is_filled_only_while_a_run_is_open(services: Services, board: Scoreboard, id: str) -> None:
+    opened, table = board.results.opened, board.results.table
+    assert fill_inner(opened, "Table", table, None, None, ME) == {opened.tab: "Table"}
+    assert len(fill_inner(opened, "Table", table, id, None, ME)) > 2
 
 
 def test_only_the_owner_resumes(services: Services, board: Scoreboard, runner: FakeRunner, id: str) -> None:
@@ -401,7 +455,7 @@ def test_prompts_are_sorted_and_an_unknown_order_is_that_of_the_file(services: S
 
 
 def test_two_runs_stand_beside_each_other(services: Services, board: Scoreboard, fresh: Values, id: str) -> None:
-    other = str(list(on_run(services, board, fresh | {board.setup.methods: ["base"]}))[-1][board.going])
+    other = done(services, board, fresh | {board.setup.methods: ["base"]})
     with gr.Blocks():
         view = lay_out_beside()
     assert [choice for _, choice in fill_beside(services, view, id, None, ME)[view.other]["choices"]] == [other]
