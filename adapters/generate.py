@@ -72,12 +72,13 @@ def pplm_generate(
     """
     settings = pplm if isinstance(pplm, PPLM) else from_json(PPLM, pplm)
     mask = prompt_mask(model, input_ids, generation_config, model_kwargs)
+    tokenizer = own_tokenizer(model.name_or_path) if pplm_tokenizer is None else pplm_tokenizer
     # Steering takes gradients, and tensors made in inference mode can have none.
     with torch.inference_mode(False), torch.no_grad():
-        loss = loss_of(pplm_tokenizer or own_tokenizer(model.name_or_path), settings, model.device)
-        to_come = torch.ones(len(mask), int(generation_config.max_length or 0) - mask.shape[1], dtype=torch.bool)
-        room = torch.cat([mask, to_come.to(mask.device)], dim=1)  # (B, N)
-        rows = SteeredRows(model, input_ids.to(model.device, copy=True), room, settings, loss)
+        loss = attribute_loss(tokenizer, settings.attributes, model.device)
+        room = generation_config.max_length - mask.shape[1]  # `generate` has set it
+        whole = torch.cat([mask, mask.new_ones(len(mask), room)], dim=1)  # (B, N)
+        rows = SteeredRows(model, input_ids.to(model.device, copy=True), whole, settings, loss)
         return decode(rows, input_ids.clone(), logits_processor, stopping_criteria, generation_config, pplm_streamer)
 
 
@@ -183,14 +184,6 @@ def prompt_mask(
     if (mask[:, 1:] < mask[:, :-1]).any() or not mask[:, -1].all():
         raise UserError("Prompts are padded on the left: tokenizer.padding_side = 'left'.")
     return mask.to(model.device)
-
-
-def loss_of(tokenizer: PreTrainedTokenizerBase, settings: PPLM, device: torch.device) -> AttributeLoss:
-    """The loss of the attributes; raises UserError for one that is not at hand."""
-    try:
-        return attribute_loss(tokenizer, settings.attributes, device)
-    except FileNotFoundError as error:  # the folder on the Hub has no data
-        raise UserError("No word lists lie beside this code: give each attribute its words.") from error
 
 
 @lru_cache(maxsize=1)

@@ -81,6 +81,17 @@ def test_a_row_of_a_batch_is_the_row_alone(write: Callable[..., Any], pplm: PPLM
         assert written == alone + [257] * (len(written) - len(alone))
 
 
+def test_rows_that_have_ended_cost_nothing(write: Callable[..., Any], tiny_base: BaseModel) -> None:
+    sizes: list[int] = []
+    embeddings: Any = tiny_base.model.get_input_embeddings()
+    hook = embeddings.register_forward_hook(lambda module, args, output: sizes.append(len(args[0])))
+    written = write(VOWELS, **ids_of(*PROMPTS), **ENDING)
+    hook.remove()
+    assert sizes[1] == len(PROMPTS), "the first pass asks for the shape of the cache"
+    ends = {*ENDING["eos_token_id"], 257}
+    assert sizes[-1] == sum(not ends & set(row[16:-1].tolist()) for row in written) < len(PROMPTS)
+
+
 @pytest.mark.parametrize("pplm", [VOWELS, PAPER], ids=["fresh", "carried"])
 def test_it_writes_what_the_engine_writes(bench: Bench, tokenizer: PreTrainedTokenizerFast, pplm: PPLM) -> None:
     engine = Engine(replace(bench.base, tokenizer=tokenizer), bench.engine.store)
@@ -228,7 +239,8 @@ def test_an_encoder_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
         )
 
 
-def test_numbers_that_go_wrong_are_not_written(write: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.generate.loss_of", lambda *_: lambda *args: torch.nan * args[0][:, 0])
+def test_numbers_that_go_wrong_are_not_written(write: Callable[..., Any], tiny_base: BaseModel) -> None:
+    hook = tiny_base.model.get_output_embeddings().register_forward_hook(lambda *args: args[-1] * torch.nan)
     with pytest.raises(UserError, match="numbers went wrong"):
         write(VOWELS, **ids_of("Once"))
+    hook.remove()
