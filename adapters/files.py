@@ -1,7 +1,7 @@
 """Reads the two files of an adapter, `adapter_config.json` and `adapter_model.safetensors`, without trusting them.
 
-Knows JSON and safetensors; knows nothing of LoRA, prefixes or models. PEFT's own loader is not used here: it allocates
-what a file asks for, takes regular expressions, and lets extra tensors overwrite base weights.
+Knows JSON and safetensors; knows nothing of LoRA, prefixes, discriminators or models. PEFT's own loader is not used
+here: it allocates what a file asks for, takes regular expressions, and lets extra tensors overwrite base weights.
 """
 
 import json
@@ -21,22 +21,22 @@ MAX_CONFIG_BYTES = 65_536
 DTYPES = frozenset({"F32", "F16", "BF16"})  # as safetensors spells them
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """The JSON object in the folder's adapter_config.json. Raises UserError with one line."""
+def read_config(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:
+    """The JSON object in the folder's adapter_config.json, or another file. Raises UserError with one line."""
     try:
-        with (folder / CONFIG_FILE).open("rb") as stream:
+        with (folder / name).open("rb") as stream:
             text = stream.read(MAX_CONFIG_BYTES + 1)
         if len(text) > MAX_CONFIG_BYTES:
-            raise UserError(f"{CONFIG_FILE} is longer than {MAX_CONFIG_BYTES} bytes.")
+            raise UserError(f"{name} is longer than {MAX_CONFIG_BYTES} bytes.")
         config = json.loads(text)
     except (OSError, RecursionError) as error:
-        raise UserError(f"Cannot read {CONFIG_FILE}: {error}") from error
+        raise UserError(f"Cannot read {name}: {error}") from error
     except ValueError as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{CONFIG_FILE} is not JSON: {error}") from error
+        raise UserError(f"{name} is not JSON: {error}") from error
     if not isinstance(config, dict):
-        raise UserError(f"{CONFIG_FILE} is not a JSON object.")
+        raise UserError(f"{name} is not a JSON object.")
     return config
 
 

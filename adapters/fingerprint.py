@@ -15,10 +15,10 @@ from torch import Tensor
 
 from adapters.attributes import words_of
 from adapters.base_model import BaseModel
-from adapters.methods import Method, Request, Sampling, to_json
+from adapters.methods import Attribute, Method, Request, Sampling, to_json
 from adapters.store import AdapterStore
 
-DECODING = 1  # raised whenever a release may write another text for the same request
+DECODING = 2  # raised whenever a release may write another text for the same request
 
 
 class Fingerprints:
@@ -50,6 +50,14 @@ class Fingerprints:
             self._prefixes[name] = sha256(*pieces([("prefix", self._store.prefix(name))]))
         return self._prefixes[name]
 
+    def attribute(self, attribute: Attribute) -> str:
+        """Of the words of a list, or of a discriminator and its class. Raises UserError for an unknown name."""
+        if not attribute.is_discriminator:
+            return sha256(*words_of(attribute))
+        name, _, label = attribute.name.partition(":")
+        head = self._store.discriminator(name)
+        return sha256(label, *head.classes, *pieces([("weight", head.weight), ("bias", head.bias)]))
+
     def method(self, method: Method) -> str:
         """Of everything a method does to the base; its name takes no part."""
         return sha256(json.dumps(self._parts(method), sort_keys=True))
@@ -73,13 +81,14 @@ class Fingerprints:
             if method.prefix is not None:
                 found[f"prefix:{method.prefix}"] = self.prefix(method.prefix)
             for attribute in method.steering.attributes if method.steering else ():
-                found[f"words:{attribute.name}"] = sha256(*words_of(attribute))
+                kind = "discriminator" if attribute.is_discriminator else "words"
+                found[f"{kind}:{attribute.name}"] = self.attribute(attribute)
         return found
 
     def _parts(self, method: Method) -> dict[str, Any]:
         steering = None
         if method.steering is not None:
-            attributes = [[sha256(*words_of(a)), a.weight] for a in method.steering.attributes]
+            attributes = [[self.attribute(a), a.weight] for a in method.steering.attributes]
             steering = to_json(method.steering) | {"attributes": attributes}
         return {
             "base": self.base,

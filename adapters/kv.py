@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import Cache, PreTrainedModel
+from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import CacheLayerMixin
 
 from adapters.methods import UserError
@@ -87,6 +87,13 @@ class KV:
         past = self.data[..., : self.length, :]
         # unbind, for its backward pass is one stack; indexing would build a full-size gradient for every layer
         return Cache(layers=[NudgedLayer(*pair) for pair in zip(past.unbind(0), nudge.unbind(0), strict=True)])
+
+    def ahead(self) -> Cache:
+        """For passes beyond the columns in use that are not to stay: nothing is written, gradients reach them."""
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(self.data[..., : self.length, :].unbind(0)):
+            cache.update(keys, values, layer)
+        return cache
 
 
 class AppendingLayer(CacheLayerMixin):

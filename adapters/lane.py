@@ -7,6 +7,7 @@ Letters: B rows still running, V vocabulary.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -39,6 +40,12 @@ class Row:
     def prefix_length(self) -> int:
         return 0 if self.prefix is None else self.prefix.shape[-2]
 
+    @property
+    def room(self) -> int:
+        """Columns after the prompt: of the tokens to write, and of those that are only looked ahead to."""
+        steering = self.request.method.steering
+        return self.max_new_tokens + (steering.horizon_length if steering else 0)
+
     def take(self, token: int, logprob: float, sound: bool, eos: frozenset[int]) -> None:
         """Adds the chosen token, unless the numbers went wrong, and notices the end."""
         if not sound:
@@ -52,25 +59,37 @@ class Row:
             self.finish_reason = "length"
 
 
+class Start(NamedTuple):
+    """What stands after the prompts of B rows have been read."""
+
+    kv: KV
+    logits: Tensor  # (B, V)
+    hidden_sum: Tensor  # (B, C) of the last hidden states of each prompt but for its last token
+
+    def rows(self, index: Tensor) -> "Start":
+        return Start(self.kv.rows(index), self.logits.index_select(0, index), self.hidden_sum.index_select(0, index))
+
+
 class Lane:
     """Rows with one cache; all of them steered, or none. Rows with a LoRA come last. There may be no rows at all."""
 
-    def __init__(self, base: BaseModel, rows: list[Row], kv: KV, logits: Tensor, sampler: Sampler):
-        """`kv` has read the prompts of `rows`; `logits` (B, V) stand after them.
+    def __init__(self, base: BaseModel, rows: list[Row], start: Start, sampler: Sampler):
+        """`start` is what stands after the prompts of `rows`.
 
         Steered rows read the last token of the prompt once more, after a past that they can push.
         """
-        self.base, self.rows, self.kv, self.sampler = base, rows, kv, sampler
+        self.base, self.rows, self.kv, self.sampler = base, rows, start.kv, sampler
         self.lora = LoraRows(base.model, [row.lora for row in rows])
         settings = [row.request.method.steering for row in rows if row.request.method.steering is not None]
         losses = [row.attribute_loss for row in rows if row.attribute_loss is not None]
         self.steering = None
         if settings:
-            kv.length -= 1
-            self.steering = Steering(base.model, settings, losses, [row.prompt_ids for row in rows], kv)
+            self.kv.length -= 1
+            ids = [row.prompt_ids for row in rows]
+            self.steering = Steering(base.model, settings, losses, ids, self.kv, start.hidden_sum)
         self.started = False  # whether there is a first token
         self.seconds = 0.0  # spent in `advance`
-        self._pieces = self._run(logits)
+        self._pieces = self._run(start.logits)
 
     @property
     def running(self) -> bool:

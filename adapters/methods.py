@@ -7,11 +7,12 @@ is made, wherever it comes from (a slider, the API, a file), and `explain` turns
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 T = TypeVar("T")
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+MAX_WORDS = 5_000  # of a list: more than the longest of those that ship
 
 
 class UserError(ValueError):
@@ -20,11 +21,25 @@ class UserError(ValueError):
 
 @dataclass(frozen=True, config=STRICT)
 class Attribute:
-    """A bag of words to steer towards: the shipped list called `name`, or `words` if there are any."""
+    """What to steer towards: a bag of words or a class of a discriminator.
+
+    The bag is `words` if there are any, each perhaps with a weight behind it ("laser:2"), or else the shipped list
+    called `name`. A name with a colon and without words is a discriminator and its class ("sentiment:positive").
+    """
 
     name: str
     weight: Annotated[float, Field(ge=-10, le=10)] = 1.0  # negative: away from it
     words: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def not_too_many(self) -> "Attribute":
+        if len(self.words) > MAX_WORDS:
+            raise ValueError(f"A list has {len(self.words):,} words, at most {MAX_WORDS:,} can be used: shorten it.")
+        return self
+
+    @property
+    def is_discriminator(self) -> bool:
+        return ":" in self.name and not self.words
 
 
 NO_LIMIT = 100.0  # nats a token; nothing that float32 can express costs as much
@@ -44,9 +59,18 @@ class PPLM:
     gamma: Annotated[float, Field(ge=0, le=4)] = 1.5  # exponent of the gradient's norm: 1 normalises, 0 does not
     kl_scale: Annotated[float, Field(ge=0, le=10)] = 0.01  # how much drifting from the unsteered distribution costs
     gm_scale: Annotated[float, Field(ge=0, le=1)] = 0.99  # share of the steered distribution in the fused one
+    # Tokens to come that a discriminator judges too, each as the mean of what is likely there: it then steers where the
+    # text is going and not only the next word, for one more pass each.
+    horizon_length: Annotated[int, Field(ge=0, le=8)] = 0
+    decay: bool = False  # older positions of the window are pushed less: the text keeps closer to how it began
+    grad_length: Annotated[int, Field(ge=0, le=4096)] = 0  # tokens that are steered, the rest follows freely; 0: all
     kl_budget: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 0.6  # strength: nats a token that the fusion may cost
     cooldown: Annotated[int, Field(ge=0, le=256)] = 12  # tokens for which a word just used leaves the bag
     carry: bool = False  # True: the pushed past is carried on to the next token; False: each token is pushed afresh
+
+    @property
+    def has_discriminator(self) -> bool:
+        return any(attribute.is_discriminator for attribute in self.attributes)
 
 
 @dataclass(frozen=True, config=STRICT)

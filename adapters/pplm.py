@@ -20,7 +20,6 @@ from torch import Tensor
 from adapters.methods import PPLM
 
 HALVINGS = 8  # of the interval in which the affordable share lies: to a 256th of it
-FLOOR = -1e4  # a log-probability that no sum notices, and finite, for the sake of gradients
 TINY = 1e-15  # a gradient of zero pushes nowhere instead of dividing by zero
 
 
@@ -36,6 +35,10 @@ class Knobs(NamedTuple):
     cooldown: Tensor
     kl_budget: Tensor
     carry: Tensor
+    decay: Tensor
+    horizon_length: Tensor
+    grad_length: Tensor
+    has_discriminator: Tensor
 
     def rows(self, index: Tensor) -> "Knobs":
         return Knobs(*(knob.index_select(0, index) for knob in self))
@@ -56,29 +59,16 @@ def kl_divergence(steered: Tensor, clean: Tensor) -> Tensor:
     return (log_steered.exp() * (log_steered - log_clean - 1) + log_clean.exp()).sum(-1)
 
 
-def window_mask(window_length: Tensor, width: int) -> Tensor:
-    """Which of the newest `width` columns each row may push (B, W): its newest window_length ones; all where that is 0.
+def window_weights(knobs: Knobs, mask: Tensor) -> Tensor:
+    """How much of its push each of the newest W columns gets in each row (B, W); mask (B, W) leaves padding out.
 
-    >>> window_mask(torch.tensor([2, 0]), 3).tolist()
-    [[False, True, True], [True, True, True]]
+    A window is its newest window_length columns, or all where that is 0. With `decay` the weight falls by equal steps
+    from 1 at the newest column to 1 / window at the oldest, as in the published code.
     """
-    age = torch.arange(width - 1, -1, -1, device=window_length.device)
-    return (age < window_length[:, None]) | (window_length == 0)[:, None]
-
-
-def without_recent(logprobs: Tensor, recent: Tensor, cooldown: Tensor) -> Tensor:
-    """Log-probabilities (B, V) as the attribute model sees them: each row's last `cooldown` tokens have next to none.
-
-    recent (B, K) holds the newest tokens last. No gradient reaches a masked token, so a word that was just used is
-    pushed neither up nor down, and a bag whose words were all just used pushes nowhere.
-
-    >>> without_recent(torch.zeros(1, 4), torch.tensor([[0, 1, 3]]), torch.tensor([2])).tolist()
-    [[0.0, -10000.0, 0.0, -10000.0]]
-    """
-    age = torch.arange(recent.shape[1] - 1, -1, -1, device=recent.device)
-    counts = (age < cooldown[:, None]).to(logprobs.dtype)  # (B, K)
-    masked = torch.zeros_like(logprobs).scatter_add(-1, recent, counts) > 0
-    return logprobs.masked_fill(masked, FLOOR)
+    age = mask.flip(-1).cumsum(-1).flip(-1) - 1  # columns of the row that are newer
+    window = torch.where(knobs.window_length == 0, mask.sum(-1), knobs.window_length)[:, None]
+    inside = ((age < window) & mask).float()
+    return torch.where(knobs.decay[:, None], (1 - age / window.clamp(min=1)) * inside, inside)
 
 
 def gradient_norms(gradient: Tensor) -> Tensor:

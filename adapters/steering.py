@@ -4,6 +4,7 @@ Knows how to read the model with a nudge on its past; knows nothing of sampling,
 Letters: as in pplm.py; T columns of the past, without the token that is being read.
 """
 
+import copy
 from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
-from adapters.attributes import AttributeLoss
+from adapters.attributes import MAX_PIECES, NO_TOKEN, AttributeLoss, Evidence
 from adapters.kv import KV, new_columns
 from adapters.lora_rows import LoraRows
 from adapters.methods import NO_LIMIT, PPLM
@@ -23,16 +24,15 @@ from adapters.pplm import (
     kl_divergence,
     push,
     stack_knobs,
-    window_mask,
-    without_recent,
+    window_weights,
 )
 
 
 class Reading(NamedTuple):
-    """What the model says after the last token of each row."""
+    """What the model says after the last of Q tokens of each row."""
 
     logits: Tensor  # (B, V), float32
-    hidden: Tensor  # (B, C), float32: what the output layer reads, after the final norm
+    hidden: Tensor  # (B, Q, C), float32: the decoder's last states, after the final norm
 
 
 class Steered(NamedTuple):
@@ -45,24 +45,24 @@ class Steered(NamedTuple):
 class First(NamedTuple):
     """What the first iteration reads."""
 
-    clean: Tensor  # logits (B, V) after the clean past
+    clean: Reading  # after the clean past, without a graph
     pushed: Reading  # after the pushed past, with its graph
     columns: Tensor  # (L, 2, B, H, 1, D): the token's, after the clean past
 
 
-def read(model: PreTrainedModel, ids: Tensor, kv: KV, cache: Cache, lora: LoraRows) -> Reading:
-    """One forward pass over ids (B, Q) after the columns of `kv`, through a cache made from it."""
-    head = model.get_output_embeddings()
-    inputs: list[Tensor] = []
-    hook = head.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
+def read(model: PreTrainedModel, tokens: Tensor, kv: KV, cache: Cache, lora: LoraRows) -> Reading:
+    """One forward pass over ids (B, Q) or embeddings (B, Q, C) after the columns of `kv`, through a cache of it."""
+    name = "inputs_embeds" if tokens.is_floating_point() else "input_ids"
+    states: list[Tensor] = []
+    hook = model.base_model.register_forward_hook(lambda module, args, out: states.append(out.last_hidden_state))
     try:
         with lora.applied():
             output = model(
-                input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **kv.inputs(ids.shape[1])
+                **{name: tokens}, past_key_values=cache, use_cache=True, logits_to_keep=1, **kv.inputs(tokens.shape[1])
             )
     finally:
         hook.remove()
-    return Reading(output.logits[:, -1].float(), inputs[0][:, -1].float())
+    return Reading(output.logits[:, -1].float(), states[0].float())
 
 
 class Steering:
@@ -79,46 +79,70 @@ class Steering:
         losses: Sequence[AttributeLoss],
         ids: Sequence[Sequence[int]],
         clean: KV,
+        hidden_sum: Tensor | None = None,
     ) -> None:
-        """`clean` is the unsteered cache of `ids` but for their last token, a row for each of `settings`."""
+        """`clean` is the unsteered cache of `ids` but for their last token, a row for each of `settings`.
+
+        hidden_sum (B, C) is the sum of the last hidden states of the same tokens; only discriminators need it.
+        """
         self.model, self.settings, self.losses = model, list(settings), list(losses)
-        self.knobs: Knobs = stack_knobs(settings, clean.mask.device)
+        device, count = clean.mask.device, len(settings)
+        self.knobs: Knobs = stack_knobs(settings, device)
         self.carrying = any(s.carry for s in settings)
         # A carried past is float32, so that small pushes survive where the model is bfloat16.
         self.past = KV(clean.data.to(torch.float32, copy=True), clean.mask, clean.length) if self.carrying else clean
-        cooldown = max(1, *(s.cooldown for s in settings))
-        newest = [[*[row[0]] * cooldown, *row[:-1]][-cooldown:] for row in ids]
-        self.recent = torch.tensor(newest, device=clean.mask.device)  # (B, K) tokens of the past, the newest last
+        known = max(MAX_PIECES, *(s.cooldown for s in settings))
+        newest = [[*[NO_TOKEN] * known, *row[:-1]][-known:] for row in ids]
+        self.recent = torch.tensor(newest, device=device)  # (B, K) tokens of the past, the newest last
+        self.hidden_sum = torch.zeros(count, 1, device=device) if hidden_sum is None else hidden_sum  # (B, C)
+        self.num_hidden = torch.tensor([len(row) - 1 for row in ids], device=device)  # (B,)
+        self.num_steps = 0  # tokens written
         # The largest norm so far, as in the published code for bags of words: a flat stretch is not blown up.
-        self.norms = clean.mask.new_zeros(clean.data.shape[0], len(settings), dtype=torch.float32)  # (L, B)
+        self.norms = clean.mask.new_zeros(clean.data.shape[0], count, dtype=torch.float32)  # (L, B)
+        self.groups = self._groups()
 
     def keep(self, index: Tensor, rows: Sequence[int], clean: KV) -> None:
         """Drops all rows but those at `index`, which `rows` holds as numbers; `clean` has dropped them already."""
         self.past = self.past.rows(index) if self.carrying else clean
         self.knobs = self.knobs.rows(index)
         self.recent = self.recent.index_select(0, index)
+        self.hidden_sum = self.hidden_sum.index_select(0, index)
+        self.num_hidden = self.num_hidden.index_select(0, index)
         self.norms = self.norms.index_select(1, index)
         self.settings = [self.settings[row] for row in rows]
         self.losses = [self.losses[row] for row in rows]
+        self.groups = self._groups()
 
     def step(self, token: Tensor, clean: KV, lora: LoraRows) -> Generator[None, None, Steered]:
         """Reads `token` (B, 1) after both pasts; yields after each iteration."""
         self.recent = torch.cat([self.recent, token], dim=1)[:, -self.recent.shape[1] :]
         nudge = self.past.data.new_zeros((*self.past.data.shape[:4], self._width(), self.past.data.shape[-1])).float()
         first = self._first(nudge, token, clean, lora)
-        nudge = self._push(nudge, self._gradient(nudge, first.pushed, first.clean), 0)
-        yield
-        for iteration in range(1, max(s.num_iterations for s in self.settings)):
+        clean.data[..., clean.length : clean.length + 1, :] = first.columns
+        reading = first.pushed
+        for iteration in range(max(1, *(s.num_iterations for s in self.settings))):
             with torch.enable_grad():
                 nudge.requires_grad_()
-                reading = read(self.model, token, self.past, self.past.nudged(nudge), lora)
-            nudge = self._push(nudge, self._gradient(nudge, reading, first.clean), iteration)
+                if iteration > 0:
+                    reading = read(self.model, token, self.past, self.past.nudged(nudge), lora)
+                loss = self._attribute_loss(self._evidence(reading, clean, lora))
+                loss = loss + self.knobs.kl_scale * kl_divergence(reading.logits, first.clean.logits)
+                (gradient,) = torch.autograd.grad(loss.sum(), nudge)
+            nudge.requires_grad_(False)
+            nudge = self._push(nudge, self._windowed(gradient), iteration)
             yield
         with torch.no_grad():
             cache = self.past.nudged(nudge)
             steered = read(self.model, token, self.past, cache, lora).logits
-            self._advance(nudge, new_columns(cache), first.columns, clean)
-        return Steered(first.clean, self._fuse(steered, first.clean))
+            self._advance(nudge, new_columns(cache), first, clean)
+        return Steered(first.clean.logits, self._fuse(steered, first.clean.logits))
+
+    def _groups(self) -> list[tuple[AttributeLoss, Tensor]]:
+        """The different losses, each with the rows (R,) that it is of: those are computed together."""
+        rows_of: dict[AttributeLoss, list[int]] = {}
+        for row, loss in enumerate(self.losses):
+            rows_of.setdefault(loss, []).append(row)
+        return [(loss, torch.tensor(rows, device=self.recent.device)) for loss, rows in rows_of.items()]
 
     def _width(self) -> int:
         """Columns that any row may push."""
@@ -136,30 +160,63 @@ class Steering:
             if not self.carrying:
                 cache = clean.nudged(nudge)
                 reading = read(self.model, token, clean, cache, lora)
-                return First(reading.logits.detach(), reading, new_columns(cache).detach())
+                return First(Reading(*(part.detach() for part in reading)), reading, new_columns(cache).detach())
             pairs = KV.pairs(clean, self.past)
             cache = pairs.nudged(torch.stack([torch.zeros_like(nudge), nudge], dim=3).flatten(2, 3))
             reading = read(self.model, token.repeat_interleave(2, 0), pairs, cache, lora.twice)
-        pushed = Reading(reading.logits[1::2], reading.hidden[1::2])
-        return First(reading.logits[::2].detach(), pushed, new_columns(cache)[:, :, ::2].detach())
+        unsteered = Reading(*(part[::2].detach() for part in reading))
+        pushed = Reading(*(part[1::2] for part in reading))
+        return First(unsteered, pushed, new_columns(cache)[:, :, ::2].detach())
 
-    def _gradient(self, nudge: Tensor, reading: Reading, clean: Tensor) -> Tensor:
-        """Gradient (L, 2, B, H, W, D) of each row's objective for its nudge, inside its window."""
-        with torch.enable_grad():
-            objective = self._attribute_loss(reading)
-            objective = objective + self.knobs.kl_scale * kl_divergence(reading.logits, clean)
-            (gradient,) = torch.autograd.grad(objective.sum(), nudge)
-        nudge.requires_grad_(False)
-        if not any(s.window_length for s in self.settings):
+    def _evidence(self, reading: Reading, clean: KV, lora: LoraRows) -> Evidence:
+        """What the attribute models see after one reading."""
+        hidden_sum, num_hidden = self.hidden_sum + reading.hidden[:, -1], self.num_hidden + 1
+        if any(s.horizon_length and s.has_discriminator for s in self.settings):
+            hidden_sum = hidden_sum + self._horizon(reading.logits, clean, lora)
+            num_hidden = num_hidden + self.knobs.horizon_length
+        return Evidence(reading.logits.log_softmax(-1), hidden_sum, num_hidden, self.recent, self.knobs.cooldown)
+
+    def _horizon(self, logits: Tensor, clean: KV, lora: LoraRows) -> Tensor:
+        """Sum (B, C) of the hidden states of the tokens to come, each of which is the mean embedding of what is likely.
+
+        As in the published code they are read after the clean past, which holds the token being read already.
+        """
+        kv, total = copy.copy(clean), torch.zeros_like(self.hidden_sum)
+        kv.length += 1
+        cache, embedding = kv.ahead(), next(self.model.get_input_embeddings().parameters())
+        for place in range(max(s.horizon_length for s in self.settings)):
+            expected = logits.softmax(-1).to(embedding.dtype) @ embedding  # (B, C)
+            reading = read(self.model, expected[:, None], kv, cache, lora)
+            total = total + reading.hidden[:, -1] * (place < self.knobs.horizon_length)[:, None]
+            logits = reading.logits
+            kv.length += 1
+        return total
+
+    def _attribute_loss(self, evidence: Evidence) -> Tensor:
+        """Loss (B,) of every row under its own attributes."""
+        if len(self.groups) == 1:
+            return self.losses[0](evidence)
+        total = torch.zeros_like(evidence.logprobs[:, 0])
+        for loss, rows in self.groups:
+            total = total.index_add(0, rows, loss(evidence.rows(rows)))
+        return total
+
+    def _windowed(self, gradient: Tensor) -> Tensor:
+        """The gradient (L, 2, B, H, W, D) by what each row's window leaves of it."""
+        if not any(s.window_length or s.decay for s in self.settings):
             return gradient
-        window = window_mask(self.knobs.window_length, nudge.shape[-2])
-        return gradient * window[:, None, :, None]
+        end = self.past.length
+        weights = window_weights(self.knobs, self.past.mask[:, end - gradient.shape[-2] : end])
+        return gradient * weights[:, None, :, None]
 
     def _push(self, nudge: Tensor, gradient: Tensor, iteration: int) -> Tensor:
-        """The nudge after one more iteration; rows differ in how many they make."""
-        pushing = iteration < self.knobs.num_iterations  # (B,)
-        self.norms = torch.maximum(self.norms, gradient_norms(gradient) * pushing)  # a NaN stays one
-        return push(nudge, gradient, self.norms, self.knobs.step_size * pushing, self.knobs.gamma)
+        """The nudge after one more iteration; rows differ in how many they make, and for how many tokens."""
+        steering = (self.knobs.grad_length == 0) | (self.num_steps < self.knobs.grad_length)
+        pushing = (iteration < self.knobs.num_iterations) & steering  # (B,)
+        norms = gradient_norms(gradient) * pushing
+        self.norms = torch.maximum(self.norms, norms)  # a NaN stays one
+        norms = torch.where(self.knobs.has_discriminator, norms, self.norms)
+        return push(nudge, gradient, norms, self.knobs.step_size * pushing, self.knobs.gamma)
 
     def _fuse(self, steered: Tensor, clean: Tensor) -> Tensor:
         """Fused logits (B, V), NaN in rows whose numbers went wrong."""
@@ -169,27 +226,15 @@ class Steering:
         sound = self.norms.isfinite().all(0)[:, None]  # attention on a CPU can hide a NaN
         return torch.where(sound, fuse(steered, clean, share), torch.nan)
 
-    def _attribute_loss(self, reading: Reading) -> Tensor:
-        """Loss (B,) of every row under its own attributes; rows that share them are computed together."""
-        logprobs = without_recent(reading.logits.log_softmax(-1), self.recent, self.knobs.cooldown)
-        rows_of: dict[AttributeLoss, list[int]] = {}
-        for row, loss in enumerate(self.losses):
-            rows_of.setdefault(loss, []).append(row)
-        if len(rows_of) == 1:
-            return self.losses[0](logprobs, reading.hidden)
-        total = logprobs.new_zeros(len(self.losses))
-        for loss, rows in rows_of.items():
-            index = torch.tensor(rows, device=total.device)
-            total = total.index_add(0, index, loss(logprobs[index], reading.hidden[index]))
-        return total
-
-    def _advance(self, nudge: Tensor, pushed: Tensor, columns: Tensor, clean: KV) -> None:
-        """Takes the token just read into both pasts; `pushed` and `columns` are its columns after each of them."""
+    def _advance(self, nudge: Tensor, pushed: Tensor, first: First, clean: KV) -> None:
+        """Takes the token just read into both pasts; `pushed` are its columns after the pushed one."""
         end = clean.length
-        clean.data[..., end : end + 1, :] = columns
         clean.length += 1
+        self.hidden_sum = self.hidden_sum + first.clean.hidden[:, -1]
+        self.num_hidden = self.num_hidden + 1
+        self.num_steps += 1
         if self.carrying:
             carry = self.knobs.carry[:, None, None, None]  # (B, 1, 1, 1), beside (L, 2, B, H, columns, D)
             self.past.data[..., end - nudge.shape[-2] : end, :] += nudge * carry
-            self.past.data[..., end : end + 1, :] = torch.where(carry, pushed, columns)
+            self.past.data[..., end : end + 1, :] = torch.where(carry, pushed, first.columns)
             self.past.length += 1

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from adapters.attributes import AttributeLoss
 from adapters.base_model import BaseModel
+from adapters.discriminator import DISCRIMINATOR_FILE, Discriminator, discriminator_loss, read_discriminator
 from adapters.files import CONFIG_FILE, WEIGHTS_FILE, read_config
 from adapters.lora import read_lora
 from adapters.lora_rows import LoraWeights
@@ -37,17 +39,21 @@ class AdapterStore:
         self._base = base
         self._loras: dict[str, LoraWeights] = {}
         self._prefixes: dict[str, PrefixKV] = {}
+        self.discriminators: dict[str, Discriminator] = {}
         self.refused: dict[str, str] = {}
         adapters: dict[str, Adapter] = {}
         for folder in (path for parent in folders if parent.is_dir() for path in sorted(parent.iterdir())):
-            name = folder.name
-            if name.startswith(".") or not (folder / CONFIG_FILE).is_file():
+            name, is_head = folder.name, (folder / DISCRIMINATOR_FILE).is_file()
+            if name.startswith(".") or not (is_head or (folder / CONFIG_FILE).is_file()):
                 continue
-            if name in adapters:
+            if name in adapters or name in self.discriminators:
                 self.refused[f"{name} ({folder.parent})"] = f"There is already an adapter called {name}: rename one."
                 continue
             try:
-                adapters[name] = self._read(folder)
+                if is_head:
+                    self.discriminators[name] = read_discriminator(folder, base)
+                else:
+                    adapters[name] = self._read(folder)
             except UserError as error:
                 self.refused[name] = str(error)
         self.adapters = tuple(adapters.values())
@@ -55,19 +61,30 @@ class AdapterStore:
     def lora(self, name: str) -> LoraWeights:
         """The weights of a LoRA. Raises UserError for an unknown name."""
         if name not in self._loras:
-            raise self._unknown("LoRA", name, self._loras)
+            raise self._unknown("LoRA adapter", name, self._loras)
         return self._loras[name]
 
     def prefix(self, name: str) -> PrefixKV:
         """The keys and values of a prefix. Raises UserError for an unknown name."""
         if name not in self._prefixes:
-            raise self._unknown("prefix", name, self._prefixes)
+            raise self._unknown("prefix adapter", name, self._prefixes)
         return self._prefixes[name]
+
+    def discriminator(self, name: str) -> Discriminator:
+        """A linear head. Raises UserError for an unknown name."""
+        if name not in self.discriminators:
+            raise self._unknown("discriminator", name, self.discriminators)
+        return self.discriminators[name]
+
+    def class_loss(self, name: str) -> AttributeLoss:
+        """The loss of a discriminator's class, named as NAME:CLASS. Raises UserError for an unknown one."""
+        head, _, label = name.partition(":")
+        return discriminator_loss(self.discriminator(head), label, self._base.device)
 
     def _unknown(self, kind: str, name: str, known: dict[str, Any]) -> UserError:
         if name in self.refused:
             return UserError(f"The adapter {name!r} cannot be used: {self.refused[name]}")
-        return UserError(f"There is no {kind} adapter {name!r}: choose one of {', '.join(known) or 'none'}.")
+        return UserError(f"There is no {kind} {name!r}: choose one of {', '.join(known) or 'none'}.")
 
     def _read(self, folder: Path) -> Adapter:
         config = read_config(folder)

@@ -12,6 +12,7 @@ from adapters.attributes import AttributeLoss
 from adapters.engine import Continuation, Engine
 from adapters.methods import BASE, NO_LIMIT, PPLM, Attribute, Method, Request, Sampling, as_in_paper, effect_off
 from tests.adapters.conftest import Bench
+from tests.adapters.heads import MOOD
 
 GREEDY = Sampling(temperature=0, max_new_tokens=16)
 SAMPLED = Sampling(temperature=0.9, top_k=40, top_p=0.95, max_new_tokens=16)
@@ -23,8 +24,18 @@ STEERING = as_in_paper(PPLM((VOWELS,), step_size=0.3, num_iterations=2, kl_scale
 def one_byte_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte tokenizer has no word that is one token after a space: here a word is one token without it."""
     monkeypatch.setattr("adapters.attributes.WORD_START", "")
+    # No letter is a word by itself, so that words of two letters can be begun.
+    monkeypatch.setattr("adapters.attributes.known_words", frozenset)
 
 
+@pytest.fixture(autouse=True)
+def mood(benches: dict[str, Bench]) -> None:
+    for bench in benches.values():
+        bench.engine.store.discriminators["mood"] = MOOD
+
+
+UP = replace(STEERING, attributes=(Attribute("mood:up"),), step_size=0.1, gamma=1.0)
+WORDS = Attribute("words", words=("ab", "cd", "e"))  # of two tokens
 METHODS = [
     BASE,
     Method("lora", lora="verse"),
@@ -34,6 +45,10 @@ METHODS = [
     Method("fresh", steering=replace(STEERING, carry=False, num_iterations=3, window_length=2, gamma=1.0)),
     Method("pplm over lora", lora="verse", steering=replace(STEERING, step_size=0.1)),
     Method("all", lora="space", prefix="facts", steering=replace(STEERING, attributes=(Attribute("z", words=("z",)),))),
+    Method("class", steering=UP),
+    Method("class to come", prefix="facts", steering=replace(UP, horizon_length=2, carry=False, decay=True)),
+    Method("both", lora="verse", steering=replace(UP, attributes=(WORDS, Attribute("mood:down", -0.5)), cooldown=3)),
+    Method("at first", steering=replace(STEERING, grad_length=4, attributes=(WORDS,))),
 ]
 REQUESTS = [
     Request(prompt, method, seed)
@@ -157,7 +172,7 @@ def test_law_7_nothing_leaks(bench: Bench) -> None:
         states = bench.engine.generate(REQUESTS, SAMPLED)
         for _ in range(steps):
             next(states)
-        states.close()  # type: ignore[attr-defined]  # it is a generator
+        states.close()
         assert torch.equal(fingerprint(), before), f"cancelled after {steps} pieces of work"
     failing = bench.engine.generate([Request("Once", Method("x", lora="verse", steering=STEERING))], SAMPLED)
     broken = bench.base.model.register_forward_hook(lambda *_: 1 / 0)
@@ -229,9 +244,9 @@ def test_a_push_that_goes_wrong_stops_its_row_alone(
     """The clean numbers are sound here, and a budget that falls back on them must not hide it."""
     wrong = Attribute("wrong", words=("x",))
 
-    def attribute_loss(tokenizer: object, attributes: tuple[Attribute, ...], device: object) -> AttributeLoss:
+    def attribute_loss(tokenizer: object, attributes: tuple[Attribute, ...], *_: object) -> AttributeLoss:
         factor = math.nan if wrong in attributes else 1.0
-        return lambda logprobs, hidden: factor * logprobs[:, 0]
+        return lambda evidence: factor * evidence.logprobs[:, 0]
 
     monkeypatch.setattr("adapters.engine.attribute_loss", attribute_loss)
     good = Method("good", steering=replace(STEERING, kl_budget=kl_budget))

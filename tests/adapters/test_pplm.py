@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from adapters.attributes import attribute_loss, bag_loss, bag_of_words
-from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper
+from adapters.methods import PPLM, Attribute, Method, Request, Sampling, as_in_paper
 from adapters.pplm import (
     affordable,
     fuse,
@@ -18,12 +17,9 @@ from adapters.pplm import (
     kl_divergence,
     push,
     stack_knobs,
-    window_mask,
-    without_recent,
+    window_weights,
 )
 from tests.adapters.conftest import Bench
-
-NO_HIDDEN = torch.empty(1, 0)
 
 
 def test_one_step_by_hand() -> None:
@@ -47,8 +43,14 @@ def test_norms_are_per_layer_and_per_row() -> None:
     assert gradient_norms(gradient).tolist() == [pytest.approx(row) for row in expected]
 
 
-def test_the_window_is_the_newest_positions() -> None:
-    assert window_mask(torch.tensor([1, 3, 0]), 3).int().tolist() == [[0, 0, 1], [1, 1, 1], [1, 1, 1]]
+def test_the_window_is_the_newest_positions_and_decays_towards_the_oldest() -> None:
+    """The last row has padding between a prefix and its prompt."""
+    knobs = [
+        PPLM((Attribute("x"),), window_length=w, decay=d) for w, d in ((2, False), (0, False), (2, True), (0, True))
+    ]
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 0, 0, 1]]).bool()
+    weights = window_weights(stack_knobs(knobs, torch.device("cpu")), mask)
+    assert weights.tolist() == [[0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0.5, 1], [0.5, 0, 0, 1]]
 
 
 def test_fusion_is_the_renormalised_product_of_powers() -> None:
@@ -59,34 +61,9 @@ def test_fusion_is_the_renormalised_product_of_powers() -> None:
     assert torch.equal(fuse(steered, clean, torch.tensor([0.0])), clean)
 
 
-def test_kl_and_bag_loss_by_hand() -> None:
+def test_kl_by_hand() -> None:
     steered, clean = torch.tensor([[0.5, 0.25, 0.25]]), torch.tensor([[0.25, 0.25, 0.5]])
     assert kl_divergence(steered.log(), clean.log()).item() == pytest.approx(0.25 * math.log(2))
-    assert bag_loss(torch.tensor([1, 2]))(steered.log(), NO_HIDDEN).item() == pytest.approx(math.log(2))
-
-
-def test_attributes_add_up_by_weight(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.attributes.WORD_START", "")
-    tokenizer = bench.base.tokenizer
-    logprobs = torch.randn(2, 258, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
-
-    def loss(*attributes: Attribute) -> Tensor:
-        return attribute_loss(tokenizer, attributes, torch.device("cpu"))(logprobs, torch.empty(2, 0))
-
-    a, z = Attribute("a", words=("a",)), Attribute("z", words=("z", "zebra"))
-    torch.testing.assert_close(loss(a, replace(z, weight=-2.0)), loss(a) - 2 * loss(z))
-    assert loss(a).tolist() == pytest.approx((-logprobs[:, tokenizer.encode("a")[0]]).tolist())
-
-
-def test_a_bag_says_which_words_it_uses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.attributes.WORD_START", "")
-    bag = bag_of_words(bench.base.tokenizer, ["a", " b ", "a", "", "bee"])
-    assert (bag.used, bag.unused) == (("a", "b"), ("bee",))
-    assert bag.token_ids == tuple(bench.base.tokenizer.encode("ab"))
-    with pytest.raises(UserError, match="No word of 'bees' is one token of this model .tried: bee"):
-        attribute_loss(bench.base.tokenizer, [Attribute("bees", words=("bee",))], torch.device("cpu"))
-    with pytest.raises(UserError, match="There is no attribute 'nonsense': choose one of science, space"):
-        attribute_loss(bench.base.tokenizer, [Attribute("nonsense")], torch.device("cpu"))
 
 
 def test_a_budget_takes_the_share_that_it_affords() -> None:
@@ -102,17 +79,6 @@ def test_a_budget_takes_the_share_that_it_affords() -> None:
     share = affordable(steered, clean, full, budget)
     assert share.tolist() == pytest.approx([0.9, 0.0, 0.5, 0.2], abs=0.9 / 128)
     assert cost(share[2].item()) <= budget[2].item()
-
-
-def test_words_just_used_are_not_pushed() -> None:
-    logits = torch.zeros(2, 5, requires_grad=True)
-    recent, cooldown = torch.tensor([[1, 2, 3], [1, 2, 3]]), torch.tensor([0, 2])
-    seen = without_recent(logits.log_softmax(-1), recent, cooldown)
-    both, used = bag_loss(torch.tensor([2, 4])), bag_loss(torch.tensor([2, 3]))
-    assert both(seen, NO_HIDDEN).tolist() == pytest.approx([math.log(5 / 2), math.log(5)])
-    (gradient,) = torch.autograd.grad(used(seen, NO_HIDDEN).sum(), logits)
-    assert gradient[0].abs().sum() > 0
-    assert not gradient[1].any(), "a bag whose words were all just used pushes nowhere"
 
 
 def test_every_setting_becomes_a_column() -> None:
