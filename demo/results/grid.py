@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 LETTER = 7.2  # pixels of a letter in a table, on average
+WIDEST = 460  # pixels; longer texts are wrapped
 MARGIN = 44  # pixels beside the letters of a heading, for the menu of its column
 
 
@@ -21,9 +22,9 @@ class Column(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Pixels that its longest line needs."""
+        """Pixels that its longest line needs, within reason."""
         longest = max((len(line) for cell in self.texts for line in cell.split("\n")), default=0)
-        return round(max(LETTER * len(self.heading) + MARGIN, LETTER * longest + MARGIN / 2))
+        return round(max(LETTER * len(self.heading) + MARGIN, min(LETTER * longest + MARGIN / 2, WIDEST)))
 
 
 def words(heading: str, texts: Sequence[str]) -> Column:

@@ -48,7 +48,6 @@ def figures_table(label: str) -> gr.Dataframe:
     return gr.Dataframe(
         interactive=False,
         show_search="filter",
-        pinned_columns=1,
         label=label,
         show_label=False,
         buttons=["copy", "fullscreen"],

@@ -12,12 +12,12 @@ from adapters.methods import BASE, UserError
 from demo import text
 from demo.confirm import LIGHT
 from demo.panes import Values, head_html, marked_text, words
-from demo.results.grid import grid
 from demo.results.load import load_data
 from demo.results.texts import Order, orders, prompt_spans, prompts_table, texts_for
 from demo.run_form import MAX_METHODS
 from demo.services import Services
 from demo.tabs.inner import Inner, Opened, cell_of, inner, or_message
+from demo.tabs.run_table import show
 
 
 class Side(NamedTuple):
@@ -41,10 +41,10 @@ def texts_tab(services: Services, opened: Opened) -> Inner:
     """The inner tab, laid out and wired."""
     view = lay_out_texts(services)
     shown = [view.prompt, *(part for side in view.sides for part in side)]
-    show = partial(or_message, opened.message, partial(show_prompt, services, view))
+    drill = partial(or_message, opened.message, partial(show_prompt, services, view))
 
     def on_select(id: Any, event: gr.SelectData) -> Values:
-        return show(id, cell_of(event, 0))
+        return drill(id, cell_of(event, 0))
 
     view.prompts.select(on_select, opened.id, [*shown, opened.message], **LIGHT)
     sort = partial(or_message, opened.message, partial(sort_prompts, services, view))
@@ -58,6 +58,7 @@ def lay_out_texts(services: Services) -> TextsView:
     prompts = gr.Dataframe(
         interactive=False,
         show_search="filter",
+        wrap=True,
         label=text.PROMPTS,
         show_label=False,
         max_height=330,
@@ -84,14 +85,14 @@ def fill_texts(services: Services, view: TextsView, id: Any, *_: Any) -> Values:
     """The prompts of a run, and the texts for the first of them."""
     data = load_data(services, id)
     order = gr.update(choices=list(orders(data)), value=text.AS_IN_FILE)
-    return {view.order: order, view.prompts: grid(prompts_table(data))} | show_prompt(services, view, id, 1)
+    return {view.order: order, view.prompts: show(prompts_table(data))} | show_prompt(services, view, id, 1)
 
 
 def sort_prompts(services: Services, view: TextsView, id: Any, chosen: Any) -> Values:
     """The prompts in another order."""
     data = load_data(services, id)
     order = orders(data).get(chosen) if isinstance(chosen, str) else None
-    return {view.prompts: grid(prompts_table(data, order or Order()))}
+    return {view.prompts: show(prompts_table(data, order or Order()))}
 
 
 def show_prompt(services: Services, view: TextsView, id: Any, number: Any) -> Values:

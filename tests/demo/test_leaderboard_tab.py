@@ -243,7 +243,7 @@ def test_a_run_without_texts_can_be_opened(services: Services, board: Scoreboard
         plots, texts = lay_out_plots(), lay_out_texts(services)
     with pytest.raises(UserError, match="no figures yet"):
         fill_plots(services, plots, empty, None)
-    assert len(fill_texts(services, texts, empty)[texts.prompts]["data"]) == 3
+    assert len(fill_texts(services, texts, empty)[texts.prompts]["value"]["data"]) == 3
 
 
 def test_what_a_client_says_of_a_row_is_checked() -> None:
@@ -434,7 +434,7 @@ def test_a_prompt_is_drilled_down_into(services: Services, id: str) -> None:
     with gr.Blocks():
         view = lay_out_texts(services)
     updates = fill_texts(services, view, id)
-    assert updates[view.prompts]["data"][1][:3] == [2, "Two days", "b"]
+    assert updates[view.prompts]["value"]["data"][1][:3] == [2, "Two days", "b"]
     assert [updates[side.column]["visible"] for side in view.sides] == [True] * 4 + [False] * (MAX_METHODS - 4)
     updates = show_prompt(services, view, id, 2)
     assert updates[view.prompt][1] == ("Two days", None)
@@ -448,10 +448,10 @@ def test_prompts_are_sorted_and_an_unknown_order_is_that_of_the_file(services: S
     with gr.Blocks():
         view = lay_out_texts(services)
     highest = text.HIGHEST_FIRST.format(method="base")
-    figures = [row[3] for row in sort_prompts(services, view, id, highest)[view.prompts]["data"]]
+    figures = [row[3] for row in sort_prompts(services, view, id, highest)[view.prompts]["value"]["data"]]
     assert figures == sorted(figures, reverse=True)
     for unknown in ("?", None, 7, ["x"]):
-        assert [row[0] for row in sort_prompts(services, view, id, unknown)[view.prompts]["data"]] == [1, 2, 3]
+        assert [row[0] for row in sort_prompts(services, view, id, unknown)[view.prompts]["value"]["data"]] == [1, 2, 3]
 
 
 def test_two_runs_stand_beside_each_other(services: Services, board: Scoreboard, fresh: Values, id: str) -> None:
