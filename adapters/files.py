@@ -5,7 +5,9 @@ here: it allocates what a file asks for, takes regular expressions, and lets ext
 """
 
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,22 @@ from adapters.methods import UserError
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
+METRICS_FILE = "metrics.json"
 MAX_CONFIG_BYTES = 65_536
 DTYPES = frozenset({"F32", "F16", "BF16"})  # as safetensors spells them
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A scratch folder to write into, which then takes the place of `folder` whole, or not at all after an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".train-", dir=folder.parent) as scratch:
+        made = Path(scratch) / "new"
+        made.mkdir()
+        yield made
+        if folder.exists():
+            folder.rename(Path(scratch) / "old")
+        made.rename(folder)
 
 
 def read_config(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from peft import PeftModel
 
-from adapters.__main__ import METRICS_FILE, main, run_steps
+from adapters.__main__ import main, run_steps
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
 from adapters.card import Report, card, exact_matches, fenced
 from adapters.corpus import dataset, encode_rows, read_rows, split
-from adapters.files import CONFIG_FILE
+from adapters.files import CONFIG_FILE, METRICS_FILE
 from adapters.methods import from_json
 from adapters.store import WEIGHTS, AdapterStore
 from adapters.training import TrainStep, measure
@@ -111,7 +111,7 @@ def test_an_answer_is_exact_when_its_first_line_is(tiny_llama: BaseModel, monkey
 
 
 @pytest.mark.parametrize(
-    "folder", sorted(path.parent for path in WEIGHTS.glob(f"*/{METRICS_FILE}")), ids=lambda p: p.name
+    "folder", sorted(path.parent for path in WEIGHTS.glob(f"*/{CONFIG_FILE}")), ids=lambda p: p.name
 )
 def test_shipped_adapters_beat_the_base_model_and_their_cards_say_so(folder: Path) -> None:
     report = report_of(folder)
