@@ -36,6 +36,9 @@ class PaneForm(NamedTuple):
     gamma: Any = PPLM.gamma
     kl_scale: Any = PPLM.kl_scale
     gm_scale: Any = PPLM.gm_scale
+    horizon_length: Any = PPLM.horizon_length
+    decay: Any = PPLM.decay
+    grad_length: Any = PPLM.grad_length
     cooldown: Any = PPLM.cooldown
     carry: Any = PPLM.carry
     as_in_paper: Any = False
