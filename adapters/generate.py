@@ -6,7 +6,7 @@ that it imports, this file is also `custom_generate/generate.py` of a folder for
 Letters: B rows, R of them still running, T tokens so far, N tokens at most, V vocabulary.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from transformers import (
 from transformers.generation import GenerateDecoderOnlyOutput, GenerationMode
 from transformers.generation.streamers import BaseStreamer
 
-from adapters.attributes import AttributeLoss, attribute_loss
+from adapters.attributes import AttributeLoss, attribute_loss, unknown_class
 from adapters.kv import KV, cache_shape
 from adapters.lora_rows import LoraRows
 from adapters.methods import PPLM, UserError, from_json
@@ -61,22 +61,25 @@ def pplm_generate(
     pplm: PPLM | dict[str, Any],
     pplm_tokenizer: PreTrainedTokenizerBase | None = None,
     pplm_streamer: BaseStreamer | None = None,
+    pplm_class_loss: Callable[[str], AttributeLoss] = unknown_class,
     **model_kwargs: Any,
 ) -> GenerateDecoderOnlyOutput | Tensor:
     """Decodes under PPLM; whatever else is said to `generate` means what it means there, torch's seed included.
 
     `pplm` holds the settings, or the same as plain data: {"attributes": [{"name": "sea", "words": ["ship", "wave"]}]}.
     `pplm_tokenizer` reads the words; without it the one that lies beside the model is loaded. `pplm_streamer` is given
-    the tokens: `generate` keeps `tokenizer` and `streamer` from a callable. Raises UserError, a ValueError, with one
-    line for what cannot be done: beams, an encoder, a cache or embeddings to begin with, numbers that go wrong.
+    the tokens: `generate` keeps `tokenizer` and `streamer` from a callable. `pplm_class_loss` gives the loss for an
+    attribute "NAME:CLASS", as `AdapterStore.class_loss` does. Raises UserError, a ValueError, with one line for what
+    cannot be done: beams, an encoder, a cache or embeddings to begin with, numbers that go wrong.
     """
     settings = pplm if isinstance(pplm, PPLM) else from_json(PPLM, pplm)
     mask = prompt_mask(model, input_ids, generation_config, model_kwargs)
     tokenizer = own_tokenizer(model.name_or_path) if pplm_tokenizer is None else pplm_tokenizer
     # Steering takes gradients, and tensors made in inference mode can have none.
     with torch.inference_mode(False), torch.no_grad():
-        loss = attribute_loss(tokenizer, settings.attributes, model.device)
-        room = generation_config.max_length - mask.shape[1]  # `generate` has set it
+        loss = attribute_loss(tokenizer, settings.attributes, model.device, pplm_class_loss)
+        # Columns to come: of tokens to write (`generate` has set the length), and of those only looked ahead to.
+        room = generation_config.max_length - mask.shape[1] + settings.horizon_length
         whole = torch.cat([mask, mask.new_ones(len(mask), room)], dim=1)  # (B, N)
         rows = SteeredRows(model, input_ids.to(model.device, copy=True), whole, settings, loss)
         return decode(rows, input_ids.clone(), logits_processor, stopping_criteria, generation_config, pplm_streamer)
@@ -129,11 +132,13 @@ class SteeredRows:
         self.lora = LoraRows(model, [None] * count)
         like = torch.empty(0, dtype=model.dtype, device=model.device)
         self.kv = KV.empty(cache_shape(model), mask, like)
+        hidden_sum = None
         if length > 1:
-            read(model, prompts[:, :-1], self.kv, self.kv.cache(), self.lora)
+            reading = read(model, prompts[:, :-1], self.kv, self.kv.cache(), self.lora)
+            hidden_sum = reading.hidden.masked_fill(~mask[:, : length - 1, None], 0).sum(1)  # (B, C)
             self.kv.length = length - 1
         ids = [row[real].tolist() for row, real in zip(prompts, mask[:, :length], strict=True)]
-        self.steering = Steering(model, [settings] * count, [loss] * count, ids, self.kv)
+        self.steering = Steering(model, [settings] * count, [loss] * count, ids, self.kv, hidden_sum)
 
     def keep(self, unfinished: Tensor) -> None:
         """Leaves the rows out that have ended, by unfinished (B,)."""

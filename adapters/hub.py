@@ -13,7 +13,7 @@ from pathlib import Path
 from pprint import pformat
 from sys import stdlib_module_names
 
-from adapters.attributes import word_lists
+from adapters.attributes import known_words, word_lists
 from adapters.methods import UserError
 
 PACKAGE = Path(__file__).parent
@@ -27,7 +27,8 @@ def curated_lists() -> dict[str, tuple[str, ...]]:
     return {name: words for name, words in word_lists().items() if "/" not in name}
 
 
-VALUES: dict[str, Callable[[], object]] = {"word_lists": curated_lists}  # functions that read data files
+# Functions that read data files.
+VALUES: dict[str, Callable[[], object]] = {"word_lists": curated_lists, "known_words": known_words}
 
 
 def write_hub_folder(folder: Path) -> None:

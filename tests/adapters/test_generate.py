@@ -20,13 +20,16 @@ from transformers import (
 from transformers.generation.streamers import BaseStreamer
 
 from adapters.base_model import BaseModel
+from adapters.discriminator import discriminator_loss, write_discriminator
 from adapters.engine import Engine
 from adapters.generate import pplm_generate
 from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, to_json
-from tests.adapters.conftest import Bench
+from adapters.store import AdapterStore
+from tests.adapters.heads import MOOD
 
 VOWELS = PPLM((Attribute("vowels", words=("a", "e", "o")),), step_size=0.3, num_iterations=2, gm_scale=0.9)
 PAPER = as_in_paper(VOWELS)
+MOODY = replace(VOWELS, attributes=(Attribute("mood:up"), *VOWELS.attributes), horizon_length=2, kl_budget=2.0)
 PROMPTS = ("Once upon a time", "The", "W")  # the last one is a single token
 
 
@@ -72,11 +75,12 @@ def test_without_an_effect_it_is_plain_generate(
     assert not torch.equal(write(VOWELS, **ids_of(*PROMPTS), **arguments), plain)
 
 
-@pytest.mark.parametrize("pplm", [VOWELS, PAPER], ids=["fresh", "carried"])
+@pytest.mark.parametrize("pplm", [VOWELS, PAPER, MOODY], ids=["fresh", "carried", "discriminator"])
 def test_a_row_of_a_batch_is_the_row_alone(write: Callable[..., Any], pplm: PPLM) -> None:
-    together = write(pplm, **ids_of(*PROMPTS), **ENDING)
+    head = {"pplm_class_loss": lambda name: discriminator_loss(MOOD, "up", torch.device("cpu"))}
+    together = write(pplm, **ids_of(*PROMPTS), **ENDING, **head)
     for prompt, row in zip(PROMPTS, together, strict=True):
-        alone = write(pplm, **ids_of(prompt), **ENDING)[0, len(prompt) :].tolist()
+        alone = write(pplm, **ids_of(prompt), **ENDING, **head)[0, len(prompt) :].tolist()
         written = row[len(PROMPTS[0]) :].tolist()
         assert written == alone + [257] * (len(written) - len(alone))
 
@@ -92,17 +96,22 @@ def test_rows_that_have_ended_cost_nothing(write: Callable[..., Any], tiny_base:
     assert sizes[-1] == sum(not ends & set(row[16:-1].tolist()) for row in written) < len(PROMPTS)
 
 
-@pytest.mark.parametrize("pplm", [VOWELS, PAPER], ids=["fresh", "carried"])
-def test_it_writes_what_the_engine_writes(bench: Bench, tokenizer: PreTrainedTokenizerFast, pplm: PPLM) -> None:
-    engine = Engine(replace(bench.base, tokenizer=tokenizer), bench.engine.store)
-    *_, (row,) = engine.generate(
-        [Request("Once upon", Method("pplm", steering=pplm))], Sampling(temperature=0, max_new_tokens=16)
-    )
-    model: Any = bench.base.model
-    ids = torch.tensor([row.prompt_ids])
-    arguments = {"custom_generate": pplm_generate, "pplm": to_json(pplm), "pplm_tokenizer": tokenizer}
-    written = model.generate(ids, max_new_tokens=16, do_sample=False, pad_token_id=257, **arguments)
-    assert written[0, len(row.prompt_ids) :].tolist() == list(row.token_ids)
+@pytest.mark.parametrize("pplm", [VOWELS, PAPER, MOODY], ids=["fresh", "carried", "discriminator"])
+def test_it_writes_what_the_engine_writes(
+    tiny_base: BaseModel, tokenizer: PreTrainedTokenizerFast, pplm: PPLM, tmp_path: Path
+) -> None:
+    (tmp_path / "mood").mkdir()
+    write_discriminator(MOOD, tiny_base, tmp_path / "mood")
+    store = AdapterStore([tmp_path], tiny_base)
+    requests = [Request(prompt, Method("pplm", steering=pplm)) for prompt in ("Once upon", "The")]
+    engine = Engine(replace(tiny_base, tokenizer=tokenizer), store)
+    *_, rows = engine.generate(requests, Sampling(temperature=0, max_new_tokens=16))
+    for row in rows:
+        arguments = {"pplm": to_json(pplm), "pplm_tokenizer": tokenizer, "pplm_class_loss": store.class_loss}
+        arguments |= {"custom_generate": pplm_generate, "max_new_tokens": 16, "do_sample": False, "pad_token_id": 257}
+        model: Any = tiny_base.model
+        written = model.generate(torch.tensor([row.prompt_ids]), **arguments)[0, len(row.prompt_ids) :]
+        assert written.tolist() == list(row.token_ids)
 
 
 class Without(LogitsProcessor):

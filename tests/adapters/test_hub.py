@@ -15,7 +15,7 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import PreTrainedTokenizerFast
 
-from adapters.attributes import word_lists
+from adapters.attributes import known_words, word_lists
 from adapters.base_model import EMBEDDED_ID, BaseModel
 from adapters.generate import pplm_generate
 from adapters.hub import write_hub_folder
@@ -75,6 +75,7 @@ def test_the_lists_of_the_project_travel_with_the_code(folder: Path) -> None:
     exec((folder / "custom_generate" / "attributes.py").read_text().replace("from .", "from adapters."), space)
     ours = {name: words for name, words in word_lists().items() if "/" not in name}
     assert space["word_lists"]() == ours
+    assert space["known_words"]() == known_words()
     card = (folder / "README.md").read_text()
     assert all(f"`{name}`" in card for name in ours)
 
