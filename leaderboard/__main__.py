@@ -33,6 +33,7 @@ OUT: dict[str, Callable[[RunData, Results], bytes]] = {
     ".html": lambda data, results: run_report(data, results).encode(),
 }
 OUT_HELP = "a file for the texts with their figures (.csv, .jsonl, .parquet) or a report to read (.html)"
+NO_RUN = "There is no run {name!r} here, or more than one: `list` prints their ids."
 DEFAULT_METHODS = "base,lora:poetry,prefix:facts,pplm:science"
 
 
@@ -72,6 +73,9 @@ def parser() -> argparse.ArgumentParser:
     show.set_defaults(command=show_command)
     show.add_argument("run", help="its id, or the beginning of it; `last` is the newest")
     show.add_argument("--out", type=Path, help=OUT_HELP)
+    erase = commands.add_parser("delete", help="delete a run that was made on the command line")
+    erase.set_defaults(command=delete_command)
+    erase.add_argument("run", help="its id, or the beginning of it; `last` is the newest")
     sweep = commands.add_parser("frontier", help="what steering costs at each strength, for two algorithms")
     sweep.set_defaults(command=frontier_command)
     sweep.add_argument("prompts", nargs="?", default="neutral_openers", help="a file, or a set that ships")
@@ -84,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument("--plot", type=Path, help="an .svg file for the drawing")
     runs = commands.add_parser("list", help="print the runs made on the command line")
     runs.set_defaults(command=list_command)
-    for command in (run, show, sweep, runs):
+    for command in (run, show, erase, sweep, runs):
         command.add_argument("--home", type=Path, default=Path(".steerboard"), help="folder of models and results")
         command.add_argument("--database", help="URL of the database; default: steerboard.db in the home folder")
     for command in (run, sweep):
@@ -135,14 +139,27 @@ def show_command(options: argparse.Namespace) -> int:
     """Prints the table of a run that was made before."""
     check_out(options.out)
     database = open_database(options)
-    ids = [line.id for line in database.runs(None)]
-    wanted = ids[:1] if options.run == "last" else [id for id in ids if id.startswith(options.run)]
-    data = database.data(wanted[0] if len(wanted) == 1 else options.run)
+    data = database.data(find_run(database, options.run))
     if data is None:
-        raise UserError(f"There is no run {options.run!r} here, or more than one: `list` prints their ids.")
+        raise UserError(NO_RUN.format(name=options.run))
     print(f"run {data.run.id}")
     report(data, tabulate(data), options.out)
     return 0
+
+
+def delete_command(options: argparse.Namespace) -> int:
+    """Deletes a run that was made before; what a browser made is that browser's to delete."""
+    database = open_database(options)
+    if not database.delete_run(find_run(database, options.run), None):
+        raise UserError(NO_RUN.format(name=options.run))
+    return 0
+
+
+def find_run(database: Database, name: str) -> str:
+    """The id of the run with this beginning, or of the newest; the name itself where that names none or several."""
+    ids = [line.id for line in database.runs(None)]
+    wanted = ids[:1] if name == "last" else [id for id in ids if id.startswith(name)]
+    return wanted[0] if len(wanted) == 1 else name
 
 
 def frontier_command(options: argparse.Namespace) -> int:

@@ -68,6 +68,11 @@ def test_show_and_list_find_the_run_again(command: Run, tmp_path: Path, capsys: 
         assert capsys.readouterr().out == first
     assert command("list") == 0
     assert capsys.readouterr().out.split()[0] == id
+    assert command("delete", id[:6]) == 0
+    assert command("list") == 0
+    assert capsys.readouterr().out == ""
+    assert command("delete", id) == 2
+    assert f"There is no run '{id}' here" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_is_kept_and_goes_on(
