@@ -5,10 +5,9 @@ Knows which file holds what; how each format is written is in leaderboard.export
 
 from collections.abc import Callable
 
-from leaderboard.report import run_report
-
 from leaderboard.export import samples_frame, to_csv, to_jsonl, to_parquet
 from leaderboard.records import RunData
+from leaderboard.report import run_report
 from leaderboard.table import Results, frame
 
 Make = Callable[[RunData, Results], bytes]
