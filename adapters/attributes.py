@@ -28,6 +28,7 @@ from adapters.methods import Attribute, UserError
 WORD_START = " "  # words stand after a space
 DATA = Path(__file__).parent / "data"
 WORD_LISTS = DATA / "attributes.json"
+KNOWN_FROM = ("general.jsonl", "poetry.jsonl", "scifi.jsonl")
 MAX_PIECES = 16  # of a word or phrase
 MAX_WORD_WEIGHT = 100.0
 FIRST_WORD = 4  # letters of a word that can begin a phrase
@@ -83,11 +84,11 @@ def word_lists() -> dict[str, tuple[str, ...]]:
 
 @lru_cache
 def known_words() -> frozenset[str]:
-    """Words that stand by themselves in the shipped texts, in small letters; names are none."""
+    """Words that stand by themselves in the shipped prose and verse, in small letters; names are none."""
     words: set[str] = set()
-    for file in DATA.glob("*.jsonl"):
-        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
-            words.update(re.findall(r"[^\W\d_]+", json.loads(line).get("text", "")))
+    for name in KNOWN_FROM:
+        for line in (DATA / name).read_text(encoding="utf-8").split("\n")[:-1]:
+            words.update(re.findall(r"[^\W\d_]+", json.loads(line)["text"]))
     return frozenset(filter(str.islower, words))
 
 

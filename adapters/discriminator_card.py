@@ -69,7 +69,8 @@ steer towards a class with PPLM (`{first}`). Classes: {", ".join(f"`{name}`" for
 - **Split**: {measured.training_rows:,} texts to train, {measured.held_out_rows:,} held out: a fifth of each class, by
   hash.
 - **Training**: logistic regression on scaled features, C = {measured.strength:g} by the cross-entropy in 5 folds of the
-  training texts; {measured.seconds / 60:.0f} minutes on {report.machine}.
+  training texts; {measured.seconds / 60:.1f} minutes on {report.machine}, without the texts whose features were kept
+  from before.
 - **Make it again**: `{report.command}`"""
 
 
