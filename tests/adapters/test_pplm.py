@@ -20,6 +20,7 @@ from adapters.pplm import (
     window_weights,
 )
 from tests.adapters.conftest import Bench
+from tests.adapters.heads import MOOD
 
 
 def test_one_step_by_hand() -> None:
@@ -98,25 +99,46 @@ class Reference:
     """
 
     def __init__(self, model: PreTrainedModel, words: list[int], settings: PPLM) -> None:
+        """Without words it steers towards the second class of MOOD."""
         self.model, self.words, self.settings = model, words, settings
+        self.hidden = torch.empty(0)  # last states (T, C) of what was read last
+        self.before: tuple[list[list[Tensor]], Tensor] = [], self.hidden  # the clean past and the sum of its states
         self.past: list[list[Tensor]] = []  # per layer: keys, values (1, H, T, D)
         self.largest = [0.0] * model.config.num_hidden_layers
 
-    def read(self, ids: list[int], past: list[list[Tensor]]) -> tuple[Tensor, list[list[Tensor]]]:
+    def read(self, ids: list[int] | Tensor, past: list[list[Tensor]]) -> tuple[Tensor, list[list[Tensor]]]:
+        """Logits after ids, or after embeddings (T, C), and the past with them."""
         cache = DynamicCache()
         for layer, (keys, values) in enumerate(past):
             cache.update(keys, values, layer)
-        logits = self.model(input_ids=torch.tensor([ids]), past_key_values=cache, use_cache=True).logits[0, -1]
+        inputs = {"input_ids": torch.tensor([ids])} if isinstance(ids, list) else {"inputs_embeds": ids[None]}
+        states: list[Tensor] = []
+        decoder: Any = self.model.base_model
+        hook = decoder.register_forward_hook(lambda module, args, output: states.append(output.last_hidden_state[0]))
+        logits = self.model(**inputs, past_key_values=cache, use_cache=True).logits[0, -1]
+        hook.remove()
+        self.hidden = states[0]
         layers: Any = cache.layers
         return logits, [[layer.keys, layer.values] for layer in layers]
 
     def loss(self, logits: Tensor, clean: Tensor) -> Tensor:
         p, q = logits.softmax(-1), clean.softmax(-1)
-        return -p[self.words].sum().log() + self.settings.kl_scale * (p * (p / q).log()).sum()
+        attribute = -p[self.words].sum().log() if self.words else self.class_loss(logits)
+        return attribute + self.settings.kl_scale * (p * (p / q).log()).sum()
+
+    def class_loss(self, logits: Tensor) -> Tensor:
+        past, total = self.before
+        total, count = total + self.hidden[-1], past[0][0].shape[2]
+        embedding: Tensor = next(self.model.get_input_embeddings().parameters())
+        for _ in range(self.settings.horizon_length):
+            logits, past = self.read(logits.softmax(-1)[None] @ embedding, past)
+            total, count = total + self.hidden[-1], count + 1
+        return -(MOOD.weight @ (total / count) + MOOD.bias).log_softmax(-1)[1]
 
     def next_logits(self, ids: list[int]) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             clean, everything = self.read(ids, [])
+            self.before = everything, self.hidden[:-1].sum(0)
         if not self.past or not self.settings.carry:
             self.past = [[tensor[:, :, :-1] for tensor in layer] for layer in everything]
         nudge = [[torch.zeros_like(tensor) for tensor in layer] for layer in self.past]
@@ -129,7 +151,7 @@ class Reference:
             for layer in range(len(nudge)):
                 pair = [self.windowed(gradient) for gradient in gradients[2 * layer : 2 * layer + 2]]
                 norm = torch.cat([g.flatten() for g in pair]).norm().item()
-                self.largest[layer] = max(self.largest[layer], norm)
+                self.largest[layer] = max(self.largest[layer], norm) if self.words else norm
                 size = self.settings.step_size / self.largest[layer] ** self.settings.gamma
                 nudge[layer] = [(n - size * g).detach() for n, g in zip(nudge[layer], pair, strict=True)]
         with torch.no_grad():
@@ -156,10 +178,21 @@ def test_the_engine_computes_the_papers_algorithm(
     monkeypatch.setattr("adapters.attributes.WORD_START", "")
     attribute = Attribute("vowels", words=("a", "e", "o"))
     settings = replace(as_in_paper(PPLM((attribute,), 0.3, 3, window_length, 1.5, 0.05, 0.9)), carry=carry)
+    check(bench, settings, [bench.base.tokenizer.encode(letter)[0] for letter in "aeo"])
+
+
+@pytest.mark.parametrize("carry", [True, False], ids=["carried", "fresh"])
+@pytest.mark.parametrize("horizon_length", [0, 1])
+def test_the_engine_steers_by_a_discriminator_as_the_paper_does(bench: Bench, carry: bool, horizon_length: int) -> None:
+    bench.engine.store.discriminators["mood"] = MOOD
+    settings = PPLM((Attribute("mood:up"),), 0.1, 3, 0, 1.0, 0.05, 0.9, horizon_length=horizon_length)
+    check(bench, replace(as_in_paper(settings), carry=carry), [])
+
+
+def check(bench: Bench, settings: PPLM, words: list[int]) -> None:
+    """Every token and its probability are those of the reference."""
     request = Request("Once upon", Method("pplm", steering=settings))
     *_, (row,) = bench.engine.generate([request], Sampling(temperature=0, max_new_tokens=12))
-
-    words = [bench.base.tokenizer.encode(letter)[0] for letter in "aeo"]
     reference = Reference(bench.base.model, words, settings)
     ids = list(row.prompt_ids)
     for token, logprob in zip(row.token_ids, row.logprobs, strict=True):
