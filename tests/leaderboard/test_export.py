@@ -204,7 +204,8 @@ class Hub(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub() -> Iterator[tuple[HfApi, type[Hub]]]:
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[HfApi, type[Hub]]]:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # as where a run is really sent
     handler = type("OneHub", (Hub,), {"requests": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
