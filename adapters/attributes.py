@@ -202,11 +202,11 @@ def bag_loss(bag: Sequence[Piece], device: torch.device) -> AttributeLoss:
 
     No gradient reaches a token that does not count now, so a bag whose words were all just used pushes nowhere.
     """
-    unique = list(dict.fromkeys(piece.token_id for piece in bag))
+    unique = {token: place for place, token in enumerate(dict.fromkeys(piece.token_id for piece in bag))}
     longest = max(len(piece.standing) for piece in bag)
     padded = [[NO_TOKEN] * (longest - len(piece.standing)) + list(piece.standing) for piece in bag]
-    tokens = torch.tensor(unique, device=device)  # (U,)
-    places = torch.tensor([unique.index(piece.token_id) for piece in bag], device=device)  # (E,)
+    tokens = torch.tensor(list(unique), device=device)  # (U,)
+    places = torch.tensor([unique[piece.token_id] for piece in bag], device=device)  # (E,)
     standing = torch.tensor(padded, device=device, dtype=torch.long)  # (E, M)
     first = torch.tensor([not piece.standing for piece in bag], device=device)  # (E,)
     weights = torch.tensor([math.log(piece.weight) for piece in bag], device=device)  # (E,)

@@ -209,3 +209,14 @@ def test_where_nothing_has_drifted_the_divergence_pulls_nowhere_to_the_last_bit(
     (gradient,) = torch.autograd.grad(divergence.sum(), steered)
     assert gradient.count_nonzero() == 0
     assert divergence.detach().abs().max() < 1e-6
+
+
+def test_after_grad_length_tokens_the_text_follows_freely(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.attributes.WORD_START", "")
+    steering = PPLM((Attribute("vowels", words=("a", "e", "o")),), 0.5, grad_length=3, kl_budget=5.0, cooldown=0)
+    request = Request("Once upon", Method("pplm", steering=steering))
+    *_, (row,) = bench.engine.generate([request], Sampling(temperature=0, max_new_tokens=10))
+    ids = torch.tensor([[*row.prompt_ids, *row.token_ids]])
+    free = bench.base.model(input_ids=ids).logits[0].argmax(-1)[len(row.prompt_ids) - 1 : -1].tolist()
+    assert free[:3] != list(row.token_ids[:3])
+    assert free[3:] == list(row.token_ids[3:])
