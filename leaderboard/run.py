@@ -139,6 +139,7 @@ class Runner:
                 raise
             finally:
                 self.database.set_status(run_id, status)
+            self.results(run_id)  # so that whoever opens it first need not wait for the table
 
     def results(self, run_id: str) -> Results:
         """The table of a run as far as it is; that of a finished one is kept. Raises UserError."""

@@ -12,6 +12,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, PlainSerializer
+from threadpoolctl import threadpool_limits
 
 from adapters.methods import BASE
 from leaderboard.bootstrap import NONE, Interval, covers_zero, enough, interval, weights
@@ -89,7 +90,11 @@ class Figure(NamedTuple):
 
 def tabulate(data: RunData, where: Where | None = None) -> Results:
     """Every metric of every method, or only over the prompts for which `where` holds (a slice by tag)."""
-    seen = comparable(data, where)
+    with threadpool_limits(1, user_api="blas"):  # its products are small: threads would wait for each other
+        return _tabulate(data, comparable(data, where))
+
+
+def _tabulate(data: RunData, seen: Comparable) -> Results:
     names = [method.name for method in data.run.spec.methods]
     found = {metric.name: (metric, figures(metric, seen, names)) for metric in metrics(seen)}
     found = {name: both for name, both in found.items() if any_value(both[1])}

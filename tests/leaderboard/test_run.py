@@ -83,6 +83,7 @@ def test_a_run_has_every_text_with_every_score(runner: Runner) -> None:
         for label in data.tallies
     }
     assert data.run.status == "done"
+    assert runner.database.results(data.run.id) is not None, "the table is kept with the run"
     assert {timing.method for timing in data.timings} == {0, 1, 2, 3}
     assert sum(t.num_tokens for t in data.timings) == sum(s.num_tokens for s in data.samples)
     assert [cost.num_parameters > 0 for cost in data.costs] == [False, True, True, False]

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from adapters.methods import BASE, Method, from_json, to_json
 from leaderboard.metrics.distinct import distinct
@@ -247,11 +246,6 @@ def test_a_large_run_is_tabulated_in_two_seconds() -> None:
     data = made_up(texts)
     scores = {sample.key: Tally(-100, 50) for sample in data.samples}
     data = data._replace(tallies=dict.fromkeys(data.run.spec.scorers, scores))
-    with threadpool_limits(1):  # threads that wait for each other would count as work
-        assert min(cpu_seconds(data) for _ in range(3)) < 2
-
-
-def cpu_seconds(data: RunData) -> float:
     started = time.process_time()
     tabulate(data)
-    return time.process_time() - started
+    assert time.process_time() - started < 2
