@@ -67,6 +67,7 @@ class PPLM:
     kl_budget: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 0.6  # strength: nats a token that the fusion may cost
     cooldown: Annotated[int, Field(ge=0, le=256)] = 12  # tokens for which a word just used leaves the bag
     carry: bool = False  # True: the pushed past is carried on to the next token; False: each token is pushed afresh
+    best_of: Annotated[int, Field(ge=1, le=16)] = 1  # texts that are written, of which the attribute's best is kept
 
     @property
     def has_discriminator(self) -> bool:

@@ -5,6 +5,8 @@ write is one transaction and can be repeated: what is already there stays as it 
 """
 
 import secrets
+import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -45,6 +47,7 @@ VERSION = 1  # of a run's record
 ID_BYTES = 16
 KEYS_A_QUERY = 500  # below every database's limit of parameters
 BACKENDS = ("sqlite", "postgresql")
+PATIENCE = 30  # seconds that SQLite waits for others
 
 
 class RunLine(NamedTuple):
@@ -333,8 +336,22 @@ def open_engine(url: URL) -> Engine:
 def configure_sqlite(connection: Any, _: Any) -> None:
     """Makes SQLite keep its promises: foreign keys, and nothing lost that was committed."""
     connection.isolation_level = None  # Python's driver would begin some transactions late and others not at all
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 30000"):
+    for pragma in (f"busy_timeout = {1000 * PATIENCE}", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+    begin_wal(connection)
+
+
+def begin_wal(connection: Any) -> None:
+    """Puts a database into WAL mode. SQLite does not wait when several do that to a new file at once, so this does."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def begin_sqlite(connection: Connection) -> None:
