@@ -49,7 +49,21 @@ class Evidence(NamedTuple):
         return Evidence(*(part.index_select(0, index) for part in self))
 
 
-AttributeLoss = Callable[[Evidence], Tensor]  # -> loss (B,)
+AttributeLoss = Callable[[Evidence], Tensor]  # -> loss (B,), -log p(a | x)
+
+
+class WeightedLoss(NamedTuple):
+    """Several attributes at once; itself an AttributeLoss."""
+
+    terms: tuple[tuple[float, AttributeLoss], ...]  # weight and loss of each
+
+    def __call__(self, evidence: Evidence) -> Tensor:
+        """The weighted sum of the losses (B,)."""
+        return torch.stack([weight * loss(evidence) for weight, loss in self.terms]).sum(0)
+
+    def likelihood(self, evidence: Evidence) -> Tensor:
+        """The weighted sum of p(a | x) (B,), by which texts are ranked."""
+        return torch.stack([weight * (-loss(evidence)).exp() for weight, loss in self.terms]).sum(0)
 
 
 class Split(NamedTuple):
@@ -252,17 +266,14 @@ def attribute_loss(
     attributes: Sequence[Attribute],
     device: torch.device,
     class_loss: Callable[[str], AttributeLoss] = unknown_class,
-) -> AttributeLoss:
-    """The weighted sum of the losses of several attributes; `class_loss` gives that of a discriminator's NAME:CLASS.
+) -> WeightedLoss:
+    """The losses of several attributes, each with its weight; `class_loss` gives that of a discriminator's NAME:CLASS.
 
     Raises UserError for a list without a usable word and for a name that nothing has.
     """
-    terms = [
-        (a.weight, class_loss(a.name) if a.is_discriminator else bag_loss(attribute_bag(tokenizer, a), device))
-        for a in attributes
-    ]
-
-    def loss(evidence: Evidence) -> Tensor:
-        return torch.stack([weight * term(evidence) for weight, term in terms]).sum(0)
-
-    return loss
+    return WeightedLoss(
+        tuple(
+            (a.weight, class_loss(a.name) if a.is_discriminator else bag_loss(attribute_bag(tokenizer, a), device))
+            for a in attributes
+        )
+    )

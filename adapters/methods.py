@@ -49,7 +49,8 @@ NO_LIMIT = 100.0  # nats a token; nothing that float32 can express costs as much
 class PPLM:
     """Settings of PPLM (Dathathri et al., ICLR 2020, arXiv 1912.02164), named as in the paper and its code.
 
-    The last three are not in the paper; `as_in_paper` turns them off.
+    Budget, cooldown and pushing afresh are not in the paper; `as_in_paper` turns them off. `best_of` is the paper's
+    reranking: BR with 0 iterations, BCR with some.
     """
 
     attributes: Annotated[tuple[Attribute, ...], Field(min_length=1)]
@@ -136,7 +137,7 @@ def as_in_paper(steering: PPLM) -> PPLM:
 
 def effect_off(method: Method) -> Method:
     """The method with every effect at zero (scale 0, step size 0, no prefix): it must write what the base writes."""
-    steering = None if method.steering is None else replace(method.steering, step_size=0.0)
+    steering = None if method.steering is None else replace(method.steering, step_size=0.0, best_of=1)
     return replace(method, lora_scale=0.0, prefix=None, steering=steering)
 
 

@@ -5,14 +5,14 @@ Letters: as in pplm.py; T columns of the past, without the token that is being r
 """
 
 import copy
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
-from adapters.attributes import MAX_PIECES, NO_TOKEN, AttributeLoss, Evidence
+from adapters.attributes import MAX_PIECES, NO_TOKEN, Evidence, WeightedLoss
 from adapters.kv import KV, new_columns
 from adapters.lora_rows import LoraRows
 from adapters.methods import NO_LIMIT, PPLM
@@ -36,10 +36,11 @@ class Reading(NamedTuple):
 
 
 class Steered(NamedTuple):
-    """Logits (B, V) of the next token, unsteered and fused."""
+    """What a step ends with."""
 
-    clean: Tensor
-    fused: Tensor
+    clean: Tensor  # (B, V) logits of the next token, unsteered
+    fused: Tensor  # (B, V)
+    likelihood: Tensor  # (B,) of the attributes before any push; 0 where nothing is ranked by it
 
 
 class First(NamedTuple):
@@ -76,7 +77,7 @@ class Steering:
         self,
         model: PreTrainedModel,
         settings: Sequence[PPLM],
-        losses: Sequence[AttributeLoss],
+        losses: Sequence[WeightedLoss],
         ids: Sequence[Sequence[int]],
         clean: KV,
         hidden_sum: Tensor | None = None,
@@ -119,30 +120,37 @@ class Steering:
         nudge = self.past.data.new_zeros((*self.past.data.shape[:4], self._width(), self.past.data.shape[-1])).float()
         first = self._first(nudge, token, clean, lora)
         clean.data[..., clean.length : clean.length + 1, :] = first.columns
-        reading = first.pushed
-        for iteration in range(max(1, *(s.num_iterations for s in self.settings))):
+        likelihood, reading = self._likelihood(first.clean), first.pushed
+        for iteration in range(self.iterations):
             with torch.enable_grad():
                 nudge.requires_grad_()
                 if iteration > 0:
                     reading = read(self.model, token, self.past, self.past.nudged(nudge), lora)
-                loss = self._attribute_loss(self._evidence(reading, clean, lora))
+                loss = self._by_attributes(WeightedLoss.__call__, self._evidence(reading, clean, lora))
                 loss = loss + self.knobs.kl_scale * kl_divergence(reading.logits, first.clean.logits)
                 (gradient,) = torch.autograd.grad(loss.sum(), nudge)
             nudge.requires_grad_(False)
             nudge = self._push(nudge, self._windowed(gradient), iteration)
             yield
         with torch.no_grad():
-            cache = self.past.nudged(nudge)
-            steered = read(self.model, token, self.past, cache, lora).logits
-            self._advance(nudge, new_columns(cache), first, clean)
-        return Steered(first.clean.logits, self._fuse(steered, first.clean.logits))
+            steered, columns = reading.logits.detach(), first.columns
+            if self.iterations:
+                cache = self.past.nudged(nudge)
+                steered, columns = read(self.model, token, self.past, cache, lora).logits, new_columns(cache)
+            self._advance(nudge, columns, first, clean)
+        return Steered(first.clean.logits, self._fuse(steered, first.clean.logits), likelihood)
 
-    def _groups(self) -> list[tuple[AttributeLoss, Tensor]]:
+    def _groups(self) -> list[tuple[WeightedLoss, Tensor]]:
         """The different losses, each with the rows (R,) that it is of: those are computed together."""
-        rows_of: dict[AttributeLoss, list[int]] = {}
+        rows_of: dict[WeightedLoss, list[int]] = {}
         for row, loss in enumerate(self.losses):
             rows_of.setdefault(loss, []).append(row)
         return [(loss, torch.tensor(rows, device=self.recent.device)) for loss, rows in rows_of.items()]
+
+    @property
+    def iterations(self) -> int:
+        """Of the row that makes the most."""
+        return max(s.num_iterations for s in self.settings)
 
     def _width(self) -> int:
         """Columns that any row may push."""
@@ -155,8 +163,8 @@ class Steering:
         Where no past is carried on, it is the clean pass: the nudge is still zero. Else each row is read twice in one
         batch, after its clean past and after its own, which costs less than two passes.
         """
-        with torch.enable_grad():
-            nudge.requires_grad_()
+        with torch.set_grad_enabled(self.iterations > 0):
+            nudge.requires_grad_(self.iterations > 0)
             if not self.carrying:
                 cache = clean.nudged(nudge)
                 reading = read(self.model, token, clean, cache, lora)
@@ -176,6 +184,20 @@ class Steering:
             num_hidden = num_hidden + self.knobs.horizon_length
         return Evidence(reading.logits.log_softmax(-1), hidden_sum, num_hidden, self.recent, self.knobs.cooldown)
 
+    @torch.no_grad()
+    def _likelihood(self, clean: Reading) -> Tensor:
+        """How much the unsteered rows show their attributes (B,), words just used included; 0 if none is ranked."""
+        if all(s.best_of == 1 for s in self.settings):
+            return torch.zeros_like(clean.logits[:, 0])
+        evidence = Evidence(
+            clean.logits.log_softmax(-1),
+            self.hidden_sum + clean.hidden[:, -1],
+            self.num_hidden + 1,
+            self.recent,
+            torch.zeros_like(self.knobs.cooldown),
+        )
+        return self._by_attributes(WeightedLoss.likelihood, evidence)
+
     def _horizon(self, logits: Tensor, clean: KV, lora: LoraRows) -> Tensor:
         """Sum (B, C) of the hidden states of the tokens to come, each of which is the mean embedding of what is likely.
 
@@ -192,13 +214,13 @@ class Steering:
             kv.length += 1
         return total
 
-    def _attribute_loss(self, evidence: Evidence) -> Tensor:
-        """Loss (B,) of every row under its own attributes."""
+    def _by_attributes(self, of: Callable[[WeightedLoss, Evidence], Tensor], evidence: Evidence) -> Tensor:
+        """What `of` says (B,) of every row and its own attributes."""
         if len(self.groups) == 1:
-            return self.losses[0](evidence)
+            return of(self.losses[0], evidence)
         total = torch.zeros_like(evidence.logprobs[:, 0])
         for loss, rows in self.groups:
-            total = total.index_add(0, rows, loss(evidence.rows(rows)))
+            total = total.index_add(0, rows, of(loss, evidence.rows(rows)))
         return total
 
     def _windowed(self, gradient: Tensor) -> Tensor:
