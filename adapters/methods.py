@@ -42,20 +42,20 @@ class Attribute:
         return ":" in self.name and not self.words
 
 
-NO_LIMIT = 100.0  # nats a token; nothing that float32 can express costs as much
+NO_LIMIT = 100.0  # nats; nothing that float32 can express costs as much, so that it is no limit at all
 
 
 @dataclass(frozen=True, config=STRICT)
 class PPLM:
     """Settings of PPLM (Dathathri et al., ICLR 2020, arXiv 1912.02164), named as in the paper and its code.
 
-    Budget, cooldown and pushing afresh are not in the paper; `as_in_paper` turns them off. `best_of` is the paper's
-    reranking: BR with 0 iterations, BCR with some.
+    Strength, budget, cooldown and pushing afresh are not in the paper; `as_in_paper` turns them off. `best_of` is the
+    paper's reranking: BR with 0 iterations, BCR with some.
     """
 
     attributes: Annotated[tuple[Attribute, ...], Field(min_length=1)]
-    step_size: Annotated[float, Field(ge=0, le=1)] = 0.1  # length of one push on the past
-    num_iterations: Annotated[int, Field(ge=0, le=30)] = 3  # pushes at each token
+    step_size: Annotated[float, Field(ge=0, le=1)] = 0.3  # length of one push on the past
+    num_iterations: Annotated[int, Field(ge=0, le=30)] = 1  # pushes at each token
     window_length: Annotated[int, Field(ge=0, le=4096)] = 0  # newest positions that are pushed; 0: all
     gamma: Annotated[float, Field(ge=0, le=4)] = 1.5  # exponent of the gradient's norm: 1 normalises, 0 does not
     kl_scale: Annotated[float, Field(ge=0, le=10)] = 0.01  # how much drifting from the unsteered distribution costs
@@ -65,7 +65,8 @@ class PPLM:
     horizon_length: Annotated[int, Field(ge=0, le=8)] = 0
     decay: bool = False  # older positions of the window are pushed less: the text keeps closer to how it began
     grad_length: Annotated[int, Field(ge=0, le=4096)] = 0  # tokens that are steered, the rest follows freely; 0: all
-    kl_budget: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 0.6  # strength: nats a token that the fusion may cost
+    strength: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 10.0  # nats of drifting that one more word is worth
+    kl_budget: Annotated[float, Field(ge=0, le=NO_LIMIT)] = NO_LIMIT  # nats that the fusion may cost at any token
     cooldown: Annotated[int, Field(ge=0, le=256)] = 12  # tokens for which a word just used leaves the bag
     carry: bool = False  # True: the pushed past is carried on to the next token; False: each token is pushed afresh
     best_of: Annotated[int, Field(ge=1, le=16)] = 1  # texts that are written, of which the attribute's best is kept
@@ -132,7 +133,7 @@ def parse_method(text: str) -> Method:
 
 def as_in_paper(steering: PPLM) -> PPLM:
     """The same settings under the paper's algorithm, unchanged."""
-    return replace(steering, kl_budget=NO_LIMIT, cooldown=0, carry=True)
+    return replace(steering, strength=NO_LIMIT, kl_budget=NO_LIMIT, cooldown=0, carry=True)
 
 
 def effect_off(method: Method) -> Method:

@@ -4,14 +4,18 @@
     dH <- dH - step_size * g / ||g||^gamma                                num_iterations times
     next token ~ p~^s * p^(1 - s), renormalised
 
-where the share s is gm_scale, or as much of it as a budget of nats allows (`affordable`; not in the paper).
+where the share s is gm_scale in the paper. Here it is, of the shares up to gm_scale and within a budget of nats,
+
+    the s with the most of  strength * p_s(a | x) - KL(p_s || p)
+
+so that a token is steered where that brings words of the attribute, and left alone where it would only cost fluency.
 Pure functions of tensors; knows nothing of models, caches or text.
 
 Letters: L layers, B rows, H key/value heads, W pushed columns, D head size, V vocabulary. Every row has its own
 settings and its own norms: no row ever sees another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,6 +23,7 @@ from torch import Tensor
 
 from adapters.methods import PPLM
 
+SHARES = 9  # that are tried, each 1/sqrt(2) of the one before: their costs in nats differ by about 2
 HALVINGS = 8  # of the interval in which the affordable share lies: to a 256th of it
 TINY = 1e-15  # a gradient of zero pushes nowhere instead of dividing by zero
 
@@ -33,6 +38,7 @@ class Knobs(NamedTuple):
     kl_scale: Tensor
     gm_scale: Tensor
     cooldown: Tensor
+    strength: Tensor
     kl_budget: Tensor
     carry: Tensor
     decay: Tensor
@@ -95,6 +101,30 @@ def affordable(steered: Tensor, clean: Tensor, gm_scale: Tensor, kl_budget: Tens
         low, high = torch.where(within, middle, low), torch.where(within, high, middle)
     affords_all = kl_divergence(fuse(steered, clean, gm_scale), clean) <= kl_budget
     return torch.where(affords_all, gm_scale, low)
+
+
+def worthwhile(
+    steered: Tensor, clean: Tensor, most: Tensor, strength: Tensor, likelihood: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """The share (B,) up to `most` that makes strength * p_s(a | x) - KL(p_s || p) largest; 0 where none is worth it.
+
+    `likelihood` gives p_s(a | x) (B,) from log p_s (B, V) and s (B,). With d = log p~ - log p and Z the sum of
+    p e^(s d), log p_s = log p + s d - log Z and KL(p_s || p) = s E_{p_s}[d] - log Z.
+    """
+    log_clean = clean.log_softmax(-1)
+    difference = steered.log_softmax(-1) - log_clean
+    share = torch.zeros_like(most)
+    worth = strength * likelihood(log_clean, share)
+    for number in range(SHARES):
+        tried = most * 0.5 ** (number / 2)
+        log_weights = torch.addcmul(log_clean, tried[:, None], difference)
+        log_total = log_weights.logsumexp(-1, keepdim=True)
+        log_fused = log_weights - log_total
+        divergence = tried * (log_fused.exp() * difference).sum(-1) - log_total[:, 0]
+        value = strength * likelihood(log_fused, tried) - divergence
+        better = value > worth
+        share, worth = torch.where(better, tried, share), torch.where(better, value, worth)
+    return share
 
 
 def fuse(steered: Tensor, clean: Tensor, gm_scale: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from adapters.pplm import (
     push,
     stack_knobs,
     window_weights,
+    worthwhile,
 )
 
 
@@ -133,12 +134,13 @@ class Steering:
             nudge = self._push(nudge, self._windowed(gradient), iteration)
             yield
         with torch.no_grad():
-            steered, columns = reading.logits.detach(), first.columns
+            steered, columns = Reading(*(part.detach() for part in reading)), first.columns
             if self.iterations:
                 cache = self.past.nudged(nudge)
-                steered, columns = read(self.model, token, self.past, cache, lora).logits, new_columns(cache)
+                steered, columns = read(self.model, token, self.past, cache, lora), new_columns(cache)
+            fused = self._fuse(steered, first.clean)
             self._advance(nudge, columns, first, clean)
-        return Steered(first.clean.logits, self._fuse(steered, first.clean.logits), likelihood)
+        return Steered(first.clean.logits, fused, likelihood)
 
     def _groups(self) -> list[tuple[WeightedLoss, Tensor]]:
         """The different losses, each with the rows (R,) that it is of: those are computed together."""
@@ -189,13 +191,9 @@ class Steering:
         """How much the unsteered rows show their attributes (B,), words just used included; 0 if none is ranked."""
         if all(s.best_of == 1 for s in self.settings):
             return torch.zeros_like(clean.logits[:, 0])
-        evidence = Evidence(
-            clean.logits.log_softmax(-1),
-            self.hidden_sum + clean.hidden[:, -1],
-            self.num_hidden + 1,
-            self.recent,
-            torch.zeros_like(self.knobs.cooldown),
-        )
+        logprobs, hidden_sum = clean.logits.log_softmax(-1), self.hidden_sum + clean.hidden[:, -1]
+        no_rest = torch.zeros_like(self.knobs.cooldown)
+        evidence = Evidence(logprobs, hidden_sum, self.num_hidden + 1, self.recent, no_rest)
         return self._by_attributes(WeightedLoss.likelihood, evidence)
 
     def _horizon(self, logits: Tensor, clean: KV, lora: LoraRows) -> Tensor:
@@ -240,13 +238,29 @@ class Steering:
         norms = torch.where(self.knobs.has_discriminator, norms, self.norms)
         return push(nudge, gradient, norms, self.knobs.step_size * pushing, self.knobs.gamma)
 
-    def _fuse(self, steered: Tensor, clean: Tensor) -> Tensor:
+    def _fuse(self, steered: Reading, clean: Reading) -> Tensor:
         """Fused logits (B, V), NaN in rows whose numbers went wrong."""
+        share = self._share(steered, clean)
+        sound = self.norms.isfinite().all(0)[:, None]  # attention on a CPU can hide a NaN
+        return torch.where(sound, fuse(steered.logits, clean.logits, share), torch.nan)
+
+    def _share(self, steered: Reading, clean: Reading) -> Tensor:
+        """How much of the steered distribution is in the fused one (B,)."""
         share = self.knobs.gm_scale
         if any(s.kl_budget < NO_LIMIT for s in self.settings):
-            share = affordable(steered, clean, share, self.knobs.kl_budget)
-        sound = self.norms.isfinite().all(0)[:, None]  # attention on a CPU can hide a NaN
-        return torch.where(sound, fuse(steered, clean, share), torch.nan)
+            share = affordable(steered.logits, clean.logits, share, self.knobs.kl_budget)
+        if all(s.strength == NO_LIMIT for s in self.settings):
+            return share
+
+        def likelihood(logprobs: Tensor, tried: Tensor) -> Tensor:
+            hidden = torch.lerp(clean.hidden[:, -1], steered.hidden[:, -1], tried[:, None])
+            evidence = Evidence(
+                logprobs, self.hidden_sum + hidden, self.num_hidden + 1, self.recent, self.knobs.cooldown
+            )
+            return self._by_attributes(WeightedLoss.likelihood, evidence)
+
+        worth = worthwhile(steered.logits, clean.logits, share, self.knobs.strength, likelihood)
+        return torch.where(self.knobs.strength == NO_LIMIT, share, worth)
 
     def _advance(self, nudge: Tensor, pushed: Tensor, first: First, clean: KV) -> None:
         """Takes the token just read into both pasts; `pushed` are its columns after the pushed one."""
