@@ -21,15 +21,15 @@ WEIGHTS = Path(__file__).parent / "weights"  # the adapters that come with the p
 
 
 class Adapter(NamedTuple):
-    """A trained adapter on disk."""
+    """A trained adapter or discriminator on disk."""
 
     name: str
-    kind: str  # "lora" or "prefix"
+    kind: str  # "lora", "prefix" or "discriminator"
     folder: Path
     base: str  # id of the base model it was trained on
     num_parameters: int
     num_bytes: int  # of its weights file
-    size: int  # r, or num_virtual_tokens
+    size: int  # r, num_virtual_tokens, or how many classes
 
 
 class AdapterStore:
@@ -46,14 +46,11 @@ class AdapterStore:
             name, is_head = folder.name, (folder / DISCRIMINATOR_FILE).is_file()
             if name.startswith(".") or not (is_head or (folder / CONFIG_FILE).is_file()):
                 continue
-            if name in adapters or name in self.discriminators:
+            if name in adapters:
                 self.refused[f"{name} ({folder.parent})"] = f"There is already an adapter called {name}: rename one."
                 continue
             try:
-                if is_head:
-                    self.discriminators[name] = read_discriminator(folder, base)
-                else:
-                    adapters[name] = self._read(folder)
+                adapters[name] = self._read_head(folder) if is_head else self._read(folder)
             except UserError as error:
                 self.refused[name] = str(error)
         self.adapters = tuple(adapters.values())
@@ -85,6 +82,11 @@ class AdapterStore:
         if name in self.refused:
             return UserError(f"The adapter {name!r} cannot be used: {self.refused[name]}")
         return UserError(f"There is no {kind} {name!r}: choose one of {', '.join(known) or 'none'}.")
+
+    def _read_head(self, folder: Path) -> Adapter:
+        head = self.discriminators[folder.name] = read_discriminator(folder, self._base)
+        parameters, num_bytes = head.weight.numel() + head.bias.numel(), (folder / WEIGHTS_FILE).stat().st_size
+        return Adapter(folder.name, "discriminator", folder, self._base.id, parameters, num_bytes, len(head.classes))
 
     def _read(self, folder: Path) -> Adapter:
         config = read_config(folder)

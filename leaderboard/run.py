@@ -250,7 +250,9 @@ class Runner:
         return run
 
     def _cost(self, method: Method) -> AdapterCost:
-        used = [a for a in self.engine.store.adapters if a.name in (method.lora, method.prefix)]
+        attributes = method.steering.attributes if method.steering else ()
+        heads = {attribute.name.partition(":")[0] for attribute in attributes if attribute.is_discriminator}
+        used = [a for a in self.engine.store.adapters if a.name in {method.lora, method.prefix, *heads}]
         return AdapterCost(sum(a.num_parameters for a in used), sum(a.num_bytes for a in used))
 
     def _scorers(self, spec: RunSpec) -> list[Scorer]:
