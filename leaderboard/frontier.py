@@ -122,6 +122,12 @@ def bars(goal: Goal) -> tuple[Bar, ...]:
     return TOPIC_BARS if goal.name == TOPIC_GOAL else SENTIMENT_BARS
 
 
+def success_limit(goal: Goal) -> float:
+    """The success that is wanted: so many times the unsteered one, or a share."""
+    bar = next(bar for bar in bars(goal) if bar.figure.startswith("success"))
+    return bar.limit * (goal.unsteered.figures["success"].value if bar.figure == "success_gain" else 1)
+
+
 def best(goal: Goal, algorithm: str) -> Point | None:
     """The strength that holds most of the bars, and of those the one of greatest success; None without a point."""
 

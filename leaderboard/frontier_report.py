@@ -12,7 +12,7 @@ import pandas as pd
 
 from adapters.methods import UserError
 from leaderboard.display import with_interval
-from leaderboard.frontier import BUDGET, PAPER, TITLES, UNSTEERED, Bar, Frontier, Goal, Point, bars, best
+from leaderboard.frontier import BUDGET, PAPER, TITLES, UNSTEERED, Bar, Frontier, Goal, Point, bars, best, success_limit
 from leaderboard.report import render
 from leaderboard.scatter import Dot, Scatter, scatter
 from leaderboard.table import Cell
@@ -95,12 +95,6 @@ def panel(goal: Goal, across: str) -> Scatter:
     ]
     limits = {bar.figure: bar.limit for bar in bars(goal)}
     return scatter(dots, PANEL, (limits.get(across), success_limit(goal)))
-
-
-def success_limit(goal: Goal) -> float:
-    """The success that is wanted: so many times the unsteered one, or a share."""
-    bar = next(bar for bar in bars(goal) if bar.figure.startswith("success"))
-    return bar.limit * (goal.unsteered.figures["success"].value if bar.figure == "success_gain" else 1)
 
 
 def figures_for_readme(frontier: Frontier, picture: Path | None) -> str:

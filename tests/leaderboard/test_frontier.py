@@ -2,21 +2,18 @@
 
 import math
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from adapters.methods import BASE, PPLM, Attribute, Method, Sampling, UserError
+from adapters.methods import BASE, PPLM, Attribute, UserError
 from leaderboard.frontier import (
     BUDGET,
     PAPER,
     SENTIMENT_BARS,
     TOPIC_BARS,
     UNSTEERED,
-    Frontier,
-    Goal,
     bars,
     best,
     goals,
@@ -27,53 +24,13 @@ from leaderboard.frontier import (
     write_frontier,
 )
 from leaderboard.frontier_report import MARKS, drawing, figures_for_readme, summary, verdicts, write_readme
-from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunData, RunSpec, Sample, Tally
+from leaderboard.records import Prompt, PromptSet
 from leaderboard.sweep import ALGORITHMS, TARGETS, Algorithm, Sweep, read_changes, read_targets
 from leaderboard.table import Cell
+from tests.leaderboard.swept import data, found, frontier
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
-TEXTS = {  # method -> the text for each of two prompts
-    0: ("a b c d", "a b c d"),
-    1: ("e f g h", "i j k l"),
-    2: ("a a a a", "a b a b"),
-}
-
-
-def data() -> RunData:
-    steered = [Method(f"pplm:{name}", steering=PPLM((Attribute(name),))) for name in ("science", "space")]
-    spec = RunSpec((BASE, *steered))
-    prompts = PromptSet("two", (Prompt("one"), Prompt("two")))
-    run = Run("0" * 32, datetime.now(UTC), spec, prompts, "model", {}, {}, "done", None)
-    samples = tuple(
-        Sample(prompt, method, 0, f"{method}{prompt}", 1, TEXTS[method][prompt], 4, "length")
-        for prompt in range(2)
-        for method in TEXTS
-    )
-    losses = {"00": -4.0, "01": -4.0, "10": -8.0, "11": -8.0, "20": -4.0, "21": -8.0}
-    shown = {"science": {"10", "11", "00"}, "space": {"21"}}
-    return RunData(
-        run,
-        samples,
-        {"base": {key: Tally(total, 4) for key, total in losses.items()}}
-        | {f"attribute:{n}": {key: Tally(float(key in keys), 1) for key in losses} for n, keys in shown.items()},
-        {},
-        (),
-        (AdapterCost(0, 0),) * 3,
-    )
-
-
-def found(points: int = 1, name: str = "topics") -> Goal:
-    """A goal of the made-up run, with some points of each algorithm."""
-    strengths = [0.2 * (place + 1) for place in range(points)]
-    steered = [point(data(), algorithm, value) for algorithm in (BUDGET, PAPER) for value in strengths]
-    settings = {BUDGET: {"num_iterations": 1}, PAPER: {"num_iterations": 3}}
-    return Goal(name, (("science",), ("space",)), settings, (unsteered(data()), *steered))
-
-
-def frontier(*made: Goal) -> Frontier:
-    sampling = Sampling(max_new_tokens=4)
-    return Frontier("python -m leaderboard frontier", "tiny", "00", {"torch": "2"}, "two", 2, 1, sampling, 7, made)
 
 
 def test_a_point_by_hand() -> None:
