@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from adapters.methods import UserError
 from leaderboard.display import with_interval
 from leaderboard.frontier import BUDGET, PAPER, Frontier, Point, write_frontier
 from leaderboard.frontier_report import called, drawing, figures_for_readme, summary, write_readme
@@ -37,7 +38,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_sweep(options: argparse.Namespace, prompts: PromptSet) -> Sweep:
-    """What the options ask for. Raises UserError."""
+    """What the options ask for. Raises UserError, also where what is found could not be written."""
+    for file in (options.out, options.plot, options.readme):
+        if file is not None and not file.resolve().parent.is_dir():
+            raise UserError(f"Cannot write {file}: name a file in a folder that exists.")
     return Sweep(
         targets=read_targets(options.attributes),
         prompts=prompts,
@@ -78,7 +82,12 @@ def command(options: argparse.Namespace) -> str:
     parts = ["python -m leaderboard frontier"]
     if options.prompts != PROMPTS:
         parts.append(shlex.quote(options.prompts))
-    usual = {"attributes": TARGETS, "samples": SAMPLES, "model": None} | {each.name: each.values for each in ALGORITHMS}
+    usual = {
+        "attributes": TARGETS,
+        "samples": SAMPLES,
+        **{each.name: each.values for each in ALGORITHMS},
+        "model": None,
+    }
     for name, default in usual.items():
         value = getattr(options, name)
         if value != default:
