@@ -10,6 +10,7 @@ means over the attributes of its goal, of texts for the same neutral prompts fro
     distinct_n         distinct-n of the texts over that of the unsteered ones, at equal length
     repetition         share of 4-grams that stood in the text before
     longest_run        the most often that a word stands in a row in any text
+    long_runs          share of the texts in which a word stands in a row more often than the bar allows
 
 Intervals are 95 % bootstrap intervals over prompts.
 """
@@ -45,6 +46,7 @@ TITLES = {
     "distinct_3": "distinct-3, unsteered = 1",
     "repetition": "repetition of 4-grams",
     "longest_run": "longest run of a word",
+    "long_runs": "texts with a longer run than 3",
 }
 Target = tuple[str, ...]  # attributes that one method steers towards together
 
@@ -56,6 +58,7 @@ class Point:
     algorithm: str  # UNSTEERED, BUDGET or PAPER
     strength: float  # 0, nats a token, or the step size
     figures: dict[str, Cell]  # by the names of TITLES
+    success_of: dict[str, Cell]  # the success of each attribute alone
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,11 @@ class Bar(NamedTuple):
         return f"{'≥' if self.at_least else '≤'} {self.limit:g}"
 
 
+LONGEST_RUN = 3  # of a word that is no collapse; the base alone has a longer one in a text of some hundreds
 LIMITS = (
     Bar("perplexity", 1.5, False),
     *(Bar(f"distinct_{n}", 0.95, True) for n in (1, 2, 3)),
-    Bar("longest_run", 3, False),
+    Bar("longest_run", LONGEST_RUN, False),
 )
 TOPIC_BARS = (Bar("success_gain", 4, True), *LIMITS)
 SENTIMENT_BARS = (Bar("success", 0.8, True), *LIMITS)
@@ -153,29 +157,34 @@ def goals(targets: Sequence[Target]) -> dict[str, list[Target]]:
 
 def point(data: RunData, algorithm: str, strength: float) -> Point:
     """The figures of a run whose first method is the base and whose others steer."""
-    return Point(algorithm, strength, measured(data, range(1, len(data.run.spec.methods))))
+    return measured(data, algorithm, strength, range(1, len(data.run.spec.methods)))
 
 
 def unsteered(data: RunData) -> Point:
     """The same figures of its unsteered texts: those that are relative are 1."""
-    return Point(UNSTEERED, 0.0, measured(data, [0] * (len(data.run.spec.methods) - 1)))
+    return measured(data, UNSTEERED, 0.0, [0] * (len(data.run.spec.methods) - 1))
 
 
-def measured(data: RunData, places: Sequence[int]) -> dict[str, Cell]:
+def measured(data: RunData, algorithm: str, strength: float, places: Sequence[int]) -> Point:
     """The figures of texts by the methods at `places`, the first judged by what the first steered method wants, …"""
     seen, methods = comparable(data), data.run.spec.methods
     known = {metric.name: values(metric, seen) for metric in metrics(seen)}
     wanted = [method.steering.attributes[0].name for method in methods if method.steering is not None]
     judged = [known[PREFIX + name] for name in wanted]
-    success = np.mean([each[place] for place, each in zip(places, judged, strict=True)], axis=0)
+    each_success = [each[place] for place, each in zip(places, judged, strict=True)]
+    success = np.mean(each_success, axis=0)
     found = {"success": success, "success_gain": divide(success, np.mean([each[0] for each in judged], axis=0))}
     for name in RELATIVE:
         found[name] = np.mean([divide(known[name][place], known[name][0]) for place in places], axis=0)
     found["repetition"] = np.mean([known["repetition"][place] for place in places], axis=0)
-    texts = [sample.text for sample in data.samples if sample.method in places]
-    return {name: cell(each) for name, each in found.items()} | {
-        "longest_run": Cell(float(max(map(longest_run, texts), default=0)))
-    }
+    runs = np.array([longest_run(sample.text) for sample in data.samples if sample.method in places])
+    whole = {"longest_run": Cell(float(runs.max())), "long_runs": Cell(float((runs > LONGEST_RUN).mean()))}
+    return Point(
+        algorithm,
+        strength,
+        {name: cell(each) for name, each in found.items()} | whole,
+        {name: cell(each) for name, each in zip(wanted, each_success, strict=True)},
+    )
 
 
 def values(metric: Metric, seen: Comparable) -> list[Array]:

@@ -22,7 +22,7 @@ PANEL = (340.0, 300.0)
 NAMES = {UNSTEERED: "unsteered", BUDGET: "ours, by nats a token", PAPER: "the paper's algorithm, by step size"}
 MARKS = ("<!-- frontier -->", "<!-- /frontier -->")
 PICTURE = "Success against perplexity, distinct-2 and repetition, by both algorithms"
-IN_README = ("success", "success_gain", "perplexity", "distinct_2", "repetition", "longest_run")
+IN_README = ("success", "success_gain", "perplexity", "distinct_2", "repetition", "longest_run", "long_runs")
 
 
 class Panel(NamedTuple):
@@ -50,6 +50,12 @@ def table(goal: Goal) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def success_table(goal: Goal) -> pd.DataFrame:
+    """A row a point, a column an attribute."""
+    rows = {called(p): {name: with_interval(cell) for name, cell in p.success_of.items()} for p in goal.points}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 def verdicts(goal: Goal, point: Point) -> Iterator[str]:
     """A line for each bar: what was found, what was wanted, and whether it is held."""
     for bar in bars(goal):
@@ -62,6 +68,8 @@ def summary(frontier: Frontier) -> str:
     parts = []
     for goal in frontier.goals:
         parts.append(f"{goal.name}\n{table(goal).to_string()}")
+        if len(goal.attributes) > 1:
+            parts.append(f"success by attribute\n{success_table(goal).to_string()}")
         for found in (best(goal, algorithm) for algorithm in (BUDGET, PAPER)):
             if found is not None:
                 parts.append("\n  ".join([f"{goal.name}, {called(found)}", *verdicts(goal, found)]))

@@ -39,6 +39,7 @@ def strength_plot(goal: Goal, across: str) -> go.Figure:
             text=["" if algorithm == UNSTEERED else f"{point.strength:g}" for point in points],
             textposition="top left" if algorithm == BUDGET else "bottom right",
             name=text.ALGORITHMS[algorithm],
+            cliponaxis=False,
             hoverinfo="text",
             hovertext=[hover(point, across) for point in points],
         )

@@ -59,8 +59,9 @@ def lay_out_strength(frontier: Frontier) -> StrengthView:
     """Puts the components on the page."""
     goals = [goal.name for goal in frontier.goals]
     with gr.Row():
-        goal = gr.Dropdown(goals, value=goals[0], **words("goal"))
-        across = gr.Dropdown([(TITLES[name], name) for name in ACROSS], value=ACROSS[0], **words("across"))
+        goal = gr.Dropdown(goals, value=goals[0], min_width=260, **words("goal"))
+        costs = [(TITLES[name], name) for name in ACROSS]
+        across = gr.Dropdown(costs, value=ACROSS[0], min_width=260, **words("across"))
     line = message_line(text.STRENGTH, "strength-error")
     plot = gr.Plot(label=text.STRENGTH, show_label=False)
     gr.HTML(f"<p>{text.STRENGTH_PLOT_HELP}</p>", elem_classes="help")

@@ -78,7 +78,7 @@ def test_the_plot_has_every_point_with_its_intervals(made: Frontier, across: str
 
 
 def test_the_table_marks_what_is_held(made: Frontier) -> None:
-    name, success, gain, perplexity, *_, repetition, longest = strength_table(made.goals[0])
+    name, success, gain, perplexity, *_, repetition, longest, _ = strength_table(made.goals[0])
     assert list(name.texts) == ["unsteered", "ours, 0.2", "ours, 0.4", "the paper's, 0.2", "the paper's, 0.4"]
     assert (gain.heading, perplexity.heading) == (
         "success, unsteered = 1, \u2265 4",

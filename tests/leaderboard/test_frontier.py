@@ -43,6 +43,8 @@ def test_a_point_by_hand() -> None:
     assert figures["perplexity"].value == pytest.approx((e**2 / e + e**1.5 / e) / 2)
     assert figures["distinct_1"].value == pytest.approx((8 / 8 / (4 / 8) + 2 / 8 / (4 / 8)) / 2)
     assert figures["longest_run"].value == 4
+    assert figures["long_runs"].value == 1 / 4
+    assert {name: cell.value for name, cell in made.success_of.items()} == {"science": 1.0, "space": 0.5}
     for name in ("success", "perplexity", "distinct_1", "distinct_2", "distinct_3"):
         assert figures[name].low <= figures[name].value <= figures[name].high
 
@@ -54,6 +56,8 @@ def test_the_unsteered_texts_are_measured_alike() -> None:
     for name in ("success_gain", "perplexity", "distinct_1", "distinct_2", "distinct_3"):
         assert made.figures[name][:3] == (1, 1, 1), name
     assert made.figures["longest_run"].value == 1
+    assert made.figures["long_runs"].value == 0
+    assert {name: cell.value for name, cell in made.success_of.items()} == {"science": 0.5, "space": 0.0}
 
 
 def test_a_method_without_a_text_has_no_figures_and_stops_nothing() -> None:
