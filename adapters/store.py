@@ -21,15 +21,15 @@ WEIGHTS = Path(__file__).parent / "weights"  # the adapters that come with the p
 
 
 class Adapter(NamedTuple):
-    """A trained adapter or discriminator on disk."""
+    """A trained adapter on disk."""
 
     name: str
-    kind: str  # "lora", "prefix" or "discriminator"
+    kind: str  # "lora" or "prefix"
     folder: Path
     base: str  # id of the base model it was trained on
     num_parameters: int
     num_bytes: int  # of its weights file
-    size: int  # r, num_virtual_tokens, or how many classes
+    size: int  # r, or num_virtual_tokens
 
 
 class AdapterStore:
@@ -40,20 +40,35 @@ class AdapterStore:
         self._loras: dict[str, LoraWeights] = {}
         self._prefixes: dict[str, PrefixKV] = {}
         self.discriminators: dict[str, Discriminator] = {}
+        self.head_folders: dict[str, Path] = {}  # of the discriminators
         self.refused: dict[str, str] = {}
         adapters: dict[str, Adapter] = {}
         for folder in (path for parent in folders if parent.is_dir() for path in sorted(parent.iterdir())):
             name, is_head = folder.name, (folder / DISCRIMINATOR_FILE).is_file()
             if name.startswith(".") or not (is_head or (folder / CONFIG_FILE).is_file()):
                 continue
-            if name in adapters:
+            if name in adapters or name in self.discriminators:
                 self.refused[f"{name} ({folder.parent})"] = f"There is already an adapter called {name}: rename one."
                 continue
             try:
-                adapters[name] = self._read_head(folder) if is_head else self._read(folder)
+                if is_head:
+                    self.offer(folder)
+                else:
+                    adapters[name] = self._read(folder)
             except UserError as error:
                 self.refused[name] = str(error)
         self.adapters = tuple(adapters.values())
+
+    def offer(self, folder: Path) -> None:
+        """Hands out the discriminator in `folder` under the folder's name from now on. Raises UserError."""
+        head = read_discriminator(folder, self._base)
+        self.head_folders[folder.name] = folder
+        self.discriminators = self.discriminators | {folder.name: head}  # whole, whoever is reading it just now
+
+    def is_taken(self, name: str) -> bool:
+        """Whether something is called so already, even if it cannot be used."""
+        known = {adapter.name for adapter in self.adapters} | self.discriminators.keys() | self.refused.keys()
+        return name in known
 
     def lora(self, name: str) -> LoraWeights:
         """The weights of a LoRA. Raises UserError for an unknown name."""
@@ -73,6 +88,11 @@ class AdapterStore:
             raise self._unknown("discriminator", name, self.discriminators)
         return self.discriminators[name]
 
+    def head_bytes(self, name: str) -> int:
+        """Of the weights file of a discriminator. Raises UserError for an unknown name."""
+        self.discriminator(name)
+        return (self.head_folders[name] / WEIGHTS_FILE).stat().st_size
+
     def class_loss(self, name: str) -> AttributeLoss:
         """The loss of a discriminator's class, named as NAME:CLASS. Raises UserError for an unknown one."""
         head, _, label = name.partition(":")
@@ -82,11 +102,6 @@ class AdapterStore:
         if name in self.refused:
             return UserError(f"The adapter {name!r} cannot be used: {self.refused[name]}")
         return UserError(f"There is no {kind} {name!r}: choose one of {', '.join(known) or 'none'}.")
-
-    def _read_head(self, folder: Path) -> Adapter:
-        head = self.discriminators[folder.name] = read_discriminator(folder, self._base)
-        parameters, num_bytes = head.weight.numel() + head.bias.numel(), (folder / WEIGHTS_FILE).stat().st_size
-        return Adapter(folder.name, "discriminator", folder, self._base.id, parameters, num_bytes, len(head.classes))
 
     def _read(self, folder: Path) -> Adapter:
         config = read_config(folder)

@@ -79,12 +79,14 @@ def test_the_list_says_what_each_adapter_is(tiny_llama: BaseModel, tmp_path: Pat
     assert list(store.refused.values()) == ["There is already an adapter called verse: rename one."]
 
 
-def test_a_discriminator_says_what_it_is_too(tiny_llama: BaseModel, tmp_path: Path) -> None:
+def test_a_discriminator_says_what_it_adds(tiny_llama: BaseModel, tmp_path: Path) -> None:
     (tmp_path / "mood").mkdir()
     write_discriminator(MOOD, tiny_llama, tmp_path / "mood")
-    (mood,) = AdapterStore([tmp_path], tiny_llama).adapters
-    assert (mood.name, mood.kind, mood.size, mood.num_parameters) == ("mood", "discriminator", 3, 3 * 32 + 3)
-    assert mood.num_bytes == (tmp_path / "mood" / WEIGHTS_FILE).stat().st_size
+    store = AdapterStore([tmp_path], tiny_llama)
+    assert store.discriminator("mood").num_parameters == 3 * 32 + 3
+    assert store.head_bytes("mood") == (tmp_path / "mood" / WEIGHTS_FILE).stat().st_size
+    with pytest.raises(UserError, match="no discriminator 'calm': choose one of mood"):
+        store.head_bytes("calm")
 
 
 def test_an_unknown_name_is_answered_with_those_that_exist(tiny_llama: BaseModel, tmp_path: Path) -> None:
