@@ -74,7 +74,8 @@ def progress_only(steps: Iterator[Progress | Point | Frontier], found: list[Fron
         elif isinstance(step, Frontier):
             found.append(step)
         else:
-            tqdm.write(f"{called(step)}: success {with_interval(step.figures['success'])}", file=sys.stderr)
+            said = f"{called(step)}: success {with_interval(step.figures['success'])} ({', '.join(step.success_of)})"
+            tqdm.write(said, file=sys.stderr)
 
 
 def command(options: argparse.Namespace) -> str:
