@@ -18,9 +18,14 @@ from demo.results.load import find_run
 from demo.services import Services
 from demo.tabs.compare import compare_tab
 from demo.tabs.leaderboard import leaderboard_tab
+from demo.tabs.strength import strength_tab
 from demo.theme import FAVICON, STYLE_SHEET, theme
 
-TABS: dict[str, Callable[[Services, Page], None]] = {"Compare": compare_tab, "Leaderboard": leaderboard_tab}
+TABS: dict[str, Callable[[Services, Page], None]] = {
+    "Compare": compare_tab,
+    "Leaderboard": leaderboard_tab,
+    "Strength": strength_tab,
+}
 TAB_OF = {COMPARE: "Compare", RUN: "Leaderboard"}  # where a link is opened
 # The browser keeps the owner's secret under these names; they must never change, or nobody could delete what is theirs.
 STORAGE_KEY, STORAGE_SECRET = "steerboard-owner", "steerboard"

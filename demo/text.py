@@ -182,6 +182,36 @@ PUBLISH = "Send to the Hub"
 PUBLISHED = "Sent to {address}"
 CANNOT_PUBLISH = "Whoever runs this app has not set up a place on the Hub."
 
+# Strength
+STRENGTH = "Strength"
+STRENGTH_HELP = (
+    "The strength of PPLM is a number of nats: what steering may cost at each token, as the divergence of what is "
+    "drawn from to what the model would have drawn from. More of it puts more texts on topic and makes them less like "
+    "the model's own, so it is worth knowing what it buys and costs before turning it up."
+)
+STRENGTH_PLOT_HELP = (
+    "Each point is an algorithm at one strength, the number beside it: nats a token for ours, the step size for the "
+    "paper's. Lines are 95 % bootstrap intervals over prompts, dashes are what was aimed at. Further up is better; so "
+    "is less perplexity and repetition, and more distinct word pairs."
+)
+STRENGTH_TABLE_HELP = (
+    "Success is the share of texts in which a judge that never saw a word list sees what was wanted. What is relative "
+    "compares with the unsteered texts for the same prompts and seeds. ✓ what was aimed at is reached, ✗ it is not."
+)
+NOT_MEASURED = (
+    "Nothing is shown, because nothing has been measured yet: run "
+    "python -m leaderboard frontier --out leaderboard/data/frontier.json and start the app again."
+)
+OTHER_BASE = "These figures are of another base model: {measured} was measured, {running} is running."
+NO_SUCH_STRENGTH = "That was not measured: choose from the lists."
+ALGORITHMS = {
+    "unsteered": "unsteered",
+    "budget": "ours, by nats a token",
+    "paper": "the paper's algorithm, by step size",
+}
+ALGORITHMS_SHORT = {"unsteered": "unsteered", "budget": "ours", "paper": "the paper's"}
+VERDICTS = {True: "✓", False: "✗"}
+
 HELP = (
     "Check parity runs every method with its effect off and says whether it then writes what the base writes. "
     "Perplexity is how unexpected a text is to the base model, whatever wrote it: lower is more expected, and "
@@ -211,6 +241,9 @@ CONTROLS = {
     "metric": Control("Metric", "What the bars show."),
     "order": Control("Order", "The prompts on which a method is best or worst stand first."),
     "other": Control("Other run", "One of your own, or one made on the command line."),
+    "goal": Control("Steered to", "Seven topics together, or one sentiment."),
+    "across": Control("Cost", "What success stands against."),
+    "measured_by": Control("Measured by", "The command that writes these texts and judges them again."),
     "seed": Control("Seed", "Starts the random draws: the same seed gives the same texts."),
     "temperature": Control("Temperature", "Higher is more surprising; 0 always takes the likeliest token."),
     "top_k": Control("Top-k", "Draw from the k likeliest tokens only; 0 is off."),
