@@ -13,6 +13,7 @@ from adapters.methods import Attribute, UserError, from_json, weighted_word
 MAX_BYTES = 2_000_000  # of a file, or characters of a box: enough to count the words of a list that is far too long
 SEPARATOR = re.compile(r"[,;\n]")
 NAME = "own words"
+NO_WORDS = "The list of own words is empty: write at least one common word, such as ocean."
 
 
 def parse_words(text: str) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ def checked(parts: Sequence[str]) -> tuple[str, ...]:
     """The different words among some parts. Raises UserError where there is none, too many, or one that is no text."""
     words = tuple(dict.fromkeys(word for part in parts if (word := " ".join(part.split()))))
     if not words:
-        raise UserError("The list of own words is empty: write at least one common word, such as ocean.")
+        raise UserError(NO_WORDS)
     for word in words:
         if "\0" in word or any("\ud800" <= character <= "\udfff" for character in word):
             raise UserError(

@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Locator, Page, expect
 
+from adapters.word_list import NO_WORDS
 from demo import text
 from tests.conftest import missing
 from tests.serving import has_model, running_app
@@ -206,7 +207,7 @@ def test_errors_stand_beside_the_controls(app: Page) -> None:
     pane.get_by_role("button", name=SETTINGS).click()
     pane.get_by_label("Attribute (PPLM)").click()
     app.get_by_role("option", name=text.OWN_WORDS, exact=True).click()
-    expect(pane.locator(".pane-note")).to_have_text(text.NO_WORDS)
+    expect(pane.locator(".pane-note")).to_have_text(NO_WORDS)
     pane.get_by_role("textbox", name="Own words").fill("antidisestablishmentarianism")
     generate(app)
     expect(pane.locator(".pane-note")).to_contain_text("antidisestablishmentarianism")

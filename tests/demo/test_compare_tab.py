@@ -8,6 +8,7 @@ import gradio as gr
 import pytest
 
 from adapters.methods import Sampling, parse_method, to_json
+from adapters.word_list import NO_WORDS
 from demo import text
 from demo.app import build_app
 from demo.board import Board, PaneView
@@ -85,13 +86,16 @@ def test_an_error_is_a_message_and_keeps_the_texts(services: Services, bench: Be
     assert not any(pane.text in update for pane in bench.panes)
 
 
-def test_an_error_in_one_pane_stands_there_and_changes_nothing_else(services: Services, bench: Bench) -> None:
-    controls = bench.panes[3].controls
-    values = fresh(bench) | {controls["attribute"]: text.OWN_WORDS}
-    (update,) = play(services, bench, compare, values)
-    assert update[bench.panes[3].note] == [(text.NO_WORDS, ERROR)]
-    assert update.keys() == {bench.board, bench.message, bench.panes[3].note}
-    mended = values | {bench.board: update[bench.board], controls["words"]: "ocean"}
+def test_an_error_in_one_pane_stands_there_and_the_others_go_on(services: Services, bench: Bench) -> None:
+    controls, before = bench.panes[3].controls, list(play(services, bench, compare, fresh(bench)))[-1][bench.board]
+    values = fresh(bench) | {controls["attribute"]: text.OWN_WORDS, bench.board: before}
+    updates = list(play(services, bench, compare, values))
+    assert updates[0][bench.panes[3].note] == [(NO_WORDS, ERROR)]
+    assert updates[0][bench.message] == [(text.MEND_SOME, ERROR)]
+    last = updates[-1][bench.board]
+    assert last.outcome.requests.keys() == {0, 1, 2}
+    assert last.panes[3] == before.panes[3]._replace(status=text.CHANGED), "its older text stays, and says so"
+    mended = values | {bench.board: last, controls["words"]: "ocean"}
     assert next(play(services, bench, compare, mended))[bench.panes[3].note] == []
 
 
@@ -137,8 +141,8 @@ def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(services: Servi
 def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services, bench: Bench) -> None:
     controls = bench.panes[3].controls
     updates = on_pane_settings(services, bench, 3, fresh(bench) | {controls["attribute"]: text.OWN_WORDS})
-    assert updates[controls["words"]]["visible"] is True
-    assert updates[bench.panes[3].note] == [(text.NO_WORDS, ERROR)]
+    assert updates[bench.panes[3].own]["visible"] is True
+    assert updates[bench.panes[3].note] == [(NO_WORDS, ERROR)]
 
 
 @pytest.mark.parametrize("example", text.EXAMPLES, ids=lambda example: example.label)
@@ -221,7 +225,7 @@ def test_every_control_has_a_label_and_a_line_of_explanation(store: FakeStore) -
 def test_whatever_uses_the_model_shares_one_place() -> None:
     blocks = build_app(fake_services())
     queued = [(fn.concurrency_id, fn.concurrency_limit) for fn in blocks.fns.values() if fn.fn is not None and fn.queue]
-    assert Counter(queued) == {("model", 1): 4, ("leaderboard", 1): 3}
+    assert Counter(queued) == {("model", 1): 4, ("leaderboard", 1): 3, ("training", 1): 1}
 
 
 def test_only_compare_is_public() -> None:

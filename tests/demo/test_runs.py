@@ -148,8 +148,16 @@ def test_what_the_engine_refuses_for_all_stands_under_the_prompt() -> None:
 def test_what_the_engine_refuses_for_one_pane_stands_in_that_pane() -> None:
     board = run(FakeEngine(), form(panes=PANES | {4: PaneForm(lora="gone")}))[-1]
     assert board.errors == {4: "There is no LoRA adapter 'gone': choose one of poetry, scifi."}
-    assert board.panes == {}
-    assert board.is_error
+    assert board.message == text.MEND_SOME
+    assert [written(view) for view in board.panes.values()] == list(TEXTS.values()), "the others go on"
+
+
+def test_parity_waits_until_every_pane_can_be_read() -> None:
+    board = list(check_parity(fake_services(), form(panes=PANES | {4: PaneForm(attribute="a", weight=99)}), Board()))[
+        -1
+    ]
+    assert board.message == text.MEND_PANES
+    assert "weight" in board.errors[4]
 
 
 def test_a_broken_engine_is_reported_without_its_words() -> None:
