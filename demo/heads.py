@@ -69,7 +69,7 @@ def train(services: Services, name: Any, rows: Sequence[Labelled]) -> Iterator[T
 def find_report(services: Services, name: Any) -> Report:
     """What was measured of a discriminator. Raises UserError where there is none of that name, or nothing is known."""
     if not isinstance(name, str) or name not in services.store.discriminators:
-        raise UserError(text.NO_SUCH_HEAD)
+        raise UserError(services.store.refused.get(str(name), text.NO_SUCH_HEAD))
     report = services.workshop.report(name)
     if report is None:
         raise UserError(text.NO_FIGURES_OF_HEAD)
@@ -97,7 +97,7 @@ def curve(measured: Measured) -> go.Figure:
             line={"color": color, "width": 2},
             marker={"size": 8, "color": color},
             hoverinfo="text",
-            hovertext=[f"{point.rows:,}: {point.share:.1%} ({point.low:.1%}–{point.high:.1%})" for point in points],
+            hovertext=[f"{point.rows:,}: {text.percent(point.share)}" for point in points],
         )
     )
     plot.add_hline(

@@ -269,11 +269,11 @@ CONTROLS = {
     "attribute": Control(
         "Attribute (PPLM)", "What to steer towards: a list of words, or name:class of a discriminator."
     ),
-    "weight": Control("Weight of the attribute", "How much it counts beside the others; below 0 steers away from it."),
-    "attribute_2": Control("And", "A second attribute: the text is steered by both at once."),
-    "weight_2": Control("Its weight", "How much the second counts; below 0 steers away from it."),
-    "attribute_3": Control("And then", "A third attribute."),
-    "weight_3": Control("The third's weight", "How much the third counts; below 0 steers away from it."),
+    "weight": Control("Weight of the first", "How much it counts beside the others; below 0 steers away from it."),
+    "attribute_2": Control("Second attribute", "The text is steered by both at once."),
+    "weight_2": Control("Weight of the second", "How much the second counts; below 0 steers away from it."),
+    "attribute_3": Control("Third attribute", "The text is steered by all three at once."),
+    "weight_3": Control("Weight of the third", "How much the third counts; below 0 steers away from it."),
     "words": Control("Own words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice."),
     "kl_budget": Control(
         "Strength (kl_budget)", "Nats that steering may cost at a token: more is more on topic, less fluent."
@@ -308,8 +308,8 @@ CONTROLS = {
     "as_in_paper": Control(
         "The paper's algorithm", "No limit, no rest, carried on: only the step size is the strength."
     ),
-    "list": Control("List", "One that comes with the app, or your own words."),
-    "list_words": Control("Own words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice."),
+    "list": Control("List", "One that comes with the app, or own words: write, change or upload them."),
+    "list_words": Control("Words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice."),
     "head": Control("Discriminator", "One that comes with the app, or that was trained here."),
     "head_name": Control("Name", "Of the new discriminator: a-z, 0-9, - and _, such as formality."),
 }
@@ -478,11 +478,16 @@ def accuracy_line(measured: Measured) -> str:
     """How well a discriminator tells its classes apart."""
     accuracy = measured.accuracy
     return (
-        f"{accuracy.share:.1%} of {measured.held_out_rows:,} held-out texts are told right (95 % interval "
-        f"{accuracy.low:.1%} to {accuracy.high:.1%}); always saying the most frequent class would be right for "
-        f"{measured.largest_class:.1%}. Trained on {measured.training_rows:,} texts; from {measured.enough:,} on it is "
-        "within that interval."
+        f"{percent(accuracy.share)} of {measured.held_out_rows:,} held-out texts are told right (95 % interval "
+        f"{percent(accuracy.low)} to {percent(accuracy.high)}); always saying the most frequent class would be right "
+        f"for {percent(measured.largest_class)}. Trained on {measured.training_rows:,} texts; from "
+        f"{measured.enough:,} on it is within that interval."
     )
+
+
+def percent(share: float) -> str:
+    """A share of 1 in percent."""
+    return f"{100 * share:.1f}\u00a0%"
 
 
 def prompts_line(prompts: PromptSet) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.methods import UserError
-from adapters.word_list import MAX_BYTES, parse_words, read_word_list
+from adapters.word_list import MAX_BYTES, as_text, read_word_list
 from demo import text
 from demo.services import Services, Split
 
@@ -24,18 +24,16 @@ def read_upload(path: Any) -> tuple[str, ...]:
         return read_word_list(opened.read(MAX_BYTES + 1), file.name)
 
 
-def chosen_words(services: Services, name: Any, typed: Any) -> Sequence[str]:
-    """The words of a shipped list, or those that were typed. Raises UserError."""
-    if name == text.OWN_WORDS:
-        return parse_words(str(typed or ""))
+def list_text(services: Services, name: Any) -> str:
+    """A shipped list as a person could have typed it. Raises UserError for an unknown one."""
     if not isinstance(name, str) or name not in services.attributes:
         raise UserError(text.NO_SUCH_LIST)
-    return services.attributes[name]
+    return as_text(services.attributes[name])
 
 
 def table(splits: Sequence[Split]) -> list[list[str]]:
-    """A row a word: the word, its weight, its tokens, whether it is used, and why not."""
-    return [[split.word, f"{split.weight:g}", tokens(split.pieces), used(split), split.problem] for split in splits]
+    """A row a word: the word, whether it is used, its tokens, its weight, and why it is not used."""
+    return [[split.word, used(split), tokens(split.pieces), f"{split.weight:g}", split.problem] for split in splits]
 
 
 def tokens(pieces: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from adapters.labelled import Labelled
 from adapters.methods import UserError
-from adapters.word_list import as_text
+from adapters.word_list import as_text, parse_words
 from demo import text
 from demo.confirm import LIGHT
 from demo.heads import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
@@ -20,7 +20,7 @@ from demo.panes import Marked, Values, message, message_line, words
 from demo.runs import closed_at_end
 from demo.services import Services
 from demo.tabs.inner import or_message
-from demo.word_table import chosen_words, read_upload, summary, table
+from demo.word_table import list_text, read_upload, summary, table
 
 TRAINING: dict[str, Any] = {"concurrency_id": "training", "concurrency_limit": 1}  # one at a time, whoever asks
 
@@ -75,14 +75,22 @@ def lay_out_lists(services: Services) -> Lists:
     gr.HTML(text.LISTS_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
         names = [text.OWN_WORDS, *services.attributes]
-        chosen = gr.Dropdown(names, value=text.OWN_WORDS, allow_custom_value=True, min_width=200, **words("list"))
-        own = gr.Textbox(lines=2, max_lines=6, scale=3, min_width=260, **words("list_words"))
+        first = names[1] if len(names) > 1 else text.OWN_WORDS
+        chosen = gr.Dropdown(names, value=first, allow_custom_value=True, min_width=200, **words("list"))
+        own = gr.Textbox(
+            as_text(services.attributes.get(first, ())),
+            lines=2,
+            max_lines=6,
+            scale=3,
+            min_width=260,
+            **words("list_words"),
+        )
         with gr.Column(min_width=150, elem_classes="run"):
             upload = gr.UploadButton(text.UPLOAD_LIST, size="sm")
             send = gr.Button(text.SEND_WORDS, size="sm")
     line = message_line(text.SPLITS, "shared-note")
-    headers = [text.WORD, text.WEIGHT, text.PIECES, text.IS_USED, text.WHY]
-    shown = text_table(text.SPLITS, headers, [180, 80, 240, 110, 390])
+    headers = [text.WORD, text.IS_USED, text.PIECES, text.WEIGHT, text.WHY]
+    shown = text_table(text.SPLITS, headers, [180, 110, 240, 90, 600])
     return Lists(chosen, own, upload, send, line, shown)
 
 
@@ -136,18 +144,14 @@ def text_table(label: str, headers: list[str], widths: list[int | str] | None = 
 
 def wire_lists(services: Services, lists: Lists, page: Page) -> None:
     """The choice of a list, typing one, uploading one, and sending it to the panes."""
-    inputs = [lists.chosen, lists.words]
     show = partial(or_message, lists.message, partial(show_list, services, lists))
-    gr.on(
-        [lists.chosen.change, lists.words.change],
-        show,
-        inputs,
-        [lists.message, lists.table],
-        trigger_mode="always_last",
-        **LIGHT,
-    )
+    shown: list[Any] = [lists.message, lists.table]
+    gr.on([page.tab.select, lists.words.change], show, lists.words, shown, trigger_mode="always_last", **LIGHT)
+    fill = partial(or_message, lists.message, partial(fill_list, services, lists))
+    lists.chosen.input(fill, lists.chosen, [lists.words, lists.message], **LIGHT)
+    lists.words.input(lambda: text.OWN_WORDS, None, lists.chosen, **LIGHT)
     lists.upload.upload(take_file, lists.upload, [lists.chosen, lists.words, lists.message], **LIGHT)
-    lists.send.click(partial(send_list, services), inputs, [page.words, lists.message], **LIGHT)
+    lists.send.click(send_list, lists.words, [page.words, lists.message], **LIGHT)
 
 
 def wire_heads(services: Services, heads: Heads, page: Page) -> None:
@@ -160,8 +164,7 @@ def wire_heads(services: Services, heads: Heads, page: Page) -> None:
 
 def wire_training(services: Services, training: Training, heads: Heads) -> None:
     """The upload of rows, Train and Stop."""
-    read = partial(or_message, training.message, partial(take_rows, services, training))
-    training.upload.upload(read, training.upload, [training.rows, training.message], **LIGHT)
+    training.upload.upload(partial(take_rows, services), training.upload, [training.rows, training.message], **LIGHT)
     begun = training.train.click(
         partial(play, services, training, heads),
         [training.name, training.rows],
@@ -179,12 +182,17 @@ def wire_training(services: Services, training: Training, heads: Heads) -> None:
 # Handlers: values in, values out
 
 
-def show_list(services: Services, lists: Lists, name: Any, typed: Any) -> Values:
+def show_list(services: Services, lists: Lists, typed: Any) -> Values:
     """The table of a list. Raises UserError."""
-    if name == text.OWN_WORDS and not str(typed or "").strip():
+    if not str(typed or "").strip():
         return {lists.table: []}
-    splits = services.splits(chosen_words(services, name, typed))
+    splits = services.splits(parse_words(str(typed)))
     return {lists.table: table(splits), lists.message: message(summary(splits))}
+
+
+def fill_list(services: Services, lists: Lists, name: Any) -> Values:
+    """The words of a shipped list in the box, where they can be changed. Raises UserError."""
+    return {lists.words: "" if name == text.OWN_WORDS else list_text(services, name)}
 
 
 def take_file(path: Any) -> tuple[Any, Any, Marked]:
@@ -195,10 +203,10 @@ def take_file(path: Any) -> tuple[Any, Any, Marked]:
         return gr.skip(), gr.skip(), message(str(error), is_error=True)
 
 
-def send_list(services: Services, name: Any, typed: Any) -> tuple[Any, Marked]:
+def send_list(typed: Any) -> tuple[Any, Marked]:
     """The list for the panes of the Compare tab."""
     try:
-        return as_text(chosen_words(services, name, typed)), message(text.WORDS_SENT)
+        return as_text(parse_words(str(typed or ""))), message(text.WORDS_SENT)
     except UserError as error:
         return gr.skip(), message(str(error), is_error=True)
 
@@ -219,10 +227,13 @@ def show_head(services: Services, heads: Heads, name: Any) -> Values:
     }
 
 
-def take_rows(services: Services, training: Training, path: Any) -> Values:
-    """The rows of an uploaded file. Raises UserError; then those before stay."""
-    rows = read_rows(path, services)
-    return {training.rows: rows, training.message: message(text.rows_line(class_sizes(rows)))}
+def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked]:
+    """The rows of an uploaded file, none where something is wrong with it."""
+    try:
+        rows = read_rows(path, services)
+    except UserError as error:
+        return (), message(str(error), is_error=True)
+    return rows, message(text.rows_line(class_sizes(rows)))
 
 
 def play(services: Services, training: Training, heads: Heads, name: Any, rows: Sequence[Labelled]) -> Iterator[Values]:
