@@ -77,6 +77,11 @@ class FakeEngine:
         for request in requests:
             if request.method.lora not in (None, "poetry", "scifi"):
                 raise UserError(f"There is no LoRA adapter {request.method.lora!r}: choose one of poetry, scifi.")
+            for attribute in request.method.steering.attributes if request.method.steering else ():
+                if attribute.is_discriminator and not attribute.name.startswith("sentiment:"):
+                    raise UserError(
+                        f"There is no discriminator {attribute.name.partition(':')[0]!r}: choose sentiment."
+                    )
             if (length := len(request.prompt.split()) + sampling.max_new_tokens) > CONTEXT:
                 raise UserError(f"The prompt and the continuation need {length} tokens, the context has {CONTEXT}.")
         self.asked.append(list(requests))

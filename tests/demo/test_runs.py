@@ -95,6 +95,19 @@ def test_own_words_are_counted_too() -> None:
     assert figures.attribute_words == 2
 
 
+def test_a_weighted_word_is_marked_by_its_word_and_a_discriminator_marks_nothing() -> None:
+    panes = {
+        0: PaneForm(),
+        1: PaneForm(attribute=text.OWN_WORDS, words="bridge:2, worth the, :3", attribute_2="sentiment:positive"),
+    }
+    view = run(FakeEngine(), form(panes=panes))[-1].panes[0]
+    assert [piece for piece, mark in view.spans if mark == ATTRIBUTE] == ["bridge", "worth the"]
+    panes = {0: PaneForm(attribute="sentiment:positive")}
+    view = run(FakeEngine(), form(panes=panes))[-1].panes[0]
+    assert view.figures is not None
+    assert view.figures.attribute_words is None
+
+
 def test_without_attributes_there_is_no_count() -> None:
     figures = run(FakeEngine(), form(panes={0: PaneForm()}))[-1].panes[0].figures
     assert figures is not None
