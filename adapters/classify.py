@@ -110,7 +110,7 @@ def train_discriminator(
     curve = []
     for share in SHARES:
         few = Split(*first_of_each(data, share), *data[2:])
-        if min(np.bincount(few.labels)) >= SMALLEST or share == 1:
+        if np.bincount(few.labels, minlength=len(classes)).min() >= SMALLEST or share == 1:
             model = fit(few, strength)
             curve.append(accuracy(few, model.predict(few.held_out_features)))
             yield f"trained on {curve[-1].rows:,} texts: {curve[-1].share:.1%} of the held-out ones right"

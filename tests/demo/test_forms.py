@@ -153,7 +153,7 @@ def test_every_pane_shares_prompt_seed_and_mode() -> None:
 def test_panes_at_fault_are_named_by_their_place() -> None:
     panes = {0: PaneForm(), 2: PaneForm(attribute="science", gamma=math.nan), 5: PaneForm(attribute=text.OWN_WORDS)}
     reading = read_form(Form("Hi", panes, SAMPLING))
-    assert (reading.requests.keys(), reading.errors.keys()) == ({0}, {2, 5})
+    assert (set(reading.requests), set(reading.errors)) == ({0}, {2, 5})
     assert "gamma" in reading.errors[2]
     with pytest.raises(PaneErrors) as caught:
         read_form(Form("Hi", {2: panes[2]}, SAMPLING))
