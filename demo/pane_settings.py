@@ -15,7 +15,7 @@ from demo import text
 from demo.board import PaneView
 from demo.confirm import LIGHT
 from demo.forms import SLOTS, PaneForm, read_method
-from demo.panes import Marked, Pane, Values, build_view, message, pane_updates, words
+from demo.panes import Marked, Pane, Values, build_view, message, pane_updates, slider, words
 from demo.services import Services
 from demo.word_table import read_upload
 
@@ -30,7 +30,7 @@ def build_pane(services: Services, place: int, form: PaneForm, visible: bool) ->
         with gr.Column(visible=form.has_own_words, elem_classes="own-words") as own:
             controls["words"] = gr.Textbox(form.words, max_lines=4, **words("words"))
             upload = gr.UploadButton(text.UPLOAD_LIST, size="sm")
-        controls["kl_budget"] = gr.Slider(0, 5, form.kl_budget, step=0.05, **words("kl_budget"))
+        controls["kl_budget"] = slider("kl_budget", 0, 5, form.kl_budget, 0.05)
         with gr.Accordion(text.SEVERAL, open=False, elem_classes="pane-settings"):
             controls |= build_attributes(services, form)
         with gr.Accordion(text.MORE_SETTINGS, open=False, elem_classes="pane-settings"):
@@ -44,7 +44,7 @@ def build_parts(services: Services, form: PaneForm) -> dict[str, Component]:
     """What a method is made of."""
     return {
         "lora": gr.Dropdown([text.NONE, *services.names("lora")], value=form.lora, **words("lora")),
-        "lora_scale": gr.Slider(0, 4, form.lora_scale, step=0.05, **words("lora_scale")),
+        "lora_scale": slider("lora_scale", 0, 4, form.lora_scale, 0.05),
         "prefix": gr.Dropdown([text.NONE, *services.names("prefix")], value=form.prefix, **words("prefix")),
         FIRST_SLOT: attribute_dropdown(services, FIRST_SLOT, form),
     }
@@ -56,24 +56,24 @@ def build_attributes(services: Services, form: PaneForm) -> dict[str, Component]
     for name, weight in SLOTS:
         if name != FIRST_SLOT:
             controls[name] = attribute_dropdown(services, name, form)
-        controls[weight] = gr.Slider(-5, 5, getattr(form, weight), step=0.25, **words(weight))
+        controls[weight] = slider(weight, -5, 5, getattr(form, weight), 0.25)
     return controls
 
 
 def build_knobs(form: PaneForm) -> dict[str, Component]:
     """Every other setting of PPLM."""
     return {
-        "step_size": gr.Slider(0, 0.5, form.step_size, step=0.005, **words("step_size")),
-        "num_iterations": gr.Slider(0, 10, form.num_iterations, step=1, **words("num_iterations")),
-        "window_length": gr.Slider(0, 64, form.window_length, step=1, **words("window_length")),
+        "step_size": slider("step_size", 0, 0.5, form.step_size, 0.005),
+        "num_iterations": slider("num_iterations", 0, 10, form.num_iterations, 1),
+        "window_length": slider("window_length", 0, 64, form.window_length, 1),
         "decay": gr.Checkbox(form.decay, **words("decay")),
-        "grad_length": gr.Slider(0, 256, form.grad_length, step=1, **words("grad_length")),
-        "horizon_length": gr.Slider(0, 8, form.horizon_length, step=1, **words("horizon_length")),
-        "gamma": gr.Slider(0, 2, form.gamma, step=0.05, **words("gamma")),
-        "kl_scale": gr.Slider(0, 1, form.kl_scale, step=0.01, **words("kl_scale")),
-        "gm_scale": gr.Slider(0, 1, form.gm_scale, step=0.01, **words("gm_scale")),
-        "best_of": gr.Slider(1, 16, form.best_of, step=1, **words("best_of")),
-        "cooldown": gr.Slider(0, 64, form.cooldown, step=1, **words("cooldown")),
+        "grad_length": slider("grad_length", 0, 256, form.grad_length, 1),
+        "horizon_length": slider("horizon_length", 0, 8, form.horizon_length, 1),
+        "gamma": slider("gamma", 0, 2, form.gamma, 0.05),
+        "kl_scale": slider("kl_scale", 0, 1, form.kl_scale, 0.01),
+        "gm_scale": slider("gm_scale", 0, 1, form.gm_scale, 0.01),
+        "best_of": slider("best_of", 1, 16, form.best_of, 1),
+        "cooldown": slider("cooldown", 0, 64, form.cooldown, 1),
         "carry": gr.Checkbox(form.carry, **words("carry")),
         "as_in_paper": gr.Checkbox(form.as_in_paper, **words("as_in_paper")),
     }

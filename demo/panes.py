@@ -61,6 +61,16 @@ def words(name: str) -> dict[str, Any]:
     return text.CONTROLS[name]._asdict()
 
 
+def slider(name: str, low: float, high: float, value: Any, step: float) -> gr.Slider:
+    """A slider that lets every number through: what is wrong with one is said where it belongs, and nothing else ends.
+
+    Gradio itself would refuse the whole event for a number beyond the scale that somebody is typing.
+    """
+    made = gr.Slider(low, high, value, step=step, **words(name))
+    made.preprocess = lambda payload: payload  # type: ignore[method-assign]
+    return made
+
+
 def marked_text(label: str, elem_class: str, spans: Marked | None = None) -> gr.HighlightedText:
     """A text in pieces with their marks."""
     return gr.HighlightedText(

@@ -182,7 +182,7 @@ def wire_attributes(services: Services, bench: Bench, page: Page) -> None:
     offer = partial(offer_attributes, services, attribute_choices(services), len(dropdowns))
     gr.on([page.blocks.load, page.tab.select], offer, None, dropdowns, **QUIET)
     chosen = [pane.controls[name] for pane in bench.panes for name in ("attribute", "words")]
-    page.words.change(partial(on_words, bench, page), {page.words, *chosen}, chosen, **QUIET)
+    page.tab.select(partial(on_words, bench, page), {page.words, *chosen}, [page.words, *chosen], **QUIET)
 
 
 # Handlers: values in, values out
@@ -233,9 +233,9 @@ def on_example(services: Services, bench: Bench, example: text.Example, values: 
 
 
 def on_words(bench: Bench, page: Page, values: Values) -> Values:
-    """Own words wherever a pane has an attribute already."""
-    updates: Values = {}
-    for controls in (pane.controls for pane in bench.panes):
+    """The list that was sent, once, wherever a pane has an attribute already."""
+    updates: Values = {page.words: ""}
+    for controls in (pane.controls for pane in bench.panes if values[page.words]):
         if values[controls["attribute"]] != text.NONE:
             updates |= {controls["attribute"]: text.OWN_WORDS, controls["words"]: values[page.words]}
     return updates

@@ -13,6 +13,8 @@ from demo import text
 from demo.app import build_app
 from demo.board import Board, PaneView
 from demo.figures import ATTRIBUTE, PROMPT
+from demo.forms import PPLM_FIELDS
+from demo.page import Page
 from demo.panes import ERROR, Values, figures_html, head_html, pane_text
 from demo.runs import compare
 from demo.services import Services
@@ -27,6 +29,7 @@ from demo.tabs.compare import (
     on_remove,
     on_sampling,
     on_stop,
+    on_words,
     play,
 )
 from tests.demo.fakes import FakeEngine, FakeStore, fake_services
@@ -233,6 +236,39 @@ def test_only_compare_is_public() -> None:
     assert [fn.api_name for fn in blocks.fns.values() if fn.fn is not None and fn.api_visibility == "public"] == [
         "compare"
     ]
+
+
+def test_a_number_beyond_the_scale_reaches_the_form_that_says_so(services: Services, bench: Bench) -> None:
+    strength = bench.panes[3].controls["kl_budget"]
+    for number in (101, float("nan")):
+        values = fresh(bench) | {strength: strength.preprocess(number)}
+        last = list(play(services, bench, compare, values))[-1][bench.board]
+        assert "kl_budget: " in last.errors[3]
+        assert last.outcome.requests.keys() == {0, 1, 2}, "the others go on"
+
+
+def test_words_that_were_sent_reach_the_panes_with_an_attribute_once(bench: Bench) -> None:
+    with gr.Blocks() as blocks, gr.Tab("Compare") as tab:
+        page = Page(blocks, tab, gr.BrowserState(), gr.State(""))
+    updates = on_words(bench, page, fresh(bench) | {page.words: "whale, shark"})
+    steered = [place for place, pane in enumerate(bench.panes) if pane.controls["words"] in updates]
+    assert steered == [3, 4]
+    assert updates[bench.panes[3].controls["attribute"]] == text.OWN_WORDS
+    assert updates[page.words] == ""
+    assert on_words(bench, page, fresh(bench) | {page.words: ""}) == {page.words: ""}
+
+
+def test_several_attributes_are_named_with_their_weights(services: Services, bench: Bench) -> None:
+    controls = bench.panes[3].controls
+    weighted = {controls["weight"]: 2, controls["attribute_2"]: "sentiment:negative", controls["weight_2"]: -1.5}
+    updates = on_pane_settings(services, bench, 3, fresh(bench) | weighted)
+    assert "PPLM science ×2 and away from sentiment:negative ×1.5" in updates[bench.panes[3].head]
+    ((words, _),) = updates[bench.panes[3].text]
+    assert "towards the words of its list and away from what its discriminator is trained to see." in words
+
+
+def test_every_setting_of_pplm_has_a_control(bench: Bench) -> None:
+    assert set(PPLM_FIELDS) < bench.panes[0].controls.keys()
 
 
 def test_sampling_defaults_are_on_the_sliders(bench: Bench) -> None:
