@@ -4,6 +4,7 @@ Knows names, numbers and their bounds; knows nothing of tensors, files or Gradio
 is made, wherever it comes from (a slider, the API, a file), and `explain` turns what was wrong into one line.
 """
 
+import math
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -13,6 +14,8 @@ from pydantic.dataclasses import dataclass
 T = TypeVar("T")
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 MAX_WORDS = 5_000  # of a list: more than the longest of those that ship
+MAX_WORD_WEIGHT = 100.0
+MAX_ATTRIBUTES = 8  # of a method: each costs a pass over its words, or a product with its head
 
 
 class UserError(ValueError):
@@ -41,6 +44,34 @@ class Attribute:
     def is_discriminator(self) -> bool:
         return ":" in self.name and not self.words
 
+    @property
+    def short_name(self) -> str:
+        """As `parse_method` reads it: `pplm:science`, `pplm:sentiment:negative*-1`."""
+        return f"pplm:{self.name}" + ("" if self.weight == 1 else f"*{self.weight:g}")
+
+
+def weighted_word(text: str) -> tuple[str, float]:
+    """A word of a list and its weight.
+
+    >>> weighted_word("laser:2"), weighted_word(" sea "), weighted_word("10:30 pm")
+    (('laser', 2.0), ('sea', 1.0), ('10:30 pm', 1.0))
+
+    Raises UserError for a weight that is not above 0 and at most MAX_WORD_WEIGHT.
+    """
+    word, colon, weight = text.rpartition(":")
+    try:
+        value = float(weight) if colon else math.nan
+    except ValueError:
+        return text.strip(), 1.0
+    if not colon:
+        return text.strip(), 1.0
+    if not 0 < value <= MAX_WORD_WEIGHT:
+        raise UserError(
+            f"The weight in {text[:40]!r} must be above 0 and at most {MAX_WORD_WEIGHT:g}: to steer away, give the "
+            "whole list a negative weight."
+        )
+    return word.strip(), value
+
 
 NO_LIMIT = 100.0  # nats; nothing that float32 can express costs as much, so that it is no limit at all
 
@@ -53,7 +84,7 @@ class PPLM:
     paper's reranking: BR with 0 iterations, BCR with some.
     """
 
-    attributes: Annotated[tuple[Attribute, ...], Field(min_length=1)]
+    attributes: Annotated[tuple[Attribute, ...], Field(min_length=1, max_length=MAX_ATTRIBUTES)]
     step_size: Annotated[float, Field(ge=0, le=1)] = 0.3  # length of one push on the past
     num_iterations: Annotated[int, Field(ge=0, le=30)] = 1  # pushes at each token
     window_length: Annotated[int, Field(ge=0, le=4096)] = 0  # newest positions that are pushed; 0: all
@@ -113,22 +144,41 @@ BASE = Method("base")
 def parse_method(text: str) -> Method:
     """The method of a short name: `base`, `lora:NAME`, `prefix:NAME`, `pplm:NAME`, joined with `+` when composed.
 
+    `pplm:` may stand several times; each NAME is a word list or a discriminator's class, perhaps with a weight.
+
     >>> parse_method("lora:poetry+pplm:science").lora
     'poetry'
+    >>> steering = parse_method("pplm:science*2+pplm:sentiment:negative*-1").steering
+    >>> [(attribute.name, attribute.weight) for attribute in steering.attributes]
+    [('science', 2.0), ('sentiment:negative', -1.0)]
 
     Raises UserError for anything else.
     """
     parts: dict[str, str] = {}
+    attributes: dict[str, Attribute] = {}
     for part in text.strip().split("+"):
         kind, _, name = part.strip().partition(":")
-        if (kind == "base") == bool(name) or kind not in ("base", "lora", "prefix", "pplm") or kind in parts:
+        known, new = kind in ("base", "lora", "prefix", "pplm"), kind not in parts
+        if kind == "pplm" and name:
+            attribute = parse_attribute(name)
+            new = attribute.name not in ("", *attributes)
+            attributes[attribute.name] = attribute
+        if not known or not new or (kind == "base") == bool(name):
             raise UserError(
-                f"Cannot read the method {text!r}: write base, lora:NAME, prefix:NAME or pplm:NAME, each once, "
-                "joined by +."
+                f"Cannot read the method {text[:200]!r}: write base, lora:NAME, prefix:NAME or pplm:NAME, each once, "
+                "joined by +; several pplm:NAME*WEIGHT may stand together."
             )
         parts[kind] = name
-    steering = PPLM((Attribute(parts["pplm"]),)) if "pplm" in parts else None
+    steering = from_json(PPLM, {"attributes": tuple(attributes.values())}) if attributes else None
     return Method(text.strip(), lora=parts.get("lora"), prefix=parts.get("prefix"), steering=steering)
+
+
+def parse_attribute(text: str) -> Attribute:
+    """An attribute of a short name, such as `science*2`. Raises UserError for a weight that is none."""
+    name, star, weight = text.rpartition("*")
+    if not star:
+        return Attribute(text)
+    return from_json(Attribute, {"name": name, "weight": weight})
 
 
 def as_in_paper(steering: PPLM) -> PPLM:
