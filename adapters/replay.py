@@ -86,16 +86,22 @@ class XRays:
             found = [*found, NextTokens(request.method, self._likeliest(script.logits) if written else ())]
             yield found
 
-    def scores(self, requests: Sequence[Request], texts: Sequence[Sequence[int]]) -> Iterator[list[Scored]]:
-        """The text of each request under every different method without its steering (`unsteered`), text by text."""
-        found: list[Scored] = []
-        models = unsteered([request.method for request in requests])
-        for request, token_ids in zip(requests, texts, strict=True):
-            token_ids = list(token_ids[:MAX_STEPS])
-            prompt_ids = self.engine.base.encode(request.prompt, request.chat)
-            rows = [self.engine.loglikelihood([(prompt_ids, token_ids)], model)[0].logprobs for model in models]
-            tokens = pieces(self.engine.base.tokenizer, prompt_ids[-TOKENS_BEFORE:], token_ids)
-            found = [*found, Scored(request.method, tokens, tuple(tuple(map(number, row)) for row in rows))]
+    def scores(
+        self, requests: Sequence[Request], texts: Sequence[Sequence[int]], models: Sequence[Method]
+    ) -> Iterator[list[Scored]]:
+        """The text of each request, its first MAX_STEPS tokens, under each of `models`, one more at a time."""
+        tokenizer = self.engine.base.tokenizer
+        pairs = [
+            (self.engine.base.encode(request.prompt, request.chat), list(ids[:MAX_STEPS]))
+            for request, ids in zip(requests, texts, strict=True)
+        ]
+        found = [
+            Scored(request.method, pieces(tokenizer, prompt_ids[-TOKENS_BEFORE:], ids), ())
+            for request, (prompt_ids, ids) in zip(requests, pairs, strict=True)
+        ]
+        for model in models:
+            rows = [tuple(map(number, row.logprobs)) for row in self.engine.loglikelihood(pairs, model)]
+            found = [replace(text, logprobs=(*text.logprobs, row)) for text, row in zip(found, rows, strict=True)]
             yield found
 
     def _tokens(self, lane: Lane) -> Iterator[list[int]]:
@@ -119,16 +125,6 @@ class XRays:
         shares, tokens = likeliest(logits, min(LIKELIEST, logits.shape[-1]))
         texts = [str(self.engine.base.tokenizer.decode([token])) for token in tokens[0].tolist()]
         return tuple((text, short(share)) for text, share in zip(texts, shares[0].tolist(), strict=True))
-
-
-def unsteered(methods: Sequence[Method]) -> list[Method]:
-    """The different methods among these once their steering is left out, each under what remains of its name."""
-    plain = []
-    for method in methods:
-        parts = [f"{kind}:{part}" for kind, part in (("lora", method.lora), ("prefix", method.prefix)) if part]
-        scale = method.lora_scale if method.lora else 1.0
-        plain.append(replace(method, name="+".join(parts) or "base", lora_scale=scale, steering=None))
-    return list(dict.fromkeys(plain))
 
 
 def number(value: float) -> float | None:

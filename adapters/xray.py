@@ -6,6 +6,8 @@ Numbers are rounded to DIGITS significant digits, those of the heat map to two.
 """
 
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -113,6 +115,16 @@ class Record:
     scores: tuple[Scored, ...] = ()
     xray: XRay | None = None
     version: int = VERSION
+
+
+def unsteered(methods: Sequence[Method]) -> list[Method]:
+    """The different methods among these once their steering is left out, each under what remains of its name."""
+    plain = []
+    for method in methods:
+        parts = [f"{kind}:{part}" for kind, part in (("lora", method.lora), ("prefix", method.prefix)) if part]
+        scale = method.lora_scale if method.lora else 1.0
+        plain.append(replace(method, name="+".join(parts) or "base", lora_scale=scale, steering=None))
+    return list(dict.fromkeys(plain))
 
 
 def as_json(record: Record) -> bytes:

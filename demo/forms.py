@@ -41,6 +41,7 @@ class PaneForm(NamedTuple):
     grad_length: Any = PPLM.grad_length
     cooldown: Any = PPLM.cooldown
     carry: Any = PPLM.carry
+    best_of: Any = PPLM.best_of
     as_in_paper: Any = False
 
 
