@@ -76,7 +76,7 @@ SAVE_RECORD = "Save the record"
 TOKEN_TAB, GRADIENT_TAB, NUDGE_TAB = "Token", "Gradient", "Nudge"
 NEXT_TAB, UNDER_TAB = "Next token", "Each under the others"
 TOKEN, TOKEN_NUMBER, PROBABILITY = "token", "token of the text", "probability"
-CLEAN, PERTURBED, FUSED = "unsteered", "after the pushes", "drawn from"
+CLEAN, PERTURBED, FUSED = "unsteered", "pushed", "fused"
 RESTING = "resting"
 LIKELY, ATTRIBUTE_WORDS = "Likely tokens", "Words of the attribute that changed most, and words to follow"
 ALL_NUMBERS = "The same in numbers"
@@ -86,8 +86,12 @@ PUSHES_MADE, LOSS, LAYER, NORM = "pushes made", "attribute loss, nats", "layer",
 PUSH, AFTER_PUSH, COMPONENT = "push {number}", "after push {number}", "direction {number} ({share})"
 EARLIER_PLACES = "all earlier"
 PATHS = ("The nudge of the last hidden state, directions 1 and 2", "The same, directions 1 and 3")
-COSTS = "What steering cost, token by token: KL(drawn from ‖ unsteered)"
+COSTS = "What steering cost, token by token: KL(fused ‖ unsteered)"
 SHARE_USED, KL_FUSED = "share", "KL, nats"
+TOKEN_HELP = (
+    "Unsteered is what the model says by itself, pushed what it says after the pushes on its memory of the text, and "
+    "fused the mixture of both that the token is drawn from; the share is how much of the pushed one is in it."
+)
 PATH_HELP = (
     "How far each push moves the last hidden state from where it stood before the first (0), in the three directions "
     "in which the pushes of this text move it most; a direction's share of all movement stands in brackets. Thin lines "
@@ -396,10 +400,8 @@ def mean_line(logprobs: Sequence[float | None]) -> str:
 
 def step_line(step: Step, number: int) -> str:
     """What happened at one token, in a line."""
-    ranks = (
-        f"rank {step.rank_clean:,} unsteered, {step.rank_perturbed:,} after the pushes, {step.rank_fused:,} drawn from"
-    )
-    cost = f"KL {step.kl_fused:.3g} nats drawn from, {step.kl_perturbed:.3g} after the pushes, share {step.share:.2f}"
+    ranks = f"rank {step.rank_clean:,} {CLEAN}, {step.rank_perturbed:,} {PERTURBED}, {step.rank_fused:,} {FUSED}"
+    cost = f"KL {step.kl_perturbed:.3g} nats {PERTURBED}, {step.kl_fused:.3g} {FUSED} with a share of {step.share:.2f}"
     return f"Token {number + 1} {quote(step.chosen.text)}: {ranks} · {cost}"
 
 

@@ -119,6 +119,8 @@ def changes(lines: Sequence[Line]) -> go.Figure:
     decades = math.log10(max(ends, default=1) / min(ends, default=1))
     dtick = "D2" if decades < 1.5 else 1 if decades < 5 else 2  # "D2": at 1, 2 and 5
     plot.update_xaxes(type="log", title_text=text.PROBABILITY, exponentformat="power", dtick=dtick)
+    if dtick == "D2":
+        plot.update_xaxes(tickformat="~g")  # else 0.2 would be called 2
     plot.update_yaxes(
         tickvals=rows, ticktext=[line.label for line in lines], autorange="reversed", showgrid=False, ticksuffix=" "
     )
@@ -158,7 +160,7 @@ def layers(step: Step) -> go.Figure:
 
 
 def heat(xray: XRay, number: int) -> go.Figure:
-    """The first push's gradient norm (in the bar above) by layer and position; the newest position is the lowest line."""
+    """The first push's gradient norm by layer and position; the newest position is the lowest line."""
     step, places = xray.steps[number], xray.places(number)
     names = [quoted(place) if place else text.EARLIER_PLACES for place in places]
     across = list(range(1, len(step.heat) + 1))
@@ -182,7 +184,7 @@ def heat(xray: XRay, number: int) -> go.Figure:
 
 
 def path(xray: XRay, number: int, up: int) -> go.Figure:
-    """How the pushes of one token moved the hidden state, over those of all others: direction `up` against the first."""
+    """How the pushes of one token moved the hidden state, over those of all others: direction `up` over the first."""
     plot = go.Figure()
     for place in [*(i for i in range(len(xray.steps)) if i != number), number]:
         points, chosen = xray.steps[place].path, place == number

@@ -139,6 +139,7 @@ def lay_out_step() -> dict[str, Any]:
             step["numbers"] = gr.Dataframe(
                 interactive=False, wrap=True, show_label=False, label=text.LIKELY, elem_classes="quiet-table"
             )
+        gr.HTML(f"<p>{text.TOKEN_HELP}</p>", elem_classes="help")
     with gr.Tab(text.GRADIENT_TAB):
         with gr.Row(elem_classes="plots"):
             step["losses"] = plot(text.LOSS_BY_PUSH)
