@@ -19,7 +19,7 @@ from demo.theme import COLORS
 
 CHOSEN = -0.5  # mark of the chosen token: below 0, where all others lie above
 NATS_IN_FULL = 12.0  # surprise of the strongest shade
-COST_IN_FULL = 2.0  # nats of steering at a token
+COST_IN_FULL = 1.0  # nats of steering of the strongest shade
 PUSHES = 0.25  # opacity of the first of several lines, the last is opaque
 ROW = 22  # pixels of a line of words
 SMALLEST = 1e-9  # probability at the edge of a logarithmic axis
@@ -121,9 +121,7 @@ def changes(lines: Sequence[Line]) -> go.Figure:
     plot.update_xaxes(type="log", title_text=text.PROBABILITY, exponentformat="power", dtick=dtick)
     if dtick == "D2":
         plot.update_xaxes(tickformat="~g")  # else 0.2 would be called 2
-    plot.update_yaxes(
-        tickvals=rows, ticktext=[line.label for line in lines], autorange="reversed", showgrid=False, ticksuffix=" "
-    )
+    name_lines(plot, [line.label for line in lines])
     return with_legend(plot)
 
 
@@ -177,9 +175,7 @@ def heat(xray: XRay, number: int) -> go.Figure:
     )
     dressed(plot, 140 + 17 * max(1, len(places)))
     plot.update_xaxes(title_text=text.LAYER, showgrid=False)
-    plot.update_yaxes(
-        tickvals=list(range(len(places))), ticktext=names, autorange="reversed", showgrid=False, tickfont_size=11
-    )
+    name_lines(plot, names)
     return plot
 
 
@@ -238,19 +234,28 @@ def next_bars(shown: NextTokens, most: float) -> go.Figure:
             y=rows,
             orientation="h",
             marker={"color": COLORS[kind]},
-            text=[text.percent(share) for _, share in shown.tokens],
-            textposition="outside",
-            cliponaxis=False,
-            hoverinfo="text",
-            hovertext=[f"{quoted(token)}: {text.percent(share)}" for token, share in shown.tokens],
+            hoverinfo="skip",
         )
     )
-    dressed(plot, 90 + ROW * len(rows))
-    plot.update_xaxes(range=[0, most * 1.25], tickformat=".0%", title_text=text.PROBABILITY, nticks=4)
-    plot.update_yaxes(
-        tickvals=rows, ticktext=[quoted(token) for token, _ in shown.tokens], autorange="reversed", showgrid=False
+    plot.add_scatter(
+        x=[share for _, share in shown.tokens],
+        y=rows,
+        mode="text",
+        text=[f" {text.percent(share)}" for _, share in shown.tokens],
+        textposition="middle right",
+        cliponaxis=False,
+        hoverinfo="skip",
     )
+    dressed(plot, 90 + ROW * len(rows))
+    plot.update_xaxes(range=[0, most * 1.3], tickformat=".0%", title_text=text.PROBABILITY, nticks=4)
+    name_lines(plot, [quoted(token) for token, _ in shown.tokens])
     return plot
+
+
+def name_lines(plot: go.Figure, names: Sequence[str]) -> None:
+    """Puts a name beside each line of a figure, from above."""
+    ticks = {"tickvals": list(range(len(names))), "ticktext": list(names), "ticksuffix": " ", "tickfont_size": 12}
+    plot.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, **ticks)
 
 
 def with_legend(plot: go.Figure) -> go.Figure:

@@ -8,13 +8,18 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, to_json
 from adapters.xray import NextTokens, Record, XRay, from_json, pack, unpack
 from demo import text, xray_figures
 from demo.board import Board, Outcome
+from demo.forms import Form, PaneForm
+from demo.links import new_secret
 from demo.panes import Values
+from demo.runs import compare
 from demo.services import Services
-from demo.tabs.xray import XRayPage, lay_out_xray, on_again, on_judged, on_open, on_save, on_select, on_stop, show_step
+from demo.tabs.shared import find_texts, on_share
+from demo.tabs.xray import on_again, on_judged, on_open, on_save, on_select, on_stop, show_next, show_step, show_under
+from demo.tabs.xray_page import XRayPage, lay_out_xray
 from demo.xray import Text, View, examine, read_named, steered, texts_of_board
 from tests.demo.fakes import FakeEngine, FakeXRays, fake_services, fake_step
 
@@ -40,9 +45,9 @@ def services(engine: FakeEngine) -> Services:
 
 
 @pytest.fixture
-def page(services: Services) -> Iterator[XRayPage]:
+def page() -> Iterator[XRayPage]:
     with gr.Blocks():
-        yield lay_out_xray(services)
+        yield lay_out_xray()
 
 
 @pytest.fixture
@@ -196,12 +201,34 @@ def test_a_clicked_token_moves_the_slider_and_the_slider_shows_its_step(
     updates = show_step(page, shown[page.record], 4)
     marks = [mark for _, mark in updates[page.text]]
     assert marks[3] == xray_figures.CHOSEN
-    assert marks[:3] == pytest.approx([0, 0.05, 0.1])
+    assert marks[:3] == pytest.approx([0, 0.1, 0.2])
     assert "Token 4 “ in”" in updates[page.step["line"]][0][0]
     assert updates.keys() == {page.text, *page.step.values()}
     for number in (0, 6, None, "2", float("nan")):
         assert show_step(page, shown[page.record], number) == {page.text: gr.skip()}
     assert show_step(page, None, 1) == {page.text: gr.skip()}
+
+
+def test_an_inner_tab_is_filled_again_when_it_is_opened(services: Services, page: XRayPage, engine: FakeEngine) -> None:
+    data = opened(services, page, finished(engine, [BASE, POETRY]))[page.record]
+    assert [bar.x[0] for bar in show_next(services, page, data)[page.next[1].body].data] == [0.5, 0.5]
+    updates = show_under(services, page, data, 1)
+    assert updates[page.under[1].body][0] == (" a", pytest.approx(2 / xray_figures.NATS_IN_FULL))
+    for place in (2, "x", None):
+        assert not any(show_under(services, page, data, place)[side.column]["visible"] for side in page.under)
+    assert not any(show_next(services, page, None)[side.column]["visible"] for side in page.next)
+
+
+def test_a_kept_comparison_is_looked_at_like_a_new_one(services: Services) -> None:
+    form = Form("The movie was", {0: PaneForm(), 3: PaneForm(attribute="science")}, to_json(Sampling()), seed=11)
+    board = list(compare(services, form, Board()))[-1]
+    update, _ = on_share(services, board, new_secret())
+    kept = find_texts(services, str(update["value"]).removeprefix("?compare="))
+    assert [one.token_ids for one in kept.values()] == [one.token_ids for one in texts_of_board(board).values()]
+    view = list(examine(services, kept, 1, ""))[-1]
+    assert view.record.xray is not None
+    assert view.record.prompt == "The movie was"
+    assert find_texts(services, "nonsense") == {}
 
 
 def test_a_judged_token_tells_its_numbers(services: Services, page: XRayPage, engine: FakeEngine) -> None:
