@@ -117,6 +117,7 @@ def build_services(settings: Settings) -> "Services":
     from adapters.attributes import split_words, word_lists
     from adapters.base_model import load_base_model
     from adapters.engine import Engine
+    from adapters.replay import XRays
     from adapters.store import WEIGHTS, AdapterStore
     from adapters.workshop import Workshop
     from demo.services import Services
@@ -133,6 +134,7 @@ def build_services(settings: Settings) -> "Services":
     runner = Runner(engine, database, judges)
     return Services(
         engine=engine,
+        xrays=XRays(engine),
         store=store,
         attributes=word_lists(),
         base=base.id,

@@ -6,7 +6,7 @@ Letters: as in pplm.py; T columns of the past, without the token that is being r
 
 import copy
 from collections.abc import Callable, Generator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -50,6 +50,16 @@ class First(NamedTuple):
     clean: Reading  # after the clean past, without a graph
     pushed: Reading  # after the pushed past, with its graph
     columns: Tensor  # (L, 2, B, H, 1, D): the token's, after the clean past
+
+
+class Observer(Protocol):
+    """Whoever watches how a token comes about, after each gradient and when the distributions have been fused."""
+
+    def on_gradient(self, reading: Reading, loss: Tensor, gradient: Tensor) -> None:
+        """A reading, its attribute loss (B,), and the windowed gradient (L, 2, B, H, W, D) that is pushed against."""
+
+    def on_fused(self, clean: Tensor, steered: Reading, loss: Tensor, share: Tensor, fused: Tensor) -> None:
+        """Clean and fused logits (B, V); the reading after the last push, its attribute loss and its share (B,)."""
 
 
 def read(model: PreTrainedModel, tokens: Tensor, kv: KV, cache: Cache, lora: LoraRows) -> Reading:
@@ -102,6 +112,7 @@ class Steering:
         # The largest norm so far, as in the published code for bags of words: a flat stretch is not blown up.
         self.norms = clean.mask.new_zeros(clean.data.shape[0], count, dtype=torch.float32)  # (L, B)
         self.groups = self._groups()
+        self.observer: Observer | None = None
 
     def keep(self, index: Tensor, rows: Sequence[int], clean: KV) -> None:
         """Drops all rows but those at `index`, which `rows` holds as numbers; `clean` has dropped them already."""
@@ -127,18 +138,25 @@ class Steering:
                 nudge.requires_grad_()
                 if iteration > 0:
                     reading = read(self.model, token, self.past, self.past.nudged(nudge), lora)
-                loss = self._by_attributes(WeightedLoss.__call__, self._evidence(reading, clean, lora))
-                loss = loss + self.knobs.kl_scale * kl_divergence(reading.logits, first.clean.logits)
+                attribute = self._by_attributes(WeightedLoss.__call__, self._evidence(reading, clean, lora))
+                loss = attribute + self.knobs.kl_scale * kl_divergence(reading.logits, first.clean.logits)
                 (gradient,) = torch.autograd.grad(loss.sum(), nudge)
             nudge.requires_grad_(False)
-            nudge = self._push(nudge, self._windowed(gradient), iteration)
+            gradient = self._windowed(gradient)
+            if self.observer is not None:
+                self.observer.on_gradient(reading, attribute, gradient)
+            nudge = self._push(nudge, gradient, iteration)
             yield
         with torch.no_grad():
             steered, columns = Reading(*(part.detach() for part in reading)), first.columns
             if self.iterations:
                 cache = self.past.nudged(nudge)
                 steered, columns = read(self.model, token, self.past, cache, lora), new_columns(cache)
-            fused = self._fuse(steered, first.clean)
+            share = self._share(steered, first.clean)
+            fused = self._fuse(steered, first.clean, share)
+            if self.observer is not None:
+                loss = self._by_attributes(WeightedLoss.__call__, self._evidence(steered, clean, lora))
+                self.observer.on_fused(first.clean.logits, steered, loss, share, fused)
             self._advance(nudge, columns, first, clean)
         return Steered(first.clean.logits, fused, likelihood)
 
@@ -238,12 +256,6 @@ class Steering:
         norms = torch.where(self.knobs.has_discriminator, norms, self.norms)
         return push(nudge, gradient, norms, self.knobs.step_size * pushing, self.knobs.gamma)
 
-    def _fuse(self, steered: Reading, clean: Reading) -> Tensor:
-        """Fused logits (B, V), NaN in rows whose numbers went wrong."""
-        share = self._share(steered, clean)
-        sound = self.norms.isfinite().all(0)[:, None]  # attention on a CPU can hide a NaN
-        return torch.where(sound, fuse(steered.logits, clean.logits, share), torch.nan)
-
     def _share(self, steered: Reading, clean: Reading) -> Tensor:
         """How much of the steered distribution is in the fused one (B,)."""
         share = self.knobs.gm_scale
@@ -261,6 +273,11 @@ class Steering:
 
         worth = worthwhile(steered.logits, clean.logits, share, self.knobs.strength, likelihood)
         return torch.where(self.knobs.strength == NO_LIMIT, share, worth)
+
+    def _fuse(self, steered: Reading, clean: Reading, share: Tensor) -> Tensor:
+        """Fused logits (B, V), NaN in rows whose numbers went wrong."""
+        sound = self.norms.isfinite().all(0)[:, None]  # attention on a CPU can hide a NaN
+        return torch.where(sound, fuse(steered.logits, clean.logits, share), torch.nan)
 
     def _advance(self, nudge: Tensor, pushed: Tensor, first: First, clean: KV) -> None:
         """Takes the token just read into both pasts; `pushed` are its columns after the pushed one."""

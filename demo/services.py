@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from adapters.labelled import Labelled
 from adapters.methods import Method, Request, Sampling
+from adapters.xray import NextTokens, Scored, XRay
 from leaderboard.prompts import Limits
 from leaderboard.records import PromptSet, Run, RunData, RunSpec, Sample
 from leaderboard.table import Results
@@ -48,6 +49,16 @@ class Engine(Protocol):
     def loglikelihood(
         self, texts: Sequence[tuple[Sequence[int], Sequence[int]]], method: Method
     ) -> Sequence[LogLikelihood]: ...
+
+
+class XRays(Protocol):
+    """Looks at how texts come about (see adapters.replay.XRays)."""
+
+    def text(self, request: Request, token_ids: Sequence[int], words: Sequence[str] = ()) -> Iterator[XRay]: ...
+    def next_tokens(self, requests: Sequence[Request]) -> Iterator[Sequence[NextTokens]]: ...
+    def scores(
+        self, requests: Sequence[Request], texts: Sequence[Sequence[int]], models: Sequence[Method]
+    ) -> Iterator[Sequence[Scored]]: ...
 
 
 class Adapter(Protocol):
@@ -238,6 +249,7 @@ class Services(NamedTuple):
     """Everything that a tab may use."""
 
     engine: Engine
+    xrays: XRays
     store: Store
     attributes: Mapping[str, Sequence[str]]  # word lists by name
     base: str  # id of the base model

@@ -23,6 +23,8 @@ from demo.runs import check_parity, closed_at_end, compare
 from demo.sampling import FIRST_SEED, lay_out_sampling
 from demo.services import Services
 from demo.tabs.shared import lay_out_shared, on_share, share_link, wire_shared
+from demo.tabs.xray import xray_section
+from demo.xray import texts_of_board
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}  # light work
@@ -45,6 +47,7 @@ class Bench(NamedTuple):
     panes: tuple[Pane, ...]
     add: gr.Button
     parity: gr.Button
+    xray: gr.Button
     share: gr.Button
     link: gr.Textbox
     shown: gr.State  # places of the panes on the page
@@ -55,6 +58,7 @@ def compare_tab(services: Services, page: Page) -> None:
     """The tab, and the public endpoint /compare."""
     with gr.Column(elem_classes="stack") as live:
         bench = lay_out(services)
+        xray_section(services, bench.xray, bench.board, texts_of_board, MODEL)
     wire_runs(services, bench)
     wire_settings(services, bench)
     wire_panes(services, bench)
@@ -89,6 +93,7 @@ def lay_out(services: Services) -> Bench:
     with gr.Row(elem_classes="below"):
         add = gr.Button("Add a pane", size="sm", min_width=0, scale=0)
         parity = gr.Button("Check parity", size="sm", min_width=0, scale=0)
+        xray = gr.Button(text.XRAY, size="sm", min_width=0, scale=0, interactive=False)
         share = gr.Button(text.SHARE, size="sm", min_width=0, scale=0, interactive=False)
     link = share_link()
     gr.HTML(f"<p>{text.HELP}</p>", elem_classes="help")
@@ -108,6 +113,7 @@ def lay_out(services: Services) -> Bench:
         panes=panes,
         add=add,
         parity=parity,
+        xray=xray,
         share=share,
         link=link,
         shown=gr.State(first),
@@ -122,7 +128,8 @@ def wire_runs(services: Services, bench: Bench) -> None:
     """Generate, Stop and Check parity."""
     inputs = {bench.prompt, bench.mode, bench.seed, bench.shown, bench.board, *bench.sampling.values()}
     inputs |= {control for pane in bench.panes for control in pane.controls.values()}
-    outputs = [bench.board, bench.message, bench.generate, bench.stop, bench.parity, bench.share, bench.link]
+    outputs = [bench.board, bench.message, bench.generate, bench.stop, bench.parity, bench.xray]
+    outputs += [bench.share, bench.link]
     outputs += [component for pane in bench.panes for component in (pane.head, pane.text, pane.figures, pane.note)]
     options: dict[str, Any] = {
         "show_progress": "minimal",
@@ -290,6 +297,7 @@ def board_updates(services: Services, bench: Bench, before: Board, board: Board)
         updates[bench.stop] = gr.update(variant="primary" if board.running else "secondary")
         updates[bench.parity] = gr.update(interactive=not board.running)
     if board.outcome is not before.outcome:
+        updates[bench.xray] = gr.update(interactive=board.outcome is not None)
         updates[bench.share] = gr.update(interactive=board.outcome is not None)
         updates[bench.link] = gr.update(visible=False)
     for place, view in board.panes.items():

@@ -23,6 +23,8 @@ from demo.page import Page
 from demo.panes import Marked, Values, View, build_view, message, message_line, pane_updates, words
 from demo.runs import closed_at_end
 from demo.services import Services
+from demo.tabs.xray import xray_section
+from demo.xray import Text, texts_of_comparison
 from leaderboard.report import comparison_report
 
 WHOLE_ADDRESS = "(link) => link && new URL(link, location.href).href"
@@ -39,6 +41,7 @@ class SharedPage(NamedTuple):
     panes: tuple[View, ...]
     replay: gr.Button
     stop: gr.Button
+    xray: gr.Button
     report: gr.Button
     delete: Confirm
     facts: gr.Dataframe
@@ -54,6 +57,7 @@ def lay_out_shared(services: Services) -> SharedPage:
             with gr.Row(elem_classes="below"):
                 again = gr.Button(text.REPLAY, size="sm", min_width=0, scale=0)
                 stop = gr.Button(text.STOP, size="sm", min_width=0, scale=0, interactive=False)
+                look = gr.Button(text.XRAY, size="sm", min_width=0, scale=0)
                 report = gr.Button(text.REPORT, size="sm", min_width=0, scale=0)
                 delete = build_confirm()
             note = message_line("Message", "shared-note")
@@ -61,7 +65,9 @@ def lay_out_shared(services: Services) -> SharedPage:
                 panes = tuple(build_view(services, f"Shared pane {place + 1}") for place in range(MAX_PANES))
             with gr.Accordion(text.MADE_WITH, open=False):
                 facts = facts_table()
-    return SharedPage(column, head, body, settings, note, panes, again, stop, report, delete, facts, gr.State(None))
+    return SharedPage(
+        column, head, body, settings, note, panes, again, stop, look, report, delete, facts, gr.State(None)
+    )
 
 
 def share_link() -> gr.Textbox:
@@ -72,7 +78,7 @@ def share_link() -> gr.Textbox:
 
 
 def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: Page, model: dict[str, Any]) -> None:
-    """Replay, Stop, Report and Delete, and what opens a link when the page is loaded."""
+    """Replay, Stop, X-ray, Report and Delete, and what opens a link when the page is loaded."""
     panes = [part for pane in shared.panes for part in pane]
     outputs = [shared.message, shared.replay, shared.stop, *panes]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": shared.message}
@@ -81,6 +87,8 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
     )
     shared.stop.click(None, cancels=[running]).then(partial(on_stop, shared), None, outputs, **LIGHT)
     save_on_click(shared.report, partial(on_report, services), shared.id, shared.message)
+    with shared.body:
+        xray_section(services, shared.xray, shared.id, partial(find_texts, services), model)
     gone = [shared.body, shared.head, shared.message, shared.id]
     shared.delete.yes.click(partial(on_delete, services, shared), [shared.id, page.owner], gone, **LIGHT)
     facts = [shared.settings, shared.delete.ask, shared.facts, shared.id]
@@ -173,6 +181,12 @@ def find(services: Services, id: Any) -> Comparison | None:
         return find_comparison(services, id)
     except UserError:
         return None
+
+
+def find_texts(services: Services, id: Any) -> dict[int, Text]:
+    """The texts of the comparison with this id; none where there is no such comparison."""
+    comparison = find(services, id)
+    return {} if comparison is None else texts_of_comparison(comparison)
 
 
 def running_buttons(page: SharedPage, running: bool) -> Values:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from adapters.labelled import Labelled
 from adapters.methods import Method, Request, Sampling, UserError, weighted_word
+from adapters.xray import Candidate, NextTokens, Scored, Step, Word, XRay
 from demo.services import Services
 from leaderboard.prompts import Limits
 from tests.demo.fake_runs import FakeRunner
@@ -138,6 +139,72 @@ class FakeEngine:
         return [FakeLogLikelihood((-3.0,) * len(ids)) for _, ids in texts]
 
 
+class FakeXRays:
+    """Looks at the fake engine's texts: numbers are made of the places of tokens. Counts what was closed."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self.engine = engine
+        self.asked: list[tuple[Request, tuple[str, ...]]] = []
+        self.closed = 0
+
+    def text(self, request: Request, token_ids: Sequence[int], words: Sequence[str] = ()) -> Iterator[XRay]:
+        self.asked.append((request, tuple(words)))
+        steps: list[Step] = []
+        pieces = tuple(self.engine.decode([token]) for token in token_ids)
+        try:
+            for place, piece in enumerate(pieces):
+                time.sleep(self.engine.delay)
+                if "BREAK" in request.prompt:
+                    raise RuntimeError("the replay broke")
+                if "DIVERGE" in request.prompt and place == 2:
+                    yield XRay(request.method, ("The", " start"), pieces, tuple(steps), diverged=True)
+                    return
+                steps.append(fake_step(place, piece, words))
+                yield XRay(request.method, ("The", " start"), pieces, tuple(steps), (0.5, 0.25, 0.125))
+        finally:
+            self.closed += 1
+
+    def next_tokens(self, requests: Sequence[Request]) -> Iterator[list[NextTokens]]:
+        found = [NextTokens(request.method, ((" a", 0.5), (" the", 0.25))) for request in requests]
+        yield from (found[: done + 1] for done in range(len(found)))
+
+    def scores(
+        self, requests: Sequence[Request], texts: Sequence[Sequence[int]], models: Sequence[Method]
+    ) -> Iterator[list[Scored]]:
+        for done in range(1, len(models) + 1):
+            yield [
+                Scored(
+                    request.method,
+                    tuple(self.engine.decode([token]) for token in ids),
+                    tuple((-float(model + 1),) * len(ids) for model in range(done)),
+                )
+                for request, ids in zip(requests, texts, strict=True)
+            ]
+
+
+def fake_step(place: int, piece: str, words: Sequence[str]) -> Step:
+    """The step at a place, with two pushes in three layers over `place + 1` columns."""
+    chosen = Candidate(place, piece, 0.1, 0.2, 0.3)
+    width = place + 1
+    return Step(
+        chosen=chosen,
+        rank_clean=place + 3,
+        rank_perturbed=2,
+        rank_fused=1,
+        candidates=(chosen, Candidate(99, " <b>other</b>", 0.4, 0.2, 0.25)),
+        kl_perturbed=1.0,
+        kl_fused=0.1 * place,
+        share=0.5,
+        losses=(8.0 - place, 6.0 - place, 5.0 - place),
+        norms=((1.0, 2.0, 3.0), (0.5, 1.0, 1.5)),
+        width=width,
+        heat=tuple((0.5 * layer,) * width for layer in (1, 2, 3)),
+        bag=(Word("laboratory", Candidate(7, " laboratory", 0.001, 0.01, 0.005), "science"),),
+        named=tuple(Word(word, Candidate(8, f" {word}", 0.01, 0.02, 0.015)) for word in words),
+        path=((0.0, 0.0, 0.0), (1.0, 2.0, 3.0), (2.0, 4.0, 6.0)),
+    )
+
+
 class FakeFingerprints:
     """A hash is the name backwards, until `changed` says that something is another."""
 
@@ -240,6 +307,7 @@ def fake_services(
     }
     return Services(
         engine=engine,
+        xrays=FakeXRays(engine),
         store=store,
         attributes=attributes,
         base="fake-135M",

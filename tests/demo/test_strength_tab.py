@@ -20,7 +20,7 @@ def shown(file: Path, base: str = "tiny") -> tuple[list[str], list[type]]:
     """What the tab says in its lines, and the kinds of components it has."""
     services = fake_services()._replace(base=base)
     with gr.Blocks() as blocks, gr.Tabs(), gr.Tab("Strength") as tab:
-        strength_tab(services, Page(blocks, tab, gr.BrowserState()), file)
+        strength_tab(services, Page(blocks, tab, gr.BrowserState(), gr.State()), file)
     components = list(blocks.blocks.values())
     lines = [c.value for c in components if isinstance(c, gr.HighlightedText)]
     return [span["token"] for line in lines for span in line or []], [type(c) for c in components]
