@@ -25,7 +25,7 @@ from adapters.kv import KV, cache_shape
 from adapters.lane import Lane, Row, Start
 from adapters.lora_rows import LoraRows, ScaledLora
 from adapters.methods import Attribute, Method, Request, Sampling, UserError
-from adapters.sampling import Sampler
+from adapters.sampling import Choose, Sampler
 from adapters.steering import read
 from adapters.store import AdapterStore
 
@@ -135,6 +135,14 @@ class Engine:
                 results |= zip(batch, self._score([texts[i] for i in batch], lora, prefix), strict=True)
         return [results[i] for i in range(len(texts))]
 
+    def lane(self, request: Request, sampler: Choose, max_new_tokens: int) -> Lane:
+        """A lane with one request, for who follows a text token by token: to be advanced while holding `turn`.
+
+        Raises UserError as `generate` does.
+        """
+        row = self._row(request, Sampling(max_new_tokens=max_new_tokens), {})
+        return next(lane for lane in self._lanes([row], sampler) if lane.running)
+
     def _adapters(self, method: Method) -> tuple[ScaledLora | None, Tensor | None]:
         lora = None if method.lora is None else ScaledLora(self.store.lora(method.lora), method.lora_scale)
         return lora, None if method.prefix is None else self.store.prefix(method.prefix)
@@ -173,7 +181,7 @@ class Engine:
                 lane.advance()
             yield [text.continuation() for text in texts]
 
-    def _lanes(self, rows: list[Row], sampler: Sampler) -> list[Lane]:
+    def _lanes(self, rows: list[Row], sampler: Choose) -> list[Lane]:
         """The unsteered rows and the steered rows, after one pass over the distinct prompts of all."""
         order = sorted(rows, key=lambda row: row.lora is not None)
         sources: dict[Hashable, Row] = {}

@@ -17,7 +17,7 @@ from adapters.base_model import BaseModel
 from adapters.kv import KV
 from adapters.lora_rows import LoraRows, ScaledLora
 from adapters.methods import Request
-from adapters.sampling import Sampler
+from adapters.sampling import Choose
 from adapters.steering import Steering, read
 
 
@@ -73,7 +73,7 @@ class Start(NamedTuple):
 class Lane:
     """Rows with one cache; all of them steered, or none. Rows with a LoRA come last. There may be no rows at all."""
 
-    def __init__(self, base: BaseModel, rows: list[Row], start: Start, sampler: Sampler):
+    def __init__(self, base: BaseModel, rows: list[Row], start: Start, sampler: Choose):
         """`start` is what stands after the prompts of `rows`.
 
         Steered rows read the last token of the prompt once more, after a past that they can push.

@@ -5,13 +5,16 @@ that of transformers' `generate`: repetition penalty, temperature, top-k, top-p.
 Letters: B rows, V vocabulary, K candidates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator, Tensor
 from transformers import RepetitionPenaltyLogitsProcessor
 
 from adapters.methods import Sampling
+
+# Tokens (B,) from logits (B, V), given the tokens of each row so far and its generator.
+Choose = Callable[[Tensor, Sequence[list[int]], Sequence[Generator]], Tensor]
 
 NUCLEUS = 1024  # tokens that nearly always hold a nucleus; to find and sort them takes an eighth of sorting all
 

@@ -6,7 +6,7 @@ Letters: as in pplm.py; T columns of the past, without the token that is being r
 
 import copy
 from collections.abc import Generator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -48,6 +48,16 @@ class First(NamedTuple):
     clean: Reading  # after the clean past, without a graph
     pushed: Reading  # after the pushed past, with its graph
     columns: Tensor  # (L, 2, B, H, 1, D): the token's, after the clean past
+
+
+class Observer(Protocol):
+    """Whoever watches how a token comes about, after each gradient and when the distributions have been fused."""
+
+    def on_gradient(self, reading: Reading, loss: Tensor, gradient: Tensor) -> None:
+        """A reading, its attribute loss (B,), and the windowed gradient (L, 2, B, H, W, D) that is pushed against."""
+
+    def on_fused(self, clean: Tensor, steered: Reading, loss: Tensor, share: Tensor, fused: Tensor) -> None:
+        """Clean and fused logits (B, V); the reading after the last push, its attribute loss and its share (B,)."""
 
 
 def read(model: PreTrainedModel, tokens: Tensor, kv: KV, cache: Cache, lora: LoraRows) -> Reading:
@@ -100,6 +110,7 @@ class Steering:
         # The largest norm so far, as in the published code for bags of words: a flat stretch is not blown up.
         self.norms = clean.mask.new_zeros(clean.data.shape[0], count, dtype=torch.float32)  # (L, B)
         self.groups = self._groups()
+        self.observer: Observer | None = None
 
     def keep(self, index: Tensor, rows: Sequence[int], clean: KV) -> None:
         """Drops all rows but those at `index`, which `rows` holds as numbers; `clean` has dropped them already."""
@@ -125,17 +136,25 @@ class Steering:
                 nudge.requires_grad_()
                 if iteration > 0:
                     reading = read(self.model, token, self.past, self.past.nudged(nudge), lora)
-                loss = self._attribute_loss(self._evidence(reading, clean, lora))
-                loss = loss + self.knobs.kl_scale * kl_divergence(reading.logits, first.clean.logits)
+                attribute = self._attribute_loss(self._evidence(reading, clean, lora))
+                loss = attribute + self.knobs.kl_scale * kl_divergence(reading.logits, first.clean.logits)
                 (gradient,) = torch.autograd.grad(loss.sum(), nudge)
             nudge.requires_grad_(False)
-            nudge = self._push(nudge, self._windowed(gradient), iteration)
+            gradient = self._windowed(gradient)
+            if self.observer is not None:
+                self.observer.on_gradient(reading, attribute, gradient)
+            nudge = self._push(nudge, gradient, iteration)
             yield
         with torch.no_grad():
             cache = self.past.nudged(nudge)
-            steered = read(self.model, token, self.past, cache, lora).logits
+            steered = read(self.model, token, self.past, cache, lora)
+            share = self._share(steered.logits, first.clean.logits)
+            fused = self._fuse(steered.logits, first.clean.logits, share)
+            if self.observer is not None:
+                loss = self._attribute_loss(self._evidence(steered, clean, lora))
+                self.observer.on_fused(first.clean.logits, steered, loss, share, fused)
             self._advance(nudge, new_columns(cache), first, clean)
-        return Steered(first.clean.logits, self._fuse(steered, first.clean.logits))
+        return Steered(first.clean.logits, fused)
 
     def _groups(self) -> list[tuple[AttributeLoss, Tensor]]:
         """The different losses, each with the rows (R,) that it is of: those are computed together."""
@@ -218,11 +237,14 @@ class Steering:
         norms = torch.where(self.knobs.has_discriminator, norms, self.norms)
         return push(nudge, gradient, norms, self.knobs.step_size * pushing, self.knobs.gamma)
 
-    def _fuse(self, steered: Tensor, clean: Tensor) -> Tensor:
-        """Fused logits (B, V), NaN in rows whose numbers went wrong."""
-        share = self.knobs.gm_scale
+    def _share(self, steered: Tensor, clean: Tensor) -> Tensor:
+        """The exponent (B,) of the steered distribution in the fused one."""
         if any(s.kl_budget < NO_LIMIT for s in self.settings):
-            share = affordable(steered, clean, share, self.knobs.kl_budget)
+            return affordable(steered, clean, self.knobs.gm_scale, self.knobs.kl_budget)
+        return self.knobs.gm_scale
+
+    def _fuse(self, steered: Tensor, clean: Tensor, share: Tensor) -> Tensor:
+        """Fused logits (B, V), NaN in rows whose numbers went wrong."""
         sound = self.norms.isfinite().all(0)[:, None]  # attention on a CPU can hide a NaN
         return torch.where(sound, fuse(steered, clean, share), torch.nan)
 
