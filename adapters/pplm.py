@@ -56,12 +56,16 @@ def stack_knobs(settings: Sequence[PPLM], device: torch.device) -> Knobs:
 
 
 def kl_divergence(steered: Tensor, clean: Tensor) -> Tensor:
-    """KL(p~ || p) in nats (B,), from the logits (B, V) of p~ and p.
+    """KL(p~ || p) in nats (B,), from the logits (B, V) of p~ and p."""
+    return divergence(steered.log_softmax(-1), clean.log_softmax(-1))
+
+
+def divergence(log_steered: Tensor, log_clean: Tensor) -> Tensor:
+    """KL(p~ || p) in nats (B,), from the log-probabilities (B, V) of p~ and p.
 
     The terms p - p~ add nothing to the sum, but make the gradient zero to the last bit where p~ is p: the norm of what
     rounding would leave is as good as any to `push`, which would go far in a direction of chance.
     """
-    log_steered, log_clean = steered.log_softmax(-1), clean.log_softmax(-1)
     return (log_steered.exp() * (log_steered - log_clean - 1) + log_clean.exp()).sum(-1)
 
 
@@ -83,10 +87,15 @@ def gradient_norms(gradient: Tensor) -> Tensor:
     return norms
 
 
-def push(nudge: Tensor, gradient: Tensor, norms: Tensor, step_size: Tensor, gamma: Tensor) -> Tensor:
-    """The nudge (L, 2, B, H, W, D) after one step against the gradient; norms (L, B), step_size and gamma (B,)."""
+def push(
+    state: Tensor, gradient: Tensor, norms: Tensor, step_size: Tensor, gamma: Tensor, out: Tensor | None = None
+) -> Tensor:
+    """The state (L, 2, B, H, W, D) after one step against the gradient; norms (L, B), step_size and gamma (B,).
+
+    `out` may be the state itself.
+    """
     length = step_size / norms.clamp(min=TINY) ** gamma  # (L, B)
-    return torch.addcmul(nudge, length[:, None, :, None, None, None], gradient, value=-1)
+    return torch.addcmul(state, length[:, None, :, None, None, None], gradient, value=-1, out=out)
 
 
 def affordable(steered: Tensor, clean: Tensor, gm_scale: Tensor, kl_budget: Tensor) -> Tensor:
