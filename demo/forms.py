@@ -35,7 +35,7 @@ class PaneForm(NamedTuple):
     attribute_3: Any = text.NONE
     weight_3: Any = 1.0
     words: Any = ""
-    kl_budget: Any = PPLM.kl_budget
+    strength: Any = PPLM.strength
     step_size: Any = PPLM.step_size
     num_iterations: Any = PPLM.num_iterations
     window_length: Any = PPLM.window_length
@@ -47,6 +47,7 @@ class PaneForm(NamedTuple):
     grad_length: Any = PPLM.grad_length
     cooldown: Any = PPLM.cooldown
     carry: Any = PPLM.carry
+    kl_budget: Any = PPLM.kl_budget
     best_of: Any = PPLM.best_of
     as_in_paper: Any = False
 
