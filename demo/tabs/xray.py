@@ -25,9 +25,8 @@ Read = Callable[[Any], Mapping[int, Text]]  # what the page holds -> its finishe
 def xray_section(services: Services, button: gr.Button, source: gr.State, read: Read, model: dict[str, Any]) -> None:
     """The section, hidden until `button` is pressed; `read` finds the texts in the value of `source`."""
     page = lay_out_xray()
-    running = [page.message, page.record, page.stop, page.save, page.judged, page.number, page.column, page.body]
-    outputs = [*running, page.pane, page.texts, page.text, *page.step.values()]
-    outputs += [page.under_line, *(part for side in (*page.next, *page.under) for part in side)]
+    outputs = [page.column, page.message, page.record, page.texts, page.pane, page.judged, page.stop, page.save]
+    outputs += [page.body, page.under_line, *(part for side in (*page.next, *page.under) for part in side)]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": page.message}
     options |= {"api_visibility": "private"} | model
     opened = button.click(partial(on_open, services, page, read), [source, page.named], outputs, **options)
@@ -38,6 +37,9 @@ def xray_section(services: Services, button: gr.Button, source: gr.State, read: 
         outputs,
         **options,
     )
+    shown = [page.body, page.number, page.text, *page.step.values()]
+    for run in (opened, again):
+        run.then(partial(show_xray, page), page.record, shown, **LIGHT)
     stopped = page.stop.click(None, cancels=[opened, again])
     stopped.then(partial(on_stop, page), None, [page.message, page.stop], **LIGHT)
     wire_looking(services, page)
@@ -101,7 +103,7 @@ def play(services: Services, page: XRayPage, views: Iterator[View], shown: Recor
             if shown is None or view.record.scores != shown.scores:
                 updates |= show_under(services, page, data, 0)
             if not view.running:
-                updates |= {page.save: gr.update(interactive=True)} | show_xray(page, view.record, data)
+                updates[page.save] = gr.update(interactive=True)
         shown = view.record
         yield updates
 
@@ -140,13 +142,14 @@ def on_save(data: bytes | None) -> tuple[dict[str, str] | None, Marked]:
 # Between components and data
 
 
-def show_xray(page: XRayPage, record: Record, data: bytes) -> Values:
+def show_xray(page: XRayPage, data: bytes | None) -> Values:
     """The steered text with its first step, or nothing."""
-    steps = len(record.xray.steps) if record.xray else 0
-    updates: Values = {page.body: gr.update(visible=steps > 0)}
-    if steps:
-        return updates | {page.number: gr.update(maximum=max(2, steps), value=1)} | show_step(page, data, 1)
-    return updates | dict.fromkeys(page.step.values()) | {page.text: []}
+    xray = unpack(data).xray if data else None
+    if xray is None or not xray.steps:
+        return {page.body: gr.update(visible=False), page.text: []} | dict.fromkeys(page.step.values())
+    steps = len(xray.steps)
+    updates: Values = {page.body: gr.update(visible=True), page.number: gr.update(maximum=max(2, steps), value=1)}
+    return updates | show_step(page, data, 1)
 
 
 def show_step(page: XRayPage, data: bytes | None, number: Any) -> Values:
