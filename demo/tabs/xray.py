@@ -1,12 +1,12 @@
-"""The X-ray below the panes: a steered text token by token, and all methods beside each other.
+"""The X-ray below the texts: a steered text token by token, and all methods beside each other.
 
 Knows which handler fills what; what there is to see is in demo.xray, how it is drawn in demo.xray_figures. The state
 of a visitor is the deflated record (a step takes about 2 kB of it) and the texts that it is of.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -19,17 +19,28 @@ from demo.services import Services
 from demo.tabs.xray_page import XRayPage, lay_out_xray
 from demo.xray import Text, View, examine, steered
 
-Read = Callable[[Any], Mapping[int, Text]]  # what the page holds -> its finished texts
+
+class Source(NamedTuple):
+    """Where texts come from: the button that looks at them, what the page holds of them, and how that is read."""
+
+    button: gr.Button
+    held: gr.State
+    read: Callable[[Any], Mapping[int, Text]]
 
 
-def xray_section(services: Services, button: gr.Button, source: gr.State, read: Read, model: dict[str, Any]) -> None:
-    """The section, hidden until `button` is pressed; `read` finds the texts in the value of `source`."""
+def xray_section(services: Services, sources: Sequence[Source], model: dict[str, Any]) -> None:
+    """The section, hidden until the button of one of the sources is pressed."""
     page = lay_out_xray()
     outputs = [page.column, page.message, page.record, page.texts, page.pane, page.judged, page.stop, page.save]
     outputs += [page.body, page.under_line, *(part for side in (*page.next, *page.under) for part in side)]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": page.message}
     options |= {"api_visibility": "private"} | model
-    opened = button.click(partial(on_open, services, page, read), [source, page.named], outputs, **options)
+    runs = [
+        source.button.click(
+            partial(on_open, services, page, source.read), [source.held, page.named], outputs, **options
+        )
+        for source in sources
+    ]
     again = gr.on(
         [page.pane.input, page.named.submit],
         partial(on_again, services, page),
@@ -38,9 +49,9 @@ def xray_section(services: Services, button: gr.Button, source: gr.State, read: 
         **options,
     )
     shown = [page.body, page.number, page.text, *page.step.values()]
-    for run in (opened, again):
+    for run in (*runs, again):
         run.then(partial(show_xray, page), page.record, shown, **LIGHT)
-    stopped = page.stop.click(None, cancels=[opened, again])
+    stopped = page.stop.click(None, cancels=[*runs, again])
     stopped.then(partial(on_stop, page), None, [page.message, page.stop], **LIGHT)
     wire_looking(services, page)
 
@@ -64,9 +75,11 @@ def wire_looking(services: Services, page: XRayPage) -> None:
 # Handlers: values in, values out
 
 
-def on_open(services: Services, page: XRayPage, read: Read, source: Any, named: Any) -> Iterator[Values]:
+def on_open(
+    services: Services, page: XRayPage, read: Callable[[Any], Mapping[int, Text]], held: Any, named: Any
+) -> Iterator[Values]:
     """Looks at the texts that are on the page now."""
-    texts = dict(read(source))
+    texts = dict(read(held))
     places = steered(texts)
     choices = [(f"{place + 1}: {text.title(texts[place].request.method)}", place) for place in places]
     first = places[0] if places else None
