@@ -114,11 +114,12 @@ def serve(settings: Settings) -> None:
 
 def build_services(settings: Settings) -> "Services":
     """Everything that the page uses. Raises UserError or OSError for what a person can mend."""
-    from adapters.attributes import word_lists
+    from adapters.attributes import split_words, word_lists
     from adapters.base_model import load_base_model
     from adapters.engine import Engine
     from adapters.replay import XRays
     from adapters.store import WEIGHTS, AdapterStore
+    from adapters.workshop import Workshop
     from demo.services import Services
     from leaderboard.prompts import Limits
     from leaderboard.run import Runner, load_judge
@@ -126,7 +127,8 @@ def build_services(settings: Settings) -> "Services":
 
     database = Database(settings.database or f"sqlite:///{settings.home / 'steerboard.db'}")
     base = load_base_model(settings.model, settings.home)
-    store = AdapterStore([WEIGHTS, settings.home / "adapters"], base)
+    own = settings.home / "adapters"
+    store = AdapterStore([WEIGHTS, own], base)
     engine = Engine(base, store)
     judges = {name: partial(load_judge, name, settings.home) for name in settings.judges}
     runner = Runner(engine, database, judges)
@@ -146,6 +148,8 @@ def build_services(settings: Settings) -> "Services":
         limits=Limits(*settings.limits),
         judges=settings.judges,
         publish=publisher(settings),
+        splits=partial(split_words, base.tokenizer),
+        workshop=Workshop(engine, settings.home, own),
     )
 
 

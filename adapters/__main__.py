@@ -9,7 +9,6 @@ line on stderr says what), 130 interrupted before anything was measured.
 import argparse
 import json
 import math
-import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from typing import Any
 from adapters.base_model import load_base_model, unpack_wheel
 from adapters.card import Report, card, machine, samples, score, table
 from adapters.corpus import dataset, encode_rows, read_rows, split
-from adapters.files import METRICS_FILE, new_folder
+from adapters.files import METRICS_FILE, check_name, new_folder
 from adapters.hub import write_hub_folder
 from adapters.labelled import read_labelled
 from adapters.lora import LoraSettings
@@ -28,6 +27,7 @@ from adapters.methods import UserError, from_json, to_json
 from adapters.prefix import PrefixSettings
 from adapters.store import WEIGHTS
 from adapters.training import TrainSettings, TrainStep, adapted, train
+from adapters.workshop import Order, make_discriminator
 
 DEFAULT_LR = {"lora": 1e-3, "prefix": 1e-2}
 DISCRIMINATOR = "train discriminator"  # the one command of two words
@@ -172,32 +172,20 @@ def write_folder(model: Any, report: Report, folder: Path) -> None:
 
 def train_discriminator_command(options: argparse.Namespace, command: str) -> int:
     """Trains, measures and writes one discriminator; says whether it beats the most frequent class."""
-    from adapters.classify import train_discriminator  # scikit-learn takes a second, which only this command spends
-    from adapters.discriminator_card import DiscriminatorReport, write_discriminator_folder
-
     check_name(options.name)
     try:
         rows = read_labelled(options.data.read_bytes(), options.data.name)
     except OSError as error:
         raise UserError(f"Cannot read {options.data}: {error.strerror}.") from error
     base = load_base_model(options.model, options.home)
-    training = train_discriminator(base, rows, options.home / "features")
+    order = Order(options.name, options.about or f"the file {options.data.name}", options.licence, command)
+    making = make_discriminator(base, rows, order, options.home, options.out)
     while True:
         try:
-            say(next(training))
+            say(next(making))
         except StopIteration as end:
-            head, measured = end.value
-            break
-    about, licence = options.about or f"the file {options.data.name}", options.licence
-    report = DiscriminatorReport(options.name, base.id, about, licence, command, machine(), measured)
-    write_discriminator_folder(head, base, report, options.out / options.name)
-    return 0 if measured.accuracy.low > measured.largest_class else 1
-
-
-def check_name(name: str) -> None:
-    """Raises UserError for a name that cannot be a folder's."""
-    if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,39}", name):
-        raise UserError(f"The name {name!r} cannot be a folder's: use a-z, 0-9, - and _, at most 40.")
+            measured = end.value.measured
+            return 0 if measured.accuracy.low > measured.largest_class else 1
 
 
 def say(line: str) -> None:

@@ -23,14 +23,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from adapters.methods import Attribute, UserError
+from adapters.methods import Attribute, UserError, weighted_word
 
 WORD_START = " "  # words stand after a space
 DATA = Path(__file__).parent / "data"
 WORD_LISTS = DATA / "attributes.json"
 KNOWN_FROM = ("general.jsonl", "poetry.jsonl", "scifi.jsonl")
 MAX_PIECES = 16  # of a word or phrase
-MAX_WORD_WEIGHT = 100.0
 FIRST_WORD = 4  # letters of a word that can begin a phrase
 NO_TOKEN = -1  # before the beginning of a text
 FLOOR = -1e4  # a log-probability that no sum notices, and finite, for the sake of gradients
@@ -49,7 +48,21 @@ class Evidence(NamedTuple):
         return Evidence(*(part.index_select(0, index) for part in self))
 
 
-AttributeLoss = Callable[[Evidence], Tensor]  # -> loss (B,)
+AttributeLoss = Callable[[Evidence], Tensor]  # -> loss (B,), -log p(a | x)
+
+
+class WeightedLoss(NamedTuple):
+    """Several attributes at once; itself an AttributeLoss."""
+
+    terms: tuple[tuple[float, AttributeLoss], ...]  # weight and loss of each
+
+    def __call__(self, evidence: Evidence) -> Tensor:
+        """The weighted sum of the losses (B,)."""
+        return torch.stack([weight * loss(evidence) for weight, loss in self.terms]).sum(0)
+
+    def likelihood(self, evidence: Evidence) -> Tensor:
+        """The weighted sum of p(a | x) (B,), by which texts are ranked."""
+        return torch.stack([weight * (-loss(evidence)).exp() for weight, loss in self.terms]).sum(0)
 
 
 class Split(NamedTuple):
@@ -101,29 +114,6 @@ def words_of(attribute: Attribute) -> tuple[str, ...]:
         known = ", ".join(name for name in lists if "/" not in name)
         raise UserError(f"There is no attribute {attribute.name!r}: choose one of {known}, or give your own words.")
     return lists[attribute.name]
-
-
-def weighted_word(text: str) -> tuple[str, float]:
-    """A word and its weight in the list.
-
-    >>> weighted_word("laser:2"), weighted_word(" sea "), weighted_word("10:30 pm")
-    (('laser', 2.0), ('sea', 1.0), ('10:30 pm', 1.0))
-
-    Raises UserError for a weight that is not above 0 and at most MAX_WORD_WEIGHT.
-    """
-    word, colon, weight = text.rpartition(":")
-    try:
-        value = float(weight) if colon else math.nan
-    except ValueError:
-        return text.strip(), 1.0
-    if not colon:
-        return text.strip(), 1.0
-    if not 0 < value <= MAX_WORD_WEIGHT:
-        raise UserError(
-            f"The weight in {text[:40]!r} must be above 0 and at most {MAX_WORD_WEIGHT:g}: to steer away, give the "
-            "whole list a negative weight."
-        )
-    return word.strip(), value
 
 
 def split_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> list[Split]:
@@ -252,17 +242,14 @@ def attribute_loss(
     attributes: Sequence[Attribute],
     device: torch.device,
     class_loss: Callable[[str], AttributeLoss] = unknown_class,
-) -> AttributeLoss:
-    """The weighted sum of the losses of several attributes; `class_loss` gives that of a discriminator's NAME:CLASS.
+) -> WeightedLoss:
+    """The losses of several attributes, each with its weight; `class_loss` gives that of a discriminator's NAME:CLASS.
 
     Raises UserError for a list without a usable word and for a name that nothing has.
     """
-    terms = [
-        (a.weight, class_loss(a.name) if a.is_discriminator else bag_loss(attribute_bag(tokenizer, a), device))
-        for a in attributes
-    ]
-
-    def loss(evidence: Evidence) -> Tensor:
-        return torch.stack([weight * term(evidence) for weight, term in terms]).sum(0)
-
-    return loss
+    return WeightedLoss(
+        tuple(
+            (a.weight, class_loss(a.name) if a.is_discriminator else bag_loss(attribute_bag(tokenizer, a), device))
+            for a in attributes
+        )
+    )

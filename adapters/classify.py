@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from adapters.base_model import BaseModel
 from adapters.corpus import hashed_share
 from adapters.discriminator import Discriminator, class_names
-from adapters.features import read_features
+from adapters.features import ALONE, Turn, read_features
 from adapters.labelled import Labelled
 from adapters.methods import STRICT
 
@@ -89,11 +89,16 @@ class Split(NamedTuple):
     held_out_labels: Labels
 
 
-def train_discriminator(base: BaseModel, rows: Sequence[Labelled], cache: Path) -> Generator[str, None, Trained]:
-    """Reads all texts, trains a head and measures it; yields what it is doing. Raises UserError."""
+def train_discriminator(
+    base: BaseModel, rows: Sequence[Labelled], cache: Path, turn: Turn = ALONE
+) -> Generator[str, None, Trained]:
+    """Reads all texts, trains a head and measures it; yields what it is doing. Raises UserError.
+
+    The model is used within `turn`, a batch at a time.
+    """
     started = time.monotonic()
     classes = class_names(sorted({row.label for row in rows}))
-    reading = read_features(base, [row.text for row in rows], cache)
+    reading = read_features(base, [row.text for row in rows], cache, turn)
     while True:
         try:
             yield f"read {next(reading):,} of {len(rows):,} texts"
@@ -101,12 +106,11 @@ def train_discriminator(base: BaseModel, rows: Sequence[Labelled], cache: Path) 
             features: Features = end.value.numpy()
             break
     data = split(rows, classes, features)
-    yield f"choosing among {len(STRENGTHS)} strengths of regularisation"
-    strength = best_strength(data)
+    strength = yield from best_strength(data)
     curve = []
     for share in SHARES:
         few = Split(*first_of_each(data, share), *data[2:])
-        if min(np.bincount(few.labels)) >= SMALLEST or share == 1:
+        if np.bincount(few.labels, minlength=len(classes)).min() >= SMALLEST or share == 1:
             model = fit(few, strength)
             curve.append(accuracy(few, model.predict(few.held_out_features)))
             yield f"trained on {curve[-1].rows:,} texts: {curve[-1].share:.1%} of the held-out ones right"
@@ -151,14 +155,14 @@ def fit(data: Split, strength: float) -> Pipeline:
     return regression(strength).fit(data.features, data.labels)
 
 
-def best_strength(data: Split) -> float:
+def best_strength(data: Split) -> Generator[str, None, float]:
     """That with the lowest cross-entropy in folds of the texts to train on: steering needs probabilities, not ranks."""
-
-    def score(strength: float) -> float:
-        scores = cross_val_score(regression(strength), data.features, data.labels, cv=FOLDS, scoring="neg_log_loss")
-        return float(scores.mean())
-
-    return max(STRENGTHS, key=score)
+    scores: dict[float, float] = {}
+    for strength in STRENGTHS:
+        yield f"trying regularisation {len(scores) + 1} of {len(STRENGTHS)}"
+        folds = cross_val_score(regression(strength), data.features, data.labels, cv=FOLDS, scoring="neg_log_loss")
+        scores[strength] = float(folds.mean())
+    return max(scores, key=scores.__getitem__)
 
 
 def accuracy(data: Split, told: Labels) -> Accuracy:

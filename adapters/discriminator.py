@@ -23,6 +23,7 @@ from adapters.methods import UserError
 DISCRIMINATOR_FILE = "discriminator_config.json"
 MAX_CLASSES = 100
 MAX_CLASS_NAME = 60  # characters
+SEPARATORS = frozenset("+*,")  # of short names of methods
 
 
 class Discriminator(NamedTuple):
@@ -31,6 +32,10 @@ class Discriminator(NamedTuple):
     classes: tuple[str, ...]
     weight: Tensor  # (K, C), float32
     bias: Tensor  # (K,)
+
+    @property
+    def num_parameters(self) -> int:
+        return self.weight.numel() + self.bias.numel()
 
     def logits(self, means: Tensor) -> Tensor:
         """(B, K) of means (B, C) of hidden states."""
@@ -82,4 +87,6 @@ def class_names(names: object) -> tuple[str, ...]:
             raise UserError(
                 f"A class cannot be called {str(name)[:80]!r}: use 1 to {MAX_CLASS_NAME} printable characters."
             )
+        if found := SEPARATORS.intersection(name):
+            raise UserError(f"A class cannot be called {name!r}: {min(found)} stands between the parts of a method.")
     return tuple(names)

@@ -9,6 +9,7 @@ What a row writes depends on neither its lane nor its neighbours.
 Letters: S distinct prompts, L layers, P columns of the longest prefix, Q tokens of the longest prompt.
 """
 
+import hashlib
 import math
 import threading
 import time
@@ -19,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from adapters.attributes import AttributeLoss, attribute_loss
+from adapters.attributes import WeightedLoss, attribute_loss
 from adapters.base_model import BaseModel
 from adapters.kv import KV, cache_shape
 from adapters.lane import Lane, Row, Start
@@ -113,9 +114,9 @@ class Engine:
         Checks everything first (UserError), then yields the state of every request, in their order, after each small
         piece of work: a token of the unsteered rows, or one PPLM iteration.
         """
-        losses: dict[tuple[Attribute, ...], AttributeLoss] = {}
-        rows = [self._row(request, sampling, losses) for request in requests]
-        return self._decode(rows, Sampler(sampling))
+        losses: dict[tuple[Attribute, ...], WeightedLoss] = {}
+        candidates = [self._candidates(request, sampling, losses) for request in requests]
+        return self._decode(candidates, Sampler(sampling))
 
     def loglikelihood(
         self, texts: Sequence[tuple[Sequence[int], Sequence[int]]], method: Method
@@ -140,20 +141,30 @@ class Engine:
 
         Raises UserError as `generate` does.
         """
-        row = self._row(request, Sampling(max_new_tokens=max_new_tokens), {})
+        row = self._row(request, request.seed, Sampling(max_new_tokens=max_new_tokens), {})
         return next(lane for lane in self._lanes([row], sampler) if lane.running)
 
     def _adapters(self, method: Method) -> tuple[ScaledLora | None, Tensor | None]:
         lora = None if method.lora is None else ScaledLora(self.store.lora(method.lora), method.lora_scale)
         return lora, None if method.prefix is None else self.store.prefix(method.prefix)
 
-    def _row(self, request: Request, sampling: Sampling, losses: dict[tuple[Attribute, ...], AttributeLoss]) -> Row:
-        """Everything a request needs, checked. `losses` holds one AttributeLoss for rows with the same attributes."""
+    def _candidates(
+        self, request: Request, sampling: Sampling, losses: dict[tuple[Attribute, ...], WeightedLoss]
+    ) -> list[Row]:
+        """The rows of a request: one, but for `best_of`."""
+        count = 1 if request.method.steering is None else request.method.steering.best_of
+        seeds = [candidate_seed(request.seed, number) for number in range(count)]
+        return [self._row(request, seed, sampling, losses) for seed in seeds]
+
+    def _row(
+        self, request: Request, seed: int, sampling: Sampling, losses: dict[tuple[Attribute, ...], WeightedLoss]
+    ) -> Row:
+        """Everything a row needs, checked. `losses` holds one WeightedLoss for rows with the same attributes."""
         if not request.prompt.strip():
             raise UserError("The prompt is empty: write the beginning of a text.")
         lora, prefix = self._adapters(request.method)
         prompt_ids = self.base.encode(request.prompt, request.chat)
-        generator = torch.Generator(self.base.device).manual_seed(request.seed)
+        generator = torch.Generator(self.base.device).manual_seed(seed)
         row = Row(request, prompt_ids, sampling.max_new_tokens, generator, lora, prefix)
         needed = row.prefix_length + len(prompt_ids) + row.room
         if needed > self.base.context_length:
@@ -171,15 +182,15 @@ class Engine:
             row.attribute_loss = losses[attributes]
         return row
 
-    def _decode(self, rows: list[Row], sampler: Sampler) -> Continuations:
+    def _decode(self, candidates: list[list[Row]], sampler: Sampler) -> Continuations:
         started = time.perf_counter()
-        texts = [Text(self.base, row, started) for row in rows]
-        lanes = self._lanes(rows, sampler)
+        texts = [[Text(self.base, row, started) for row in rows] for rows in candidates]
+        lanes = self._lanes([row for rows in candidates for row in rows], sampler)
         while any(lane.running for lane in lanes):
             lane = next_lane(*lanes)
             with self.turn:
                 lane.advance()
-            yield [text.continuation() for text in texts]
+            yield [best(group) for group in texts]
 
     def _lanes(self, rows: list[Row], sampler: Choose) -> list[Lane]:
         """The unsteered rows and the steered rows, after one pass over the distinct prompts of all."""
@@ -251,6 +262,22 @@ def next_lane(plain: Lane, steered: Lane) -> Lane:
     if not plain.started:
         return plain
     return steered if not steered.started or steered.seconds < STEERED_SHARE * plain.seconds else plain
+
+
+def candidate_seed(seed: int, number: int) -> int:
+    """The seed of a request's candidates: the first has the request's own, the others some of 32 bits far from it."""
+    return seed if number == 0 else int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:4])
+
+
+def best(texts: Sequence["Text"]) -> Continuation:
+    """The candidate that shows its attribute most, once all of them have ended; until then the first, unfinished."""
+    newest = [text.continuation() for text in texts]
+    if len(newest) == 1:
+        return newest[0]
+    if any(text.finish_reason is None for text in newest):
+        return newest[0]._replace(finish_reason=None)
+    place = max(range(len(texts)), key=lambda number: texts[number].row.score)
+    return newest[place]._replace(seconds=max(text.seconds for text in newest))
 
 
 def source(row: Row) -> Hashable:

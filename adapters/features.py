@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -20,27 +21,31 @@ from adapters.training import chunks
 
 MAX_TOKENS = 256  # of a text that are read, bos included
 TEXTS_A_FILE = 256  # that are kept together: what an interrupted reading loses at most
-TOKENS_A_PASS = 1024  # padded tokens that are read at once
+TOKENS_A_PASS = 256  # padded tokens that are read at once: whoever writes meanwhile waits for one pass at each token
+Turn = AbstractContextManager[object]  # entered for each pass, where others use the model too
+ALONE: Turn = nullcontext()
 
 
-def read_features(base: BaseModel, texts: Sequence[str], folder: Path) -> Generator[int, None, Tensor]:
+def read_features(
+    base: BaseModel, texts: Sequence[str], folder: Path, turn: Turn = ALONE
+) -> Generator[int, None, Tensor]:
     """The means (N, C) in float32; yields how many texts are done. What was read before lies in `folder`."""
     parts: list[Tensor] = []
     folder.mkdir(parents=True, exist_ok=True)
     for part in chunks(texts, TEXTS_A_FILE):
         key = json.dumps([base.weights_hash, MAX_TOKENS, part])
         file = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
-        means = yield from kept(base, part, file, sum(len(part) for part in parts))
+        means = yield from kept(base, part, file, sum(len(part) for part in parts), turn)
         parts.append(means)
     return torch.cat(parts)
 
 
-def kept(base: BaseModel, texts: Sequence[str], file: Path, done: int) -> Generator[int, None, Tensor]:
+def kept(base: BaseModel, texts: Sequence[str], file: Path, done: int, turn: Turn) -> Generator[int, None, Tensor]:
     """The means of some texts out of `file`, which is written if it is not there or damaged."""
     try:
         means = load_file(file)["means"]
     except (OSError, SafetensorError, KeyError):
-        means = yield from read_means(base, texts, done)
+        means = yield from read_means(base, texts, done, turn)
         scratch = file.with_suffix(f".{os.getpid()}")
         save_file({"means": means}, scratch)
         scratch.replace(file)
@@ -48,7 +53,7 @@ def kept(base: BaseModel, texts: Sequence[str], file: Path, done: int) -> Genera
     return means
 
 
-def read_means(base: BaseModel, texts: Sequence[str], done: int) -> Generator[int, None, Tensor]:
+def read_means(base: BaseModel, texts: Sequence[str], done: int, turn: Turn) -> Generator[int, None, Tensor]:
     """The means of some texts, read in batches of similar length."""
     encoded = [base.encode(text)[:MAX_TOKENS] for text in texts]
     order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
@@ -56,7 +61,8 @@ def read_means(base: BaseModel, texts: Sequence[str], done: int) -> Generator[in
     while order:
         count = sum(len(encoded[i]) * (n + 1) <= TOKENS_A_PASS for n, i in enumerate(order)) or 1
         batch, order = order[:count], order[count:]
-        means |= zip(batch, mean_hidden(base, [encoded[i] for i in batch]), strict=True)
+        with turn:
+            means |= zip(batch, mean_hidden(base, [encoded[i] for i in batch]), strict=True)
         yield done + len(means)
     return torch.stack([means[i] for i in range(len(texts))])
 

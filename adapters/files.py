@@ -5,6 +5,7 @@ here: it allocates what a file asks for, takes regular expressions, and lets ext
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,12 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 METRICS_FILE = "metrics.json"
 MAX_CONFIG_BYTES = 65_536
 DTYPES = frozenset({"F32", "F16", "BF16"})  # as safetensors spells them
+
+
+def check_name(name: str) -> None:
+    """Raises UserError for a name that cannot be a folder's."""
+    if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,39}", name):
+        raise UserError(f"The name {name!r} cannot be a folder's: use a-z, 0-9, - and _, at most 40.")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from transformers import (
 from transformers.generation import GenerateDecoderOnlyOutput, GenerationMode
 from transformers.generation.streamers import BaseStreamer
 
-from adapters.attributes import AttributeLoss, attribute_loss, unknown_class
+from adapters.attributes import AttributeLoss, WeightedLoss, attribute_loss, unknown_class
 from adapters.kv import KV, cache_shape
 from adapters.lora_rows import LoraRows
 from adapters.methods import PPLM, UserError, from_json
@@ -73,6 +73,8 @@ def pplm_generate(
     cannot be done: beams, an encoder, a cache or embeddings to begin with, numbers that go wrong.
     """
     settings = pplm if isinstance(pplm, PPLM) else from_json(PPLM, pplm)
+    if settings.best_of > 1:
+        raise UserError("best_of keeps one of several texts: ask for them by num_return_sequences and choose.")
     mask = prompt_mask(model, input_ids, generation_config, model_kwargs)
     tokenizer = own_tokenizer(model.name_or_path) if pplm_tokenizer is None else pplm_tokenizer
     # Steering takes gradients, and tensors made in inference mode can have none.
@@ -124,7 +126,7 @@ def decode(
 class SteeredRows:
     """The rows of a batch under one setting; those that have ended are left out and cost nothing."""
 
-    def __init__(self, model: PreTrainedModel, prompts: Tensor, mask: Tensor, settings: PPLM, loss: AttributeLoss):
+    def __init__(self, model: PreTrainedModel, prompts: Tensor, mask: Tensor, settings: PPLM, loss: WeightedLoss):
         """prompts (B, T), padded on the left as mask (B, N) says, are read but for their last token."""
         count, length = prompts.shape
         self.model, self.count = model, count

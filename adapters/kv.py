@@ -59,12 +59,17 @@ class KV:
         """A copy of the rows at `index` (R,); a row may be named more than once."""
         return KV(self.data.index_select(2, index), self.mask.index_select(0, index), self.length)
 
-    @classmethod
-    def pairs(cls, one: "KV", other: "KV") -> "KV":
-        """The columns in use of two caches of the same rows, row by row: one's first, other's first, one's second, …"""
-        used = [kv.data[..., : kv.length, :].float() for kv in (one, other)]
-        mask = one.mask.repeat_interleave(2, 0)
-        return cls(torch.stack(used, dim=3).flatten(2, 3), mask, one.length)
+    def twins(self) -> "KV":
+        """A copy in which each row stands twice in a row."""
+        return KV(self.data.repeat_interleave(2, 2), self.mask.repeat_interleave(2, 0), self.length)
+
+    def every_second(self) -> "KV":
+        """The second, fourth, … row; the memory is shared."""
+        return KV(self.data[:, :, 1::2], self.mask[1::2], self.length)
+
+    def newest(self, width: int) -> Tensor:
+        """The newest columns in use (L, 2, B, H, width, D), to be changed where they lie."""
+        return self.data.narrow(-2, self.length - width, width)
 
     def inputs(self, num_new: int) -> dict[str, Tensor | None]:
         """Attention mask (B, T + num_new) and position ids (B, num_new) for the next columns."""
@@ -79,14 +84,14 @@ class KV:
             layer.length = self.length
         return Cache(layers=[*self._layers])
 
-    def nudged(self, nudge: Tensor) -> Cache:
-        """For one forward pass that reads this past with nudge (L, 2, B, H, W, D) added to its newest W columns.
+    def followed(self, probe: Tensor, gradient: Tensor) -> Cache:
+        """As `cache`; and a backward pass to `probe`, a scalar leaf, leaves the gradient of the past in `gradient`.
 
-        Nothing is written; gradients reach `nudge`. The new columns stay in the layers (`new_columns`).
+        gradient (L, 2, R, H, W, D) is of the newest W columns. R = B, or R = B / 2 for every second row.
         """
-        past = self.data[..., : self.length, :]
-        # unbind, for its backward pass is one stack; indexing would build a full-size gradient for every layer
-        return Cache(layers=[NudgedLayer(*pair) for pair in zip(past.unbind(0), nudge.unbind(0), strict=True)])
+        rows = slice(1, None, 2) if gradient.shape[2] < self.data.shape[2] else slice(None)
+        pairs = zip(self.data.unbind(0), gradient.unbind(0), strict=True)
+        return Cache(layers=[FollowedLayer(data, self.length, probe, noted, rows) for data, noted in pairs])
 
     def ahead(self) -> Cache:
         """For passes beyond the columns in use that are not to stay: nothing is written, gradients reach them."""
@@ -114,7 +119,7 @@ class AppendingLayer(CacheLayerMixin):
     def _write(self, buffer: Tensor, new: Tensor) -> Tensor:
         count = new.shape[-2]  # narrow costs a third of what indexing does, and this runs twice a layer and token
         buffer.narrow(-2, self.length, count).copy_(new)
-        return buffer.narrow(-2, 0, self.length + count)
+        return buffer.narrow(-2, 0, self.length + count).to(new.dtype)
 
     def get_seq_length(self) -> int:
         return self.length
@@ -129,27 +134,37 @@ class AppendingLayer(CacheLayerMixin):
         """The buffer exists from the start."""
 
 
-class NudgedLayer(AppendingLayer):
-    """Returns cat(past with the nudge on its newest columns, new) and keeps the new columns aside."""
+class FollowedLayer(AppendingLayer):
+    """Appends, and notes the gradient of the columns before."""
 
-    def __init__(self, past: Tensor, nudge: Tensor) -> None:
-        super().__init__(past)
-        self.length = past.shape[-2]
-        self.nudge = nudge  # (2, B, H, W, D)
+    def __init__(self, buffer: Tensor, length: int, probe: Tensor, gradient: Tensor, rows: slice) -> None:
+        super().__init__(buffer)
+        self.length = length
+        self.probe, self.gradients, self.rows = probe, gradient.unbind(0), rows
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        self.new = (key_states, value_states)
-        (past_keys, past_values), (nudge_keys, nudge_values) = self.buffers, self.nudge.unbind(0)
-        return self._read(past_keys, nudge_keys, key_states), self._read(past_values, nudge_values, value_states)
-
-    def _read(self, past: Tensor, nudge: Tensor, new: Tensor) -> Tensor:
-        # The sum is float32, as past and nudge are; only what the model reads is in the model's dtype.
-        width = nudge.shape[-2]
-        still = self.length - width
-        moved = (past.narrow(-2, still, width) + nudge).to(new.dtype)
-        return torch.cat([past.narrow(-2, 0, still).to(new.dtype), moved, new], dim=-2)
+        keys, values = (
+            Append.apply(new, self.probe, self, which) for which, new in enumerate((key_states, value_states))
+        )
+        return keys, values
 
 
-def new_columns(cache: Cache) -> Tensor:
-    """The columns (L, 2, B, H, Q, D) that a pass over `KV.nudged` made."""
-    return torch.stack([torch.stack(layer.new) for layer in cache.layers if isinstance(layer, NudgedLayer)])
+class Append(torch.autograd.Function):
+    """cat(past, new) without copying the past, which is a buffer and no part of the graph: its gradient is noted.
+
+    The buffer may change only after the backward pass. `probe` makes the result need a gradient in the first layer too.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, new: Tensor, probe: Tensor, layer: FollowedLayer, which: int) -> Tensor:
+        ctx.layer, ctx.which = layer, which
+        # Under `data` writing keys does not count as a change of the values, which lie in the same tensor.
+        return layer._write(layer.buffers[which].data, new)
+
+    @staticmethod
+    def backward(ctx: Any, whole: Tensor) -> tuple[Tensor, None, None, None]:
+        layer: FollowedLayer = ctx.layer
+        noted = layer.gradients[ctx.which]  # (R, H, W, D)
+        width = noted.shape[-2]
+        noted.copy_(whole[layer.rows].narrow(-2, layer.length - width, width))
+        return whole.narrow(-2, layer.length, whole.shape[-2] - layer.length), None, None, None

@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from adapters.methods import UserError
@@ -29,12 +29,7 @@ class Labelled(NamedTuple):
 
 def read_labelled(data: bytes, filename: str) -> list[Labelled]:
     """The rows of a file whose name ends with .csv or .jsonl. Raises UserError naming the row."""
-    if len(data) > MAX_BYTES:
-        raise UserError(f"The file has {len(data):,} bytes, at most {MAX_BYTES:,} can be read: shorten it.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"The file is not UTF-8 text (byte {error.start + 1:,}): save it as UTF-8.") from error
+    text = decoded(data, MAX_BYTES)
     readers = {"csv": csv_rows, "jsonl": json_rows}
     ending = filename.rpartition(".")[2].lower()
     if ending not in readers:
@@ -42,13 +37,24 @@ def read_labelled(data: bytes, filename: str) -> list[Labelled]:
     return checked(readers[ending](text))
 
 
-def csv_rows(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each row stands, and its fields."""
+def decoded(data: bytes, most: int) -> str:
+    """The text of a file of at most so many bytes. Raises UserError."""
+    if len(data) > most:
+        raise UserError(f"The file has {len(data):,} bytes, at most {most:,} can be read: shorten it.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"The file is not UTF-8 text (byte {error.start + 1:,}): save it as UTF-8.") from error
+
+
+def csv_rows(text: str, needed: Sequence[str] = COLUMNS) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each row stands, and its fields, those of the columns `needed` among them. Raises UserError."""
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(lines, [])
-        if missing := [column for column in COLUMNS if header.count(column) != 1]:
-            raise UserError(f"The first line must name the column {missing[0]!r} once: begin the file with text,label.")
+        if missing := [column for column in needed if header.count(column) != 1]:
+            begin = ",".join(needed)
+            raise UserError(f"The first line must name the column {missing[0]!r} once: begin the file with {begin}.")
         for cells in lines:
             where = f"Line {lines.line_num}"
             if cells and len(cells) != len(header):

@@ -4,6 +4,7 @@ Knows rows, their tokens and when they end; knows nothing of prompts' texts, ada
 Letters: B rows still running, V vocabulary.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,13 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from adapters.attributes import AttributeLoss
+from adapters.attributes import WeightedLoss
 from adapters.base_model import BaseModel
 from adapters.kv import KV
 from adapters.lora_rows import LoraRows, ScaledLora
 from adapters.methods import Request
 from adapters.sampling import Choose
-from adapters.steering import Steering, read
+from adapters.steering import Steered, Steering, read
 
 
 @dataclass
@@ -31,10 +32,16 @@ class Row:
     generator: Generator
     lora: ScaledLora | None = None
     prefix: Tensor | None = None  # (L, 2, H, P, D)
-    attribute_loss: AttributeLoss | None = None
+    attribute_loss: WeightedLoss | None = None
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish_reason: str | None = None
+    likelihood: float = 0.0  # sum over the tokens of how much the text before each showed the attributes
+
+    @property
+    def score(self) -> float:
+        """How much the text shows its attributes, to rank it: the mean over its tokens; -inf if it went wrong."""
+        return -math.inf if self.finish_reason == "diverged" else self.likelihood / max(1, len(self.token_ids))
 
     @property
     def prefix_length(self) -> int:
@@ -46,11 +53,12 @@ class Row:
         steering = self.request.method.steering
         return self.max_new_tokens + (steering.horizon_length if steering else 0)
 
-    def take(self, token: int, logprob: float, sound: bool, eos: frozenset[int]) -> None:
+    def take(self, token: int, logprob: float, sound: bool, likelihood: float, eos: frozenset[int]) -> None:
         """Adds the chosen token, unless the numbers went wrong, and notices the end."""
         if not sound:
             self.finish_reason = "diverged"
             return
+        self.likelihood += likelihood
         self.token_ids.append(token)
         self.logprobs.append(logprob)
         if token in eos:
@@ -105,10 +113,10 @@ class Lane:
         ids = [[row.prompt_ids[-1]] for row in self.rows]
         token = torch.tensor(ids, device=logits.device)  # (B, 1)
         while self.rows:
-            fused = logits
+            step = Steered(logits, logits, torch.zeros_like(logits[:, 0]))
             if self.steering is not None:
-                logits, fused = yield from self.steering.step(token, self.kv, self.lora)
-            token = self._keep(self._choose(fused, logits))
+                step = yield from self.steering.step(token, self.kv, self.lora)
+            token = self._keep(self._choose(step))
             self.started = True
             yield
             if self.rows and self.steering is None:
@@ -121,8 +129,9 @@ class Lane:
         self.kv.length += 1
         return logits
 
-    def _choose(self, fused: Tensor, clean: Tensor) -> Tensor:
+    def _choose(self, step: Steered) -> Tensor:
         """Draws a token for every row from its fused logits and books it; returns the tokens (B, 1)."""
+        clean, fused = step.clean, step.fused
         total = clean.logsumexp(-1, keepdim=True)  # (B, 1): not finite where any logit is NaN or infinite
         sound = total.isfinite()
         if fused is not clean:
@@ -132,9 +141,10 @@ class Lane:
         tokens = self.sampler(drawable, ids, [row.generator for row in self.rows])[:, None]
         logprobs = clean.gather(-1, tokens) - total
         # The only synchronisation of a step: everything that the rows need to know, in one tensor.
-        chosen = torch.cat([tokens.double(), logprobs.double(), sound.double()], -1).tolist()
-        for row, (token_id, logprob, ok) in zip(self.rows, chosen, strict=True):
-            row.take(int(token_id), logprob, bool(ok), self.base.eos_token_ids)
+        columns = (tokens, logprobs, sound, step.likelihood[:, None])
+        chosen = torch.cat([column.double() for column in columns], -1).tolist()
+        for row, (token_id, logprob, ok, likelihood) in zip(self.rows, chosen, strict=True):
+            row.take(int(token_id), logprob, bool(ok), likelihood, self.base.eos_token_ids)
         return tokens
 
     def _keep(self, token: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Knows names, numbers and their bounds; knows nothing of tensors, files or Gradio
 is made, wherever it comes from (a slider, the API, a file), and `explain` turns what was wrong into one line.
 """
 
+import math
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -13,6 +14,8 @@ from pydantic.dataclasses import dataclass
 T = TypeVar("T")
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 MAX_WORDS = 5_000  # of a list: more than the longest of those that ship
+MAX_WORD_WEIGHT = 100.0
+MAX_ATTRIBUTES = 8  # of a method: each costs a pass over its words, or a product with its head
 
 
 class UserError(ValueError):
@@ -41,20 +44,50 @@ class Attribute:
     def is_discriminator(self) -> bool:
         return ":" in self.name and not self.words
 
+    @property
+    def short_name(self) -> str:
+        """As `parse_method` reads it: `pplm:science`, `pplm:sentiment:negative*-1`."""
+        return f"pplm:{self.name}" + ("" if self.weight == 1 else f"*{self.weight:g}")
 
-NO_LIMIT = 100.0  # nats a token; nothing that float32 can express costs as much
+
+def weighted_word(text: str) -> tuple[str, float]:
+    """A word of a list and its weight.
+
+    >>> weighted_word("laser:2"), weighted_word(" sea "), weighted_word("10:30 pm")
+    (('laser', 2.0), ('sea', 1.0), ('10:30 pm', 1.0))
+
+    Raises UserError for a weight that is not above 0 and at most MAX_WORD_WEIGHT.
+    """
+    word, colon, weight = text.rpartition(":")
+    try:
+        value = float(weight) if colon else math.nan
+    except ValueError:
+        return text.strip(), 1.0
+    if not colon:
+        return text.strip(), 1.0
+    if not 0 < value <= MAX_WORD_WEIGHT:
+        raise UserError(
+            f"The weight in {text[:40]!r} must be above 0 and at most {MAX_WORD_WEIGHT:g}: to steer away, give the "
+            "whole list a negative weight."
+        )
+    return word.strip(), value
+
+
+CLASS_NATS = 0.02  # of drifting at each token, for each nat that a word would be worth
+NO_LIMIT = 100.0  # nats; nothing that float32 can express costs as much, so that it is no limit at all
 
 
 @dataclass(frozen=True, config=STRICT)
 class PPLM:
     """Settings of PPLM (Dathathri et al., ICLR 2020, arXiv 1912.02164), named as in the paper and its code.
 
-    The last three are not in the paper; `as_in_paper` turns them off.
+    Strength, budget, cooldown and pushing afresh are not in the paper; `as_in_paper` turns them off. `best_of` is the
+    paper's reranking: BR with 0 iterations, BCR with some.
     """
 
-    attributes: Annotated[tuple[Attribute, ...], Field(min_length=1)]
-    step_size: Annotated[float, Field(ge=0, le=1)] = 0.1  # length of one push on the past
-    num_iterations: Annotated[int, Field(ge=0, le=30)] = 3  # pushes at each token
+    attributes: Annotated[tuple[Attribute, ...], Field(min_length=1, max_length=MAX_ATTRIBUTES)]
+    step_size: Annotated[float, Field(ge=0, le=1)] = 0.3  # length of one push on the past
+    num_iterations: Annotated[int, Field(ge=0, le=30)] = 1  # pushes at each token
     window_length: Annotated[int, Field(ge=0, le=4096)] = 0  # newest positions that are pushed; 0: all
     gamma: Annotated[float, Field(ge=0, le=4)] = 1.5  # exponent of the gradient's norm: 1 normalises, 0 does not
     kl_scale: Annotated[float, Field(ge=0, le=10)] = 0.01  # how much drifting from the unsteered distribution costs
@@ -64,10 +97,16 @@ class PPLM:
     horizon_length: Annotated[int, Field(ge=0, le=8)] = 0
     decay: bool = False  # older positions of the window are pushed less: the text keeps closer to how it began
     grad_length: Annotated[int, Field(ge=0, le=4096)] = 0  # tokens that are steered, the rest follows freely; 0: all
-    kl_budget: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 0.6  # strength: nats a token that the fusion may cost
+    strength: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 10.0  # nats of drifting that one more word is worth
+    kl_budget: Annotated[float, Field(ge=0, le=NO_LIMIT)] = NO_LIMIT  # nats that the fusion may cost at any token
     cooldown: Annotated[int, Field(ge=0, le=256)] = 12  # tokens for which a word just used leaves the bag
     carry: bool = False  # True: the pushed past is carried on to the next token; False: each token is pushed afresh
     best_of: Annotated[int, Field(ge=1, le=16)] = 1  # texts that are written, of which the attribute's best is kept
+
+    @property
+    def allowance(self) -> float:
+        """Nats a token that drifting towards a class may cost beside what words are worth."""
+        return CLASS_NATS * self.strength if self.has_discriminator else 0.0
 
     @property
     def has_discriminator(self) -> bool:
@@ -111,32 +150,51 @@ BASE = Method("base")
 def parse_method(text: str) -> Method:
     """The method of a short name: `base`, `lora:NAME`, `prefix:NAME`, `pplm:NAME`, joined with `+` when composed.
 
+    `pplm:` may stand several times; each NAME is a word list or a discriminator's class, perhaps with a weight.
+
     >>> parse_method("lora:poetry+pplm:science").lora
     'poetry'
+    >>> steering = parse_method("pplm:science*2+pplm:sentiment:negative*-1").steering
+    >>> [(attribute.name, attribute.weight) for attribute in steering.attributes]
+    [('science', 2.0), ('sentiment:negative', -1.0)]
 
     Raises UserError for anything else.
     """
     parts: dict[str, str] = {}
+    attributes: dict[str, Attribute] = {}
     for part in text.strip().split("+"):
         kind, _, name = part.strip().partition(":")
-        if (kind == "base") == bool(name) or kind not in ("base", "lora", "prefix", "pplm") or kind in parts:
+        known, new = kind in ("base", "lora", "prefix", "pplm"), kind not in parts
+        if kind == "pplm" and name:
+            attribute = parse_attribute(name)
+            new = attribute.name not in ("", *attributes)
+            attributes[attribute.name] = attribute
+        if not known or not new or (kind == "base") == bool(name):
             raise UserError(
-                f"Cannot read the method {text!r}: write base, lora:NAME, prefix:NAME or pplm:NAME, each once, "
-                "joined by +."
+                f"Cannot read the method {text[:200]!r}: write base, lora:NAME, prefix:NAME or pplm:NAME, each once, "
+                "joined by +; several pplm:NAME*WEIGHT may stand together."
             )
         parts[kind] = name
-    steering = PPLM((Attribute(parts["pplm"]),)) if "pplm" in parts else None
+    steering = from_json(PPLM, {"attributes": tuple(attributes.values())}) if attributes else None
     return Method(text.strip(), lora=parts.get("lora"), prefix=parts.get("prefix"), steering=steering)
+
+
+def parse_attribute(text: str) -> Attribute:
+    """An attribute of a short name, such as `science*2`. Raises UserError for a weight that is none."""
+    name, star, weight = text.rpartition("*")
+    if not star:
+        return Attribute(text)
+    return from_json(Attribute, {"name": name, "weight": weight})
 
 
 def as_in_paper(steering: PPLM) -> PPLM:
     """The same settings under the paper's algorithm, unchanged."""
-    return replace(steering, kl_budget=NO_LIMIT, cooldown=0, carry=True)
+    return replace(steering, strength=NO_LIMIT, kl_budget=NO_LIMIT, cooldown=0, carry=True)
 
 
 def effect_off(method: Method) -> Method:
     """The method with every effect at zero (scale 0, step size 0, no prefix): it must write what the base writes."""
-    steering = None if method.steering is None else replace(method.steering, step_size=0.0)
+    steering = None if method.steering is None else replace(method.steering, step_size=0.0, best_of=1)
     return replace(method, lora_scale=0.0, prefix=None, steering=steering)
 
 

@@ -4,14 +4,19 @@
     dH <- dH - step_size * g / ||g||^gamma                                num_iterations times
     next token ~ p~^s * p^(1 - s), renormalised
 
-where the share s is gm_scale, or as much of it as a budget of nats allows (`affordable`; not in the paper).
+where the share s is gm_scale in the paper. Here it is, of the shares up to gm_scale and within a budget of nats,
+
+    the s with the most of  strength * p_s(a | x) - KL(p_s || p)
+
+so that a token is steered where that brings words of the attribute, and left alone where it would only cost fluency
+(`worthwhile`). A class of a discriminator has no words: drifting towards it is allowed so many nats at each token.
 Pure functions of tensors; knows nothing of models, caches or text.
 
 Letters: L layers, B rows, H key/value heads, W pushed columns, D head size, V vocabulary. Every row has its own
 settings and its own norms: no row ever sees another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,6 +24,7 @@ from torch import Tensor
 
 from adapters.methods import PPLM
 
+SHARES = 9  # that are tried, each 1/sqrt(2) of the one before: their costs in nats differ by about 2
 HALVINGS = 8  # of the interval in which the affordable share lies: to a 256th of it
 TINY = 1e-15  # a gradient of zero pushes nowhere instead of dividing by zero
 
@@ -33,6 +39,8 @@ class Knobs(NamedTuple):
     kl_scale: Tensor
     gm_scale: Tensor
     cooldown: Tensor
+    strength: Tensor
+    allowance: Tensor
     kl_budget: Tensor
     carry: Tensor
     decay: Tensor
@@ -50,12 +58,16 @@ def stack_knobs(settings: Sequence[PPLM], device: torch.device) -> Knobs:
 
 
 def kl_divergence(steered: Tensor, clean: Tensor) -> Tensor:
-    """KL(p~ || p) in nats (B,), from the logits (B, V) of p~ and p.
+    """KL(p~ || p) in nats (B,), from the logits (B, V) of p~ and p."""
+    return divergence(steered.log_softmax(-1), clean.log_softmax(-1))
+
+
+def divergence(log_steered: Tensor, log_clean: Tensor) -> Tensor:
+    """KL(p~ || p) in nats (B,), from the log-probabilities (B, V) of p~ and p.
 
     The terms p - p~ add nothing to the sum, but make the gradient zero to the last bit where p~ is p: the norm of what
     rounding would leave is as good as any to `push`, which would go far in a direction of chance.
     """
-    log_steered, log_clean = steered.log_softmax(-1), clean.log_softmax(-1)
     return (log_steered.exp() * (log_steered - log_clean - 1) + log_clean.exp()).sum(-1)
 
 
@@ -77,10 +89,15 @@ def gradient_norms(gradient: Tensor) -> Tensor:
     return norms
 
 
-def push(nudge: Tensor, gradient: Tensor, norms: Tensor, step_size: Tensor, gamma: Tensor) -> Tensor:
-    """The nudge (L, 2, B, H, W, D) after one step against the gradient; norms (L, B), step_size and gamma (B,)."""
+def push(
+    state: Tensor, gradient: Tensor, norms: Tensor, step_size: Tensor, gamma: Tensor, out: Tensor | None = None
+) -> Tensor:
+    """The state (L, 2, B, H, W, D) after one step against the gradient; norms (L, B), step_size and gamma (B,).
+
+    `out` may be the state itself.
+    """
     length = step_size / norms.clamp(min=TINY) ** gamma  # (L, B)
-    return torch.addcmul(nudge, length[:, None, :, None, None, None], gradient, value=-1)
+    return torch.addcmul(state, length[:, None, :, None, None, None], gradient, value=-1, out=out)
 
 
 def affordable(steered: Tensor, clean: Tensor, gm_scale: Tensor, kl_budget: Tensor) -> Tensor:
@@ -95,6 +112,35 @@ def affordable(steered: Tensor, clean: Tensor, gm_scale: Tensor, kl_budget: Tens
         low, high = torch.where(within, middle, low), torch.where(within, high, middle)
     affords_all = kl_divergence(fuse(steered, clean, gm_scale), clean) <= kl_budget
     return torch.where(affords_all, gm_scale, low)
+
+
+def worthwhile(
+    steered: Tensor,
+    clean: Tensor,
+    most: Tensor,
+    strength: Tensor,
+    allowance: Tensor,
+    likelihood: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """The share (B,) up to `most` with the most of strength * p_s(a | x) - cost, and of equally good ones the largest.
+
+    The cost is what KL(p_s || p) has beyond the allowance. `likelihood` gives p_s(a | x) (B,) from log p_s (B, V). With
+    d = log p~ - log p and Z the sum of p e^(s d): log p_s = log p + s d - log Z, KL(p_s || p) = s E_{p_s}[d] - log Z.
+    """
+    log_clean = clean.log_softmax(-1)
+    difference = steered.log_softmax(-1) - log_clean
+    share = torch.zeros_like(most)
+    best = strength * likelihood(log_clean)
+    for number in reversed(range(SHARES)):
+        tried = most * 0.5 ** (number / 2)
+        log_weights = torch.addcmul(log_clean, tried[:, None], difference)
+        log_total = log_weights.logsumexp(-1, keepdim=True)
+        log_fused = log_weights - log_total
+        divergence = tried * (log_fused.exp() * difference).sum(-1) - log_total[:, 0]
+        value = strength * likelihood(log_fused) - (divergence - allowance).clamp(min=0)
+        better = value >= best
+        share, best = torch.where(better, tried, share), torch.where(better, value, best)
+    return share
 
 
 def fuse(steered: Tensor, clean: Tensor, gm_scale: Tensor) -> Tensor:

@@ -1,31 +1,34 @@
 """The steered rows of a batch: their own pushed past, and the iterations that make one token.
 
-Knows how to read the model with a nudge on its past; knows nothing of sampling, prompts or scheduling.
+Knows how to read the model and what its past contributed; knows nothing of sampling, prompts or scheduling.
 Letters: as in pplm.py; T columns of the past, without the token that is being read.
 """
 
 import copy
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
-from adapters.attributes import MAX_PIECES, NO_TOKEN, AttributeLoss, Evidence
-from adapters.kv import KV, new_columns
+from adapters.attributes import MAX_PIECES, NO_TOKEN, Evidence, WeightedLoss
+from adapters.kv import KV
 from adapters.lora_rows import LoraRows
 from adapters.methods import NO_LIMIT, PPLM
 from adapters.pplm import (
     Knobs,
     affordable,
+    divergence,
     fuse,
     gradient_norms,
-    kl_divergence,
     push,
     stack_knobs,
     window_weights,
+    worthwhile,
 )
+
+MOST_TWINS = 8  # rows; more are read faster in two passes than in one of twice as many, half of which needs no gradient
 
 
 class Reading(NamedTuple):
@@ -36,10 +39,11 @@ class Reading(NamedTuple):
 
 
 class Steered(NamedTuple):
-    """Logits (B, V) of the next token, unsteered and fused."""
+    """What a step ends with."""
 
-    clean: Tensor
-    fused: Tensor
+    clean: Tensor  # (B, V) logits of the next token, unsteered
+    fused: Tensor  # (B, V)
+    likelihood: Tensor  # (B,) of the attributes before any push; 0 where nothing is ranked by it
 
 
 class First(NamedTuple):
@@ -47,7 +51,6 @@ class First(NamedTuple):
 
     clean: Reading  # after the clean past, without a graph
     pushed: Reading  # after the pushed past, with its graph
-    columns: Tensor  # (L, 2, B, H, 1, D): the token's, after the clean past
 
 
 class Observer(Protocol):
@@ -78,15 +81,16 @@ def read(model: PreTrainedModel, tokens: Tensor, kv: KV, cache: Cache, lora: Lor
 class Steering:
     """The pushed pasts of B rows.
 
-    Pushed and clean past have the same columns, and lack the token that is being read. Rows that are pushed afresh at
-    every token need no past of their own: before the first push theirs is the clean one.
+    Pushed and clean past have the same columns, and lack the token that is being read; the column after them is written
+    by whatever reads it. The pushed past is changed where it lies. Rows that are pushed afresh at every token get the
+    clean one back after it.
     """
 
     def __init__(
         self,
         model: PreTrainedModel,
         settings: Sequence[PPLM],
-        losses: Sequence[AttributeLoss],
+        losses: Sequence[WeightedLoss],
         ids: Sequence[Sequence[int]],
         clean: KV,
         hidden_sum: Tensor | None = None,
@@ -99,8 +103,12 @@ class Steering:
         device, count = clean.mask.device, len(settings)
         self.knobs: Knobs = stack_knobs(settings, device)
         self.carrying = any(s.carry for s in settings)
-        # A carried past is float32, so that small pushes survive where the model is bfloat16.
-        self.past = KV(clean.data.to(torch.float32, copy=True), clean.mask, clean.length) if self.carrying else clean
+        # The pushed past is float32, so that small pushes survive where the model is bfloat16.
+        own = KV(clean.data.to(torch.float32, copy=True), clean.mask, clean.length)
+        self.twins = own.twins() if self.carrying and count <= MOST_TWINS else None  # clean and pushed, row by row
+        self.past = own if self.twins is None else self.twins.every_second()
+        self.gradient = torch.empty_like(self.past.data)  # (L, 2, B, H, N, D), of which the newest W columns are used
+        self.probe = torch.zeros((), device=device, requires_grad=True)
         known = max(MAX_PIECES, *(s.cooldown for s in settings))
         newest = [[*[NO_TOKEN] * known, *row[:-1]][-known:] for row in ids]
         self.recent = torch.tensor(newest, device=device)  # (B, K) tokens of the past, the newest last
@@ -114,7 +122,12 @@ class Steering:
 
     def keep(self, index: Tensor, rows: Sequence[int], clean: KV) -> None:
         """Drops all rows but those at `index`, which `rows` holds as numbers; `clean` has dropped them already."""
-        self.past = self.past.rows(index) if self.carrying else clean
+        if self.twins is None:
+            self.past = self.past.rows(index)
+        else:
+            self.twins = self.twins.rows(torch.stack([2 * index, 2 * index + 1], dim=1).flatten())
+            self.past = self.twins.every_second()
+        self.gradient = torch.empty_like(self.past.data)
         self.knobs = self.knobs.rows(index)
         self.recent = self.recent.index_select(0, index)
         self.hidden_sum = self.hidden_sum.index_select(0, index)
@@ -127,65 +140,74 @@ class Steering:
     def step(self, token: Tensor, clean: KV, lora: LoraRows) -> Generator[None, None, Steered]:
         """Reads `token` (B, 1) after both pasts; yields after each iteration."""
         self.recent = torch.cat([self.recent, token], dim=1)[:, -self.recent.shape[1] :]
-        nudge = self.past.data.new_zeros((*self.past.data.shape[:4], self._width(), self.past.data.shape[-1])).float()
-        first = self._first(nudge, token, clean, lora)
-        clean.data[..., clean.length : clean.length + 1, :] = first.columns
+        gradient = self.gradient[..., : self._width(), :]  # (L, 2, B, H, W, D), anew at each iteration
+        first = self._first(gradient, token, clean, lora)
+        likelihood, log_clean = self._likelihood(first.clean), first.clean.logits.log_softmax(-1)
         reading = first.pushed
-        for iteration in range(max(1, *(s.num_iterations for s in self.settings))):
+        for iteration in range(self.iterations):
             with torch.enable_grad():
-                nudge.requires_grad_()
                 if iteration > 0:
-                    reading = read(self.model, token, self.past, self.past.nudged(nudge), lora)
-                attribute = self._attribute_loss(self._evidence(reading, clean, lora))
-                loss = attribute + self.knobs.kl_scale * kl_divergence(reading.logits, first.clean.logits)
-                (gradient,) = torch.autograd.grad(loss.sum(), nudge)
-            nudge.requires_grad_(False)
-            gradient = self._windowed(gradient)
+                    reading = self._follow(self.past, gradient, token, lora)
+                evidence = self._evidence(reading, clean, lora)
+                attribute = self._by_attributes(WeightedLoss.__call__, evidence)
+                loss = attribute + self.knobs.kl_scale * divergence(evidence.logprobs, log_clean)
+                torch.autograd.grad(loss.sum(), self.probe, allow_unused=True)
+            self._window(gradient)
             if self.observer is not None:
                 self.observer.on_gradient(reading, attribute, gradient)
-            nudge = self._push(nudge, gradient, iteration)
+            self._push(gradient, iteration)
             yield
         with torch.no_grad():
-            cache = self.past.nudged(nudge)
-            steered = read(self.model, token, self.past, cache, lora)
-            share = self._share(steered.logits, first.clean.logits)
-            fused = self._fuse(steered.logits, first.clean.logits, share)
+            steered = Reading(*(part.detach() for part in reading))
+            if self.iterations:
+                steered = read(self.model, token, self.past, self.past.cache(), lora)
+            share = self._share(steered, first.clean)
+            fused = self._fuse(steered, first.clean, share)
             if self.observer is not None:
-                loss = self._attribute_loss(self._evidence(steered, clean, lora))
+                loss = self._by_attributes(WeightedLoss.__call__, self._evidence(steered, clean, lora))
                 self.observer.on_fused(first.clean.logits, steered, loss, share, fused)
-            self._advance(nudge, new_columns(cache), first, clean)
-        return Steered(first.clean.logits, fused)
+            self._advance(gradient.shape[-2], first, clean)
+        return Steered(first.clean.logits, fused, likelihood)
 
-    def _groups(self) -> list[tuple[AttributeLoss, Tensor]]:
+    def _groups(self) -> list[tuple[WeightedLoss, Tensor]]:
         """The different losses, each with the rows (R,) that it is of: those are computed together."""
-        rows_of: dict[AttributeLoss, list[int]] = {}
+        rows_of: dict[WeightedLoss, list[int]] = {}
         for row, loss in enumerate(self.losses):
             rows_of.setdefault(loss, []).append(row)
         return [(loss, torch.tensor(rows, device=self.recent.device)) for loss, rows in rows_of.items()]
+
+    @property
+    def iterations(self) -> int:
+        """Of the row that makes the most."""
+        return max(s.num_iterations for s in self.settings)
 
     def _width(self) -> int:
         """Columns that any row may push."""
         windows = [s.window_length for s in self.settings]
         return self.past.length if 0 in windows else min(max(windows), self.past.length)
 
-    def _first(self, nudge: Tensor, token: Tensor, clean: KV, lora: LoraRows) -> First:
-        """The first iteration's pass, which gives the clean logits too.
+    def _follow(self, kv: KV, gradient: Tensor, token: Tensor, lora: LoraRows) -> Reading:
+        """Reads `token` after the pushed past; a backward pass from there to the probe fills `gradient`."""
+        return read(self.model, token, kv, kv.followed(self.probe, gradient), lora)
 
-        Where no past is carried on, it is the clean pass: the nudge is still zero. Else each row is read twice in one
-        batch, after its clean past and after its own, which costs less than two passes.
+    def _first(self, gradient: Tensor, token: Tensor, clean: KV, lora: LoraRows) -> First:
+        """The first iteration's pass, which gives the clean logits and the clean past's new column too.
+
+        Where no past is carried on, it is the clean pass: nothing is pushed yet. Else a few rows are read twice in one
+        batch, after their clean past and after their own, which costs less than two passes.
         """
-        with torch.enable_grad():
-            nudge.requires_grad_()
-            if not self.carrying:
-                cache = clean.nudged(nudge)
-                reading = read(self.model, token, clean, cache, lora)
-                return First(Reading(*(part.detach() for part in reading)), reading, new_columns(cache).detach())
-            pairs = KV.pairs(clean, self.past)
-            cache = pairs.nudged(torch.stack([torch.zeros_like(nudge), nudge], dim=3).flatten(2, 3))
-            reading = read(self.model, token.repeat_interleave(2, 0), pairs, cache, lora.twice)
-        unsteered = Reading(*(part[::2].detach() for part in reading))
-        pushed = Reading(*(part[1::2] for part in reading))
-        return First(unsteered, pushed, new_columns(cache)[:, :, ::2].detach())
+        new = slice(clean.length, clean.length + 1)
+        with torch.set_grad_enabled(self.iterations > 0):
+            if self.twins is not None:
+                both = self._follow(self.twins, gradient, token.repeat_interleave(2, 0), lora.twice)
+                clean.data[..., new, :] = self.twins.data[:, :, ::2, :, new]
+                return First(Reading(*(part[::2].detach() for part in both)), Reading(*(part[1::2] for part in both)))
+            pushed = self._follow(self.past, gradient, token, lora)
+        if not self.carrying:
+            clean.data[..., new, :] = self.past.data[..., new, :]
+            return First(Reading(*(part.detach() for part in pushed)), pushed)
+        with torch.no_grad():
+            return First(read(self.model, token, clean, clean.cache(), lora), pushed)
 
     def _evidence(self, reading: Reading, clean: KV, lora: LoraRows) -> Evidence:
         """What the attribute models see after one reading."""
@@ -194,6 +216,16 @@ class Steering:
             hidden_sum = hidden_sum + self._horizon(reading.logits, clean, lora)
             num_hidden = num_hidden + self.knobs.horizon_length
         return Evidence(reading.logits.log_softmax(-1), hidden_sum, num_hidden, self.recent, self.knobs.cooldown)
+
+    @torch.no_grad()
+    def _likelihood(self, clean: Reading) -> Tensor:
+        """How much the unsteered rows show their attributes (B,), words just used included; 0 if none is ranked."""
+        if all(s.best_of == 1 for s in self.settings):
+            return torch.zeros_like(clean.logits[:, 0])
+        logprobs, hidden_sum = clean.logits.log_softmax(-1), self.hidden_sum + clean.hidden[:, -1]
+        no_rest = torch.zeros_like(self.knobs.cooldown)
+        evidence = Evidence(logprobs, hidden_sum, self.num_hidden + 1, self.recent, no_rest)
+        return self._by_attributes(WeightedLoss.likelihood, evidence)
 
     def _horizon(self, logits: Tensor, clean: KV, lora: LoraRows) -> Tensor:
         """Sum (B, C) of the hidden states of the tokens to come, each of which is the mean embedding of what is likely.
@@ -211,52 +243,65 @@ class Steering:
             kv.length += 1
         return total
 
-    def _attribute_loss(self, evidence: Evidence) -> Tensor:
-        """Loss (B,) of every row under its own attributes."""
+    def _by_attributes(self, of: Callable[[WeightedLoss, Evidence], Tensor], evidence: Evidence) -> Tensor:
+        """What `of` says (B,) of every row and its own attributes."""
         if len(self.groups) == 1:
-            return self.losses[0](evidence)
+            return of(self.losses[0], evidence)
         total = torch.zeros_like(evidence.logprobs[:, 0])
         for loss, rows in self.groups:
-            total = total.index_add(0, rows, loss(evidence.rows(rows)))
+            total = total.index_add(0, rows, of(loss, evidence.rows(rows)))
         return total
 
-    def _windowed(self, gradient: Tensor) -> Tensor:
-        """The gradient (L, 2, B, H, W, D) by what each row's window leaves of it."""
-        if not any(s.window_length or s.decay for s in self.settings):
-            return gradient
-        end = self.past.length
-        weights = window_weights(self.knobs, self.past.mask[:, end - gradient.shape[-2] : end])
-        return gradient * weights[:, None, :, None]
+    def _window(self, gradient: Tensor) -> None:
+        """Leaves of the gradient (L, 2, B, H, W, D) what each row's window does."""
+        if any(s.window_length or s.decay for s in self.settings):
+            end = self.past.length
+            weights = window_weights(self.knobs, self.past.mask[:, end - gradient.shape[-2] : end])
+            gradient *= weights[:, None, :, None]
 
-    def _push(self, nudge: Tensor, gradient: Tensor, iteration: int) -> Tensor:
-        """The nudge after one more iteration; rows differ in how many they make, and for how many tokens."""
+    def _push(self, gradient: Tensor, iteration: int) -> None:
+        """One more iteration's push on the past; rows differ in how many they make, and for how many tokens."""
         steering = (self.knobs.grad_length == 0) | (self.num_steps < self.knobs.grad_length)
         pushing = (iteration < self.knobs.num_iterations) & steering  # (B,)
         norms = gradient_norms(gradient) * pushing
         self.norms = torch.maximum(self.norms, norms)  # a NaN stays one
         norms = torch.where(self.knobs.has_discriminator, norms, self.norms)
-        return push(nudge, gradient, norms, self.knobs.step_size * pushing, self.knobs.gamma)
+        past = self.past.newest(gradient.shape[-2])
+        push(past, gradient, norms, self.knobs.step_size * pushing, self.knobs.gamma, out=past)
 
-    def _share(self, steered: Tensor, clean: Tensor) -> Tensor:
-        """The exponent (B,) of the steered distribution in the fused one."""
+    def _share(self, steered: Reading, clean: Reading) -> Tensor:
+        """How much of the steered distribution is in the fused one (B,)."""
+        share = self.knobs.gm_scale
         if any(s.kl_budget < NO_LIMIT for s in self.settings):
-            return affordable(steered, clean, self.knobs.gm_scale, self.knobs.kl_budget)
-        return self.knobs.gm_scale
+            share = affordable(steered.logits, clean.logits, share, self.knobs.kl_budget)
+        if all(s.strength == NO_LIMIT for s in self.settings):
+            return share
 
-    def _fuse(self, steered: Tensor, clean: Tensor, share: Tensor) -> Tensor:
+        # A class says nothing of a next word: what the clean state says of it is the same for every share.
+        rest = self.hidden_sum + clean.hidden[:, -1], self.num_hidden + 1, self.recent, self.knobs.cooldown
+
+        def likelihood(logprobs: Tensor) -> Tensor:
+            return self._by_attributes(WeightedLoss.likelihood, Evidence(logprobs, *rest))
+
+        knobs = self.knobs
+        worth = worthwhile(steered.logits, clean.logits, share, knobs.strength, knobs.allowance, likelihood)
+        return torch.where(self.knobs.strength == NO_LIMIT, share, worth)
+
+    def _fuse(self, steered: Reading, clean: Reading, share: Tensor) -> Tensor:
         """Fused logits (B, V), NaN in rows whose numbers went wrong."""
         sound = self.norms.isfinite().all(0)[:, None]  # attention on a CPU can hide a NaN
-        return torch.where(sound, fuse(steered, clean, share), torch.nan)
+        return torch.where(sound, fuse(steered.logits, clean.logits, share), torch.nan)
 
-    def _advance(self, nudge: Tensor, pushed: Tensor, first: First, clean: KV) -> None:
-        """Takes the token just read into both pasts; `pushed` are its columns after the pushed one."""
-        end = clean.length
+    def _advance(self, width: int, first: First, clean: KV) -> None:
+        """Takes the token just read into both pasts, of which `width` columns were pushed."""
         clean.length += 1
+        self.past.length += 1
+        if self.twins is not None:
+            self.twins.length += 1
         self.hidden_sum = self.hidden_sum + first.clean.hidden[:, -1]
         self.num_hidden = self.num_hidden + 1
         self.num_steps += 1
-        if self.carrying:
+        if not all(s.carry for s in self.settings):
+            mine, theirs = self.past.newest(width + 1), clean.newest(width + 1)
             carry = self.knobs.carry[:, None, None, None]  # (B, 1, 1, 1), beside (L, 2, B, H, columns, D)
-            self.past.data[..., end - nudge.shape[-2] : end, :] += nudge * carry
-            self.past.data[..., end : end + 1, :] = torch.where(carry, pushed, first.columns)
-            self.past.length += 1
+            mine.copy_(torch.where(carry, mine, theirs) if self.carrying else theirs)

@@ -40,6 +40,7 @@ class AdapterStore:
         self._loras: dict[str, LoraWeights] = {}
         self._prefixes: dict[str, PrefixKV] = {}
         self.discriminators: dict[str, Discriminator] = {}
+        self.head_folders: dict[str, Path] = {}  # of the discriminators
         self.refused: dict[str, str] = {}
         adapters: dict[str, Adapter] = {}
         for folder in (path for parent in folders if parent.is_dir() for path in sorted(parent.iterdir())):
@@ -51,12 +52,23 @@ class AdapterStore:
                 continue
             try:
                 if is_head:
-                    self.discriminators[name] = read_discriminator(folder, base)
+                    self.offer(folder)
                 else:
                     adapters[name] = self._read(folder)
             except UserError as error:
                 self.refused[name] = str(error)
         self.adapters = tuple(adapters.values())
+
+    def offer(self, folder: Path) -> None:
+        """Hands out the discriminator in `folder` under the folder's name from now on. Raises UserError."""
+        head = read_discriminator(folder, self._base)
+        self.head_folders[folder.name] = folder
+        self.discriminators = self.discriminators | {folder.name: head}  # whole, whoever is reading it just now
+
+    def is_taken(self, name: str) -> bool:
+        """Whether something is called so already, even if it cannot be used."""
+        known = {adapter.name for adapter in self.adapters} | self.discriminators.keys() | self.refused.keys()
+        return name in known
 
     def lora(self, name: str) -> LoraWeights:
         """The weights of a LoRA. Raises UserError for an unknown name."""
@@ -75,6 +87,11 @@ class AdapterStore:
         if name not in self.discriminators:
             raise self._unknown("discriminator", name, self.discriminators)
         return self.discriminators[name]
+
+    def head_bytes(self, name: str) -> int:
+        """Of the weights file of a discriminator. Raises UserError for an unknown name."""
+        self.discriminator(name)
+        return (self.head_folders[name] / WEIGHTS_FILE).stat().st_size
 
     def class_loss(self, name: str) -> AttributeLoss:
         """The loss of a discriminator's class, named as NAME:CLASS. Raises UserError for an unknown one."""

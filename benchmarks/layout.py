@@ -1,6 +1,7 @@
-"""`python -m benchmarks.layout`: how long products with the output layer take, by the memory order of its weight.
+"""`python -m benchmarks.layout`: how long products with weights take, by the weights' memory order.
 
-Medians in milliseconds on one thread of a CPU, forward (x W^T) and backward (g W), for some numbers of rows.
+Medians in milliseconds on one thread of a CPU, forward (x W^T) and backward (g W), for some numbers of rows and the
+shapes (out, in) of the embedded model's weights. CPU time, since it is less of a chance on a busy machine.
 """
 
 import statistics
@@ -10,31 +11,36 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-OUT, IN = 49_152, 576  # the output layer of the embedded model
+# How many of them there are in the model: together they do not fit into the CPU's cache.
+SHAPES = {(49_152, 576): 1, (1536, 576): 60, (576, 1536): 30, (576, 576): 60, (192, 576): 60}
 ROWS = (1, 2, 4, 8, 16)
 
 
-def milliseconds(product: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor, repeats: int = 15) -> float:
-    """Median time of a product, after one that is not counted."""
+def milliseconds(product: Callable[[Tensor, Tensor], Tensor], x: Tensor, weights: list[Tensor], repeats: int) -> float:
+    """Median CPU time of the products with all weights, after one that is not counted."""
     times = []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
-        product(x, weight)
-        times.append(1000 * (time.perf_counter() - start))
+        start = time.process_time()
+        for weight in weights:
+            product(x, weight)
+        times.append(1000 * (time.process_time() - start))
     return statistics.median(times[1:])
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    by_output = torch.randn(OUT, IN)
-    weights = {"by output": by_output, "by input": by_output.t().contiguous().t()}
-    print("| rows |", " | ".join(f"{kind} {name}" for kind in ("forward", "backward") for name in weights), "|")
-    print("|---" * (1 + 2 * len(weights)) + "|")
-    for rows in ROWS:
-        x, g = torch.randn(rows, IN), torch.randn(rows, OUT)
-        forward = [milliseconds(torch.nn.functional.linear, x, weight) for weight in weights.values()]
-        backward = [milliseconds(torch.matmul, g, weight) for weight in weights.values()]
-        print(f"| {rows} |", " | ".join(f"{value:.1f}" for value in forward + backward), "|")
+    columns = [f"{kind} {order}" for kind in ("forward", "backward") for order in ("by output", "by input")]
+    print("| weights | rows |", " | ".join(columns), "|")
+    print("|---" * (2 + len(columns)) + "|")
+    for (outputs, inputs), count in SHAPES.items():
+        by_output = [torch.randn(outputs, inputs) for _ in range(count)]
+        orders = by_output, [weight.t().contiguous().t() for weight in by_output]
+        for rows in ROWS:
+            x, g = torch.randn(rows, inputs), torch.randn(rows, outputs)
+            forward = [milliseconds(torch.nn.functional.linear, x, weights, 15) for weights in orders]
+            backward = [milliseconds(torch.matmul, g, weights, 15) for weights in orders]
+            cells = " | ".join(f"{value:.1f}" for value in forward + backward)
+            print(f"| {count} x ({outputs}, {inputs}) | {rows} | {cells} |")
 
 
 if __name__ == "__main__":

@@ -16,11 +16,18 @@ from demo.links import COMPARE, RUN, Link, is_id, new_secret, read_link
 from demo.page import Page
 from demo.results.load import find_run
 from demo.services import Services
+from demo.tabs.attributes import attributes_tab
 from demo.tabs.compare import compare_tab
 from demo.tabs.leaderboard import leaderboard_tab
+from demo.tabs.strength import strength_tab
 from demo.theme import FAVICON, STYLE_SHEET, theme
 
-TABS: dict[str, Callable[[Services, Page], None]] = {"Compare": compare_tab, "Leaderboard": leaderboard_tab}
+TABS: dict[str, Callable[[Services, Page], None]] = {
+    "Compare": compare_tab,
+    "Leaderboard": leaderboard_tab,
+    "Attributes": attributes_tab,
+    "Strength": strength_tab,
+}
 TAB_OF = {COMPARE: "Compare", RUN: "Leaderboard"}  # where a link is opened
 # The browser keeps the owner's secret under these names; they must never change, or nobody could delete what is theirs.
 STORAGE_KEY, STORAGE_SECRET = "steerboard-owner", "steerboard"
@@ -50,11 +57,12 @@ def build_app(services: Services) -> gr.Blocks:
     with gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as blocks:
         gr.HTML(f"<h1>{text.TITLE}</h1><p>{text.PURPOSE}</p>", elem_classes="masthead")
         owner = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+        words = gr.State("")
         missing = gr.HTML(visible=False, elem_classes="missing")
         with gr.Tabs() as tabs:
             for name, build in TABS.items():
                 with gr.Tab(name, id=name) as tab:
-                    build(services, Page(blocks, tab, owner))
+                    build(services, Page(blocks, tab, owner, words))
 
         def on_load(secret: Any, request: gr.Request) -> tuple[Any, ...]:
             return (keep_secret(secret), *open_tab(services, read_link(request.query_params)))

@@ -64,4 +64,4 @@ class Board:
         """This board after Stop: what was there stays."""
         stopped = {place: view._replace(status=text.STOPPED, running=False) for place, view in self.panes.items()}
         panes = {place: stopped[place] if view.running else view for place, view in self.panes.items()}
-        return Board(panes, outcome=self.outcome)
+        return Board(panes, errors=self.errors, outcome=self.outcome)

@@ -10,9 +10,10 @@ import gradio as gr
 from demo import text
 
 
-def facts_table() -> gr.Dataframe:
-    """An empty table of two columns."""
+def facts_table(rows: list[list[str]] | None = None) -> gr.Dataframe:
+    """A table of two columns, empty where there are no rows yet."""
     return gr.Dataframe(
+        rows,
         headers=[text.FACT, text.VALUE],
         datatype="str",
         type="array",

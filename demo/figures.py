@@ -28,11 +28,15 @@ def distinct_2(text: str) -> float | None:
 
 
 def word_pattern(words: Iterable[str]) -> re.Pattern[str] | None:
-    """A pattern of these words, standing alone, in upper or lower case; None if there are none."""
-    longest_first = sorted({word for word in words if word}, key=lambda word: (-len(word), word))
+    """A pattern of these words, standing alone, in upper or lower case; None if there are none.
+
+    The words of a phrase may stand apart by any blanks, ends of lines too.
+    """
+    longest_first = sorted({word for word in words if word.strip()}, key=lambda word: (-len(word), word))
     if not longest_first:
         return None
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+    alternatives = "|".join(r"\s+".join(map(re.escape, word.split())) for word in longest_first)
+    return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)", re.IGNORECASE)
 
 
 def spans(prompt: str, continuation: str, pattern: re.Pattern[str] | None) -> list[Span]:

@@ -10,14 +10,15 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from adapters.methods import PPLM, Method, Request, Sampling, UserError, as_in_paper, from_json
+from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, from_json
+from adapters.word_list import parse_words
 from demo import text
 from demo.services import Services
 
 MAX_PROMPT = 20_000  # characters; longer than any context here, short enough to tokenise at once
-MAX_WORDS = 2_000  # characters of a person's own word list
 MAX_PANES = 6
 PPLM_FIELDS = tuple(field.name for field in fields(PPLM) if field.name != "attributes")
+SLOTS = (("attribute", "weight"), ("attribute_2", "weight_2"), ("attribute_3", "weight_3"))  # fields of PaneForm
 SEED: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=0, lt=2**32)])
 
 
@@ -28,8 +29,13 @@ class PaneForm(NamedTuple):
     lora_scale: Any = Method.lora_scale
     prefix: Any = text.NONE
     attribute: Any = text.NONE
+    weight: Any = 1.0
+    attribute_2: Any = text.NONE
+    weight_2: Any = 1.0
+    attribute_3: Any = text.NONE
+    weight_3: Any = 1.0
     words: Any = ""
-    kl_budget: Any = PPLM.kl_budget
+    strength: Any = PPLM.strength
     step_size: Any = PPLM.step_size
     num_iterations: Any = PPLM.num_iterations
     window_length: Any = PPLM.window_length
@@ -41,8 +47,19 @@ class PaneForm(NamedTuple):
     grad_length: Any = PPLM.grad_length
     cooldown: Any = PPLM.cooldown
     carry: Any = PPLM.carry
+    kl_budget: Any = PPLM.kl_budget
     best_of: Any = PPLM.best_of
     as_in_paper: Any = False
+
+    @property
+    def chosen_attributes(self) -> list[tuple[Any, Any]]:
+        """What is to be steered by, and the weight of each."""
+        slots = [(getattr(self, name), getattr(self, weight)) for name, weight in SLOTS]
+        return [(name, weight) for name, weight in slots if chosen(name) is not None]
+
+    @property
+    def has_own_words(self) -> bool:
+        return any(name == text.OWN_WORDS for name, _ in self.chosen_attributes)
 
 
 class Form(NamedTuple):
@@ -88,38 +105,35 @@ class PaneErrors(UserError):
 
 def read_method(form: PaneForm) -> Method:
     """The method that a pane's controls describe; raises UserError with one line."""
-    parts = {"lora": chosen(form.lora), "prefix": chosen(form.prefix), "pplm": chosen(form.attribute)}
-    name = "+".join(f"{kind}:{part}" for kind, part in parts.items() if part is not None) or "base"
-    data: dict[str, Any] = {"name": name, "lora": parts["lora"], "prefix": parts["prefix"]}
-    if parts["lora"] is not None:
+    lora, prefix, attributes = chosen(form.lora), chosen(form.prefix), read_attributes(form)
+    parts = [f"{kind}:{part}" for kind, part in (("lora", lora), ("prefix", prefix)) if part is not None]
+    name = "+".join([*parts, *(attribute.short_name for attribute in attributes)]) or "base"
+    data: dict[str, Any] = {"name": name, "lora": lora, "prefix": prefix}
+    if lora is not None:
         data["lora_scale"] = form.lora_scale
-    if parts["pplm"] is not None:
-        attribute: dict[str, Any] = {"name": parts["pplm"]}
-        if parts["pplm"] == text.OWN_WORDS:
-            attribute["words"] = split_words(form.words)
-        data["steering"] = {field: getattr(form, field) for field in PPLM_FIELDS} | {"attributes": [attribute]}
+    if attributes:
+        data["steering"] = {field: getattr(form, field) for field in PPLM_FIELDS} | {"attributes": attributes}
     method = from_json(Method, data)
     if method.steering is not None and form.as_in_paper:
         method = replace(method, steering=as_in_paper(method.steering))
     return method
 
 
+def read_attributes(form: PaneForm) -> tuple[Attribute, ...]:
+    """What a pane steers by; raises UserError with one line."""
+    found: dict[str, Attribute] = {}
+    for name, weight in form.chosen_attributes:
+        words = parse_words(str(form.words or "")) if name == text.OWN_WORDS else ()
+        attribute = from_json(Attribute, {"name": name, "weight": weight, "words": words})
+        if attribute.name in found:
+            raise UserError(text.CHOSEN_TWICE.format(name=attribute.name))
+        found[attribute.name] = attribute
+    return tuple(found.values())
+
+
 def chosen(value: Any) -> Any:
     """The value of a dropdown, None where nothing is chosen."""
     return None if value in (None, "", text.NONE) else value
-
-
-def split_words(value: Any) -> tuple[str, ...]:
-    """The words of a list separated by commas, blanks or lines; raises UserError if there are none."""
-    words = str(value or "")[: MAX_WORDS + 1]
-    if len(words) > MAX_WORDS:
-        raise UserError(text.WORDS_TOO_LONG.format(most=MAX_WORDS))
-    if "\0" in words or any("\ud800" <= character <= "\udfff" for character in words):
-        raise UserError(text.BAD_WORDS)
-    found = tuple(dict.fromkeys(words.replace(",", " ").replace(";", " ").split()))
-    if not found:
-        raise UserError(text.NO_WORDS)
-    return found
 
 
 def read_prompt(value: Any) -> str:
@@ -139,15 +153,23 @@ def read_seed(value: Any) -> int:
         raise UserError(text.BAD_SEED.format(value=str(value)[:40])) from error
 
 
-def read_form(form: Form) -> tuple[dict[int, Request], Sampling]:
-    """The requests by pane, and the sampling they share. Raises UserError, or PaneErrors where panes are at fault."""
+class Reading(NamedTuple):
+    """What a form says: the requests of the panes that can be read, and what is wrong with the others."""
+
+    requests: dict[int, Request]
+    sampling: Sampling
+    errors: dict[int, str]
+
+
+def read_form(form: Form) -> Reading:
+    """The requests by pane, and the sampling they share. Raises UserError, or PaneErrors where no pane can be read."""
     prompt, seed, sampling = read_prompt(form.prompt), read_seed(form.seed), from_json(Sampling, form.sampling)
-    requests, notes = {}, {}
+    requests, errors = {}, {}
     for place, pane in form.panes.items():
         try:
             requests[place] = Request(prompt, read_method(pane), seed, bool(form.chat))
         except UserError as error:
-            notes[place] = str(error)
-    if notes:
-        raise PaneErrors(notes)
-    return requests, sampling
+            errors[place] = str(error)
+    if not requests:
+        raise PaneErrors(errors)
+    return Reading(requests, sampling, errors)

@@ -1,4 +1,4 @@
-"""One pane of the Compare tab: a method's name, its text, its figures, and its settings folded away.
+"""One pane of the Compare tab: a method's name, its text, its figures. Its settings are in demo.pane_settings.
 
 Knows Gradio components and pane views. Model text and people's text go only into HighlightedText and Textbox, which
 escape them; the HTML here holds numbers, this project's words and names of adapters, escaped too.
@@ -11,11 +11,10 @@ import gradio as gr
 from gradio.blocks import Block
 from gradio.components import Component
 
-from adapters.methods import BASE, Method, UserError
+from adapters.methods import BASE, Method
 from demo import text
 from demo.board import Board, Figures, PaneView
 from demo.figures import ATTRIBUTE, PROMPT
-from demo.forms import PaneForm, read_method
 from demo.services import Services
 
 COLORS = {PROMPT: "transparent", ATTRIBUTE: "orange"}  # the style sheet tells the marks apart by these two
@@ -43,16 +42,8 @@ class Pane(NamedTuple):
     figures: gr.HTML
     note: gr.HighlightedText
     remove: gr.Button
+    own: gr.Column  # the list of own words
     controls: dict[str, Component]
-
-
-def build_pane(services: Services, place: int, form: PaneForm, visible: bool) -> Pane:
-    """A pane in the page, set up for the method that `form` describes."""
-    view = build_view(services, f"Pane {place + 1}", read_method(form), visible)
-    with view.column, gr.Accordion("Settings", open=False, elem_classes="pane-settings"):
-        controls = build_controls(services, form)
-        remove = gr.Button("Remove this pane", size="sm")
-    return Pane(*view, remove, controls)
 
 
 def build_view(services: Services, name: str, method: Method = BASE, visible: bool = False) -> View:
@@ -65,35 +56,19 @@ def build_view(services: Services, name: str, method: Method = BASE, visible: bo
     return View(column, head, body, figures, note)
 
 
-def build_controls(services: Services, form: PaneForm) -> dict[str, Component]:
-    """The controls of a pane: what is chosen most on top, the other PPLM settings one fold deeper."""
-    lists = [text.NONE, text.OWN_WORDS, *services.attributes]
-    controls: dict[str, Component] = {
-        "lora": gr.Dropdown([text.NONE, *services.names("lora")], value=form.lora, **words("lora")),
-        "lora_scale": gr.Slider(0, 4, form.lora_scale, step=0.05, **words("lora_scale")),
-        "prefix": gr.Dropdown([text.NONE, *services.names("prefix")], value=form.prefix, **words("prefix")),
-        "attribute": gr.Dropdown(lists, value=form.attribute, **words("attribute")),
-        "words": gr.Textbox(form.words, visible=form.attribute == text.OWN_WORDS, **words("words")),
-        "kl_budget": gr.Slider(0, 5, form.kl_budget, step=0.05, **words("kl_budget")),
-    }
-    with gr.Accordion("More PPLM settings", open=False, elem_classes="pane-settings"):
-        controls |= {
-            "step_size": gr.Slider(0, 0.5, form.step_size, step=0.005, **words("step_size")),
-            "num_iterations": gr.Slider(0, 10, form.num_iterations, step=1, **words("num_iterations")),
-            "window_length": gr.Slider(0, 64, form.window_length, step=1, **words("window_length")),
-            "gamma": gr.Slider(0, 2, form.gamma, step=0.05, **words("gamma")),
-            "kl_scale": gr.Slider(0, 1, form.kl_scale, step=0.01, **words("kl_scale")),
-            "gm_scale": gr.Slider(0, 1, form.gm_scale, step=0.01, **words("gm_scale")),
-            "cooldown": gr.Slider(0, 64, form.cooldown, step=1, **words("cooldown")),
-            "carry": gr.Checkbox(form.carry, **words("carry")),
-            "as_in_paper": gr.Checkbox(form.as_in_paper, **words("as_in_paper")),
-        }
-    return controls
-
-
 def words(name: str) -> dict[str, Any]:
     """Label and explanation of a control."""
     return text.CONTROLS[name]._asdict()
+
+
+def slider(name: str, low: float, high: float, value: Any, step: float) -> gr.Slider:
+    """A slider that lets every number through: what is wrong with one is said where it belongs, and nothing else ends.
+
+    Gradio itself would refuse the whole event for a number beyond the scale that somebody is typing.
+    """
+    made = gr.Slider(low, high, value, step=step, **words(name))
+    made.preprocess = lambda payload: payload  # type: ignore[method-assign]
+    return made
 
 
 def marked_text(label: str, elem_class: str, spans: Marked | None = None) -> gr.HighlightedText:
@@ -127,11 +102,6 @@ def message(words: str, is_error: bool = False) -> Marked:
     return [(words, ERROR if is_error else None)] if words else []
 
 
-def read_pane(pane: Pane, values: Values) -> PaneForm:
-    """What the controls of a pane say."""
-    return PaneForm(**{name: values[component] for name, component in pane.controls.items()})
-
-
 def pane_updates(pane: Pane | View, view: PaneView, services: Services) -> Values:
     """Every value of a pane that shows this view."""
     return {
@@ -140,20 +110,6 @@ def pane_updates(pane: Pane | View, view: PaneView, services: Services) -> Value
         pane.figures: figures_html(view),
         pane.note: message(view.note, view.is_error),
     }
-
-
-def settings_updates(pane: Pane, form: PaneForm, view: PaneView | None, services: Services) -> Values:
-    """What a pane shows after a change of its settings; a text that was there stays and is marked as older."""
-    own_words: Values = {pane.controls["words"]: gr.update(visible=form.attribute == text.OWN_WORDS)}
-    try:
-        method = read_method(form)
-    except UserError as error:
-        return own_words | {pane.note: message(str(error), is_error=True)}
-    if view is None or not view.spans:
-        return own_words | pane_updates(pane, PaneView(method), services)
-    changed = view.status if method == view.method else text.CHANGED
-    shown = view._replace(method=method, status=changed, note="", is_error=False)
-    return own_words | pane_updates(pane, shown, services)
 
 
 def pane_note(board: Board, place: int) -> Marked:

@@ -37,7 +37,7 @@ def default_methods(services: Services) -> list[str]:
 
 def known_methods(services: Services) -> list[str]:
     """Every method that consists of one part."""
-    kinds = {"lora": services.names("lora"), "prefix": services.names("prefix"), "pplm": list(services.attributes)}
+    kinds = {"lora": services.names("lora"), "prefix": services.names("prefix"), "pplm": services.attribute_names()}
     return ["base", *(f"{kind}:{name}" for kind, names in kinds.items() for name in names)]
 
 

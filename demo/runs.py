@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off
+from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off, weighted_word
 from demo import text
 from demo.board import Board, Figures, Outcome, PaneView
 from demo.figures import ATTRIBUTE, distinct_2, perplexity, spans, word_pattern
@@ -39,19 +39,21 @@ class Difference(NamedTuple):
 def compare(services: Services, form: Form, board: Board) -> Iterator[Board]:
     """Continues the prompt in every pane; yields a board whenever something visible has changed."""
     try:
-        job = start(services, *read_form(form))
+        job, errors = start_sound(services, *read_form(form))
+        before = {place: board.panes[place]._replace(status=text.CHANGED) for place in errors if place in board.panes}
         waiting = {
             place: PaneView(request.method, text.WAITING, running=True) for place, request in job.requests.items()
         }
-        board = Board(waiting, running=True)
+        started = Board(before | waiting, text.MEND_SOME if errors else "", bool(errors), running=True, errors=errors)
+        board = started
         yield board
         rows: Sequence[Continuation] = ()
         for continuations, panes in watch(services, job):
             rows = continuations
-            if panes != board.panes:
-                board = Board(panes, running=True)
+            if before | panes != board.panes:
+                board = replace(started, panes=before | panes)
                 yield board
-        yield Board(board.panes, outcome=Outcome(job.requests, job.sampling, rows))
+        yield replace(board, running=False, outcome=Outcome(job.requests, job.sampling, rows))
     except UserError as error:
         yield board.stop().refuse(error)
     except Exception:
@@ -99,6 +101,17 @@ def start(services: Services, requests: dict[int, Request], sampling: Sampling) 
         raise
 
 
+def start_sound(
+    services: Services, requests: dict[int, Request], sampling: Sampling, errors: dict[int, str]
+) -> tuple[Job, dict[int, str]]:
+    """Starts those panes that the engine takes; returns what is wrong with the others too. Raises UserError."""
+    try:
+        return start(services, requests, sampling), errors
+    except PaneErrors as error:
+        sound = {place: request for place, request in requests.items() if place not in error.notes}
+        return start(services, sound, sampling), errors | error.notes
+
+
 def refusal(services: Services, request: Request, sampling: Sampling) -> str | None:
     """Why the engine refuses this one request; None if it does not."""
     try:
@@ -119,9 +132,10 @@ def watch(services: Services, job: Job) -> Iterator[tuple[Sequence[Continuation]
 
 
 def attribute_words(services: Services, methods: Sequence[Method]) -> set[str]:
-    """The words of every attribute that one of the methods steers towards."""
+    """The words of every list that one of the methods steers by; a discriminator has none."""
     attributes = [attribute for method in methods if method.steering for attribute in method.steering.attributes]
-    return {word for attribute in attributes for word in attribute.words or services.attributes.get(attribute.name, ())}
+    lists = [attribute.words or services.attributes.get(attribute.name, ()) for attribute in attributes]
+    return {weighted_word(word)[0] for words in lists for word in words}
 
 
 def is_base_row(method: Method) -> bool:
@@ -164,7 +178,9 @@ def check_parity(services: Services, form: Form, board: Board) -> Iterator[Board
     panes = {place: pane._replace(note="", is_error=False) for place, pane in board.panes.items()}
     board = Board(panes, outcome=board.outcome)
     try:
-        requests, sampling = read_form(form)
+        requests, sampling, errors = read_form(form)
+        if errors:
+            raise PaneErrors(errors)
         neutral = [request._replace(method=effect_off(request.method)) for request in requests.values()]
         base = neutral[0]._replace(method=BASE)
         rows: Sequence[Continuation] = ()

@@ -10,7 +10,7 @@ from gradio.components import Component
 
 from adapters.methods import Sampling
 from demo import text
-from demo.panes import words
+from demo.panes import slider, words
 from demo.services import Services
 
 FIRST_SEED = 7
@@ -31,12 +31,10 @@ def lay_out_sampling(services: Services) -> SamplingControls:
         mode = gr.Radio(modes, value=text.PLAIN, **words("mode"))
         seed = gr.Number(FIRST_SEED, minimum=0, maximum=2**32 - 1, step=1, **words("seed"))
         fields: dict[str, Component] = {
-            "max_new_tokens": gr.Slider(1, 256, Sampling.max_new_tokens, step=1, **words("max_new_tokens")),
-            "temperature": gr.Slider(0, 2, Sampling.temperature, step=0.05, **words("temperature")),
-            "top_p": gr.Slider(0.05, 1, Sampling.top_p, step=0.01, **words("top_p")),
-            "top_k": gr.Slider(0, 200, Sampling.top_k, step=1, **words("top_k")),
-            "repetition_penalty": gr.Slider(
-                1, 2, Sampling.repetition_penalty, step=0.05, **words("repetition_penalty")
-            ),
+            "max_new_tokens": slider("max_new_tokens", 1, 256, Sampling.max_new_tokens, 1),
+            "temperature": slider("temperature", 0, 2, Sampling.temperature, 0.05),
+            "top_p": slider("top_p", 0.05, 1, Sampling.top_p, 0.01),
+            "top_k": slider("top_k", 0, 200, Sampling.top_k, 1),
+            "repetition_penalty": slider("repetition_penalty", 1, 2, Sampling.repetition_penalty, 0.05),
         }
     return SamplingControls(fields, mode, seed)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from adapters.labelled import Labelled
 from adapters.methods import Method, Request, Sampling
 from adapters.xray import NextTokens, Scored, XRay
 from leaderboard.prompts import Limits
@@ -73,13 +74,87 @@ class Adapter(Protocol):
     def size(self) -> int: ...
 
 
+class Discriminator(Protocol):
+    """A linear head that tells classes of texts apart."""
+
+    @property
+    def classes(self) -> Sequence[str]: ...
+
+
 class Store(Protocol):
     """The adapters that work with the base model, and why others do not."""
 
     @property
     def adapters(self) -> Sequence[Adapter]: ...
     @property
+    def discriminators(self) -> Mapping[str, Discriminator]: ...
+    @property
     def refused(self) -> Mapping[str, str]: ...
+
+
+class Split(Protocol):
+    """A word of a list, as the tokenizer splits it (see adapters.attributes.Split)."""
+
+    @property
+    def word(self) -> str: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def pieces(self) -> Sequence[str]: ...
+    @property
+    def counts(self) -> Sequence[bool]: ...
+    @property
+    def problem(self) -> str: ...
+
+
+class Accuracy(Protocol):
+    """Share of held-out texts that are told right, with its interval (see adapters.classify.Accuracy)."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def share(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+class Measured(Protocol):
+    """What is known of a trained discriminator (see adapters.classify.Measured)."""
+
+    @property
+    def classes(self) -> Sequence[str]: ...
+    @property
+    def training_rows(self) -> int: ...
+    @property
+    def held_out_rows(self) -> int: ...
+    @property
+    def largest_class(self) -> float: ...
+    @property
+    def confusion(self) -> Sequence[Sequence[int]]: ...
+    @property
+    def curve(self) -> Sequence[Accuracy]: ...
+    @property
+    def accuracy(self) -> Accuracy: ...
+    @property
+    def enough(self) -> int: ...
+
+
+class Report(Protocol):
+    """The figures of a discriminator and what its data was (see adapters.discriminator_card)."""
+
+    @property
+    def about(self) -> str: ...
+    @property
+    def measured(self) -> Measured: ...
+
+
+class Workshop(Protocol):
+    """Trains discriminators and knows what was measured of them."""
+
+    def train(self, name: str, rows: Sequence[Labelled]) -> Iterator[str]: ...
+    def report(self, name: str) -> Report | None: ...
 
 
 class Fingerprints(Protocol):
@@ -188,6 +263,8 @@ class Services(NamedTuple):
     limits: Limits  # of an upload
     judges: Sequence[str]  # models beside the base that may score
     publish: Callable[[RunData, Results], str] | None  # to the Hub, returns the address; None: not set up
+    splits: Callable[[Sequence[str]], Sequence[Split]]  # words -> how the tokenizer splits them
+    workshop: Workshop
 
     def adapter(self, name: str | None) -> Adapter | None:
         """The adapter called `name`, if it can be used."""
@@ -196,3 +273,9 @@ class Services(NamedTuple):
     def names(self, kind: str) -> list[str]:
         """Names of the usable adapters of one kind."""
         return [adapter.name for adapter in self.store.adapters if adapter.kind == kind]
+
+    def attribute_names(self) -> list[str]:
+        """What can be steered by: the project's word lists, every class of every discriminator, the other lists."""
+        classes = [f"{name}:{label}" for name, head in self.store.discriminators.items() for label in head.classes]
+        own, others = ([name for name in self.attributes if ("/" in name) == other] for other in (False, True))
+        return [*own, *classes, *others]

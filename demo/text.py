@@ -1,14 +1,14 @@
 """Every word on the page that is not a model's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from html import escape
 from typing import NamedTuple
 
-from adapters.methods import NO_LIMIT, PPLM, Method, Sampling
+from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, Sampling
 from adapters.xray import Step
-from demo.services import Estimate, Progress, RunLine, Services
+from demo.services import Estimate, Measured, Progress, RunLine, Services
 from leaderboard.records import PromptSet, Run, RunSpec
 
 TITLE = "Steerboard"
@@ -16,6 +16,7 @@ PURPOSE = "One prompt, one base model, and several ways to steer what it writes,
 
 NONE = "none"
 OWN_WORDS = "own words"
+AND = " and "
 PLAIN, CHAT = "plain continuation", "chat template"
 SAME = ", the same in every pane"
 PHASES = {"generating": "Writing", "scoring": "Scoring", "done": "Done"}
@@ -24,13 +25,15 @@ PHASES = {"generating": "Writing", "scoring": "Scoring", "done": "Done"}
 NO_PROMPT = "The prompt is empty: write a few words for the model to continue, or click one of the examples."
 PROMPT_TOO_LONG = "The prompt has {length:,} characters, at most {most:,} can be read: shorten it."
 BAD_SEED = "The seed {value!r} is not a whole number from 0 to 4,294,967,295: change it or press New seed."
-NO_WORDS = "The list of own words is empty: write at least one common word, such as ocean."
-BAD_WORDS = "The list of own words holds a character that is not text (NUL or half a surrogate pair): remove it."
-WORDS_TOO_LONG = "The list of own words is longer than {most:,} characters: shorten it."
+CHOSEN_TWICE = "{name} is chosen twice: choose each attribute once and give it a weight."
 MEND_PANES = "Nothing was started: see the note in the pane."
+MEND_SOME = "Not every pane was started: see the note in the others."
 LAST_PANE = "One pane has to stay."
 SERVER_ERROR = "Something went wrong on the server, and its log says what. Try again, or with other settings."
-BAD_METHODS = "methods: give a list of 1 to {most} short names, such as base, lora:poetry or pplm:science."
+BAD_METHODS = (
+    "methods: give a list of 1 to {most} short names, such as base, lora:poetry or "
+    "pplm:science*2+pplm:sentiment:negative*-1."
+)
 
 # States of a pane
 READY = "ready"
@@ -44,6 +47,11 @@ FINISHED = {
     "diverged": "diverged",
 }
 DIVERGED = "The numbers of this text went wrong, so it was stopped: use less strength or a smaller scale."
+
+# Settings of a pane
+SEVERAL = "Several attributes, weights"
+MORE_SETTINGS = "More PPLM settings"
+UPLOAD_LIST = "Upload a list"
 
 # Parity
 CHECKING = "Checking parity: every method with its effect off, {done} of {most} tokens."
@@ -237,12 +245,79 @@ PUBLISH = "Send to the Hub"
 PUBLISHED = "Sent to {address}"
 CANNOT_PUBLISH = "Whoever runs this app has not set up a place on the Hub."
 
+# Strength
+STRENGTH = "Strength"
+STRENGTH_HELP = (
+    "The strength of PPLM is a number of nats: how far a token may drift from what the model would have drawn it from "
+    "if that brings one more word of the attribute; where it brings none, nothing is steered. More of it puts more "
+    "texts on topic and makes them less like the model's own, so it is worth knowing what it buys before turning it up."
+)
+STRENGTH_PLOT_HELP = (
+    "Each point is an algorithm at one strength, the number beside it: nats a word for ours, the step size for the "
+    "paper's. Lines are 95 % bootstrap intervals over prompts, dashes are what was aimed at. Further up is better; so "
+    "is less perplexity and repetition, and more distinct word pairs."
+)
+STRENGTH_TABLE_HELP = (
+    "Success is the share of texts in which a judge that never saw a word list sees what was wanted. What is relative "
+    "compares with the unsteered texts for the same prompts and seeds. ✓ what was aimed at is reached, ✗ it is not."
+)
+NOT_MEASURED = (
+    "Nothing is shown, because nothing has been measured yet: run "
+    "python -m leaderboard frontier --out leaderboard/data/frontier.json and start the app again."
+)
+OTHER_BASE = "These figures are of another base model: {measured} was measured, {running} is running."
+NO_SUCH_STRENGTH = "That was not measured: choose from the lists."
+ALGORITHMS = {
+    "unsteered": "unsteered",
+    "ours": "ours, by nats a word",
+    "paper": "the paper's algorithm, by step size",
+}
+ALGORITHMS_SHORT = {"unsteered": "unsteered", "ours": "ours", "paper": "the paper's"}
+VERDICTS = {True: "✓", False: "✗"}
+
+# Attributes: lists of words
+LISTS_HTML = (
+    "<h2>Lists of words</h2><p>PPLM pushes towards the words of a list. A word of several tokens is pushed piece by "
+    "piece: from its first token on if that says enough of it, otherwise only once the text has begun it.</p>"
+)
+WORD, WEIGHT, PIECES, IS_USED, WHY = "Word", "Weight", "Tokens", "Used", "Why not"
+USED, USED_LATER, NOT_USED = "yes", "once begun", "no"
+SPLITS = "How each word is split"
+NO_SUCH_LIST = "There is no such list: choose one, or own words."
+NO_USABLE_WORD = "No word of this list can be begun with this model's tokens, so it steers nothing: add common words."
+SEND_WORDS = "Use in the panes"
+WORDS_SENT = "Every pane of the Compare tab that has an attribute now steers by these words."
+
+# Attributes: discriminators
+HEADS_HTML = (
+    "<h2>Discriminators</h2><p>A discriminator tells classes of texts apart by what the base model makes of them, and "
+    "PPLM steers towards a class of it. It is a linear head on the mean of the last hidden states.</p>"
+)
+TRAIN_HTML = (
+    "<h2>Train your own</h2><p>Upload rows with a text and its label, as CSV (first line text,label) or JSONL, two "
+    "classes or more with at least 10 texts each. It takes about a minute for 500 short texts; the panes go on "
+    "meanwhile, more slowly. Whoever uses this app can then steer by it.</p>"
+)
+UPLOAD_ROWS = "Upload labelled rows"
+TRAIN = "Train"
+NO_ROWS = "There are no rows yet: upload a CSV or JSONL file with text and label."
+ROWS_TOO_LONG = "The file has more than {most:,} bytes, which is what this app reads: shorten it."
+NO_SUCH_HEAD = "There is no such discriminator: choose one from the list."
+NO_FIGURES_OF_HEAD = "Its folder does not say how well it does."
+TRAINED = "Done: choose {names} as an attribute in any pane, or as a method in the leaderboard."
+TRAINING_STOPPED = "Stopped: nothing was stored; texts that were read will not be read again."
+CONFUSION = "Held-out texts"
+IS_TOLD_AS = "is \\ told as"
+CURVE = "How much data was enough"
+TRAINING_TEXTS, HELD_OUT_ACCURACY = "training texts", "held-out accuracy, %"
+LARGEST_CLASS = "always the most frequent class"
+
 HELP = (
     "Check parity runs every method with its effect off and says whether it then writes what the base writes. "
     "Perplexity is how unexpected a text is to the base model, whatever wrote it: lower is more expected, and "
     "repetition lowers it too, so read it beside distinct-2, the share of word pairs that are not repeated. "
-    "Attribute words counts the words that any pane here steers towards, in every text: the base's rate beside the "
-    "steered one."
+    "Attribute words counts the words of every list that a pane here steers by, in every text: the base's rate beside "
+    "the steered one. A discriminator has no words, so it marks nothing."
 )
 
 
@@ -258,7 +333,7 @@ CONTROLS = {
     "mode": Control("Mode", "Continue the text as it stands, or put it as a question to the chat model."),
     "link": Control("Link", "Whoever has it can see this; only this browser can delete it."),
     "set": Control("Prompt set", "One that comes with the app, or your own CSV, TSV, JSONL, TXT or Parquet file."),
-    "methods": Control("Methods", "Choose, or type compositions such as lora:poetry+pplm:science and press Enter."),
+    "methods": Control("Methods", "Choose, or type, such as lora:poetry+pplm:science+pplm:legal*-1, and press Enter."),
     "samples": Control("Texts for each prompt", "By each method; more give narrower intervals."),
     "judge": Control("Judge", "The language model under which perplexity is measured."),
     "xray_pane": Control("Steered text", "The pane whose steps are looked at."),
@@ -270,6 +345,9 @@ CONTROLS = {
     "metric": Control("Metric", "What the bars show."),
     "order": Control("Order", "The prompts on which a method is best or worst stand first."),
     "other": Control("Other run", "One of your own, or one made on the command line."),
+    "goal": Control("Steered to", "Seven topics together, or one sentiment."),
+    "across": Control("Cost", "What success stands against."),
+    "measured_by": Control("Measured by", "The command that writes these texts and judges them again."),
     "seed": Control("Seed", "Starts the random draws: the same seed gives the same texts."),
     "temperature": Control("Temperature", "Higher is more surprising; 0 always takes the likeliest token."),
     "top_k": Control("Top-k", "Draw from the k likeliest tokens only; 0 is off."),
@@ -279,24 +357,54 @@ CONTROLS = {
     "lora": Control("LoRA", "Small trained matrices added to the weights."),
     "lora_scale": Control("LoRA scale", "How much of them is added: 0 is the base, 1 is as trained."),
     "prefix": Control("Prefix", "Trained virtual tokens that stand before the prompt."),
-    "attribute": Control("Attribute (PPLM)", "Words to push towards while writing."),
-    "words": Control("Own words", "Common words, separated by commas."),
-    "kl_budget": Control(
-        "Strength (kl_budget)", "Nats that steering may cost at a token: more is more on topic, less fluent."
+    "attribute": Control(
+        "Attribute (PPLM)", "What to steer towards: a list of words, or name:class of a discriminator."
     ),
-    "step_size": Control("Step size (step_size)", "Length of one push; the strength limits what comes of it."),
+    "weight": Control("Weight of the first", "How much it counts beside the others; below 0 steers away from it."),
+    "attribute_2": Control("Second attribute", "The text is steered by both at once."),
+    "weight_2": Control("Weight of the second", "How much the second counts; below 0 steers away from it."),
+    "attribute_3": Control("Third attribute", "The text is steered by all three at once."),
+    "weight_3": Control("Weight of the third", "How much the third counts; below 0 steers away from it."),
+    "words": Control("Own words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice."),
+    "strength": Control(
+        "Strength (strength)",
+        "Nats of drifting that one more word is worth: more is more on topic, less fluent. 100 is no limit.",
+    ),
+    "step_size": Control("Step size (step_size)", "Length of one push; 0 writes what is written without steering."),
     "num_iterations": Control(
-        "Pushes a token (num_iterations)", "More pushes follow the words better and take longer."
+        "Pushes a token (num_iterations)", "More pushes follow the attribute better and take longer."
     ),
-    "window_length": Control("Window (window_length)", "Push the newest positions only; 0 pushes all."),
-    "gamma": Control("Gradient norm (gamma)", "Exponent of the gradient's norm; 1 makes all pushes equally long."),
-    "kl_scale": Control("Stay close (kl_scale)", "What it costs to drift from the unsteered distribution."),
-    "gm_scale": Control("Fusion (gm_scale)", "Share of the steered distribution in the one drawn from."),
-    "cooldown": Control("Rest (cooldown)", "Tokens for which a word just used is not pushed; 0 is no rest."),
-    "carry": Control("Carry on (carry)", "Keep the pushed past for the next token instead of pushing afresh."),
+    "window_length": Control(
+        "Window (window_length)", "Push the newest positions only, so that the beginning keeps its sense; 0 pushes all."
+    ),
+    "decay": Control("Decay (decay)", "Older positions of the window are pushed less: the text keeps to how it began."),
+    "grad_length": Control(
+        "Steered tokens (grad_length)", "Only so many tokens are steered, the rest follows freely; 0 steers all."
+    ),
+    "horizon_length": Control(
+        "Horizon (horizon_length)",
+        "Tokens to come that a discriminator judges too: it steers where the text is going, and takes longer.",
+    ),
+    "gamma": Control(
+        "Gradient norm (gamma)", "1 makes all pushes equally long; above it, tokens that need a small push get more."
+    ),
+    "kl_scale": Control("Stay close (kl_scale)", "Higher keeps the words nearer to what the model would write anyway."),
+    "gm_scale": Control(
+        "Fusion (gm_scale)", "Share of the steered distribution in the one drawn from: lower is more fluent."
+    ),
+    "kl_budget": Control("Limit (kl_budget)", "Nats that steering may cost at any token; 100 is no limit."),
+    "best_of": Control(
+        "Best of (best_of)", "So many texts are written at once, and the one that shows the attribute most is kept."
+    ),
+    "cooldown": Control("Rest (cooldown)", "Tokens for which a word just used is not pushed; 0 repeats words sooner."),
+    "carry": Control("Carry on (carry)", "Pushes add up from token to token: stronger, and texts may fall apart."),
     "as_in_paper": Control(
         "The paper's algorithm", "No limit, no rest, carried on: only the step size is the strength."
     ),
+    "list": Control("List", "One that comes with the app, or own words: write, change or upload them."),
+    "list_words": Control("Words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice."),
+    "head": Control("Discriminator", "One that comes with the app, or that was trained here."),
+    "head_name": Control("Name", "Of the new discriminator: a-z, 0-9, - and _, such as formality."),
 }
 
 
@@ -330,12 +438,18 @@ def title(method: Method) -> str:
     """The name of a composition, such as "PPLM science over LoRA poetry"."""
     parts = []
     if method.steering is not None:
-        parts.append("PPLM " + " and ".join(attribute.name for attribute in method.steering.attributes))
+        parts.append("PPLM " + " and ".join(map(aim, method.steering.attributes)))
     if method.lora is not None:
         parts.append(f"LoRA {method.lora}")
     if method.prefix is not None:
         parts.append(f"{'prefix' if parts else 'Prefix'} {method.prefix}")
     return " over ".join(parts) or "Base"
+
+
+def aim(attribute: Attribute) -> str:
+    """What an attribute steers to, such as "science ×2" or "away from politics"."""
+    times = "" if abs(attribute.weight) == 1 else f" ×{abs(attribute.weight):g}"
+    return ("away from " if attribute.weight < 0 else "") + attribute.name + times
 
 
 def kinds(method: Method) -> list[str]:
@@ -349,7 +463,9 @@ def cost(method: Method, services: Services) -> str:
     parts = []
     if method.steering is not None:
         trained = "" if method.lora or method.prefix else ", nothing trained"
-        parts.append(f"{strength(method.steering)}, {method.steering.num_iterations} pushes a token{trained}")
+        parts.append(
+            f"{strength(method.steering)}, {count(method.steering.num_iterations, 'push', 'pushes')} a token{trained}"
+        )
     if (lora := services.adapter(method.lora)) is not None:
         scale = "" if method.lora_scale == 1 else f", scale {method.lora_scale:g}"
         parts.append(f"rank r = {lora.size}, {share(lora.num_parameters, services)} trained{scale}")
@@ -360,14 +476,15 @@ def cost(method: Method, services: Services) -> str:
 
 def strength(steering: PPLM) -> str:
     """How hard the method steers."""
-    if steering.kl_budget == NO_LIMIT:
-        return f"no limit, step size {steering.step_size:g}"
-    return f"strength {steering.kl_budget:g}"
+    if steering.strength < NO_LIMIT:
+        return f"strength {steering.strength:g}"
+    limit = "no limit" if steering.kl_budget == NO_LIMIT else f"at most {steering.kl_budget:g} nats a token"
+    return f"{limit}, step size {steering.step_size:g}"
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun: "1 token", "2 tokens"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 def share(num_parameters: int, services: Services) -> str:
@@ -381,7 +498,7 @@ def quote(piece: str) -> str:
 
 
 def percent(share: float) -> str:
-    """A probability: 12.3 %, 0.045 %, 3.1e-07 %."""
+    """A share of 1 or a probability: 12.3 %, 0.045 %, 3.1e-07 %."""
     if share >= 0.1:
         return f"{100 * share:.1f}\u00a0%"
     return f"{100 * share:.2g}\u00a0%"
@@ -411,7 +528,7 @@ def describe(method: Method) -> str:
     if method.steering is not None:
         sentences.append(
             "PPLM trains nothing. Before each token it pushes the model's memory of the text along a gradient, "
-            "towards the words of the attribute."
+            f"{AND.join(aims(method.steering))}."
         )
     if method.lora is not None:
         sentences.append(f"LoRA adds small trained matrices to the attention weights, here trained on {method.lora}.")
@@ -420,6 +537,15 @@ def describe(method: Method) -> str:
             f"Prefix tuning puts trained keys and values before the prompt, here trained on {method.prefix}."
         )
     return "\n\n".join(sentences) or "The base model as it is, the yardstick for the other panes."
+
+
+def aims(steering: PPLM) -> list[str]:
+    """Which way a method pushes, once for each kind of attribute."""
+    directions = {
+        (attribute.weight < 0, attribute.is_discriminator): None for attribute in steering.attributes
+    }  # a dict keeps their order
+    what = {True: "what its discriminator is trained to see", False: "the words of its list"}
+    return [f"{'away from' if away else 'towards'} {what[is_head]}" for away, is_head in directions]
 
 
 def sampling_line(sampling: Sampling, seed: int, chat: bool) -> str:
@@ -456,6 +582,33 @@ def run_line(spec: RunSpec) -> str:
     shared = sampling_line(spec.sampling, spec.seed, spec.chat).removesuffix(SAME)
     judge = BASE_JUDGE if spec.judge is None else spec.judge
     return f"{count(spec.samples, 'text')} a prompt · {shared} · judged by {judge}"
+
+
+def list_line(words: int, whole: int, later: int) -> str:
+    """How many words of a list are used."""
+    parts = [f"{whole:,} of {count(words, 'word')} are used from their beginning on"]
+    if later:
+        parts.append(f"{later:,} once the text has begun them")
+    if left := words - whole - later:
+        parts.append(f"{left:,} not")
+    return ", ".join(parts) + "."
+
+
+def rows_line(classes: Mapping[str, int]) -> str:
+    """How many rows there are of each class."""
+    total = sum(classes.values())
+    return f"{total:,} texts: " + ", ".join(f"{name} {number:,}" for name, number in classes.items()) + "."
+
+
+def accuracy_line(measured: Measured) -> str:
+    """How well a discriminator tells its classes apart."""
+    accuracy = measured.accuracy
+    return (
+        f"{percent(accuracy.share)} of {measured.held_out_rows:,} held-out texts are told right (95 % interval "
+        f"{percent(accuracy.low)} to {percent(accuracy.high)}); always saying the most frequent class would be right "
+        f"for {percent(measured.largest_class)}. Trained on {measured.training_rows:,} texts; from "
+        f"{measured.enough:,} on it is within that interval."
+    )
 
 
 def prompts_line(prompts: PromptSet) -> str:

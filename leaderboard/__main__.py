@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import orjson
 from tqdm import tqdm
 
 from adapters.engine import Engine
 from adapters.methods import Sampling, UserError, from_json, parse_method, to_json
-from leaderboard import frontier
+from leaderboard import frontier_command as sweeping
 from leaderboard.display import display
 from leaderboard.export import samples_frame, to_csv, to_jsonl, to_parquet
 from leaderboard.prompts import read_prompts, shipped_sets
@@ -78,14 +77,7 @@ def parser() -> argparse.ArgumentParser:
     erase.add_argument("run", help="its id, or the beginning of it; `last` is the newest")
     sweep = commands.add_parser("frontier", help="what steering costs at each strength, for two algorithms")
     sweep.set_defaults(command=frontier_command)
-    sweep.add_argument("prompts", nargs="?", default="neutral_openers", help="a file, or a set that ships")
-    sweep.add_argument("--attributes", default=",".join(frontier.TOPICS), help="names of word lists, with commas")
-    sweep.add_argument("--samples", type=int, default=3, help="texts for each prompt at each strength")
-    for algorithm in frontier.ALGORITHMS:
-        default = ",".join(f"{value:g}" for value in algorithm.values)
-        sweep.add_argument(f"--{algorithm.name}", default=default, help=f"{algorithm.title}; default {default}")
-    sweep.add_argument("--out", type=Path, help="a .json file for the points")
-    sweep.add_argument("--plot", type=Path, help="an .svg file for the drawing")
+    sweeping.add_options(sweep)
     runs = commands.add_parser("list", help="print the runs made on the command line")
     runs.set_defaults(command=list_command)
     for command in (run, show, erase, sweep, runs):
@@ -163,32 +155,11 @@ def find_run(database: Database, name: str) -> str:
 
 
 def frontier_command(options: argparse.Namespace) -> int:
-    """Sweeps the strengths of both algorithms, prints their figures, and draws them."""
-    prompts, attributes = load_prompts(options.prompts), options.attributes.split(",")
+    """Sweeps the strengths of both algorithms, prints their figures, keeps and draws them."""
+    sweep = sweeping.read_sweep(options, load_prompts(options.prompts))
     runner = Runner(load_engine(options.model, options.home), open_database(options))
-    points: list[frontier.Point] = []
-    for algorithm in frontier.ALGORITHMS:
-        strengths = [float(value) for value in getattr(options, algorithm.name).split(",") if value]
-        steps = frontier.measure(runner, prompts, algorithm._replace(values=strengths), attributes, options.samples)
-        watch(without_points(steps, points))
-    print(frontier.table(points).to_string())
-    below = (
-        f"{len(prompts.prompts)} prompts x {len(attributes)} lists x {options.samples} texts; {runner.engine.base.id}"
-    )
-    if options.out is not None:
-        options.out.write_bytes(orjson.dumps([to_json(point) for point in points], option=orjson.OPT_INDENT_2))
-    if options.plot is not None:
-        options.plot.write_text(frontier.drawing(points, below), encoding="utf-8")
+    sweeping.run(runner, sweep, options, watch)
     return 0
-
-
-def without_points(steps: Iterator[Progress | frontier.Point], points: list[frontier.Point]) -> Iterator[Progress]:
-    """The progress among the steps; the points go to `points`."""
-    for step in steps:
-        if isinstance(step, frontier.Point):
-            points.append(step)
-        else:
-            yield step
 
 
 def list_command(options: argparse.Namespace) -> int:

@@ -1,118 +1,201 @@
-"""What steering costs at each strength: success against perplexity, diversity and repetition, for two algorithms.
+"""What steering costs at each strength: success against perplexity, diversity and repetition, as data.
 
-Knows runs and their tables; knows nothing of pages. At every strength each topic is steered to from the same neutral
-prompts and seeds, all topics in one run beside the base, and the figures are means over the topics:
+Knows the data of runs and what is measured of them; knows nothing of engines, drawings or pages (leaderboard.sweep
+makes the runs). A goal is what is steered towards: the topics together, or one sentiment. The figures of a point are
+means over the attributes of its goal, of texts for the same neutral prompts from the same seeds:
 
-    success            share of the texts in which the topic's own judge sees it, who never saw the list
+    success            share of the texts in which the attribute's own judge sees it, who never saw the list
+    success_gain       that share over the share of the unsteered texts
     perplexity         exp of total loss over total tokens under the base, over that of the unsteered texts
-    distinct_n         distinct-n of a topic's texts over that of the unsteered ones, at equal length
+    distinct_n         distinct-n of the texts over that of the unsteered ones, at equal length
     repetition         share of 4-grams that stood in the text before
     longest_run        the most often that a word stands in a row in any text
+    long_runs          share of the texts in which a word stands in a row more often than the bar allows
 
 Intervals are 95 % bootstrap intervals over prompts.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
+import orjson
 
-from adapters.methods import BASE, PPLM, Attribute, Method, Sampling, as_in_paper
-from leaderboard.bootstrap import interval
+from adapters.methods import Sampling, UserError, from_json, to_json
+from leaderboard.bootstrap import RESAMPLES, interval
 from leaderboard.comparable import Comparable, comparable
-from leaderboard.display import number, with_interval
-from leaderboard.metrics.metric import Array, Metric
-from leaderboard.records import PromptSet, RunData, RunSpec
-from leaderboard.report import render
-from leaderboard.run import Progress, Runner
-from leaderboard.scatter import Dot, scatter
+from leaderboard.judges import TOPICS, judge_of, judged_name
+from leaderboard.metrics.attribute import PREFIX
+from leaderboard.metrics.metric import Array, Metric, divide
+from leaderboard.records import RunData
 from leaderboard.table import Cell, figures, metrics
 
-TOPICS = ("science", "space", "military", "politics", "religion", "legal", "computers")
-BUDGETS = (0.1, 0.2, 0.4, 0.6, 1.0)  # nats a token
-STEPS = (0.005, 0.01, 0.02, 0.03, 0.05)
+FILE = Path(__file__).parent / "data" / "frontier.json"  # what was measured for the project
+UNSTEERED, BUDGET, PAPER = "unsteered", "budget", "paper"
+TOPIC_GOAL = "topics"
 RELATIVE = ("perplexity", "distinct_1", "distinct_2", "distinct_3")
-SAMPLING = Sampling(max_new_tokens=50)
+TITLES = {
+    "success": "success",
+    "success_gain": "success, unsteered = 1",
+    "perplexity": "perplexity, unsteered = 1",
+    "distinct_1": "distinct-1, unsteered = 1",
+    "distinct_2": "distinct-2, unsteered = 1",
+    "distinct_3": "distinct-3, unsteered = 1",
+    "repetition": "repetition of 4-grams",
+    "longest_run": "longest run of a word",
+    "long_runs": "texts with a longer run than 3",
+}
+Target = tuple[str, ...]  # attributes that one method steers towards together
 
 
 @dataclass(frozen=True)
 class Point:
     """One algorithm at one strength."""
 
-    algorithm: str  # "budget" or "paper"
-    strength: float  # nats a token, or the step size
-    figures: dict[str, Cell]
-    unsteered_success: Cell
-    longest_run: int
+    algorithm: str  # UNSTEERED, BUDGET or PAPER
+    strength: float  # 0, nats a token, or the step size
+    figures: dict[str, Cell]  # by the names of TITLES
+    success_of: dict[str, Cell]  # the success of each attribute alone
 
 
-class Strength(NamedTuple):
-    """An algorithm, and how to turn it up."""
+@dataclass(frozen=True)
+class Goal:
+    """Everything that was measured of steering towards something; the unsteered point is the first."""
 
     name: str
-    title: str
-    values: Sequence[float]
-    steer: Callable[[PPLM, float], PPLM]
+    attributes: tuple[Target, ...]
+    settings: dict[str, dict[str, Any]]  # algorithm -> its settings beside the strength
+    points: tuple[Point, ...]
+
+    @property
+    def unsteered(self) -> Point:
+        return self.points[0]
+
+    def of(self, algorithm: str) -> list[Point]:
+        return [point for point in self.points if point.algorithm == algorithm]
 
 
-ALGORITHMS = (
-    Strength("budget", "a budget of nats a token", BUDGETS, lambda settings, value: replace(settings, kl_budget=value)),
-    Strength(
-        "paper",
-        "the paper's algorithm, by step size",
-        STEPS,
-        lambda settings, value: as_in_paper(replace(settings, step_size=value)),
-    ),
+@dataclass(frozen=True)
+class Frontier:
+    """What a sweep has found, and everything that it was made with."""
+
+    command: str
+    base: str  # id of the base model
+    base_hash: str
+    versions: dict[str, str]
+    prompts: str  # name of the set
+    num_prompts: int
+    samples: int  # texts for each prompt at each strength
+    sampling: Sampling
+    seed: int
+    goals: tuple[Goal, ...]
+
+
+class Bar(NamedTuple):
+    """What a figure is to be."""
+
+    figure: str
+    limit: float
+    at_least: bool  # False: at most
+
+    def held(self, point: Point) -> bool:
+        """Whether the figure itself is on the right side; False where it is missing."""
+        value = point.figures[self.figure].value
+        return value >= self.limit if self.at_least else value <= self.limit
+
+    @property
+    def sign(self) -> str:
+        return f"{'≥' if self.at_least else '≤'} {self.limit:g}"
+
+
+LONGEST_RUN = 3  # of a word that is no collapse; the base alone has a longer one in a text of some hundreds
+LIMITS = (
+    Bar("perplexity", 1.5, False),
+    *(Bar(f"distinct_{n}", 0.95, True) for n in (1, 2, 3)),
+    Bar("longest_run", LONGEST_RUN, False),
 )
+TOPIC_BARS = (Bar("success_gain", 4, True), *LIMITS)
+SENTIMENT_BARS = (Bar("success", 0.8, True), *LIMITS)
 
 
-def specs(algorithm: Strength, attributes: Sequence[str], samples: int) -> Iterator[tuple[float, RunSpec]]:
-    """The run of each strength: the base, and a method for each attribute."""
-    for value in algorithm.values:
-        steered = [
-            Method(f"pplm:{name}", steering=algorithm.steer(PPLM((Attribute(name),)), value)) for name in attributes
-        ]
-        yield value, RunSpec((BASE, *steered), samples=samples, sampling=SAMPLING)
+def bars(goal: Goal) -> tuple[Bar, ...]:
+    """What the figures of a goal are to be."""
+    return TOPIC_BARS if goal.name == TOPIC_GOAL else SENTIMENT_BARS
 
 
-def measure(
-    runner: Runner, prompts: PromptSet, algorithm: Strength, attributes: Sequence[str], samples: int
-) -> Iterator[Progress | Point]:
-    """Runs every strength in turn; yields how far each is, and its point. Texts that are stored cost nothing."""
-    for value, spec in specs(algorithm, attributes, samples):
-        run = runner.add(spec, prompts, None)
-        yield from runner.run(run.id)
-        yield point(runner.data(run.id), algorithm.name, value)
+def success_limit(goal: Goal) -> float:
+    """The success that is wanted: so many times the unsteered one, or a share."""
+    bar = next(bar for bar in bars(goal) if bar.figure.startswith("success"))
+    return bar.limit * (goal.unsteered.figures["success"].value if bar.figure == "success_gain" else 1)
+
+
+def best(goal: Goal, algorithm: str) -> Point | None:
+    """The strength that holds most of the bars, and of those the one of greatest success; None without a point."""
+
+    def rank(point: Point) -> tuple[int, float]:
+        return sum(bar.held(point) for bar in bars(goal)), point.figures["success"].value
+
+    return max(goal.of(algorithm), key=rank, default=None)
+
+
+def goals(targets: Sequence[Target]) -> dict[str, list[Target]]:
+    """The targets of each goal. Raises UserError where nobody judges a target, or two do."""
+    found: dict[str, list[Target]] = {}
+    for target in targets:
+        names = {judged_name(attribute) for attribute in target}
+        if len(names) > 1 or judge_of(target[0]) is None:
+            raise UserError(
+                f"Nobody judges {'&'.join(target)!r}: choose {', '.join(TOPICS)}, positive, negative, "
+                "sentiment:positive or sentiment:negative, joined by & only where they are the same."
+            )
+        found.setdefault(TOPIC_GOAL if names & set(TOPICS) else "&".join(target), []).append(target)
+    return found
 
 
 def point(data: RunData, algorithm: str, strength: float) -> Point:
-    """The figures of a run of the base and some steered methods."""
-    seen = comparable(data)
-    known = {metric.name: metric for metric in metrics(seen)}
-    names = [method.name for method in data.run.spec.methods]
-    steered = range(1, len(names))
-    own = [values(known[f"attribute:{names[place].removeprefix('pplm:')}"], seen, names) for place in steered]
-    found = {"success": cell([each[place] for place, each in zip(steered, own, strict=True)])}
+    """The figures of a run whose first method is the base and whose others steer."""
+    return measured(data, algorithm, strength, range(1, len(data.run.spec.methods)))
+
+
+def unsteered(data: RunData) -> Point:
+    """The same figures of its unsteered texts: those that are relative are 1."""
+    return measured(data, UNSTEERED, 0.0, [0] * (len(data.run.spec.methods) - 1))
+
+
+def measured(data: RunData, algorithm: str, strength: float, places: Sequence[int]) -> Point:
+    """The figures of texts by the methods at `places`, the first judged by what the first steered method wants, …"""
+    seen, methods = comparable(data), data.run.spec.methods
+    known = {metric.name: values(metric, seen) for metric in metrics(seen)}
+    wanted = [method.steering.attributes[0].name for method in methods if method.steering is not None]
+    judged = [known[PREFIX + name] for name in wanted]
+    each_success = [each[place] for place, each in zip(places, judged, strict=True)]
+    success = np.mean(each_success, axis=0)
+    found = {"success": success, "success_gain": divide(success, np.mean([each[0] for each in judged], axis=0))}
     for name in RELATIVE:
-        each = values(known[name], seen, names)
-        found[name] = cell([each[place] / each[0] for place in steered])
-    found["repetition"] = cell([values(known["repetition"], seen, names)[place] for place in steered])
-    texts = [sample.text for sample in data.samples if sample.method]
-    return Point(algorithm, strength, found, cell([each[0] for each in own]), max(map(longest_run, texts), default=0))
+        found[name] = np.mean([divide(known[name][place], known[name][0]) for place in places], axis=0)
+    found["repetition"] = np.mean([known["repetition"][place] for place in places], axis=0)
+    runs = np.array([longest_run(sample.text) for sample in data.samples if sample.method in places])
+    whole = {"longest_run": Cell(float(runs.max())), "long_runs": Cell(float((runs > LONGEST_RUN).mean()))}
+    return Point(
+        algorithm,
+        strength,
+        {name: cell(each) for name, each in found.items()} | whole,
+        {name: cell(each) for name, each in zip(wanted, each_success, strict=True)},
+    )
 
 
-def values(metric: Metric, seen: Comparable, names: Sequence[str]) -> list[Array]:
-    """The figure of each method and its resamples: (1 + R,)."""
-    return [figure.values for figure in figures(metric, seen, names)]
+def values(metric: Metric, seen: Comparable) -> list[Array]:
+    """The figure of each method and its resamples: (1 + R,), NaN for a method without a text."""
+    names = [str(place) for place in range(len(seen.texts))]
+    return [np.broadcast_to(figure.values, 1 + RESAMPLES) for figure in figures(metric, seen, names)]
 
 
-def cell(each: Sequence[Array]) -> Cell:
-    """The mean over the topics, with its interval."""
-    mean = np.mean(each, axis=0)
-    return Cell(mean[0].item(), *interval(mean[1:]))
+def cell(found: Array) -> Cell:
+    """A figure with its interval, from itself and its resamples (1 + R,)."""
+    return Cell(found[0].item(), *interval(found[1:]))
 
 
 def longest_run(text: str) -> int:
@@ -125,24 +208,17 @@ def longest_run(text: str) -> int:
     return max((len(list(same)) for word, same in groupby(words) if word), default=0)
 
 
-def table(points: Sequence[Point]) -> pd.DataFrame:
-    """A row a point, with intervals as text."""
-    rows = {
-        f"{point.algorithm} {point.strength:g}": {
-            **{name: with_interval(cell) for name, cell in point.figures.items()},
-            "unsteered success": number(point.unsteered_success.value),
-            "longest run": point.longest_run,
-        }
-        for point in points
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
+def read_frontier(file: Path = FILE) -> Frontier | None:
+    """What is stored in a file; None where there is none. Raises UserError where it is something else."""
+    if not file.is_file():
+        return None
+    try:
+        stored: Mapping[str, Any] = orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"{file.name} is not JSON: measure it again.") from error
+    return from_json(Frontier, dict(stored))
 
 
-def drawing(points: Sequence[Point], below: str) -> str:
-    """An SVG of success against perplexity, with a line of text below."""
-    dots = [
-        Dot(f"{p.strength:g}", p.algorithm, p.algorithm, p.figures["perplexity"][:3], p.figures["success"][:3])
-        for p in points
-    ]
-    titles = {algorithm.name: algorithm.title for algorithm in ALGORITHMS}
-    return render("frontier.svg", plot=scatter(dots), titles=titles, below=below)
+def write_frontier(frontier: Frontier, file: Path) -> None:
+    """Stores what was found, for `read_frontier`."""
+    file.write_bytes(orjson.dumps(to_json(frontier), option=orjson.OPT_INDENT_2) + b"\n")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Judge = Callable[[Sequence[str]], list[bool]]
 
+SENTIMENTS = ("positive", "negative")
+HEADS = {f"sentiment:{name}": name for name in SENTIMENTS}  # classes of the discriminator that ships
 SENTIMENT = 0.05  # VADER's own threshold of a compound score
 NEAR = 0.2  # cosine below which a text, such as one that makes no sense, has no topic
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -76,17 +78,21 @@ NEUTRAL = (
 
 
 def judge_of(attribute: str) -> Judge | None:
-    """The judge of an attribute, a name of a shipped word list (`science`, `empath/science`); None: there is none."""
-    name = attribute.rpartition("/")[2]
-    if name in ("positive", "negative"):
+    """The judge of an attribute as PPLM names it; None: there is none.
+
+    It is a shipped word list (`science`, `empath/science`) or a class of the shipped discriminator. Nobody judges what
+    another discriminator was trained on.
+    """
+    name = judged_name(attribute)
+    if name in SENTIMENTS:
         return partial(sentiment_is, sign=1 if name == "positive" else -1)
     return partial(topic_is, topic=name) if name in TOPICS else None
 
 
 def describe(attribute: str) -> str | None:
     """What the judge of an attribute does, in a line; None: there is none."""
-    name = attribute.rpartition("/")[2]
-    if name in ("positive", "negative"):
+    name = judged_name(attribute)
+    if name in SENTIMENTS:
         sign = f"at least {SENTIMENT}" if name == "positive" else f"at most -{SENTIMENT}"
         return f"VADER: mean compound score of the sentences {sign}"
     if name in TOPICS:
@@ -95,6 +101,15 @@ def describe(attribute: str) -> str | None:
             f"all-MiniLM-L6-v2: nearest to a sentence about {name}, of those about {others} other topics and daily life"
         )
     return None
+
+
+def judged_name(attribute: str) -> str:
+    """What a text is looked through for: the list's name without its collection, the class of the shipped head.
+
+    >>> judged_name("empath/science"), judged_name("sentiment:positive"), judged_name("mood:positive")
+    ('science', 'positive', 'mood:positive')
+    """
+    return HEADS.get(attribute, attribute.rpartition("/")[2])
 
 
 def sentiment_is(texts: Sequence[str], sign: int) -> list[bool]:

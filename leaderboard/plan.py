@@ -37,7 +37,8 @@ class Plan:
     def __init__(self, spec: RunSpec, prompts: PromptSet, hashes: Fingerprints, rows: int = ROWS) -> None:
         """At most `rows` texts in a batch, but at least all draws of a prompt. UserError for an unknown adapter."""
         self.spec, self.prompts = spec, prompts
-        rows = min(rows, max(1, TOKENS // spec.sampling.max_new_tokens))
+        candidates = max(method.steering.best_of if method.steering else 1 for method in spec.methods)
+        rows = min(rows, max(1, TOKENS // spec.sampling.max_new_tokens)) // candidates
         parts = evenly(len(prompts.prompts), max(1, rows // spec.samples))
         self.parts = [[self._batch(number, part, hashes) for number in range(len(spec.methods))] for part in parts]
 
@@ -54,9 +55,10 @@ class Plan:
 
     def cost(self, batch: Batch) -> float:
         """About what writing and scoring a batch costs, in tokens of a plain row alone."""
-        rows = len(batch.requests)
+        texts = len(batch.requests)
+        rows = texts * (batch.method.steering.best_of if batch.method.steering else 1)
         scoring = SCORING_COST * (len(self.spec.scorers) - 1 + (self.spec.judge is not None))
-        return rows * self.spec.sampling.max_new_tokens * (row_cost(batch.method, rows) + scoring)
+        return self.spec.sampling.max_new_tokens * (rows * row_cost(batch.method, rows) + texts * scoring)
 
     def missing(self, known: Set[str]) -> list[Batch]:
         """The batches of which a text is not known."""

@@ -250,8 +250,12 @@ class Runner:
         return run
 
     def _cost(self, method: Method) -> AdapterCost:
-        used = [a for a in self.engine.store.adapters if a.name in (method.lora, method.prefix)]
-        return AdapterCost(sum(a.num_parameters for a in used), sum(a.num_bytes for a in used))
+        store, steered = self.engine.store, method.steering.attributes if method.steering else ()
+        heads = {attribute.name.partition(":")[0] for attribute in steered if attribute.is_discriminator}
+        used = [a for a in store.adapters if a.name in (method.lora, method.prefix)]
+        costs = [(each.num_parameters, each.num_bytes) for each in used]
+        costs += [(store.discriminator(name).num_parameters, store.head_bytes(name)) for name in heads]
+        return AdapterCost(sum(parameters for parameters, _ in costs), sum(size for _, size in costs))
 
     def _scorers(self, spec: RunSpec) -> list[Scorer]:
         if spec.judge is not None and spec.judge not in self._loaded:

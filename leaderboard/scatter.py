@@ -40,6 +40,9 @@ class Mark(NamedTuple):
     y_ends: tuple[float, float]
 
 
+Limits = tuple[float | None, float | None]  # lines to draw across the drawing and up; None: no line
+
+
 class Scatter(NamedTuple):
     """Everything to draw."""
 
@@ -52,14 +55,17 @@ class Scatter(NamedTuple):
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     marks: list[Mark]
+    x_limit: float | None
+    y_limit: float | None
 
 
-def scatter(dots: Sequence[Dot]) -> Scatter:
-    """The drawing of at least one point."""
+def scatter(dots: Sequence[Dot], size: tuple[float, float] = (WIDTH, HEIGHT), limits: Limits = (None, None)) -> Scatter:
+    """The drawing of at least one point, with a line at each of the limits."""
+    (full_width, full_height), (x_limit, y_limit) = size, limits
     x_ends, y_ends = [ends(dot.across) for dot in dots], [ends(dot.up) for dot in dots]
-    x_ticks = ticks([*(dot.across[0] for dot in dots), *chain(*x_ends)])
-    y_ticks = ticks([*(dot.up[0] for dot in dots), *chain(*y_ends)])
-    width, bottom = WIDTH - RIGHT - LEFT, HEIGHT - BOTTOM
+    x_ticks = ticks([*(dot.across[0] for dot in dots), *chain(*x_ends), *given(x_limit)])
+    y_ticks = ticks([*(dot.up[0] for dot in dots), *chain(*y_ends), *given(y_limit)])
+    width, bottom = full_width - RIGHT - LEFT, full_height - BOTTOM
 
     def x(value: float) -> float:
         return round(LEFT + (value - x_ticks[0]) / (x_ticks[-1] - x_ticks[0]) * width, 1)
@@ -72,7 +78,12 @@ def scatter(dots: Sequence[Dot]) -> Scatter:
         for dot, (left, right), (low, high) in zip(dots, x_ends, y_ends, strict=True)
     ]
     x_marks, y_marks = [Tick(x(v), label(v)) for v in x_ticks], [Tick(y(v), label(v)) for v in y_ticks]
-    return Scatter(WIDTH, HEIGHT, LEFT, LEFT + width, TOP, bottom, x_marks, y_marks, marks)
+    lines = None if x_limit is None else x(x_limit), None if y_limit is None else y(y_limit)
+    return Scatter(full_width, full_height, LEFT, LEFT + width, TOP, bottom, x_marks, y_marks, marks, *lines)
+
+
+def given(limit: float | None) -> list[float]:
+    return [] if limit is None else [limit]
 
 
 def ends(axis: tuple[float, float, float]) -> tuple[float, float]:

@@ -52,7 +52,7 @@ def scorer_hash(hashes: Fingerprints, method: Method, chat: bool) -> str:
 
 
 def attributes(spec: RunSpec) -> dict[str, str]:
-    """The shipped lists that some method steers by and that have a judge of their own: label -> hash of the judge."""
+    """What some method steers by and has a judge of its own, lists and discriminators: label -> hash of the judge."""
     steered = [method.steering for method in spec.methods if method.steering is not None]
     names = {a.name for steering in steered for a in steering.attributes if not a.words}
     judges = {name: description for name in sorted(names) if (description := describe(name)) is not None}

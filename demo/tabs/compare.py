@@ -15,20 +15,10 @@ from adapters.methods import Sampling, UserError, from_json
 from demo import text
 from demo.api import compare_endpoint
 from demo.board import Board
-from demo.forms import MAX_PANES, Form, default_panes, first_shown, read_seed
+from demo.forms import MAX_PANES, SLOTS, Form, default_panes, first_shown, read_seed
 from demo.page import Page
-from demo.panes import (
-    Pane,
-    Values,
-    build_pane,
-    message,
-    message_line,
-    pane_note,
-    pane_updates,
-    read_pane,
-    settings_updates,
-    words,
-)
+from demo.pane_settings import attribute_choices, build_pane, offer_attributes, read_pane, settings_updates
+from demo.panes import Pane, Values, message, message_line, pane_note, pane_updates, words
 from demo.runs import check_parity, closed_at_end, compare
 from demo.sampling import FIRST_SEED, lay_out_sampling
 from demo.services import Services
@@ -71,6 +61,7 @@ def compare_tab(services: Services, page: Page) -> None:
     wire_runs(services, bench)
     wire_settings(services, bench)
     wire_panes(services, bench)
+    wire_attributes(services, bench, page)
     bench.share.click(partial(on_share, services), [bench.board, page.owner], [bench.link, bench.message], **QUIET)
     shared = lay_out_shared(services)
     wire_shared(services, shared, live, page, MODEL)
@@ -187,11 +178,20 @@ def wire_panes(services: Services, bench: Bench) -> None:
             [control.change for control in controls],  # type: ignore[attr-defined]
             partial(on_pane_settings, services, bench, place),
             {bench.board, *controls},
-            [pane.head, pane.text, pane.figures, pane.note, pane.controls["words"]],
+            [pane.head, pane.text, pane.figures, pane.note, pane.own],
             trigger_mode="always_last",
             **QUIET,
         )
         pane.remove.click(partial(on_remove, bench, place), bench.shown, outputs, **QUIET)
+
+
+def wire_attributes(services: Services, bench: Bench, page: Page) -> None:
+    """What there is to steer by, which grows while the app runs, and the list that is sent from the Attributes tab."""
+    dropdowns = [pane.controls[name] for pane in bench.panes for name, _ in SLOTS]
+    offer = partial(offer_attributes, services, attribute_choices(services), len(dropdowns))
+    gr.on([page.blocks.load, page.tab.select], offer, None, dropdowns, **QUIET)
+    chosen = [pane.controls[name] for pane in bench.panes for name in ("attribute", "words")]
+    page.tab.select(partial(on_words, bench, page), {page.words, *chosen}, [page.words, *chosen], **QUIET)
 
 
 # Handlers: values in, values out
@@ -238,6 +238,15 @@ def on_example(services: Services, bench: Bench, example: text.Example, values: 
         for name, (choice, known) in wanted.items():
             if choice in known and values[pane.controls[name]] != text.NONE:
                 updates[pane.controls[name]] = choice
+    return updates
+
+
+def on_words(bench: Bench, page: Page, values: Values) -> Values:
+    """The list that was sent, once, wherever a pane has an attribute already."""
+    updates: Values = {page.words: ""}
+    for controls in (pane.controls for pane in bench.panes if values[page.words]):
+        if values[controls["attribute"]] != text.NONE:
+            updates |= {controls["attribute"]: text.OWN_WORDS, controls["words"]: values[page.words]}
     return updates
 
 

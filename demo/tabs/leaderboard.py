@@ -26,7 +26,7 @@ from demo.tabs.earlier import earlier_rows, earlier_table
 from demo.tabs.inner import cell_of, or_message
 from demo.tabs.results import ResultsPage, open_run, results_page, wire_delete
 from demo.tabs.run_facts import TURN
-from demo.tabs.run_setup import Setup, lay_out_setup, on_estimate, read_setup, wire_setup
+from demo.tabs.run_setup import Setup, lay_out_setup, offer_methods, on_estimate, read_setup, wire_setup
 
 PATIENCE = 10.0  # seconds
 SHOW_RESULTS = "() => document.querySelector('.results')?.scrollIntoView({behavior: 'smooth'})"
@@ -105,6 +105,7 @@ def wire_runs(services: Services, board: Scoreboard) -> None:
 def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
     """The list of earlier runs, and the link that the page was opened with."""
     page.tab.select(partial(earlier_rows, services), board.owner, board.earlier, **LIGHT)
+    page.tab.select(partial(offer_methods, services), None, board.setup.methods, **LIGHT)
     estimate = partial(on_estimate, services, board.setup)
     page.tab.select(estimate, set(board.setup.inputs), [board.setup.estimate, board.setup.folded], **LIGHT)
 

@@ -169,6 +169,11 @@ def on_download(setup: Setup, name: Any) -> tuple[dict[str, str] | None, Marked]
     return as_file(file.name, file.read_bytes()), []
 
 
+def offer_methods(services: Services) -> Any:
+    """The methods that there are now: discriminators are trained while the app runs."""
+    return gr.update(choices=known_methods(services))
+
+
 def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
     """The folded line, and what the run would take here, or what is wrong with it."""
     try:

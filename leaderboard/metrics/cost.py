@@ -53,8 +53,12 @@ def columns(setting: Setting) -> list[Metric]:
         aggregation="tokens over seconds, relative to the base's in the same run",
         interval="95 % bootstrap, 2,000 samples; a batch counts for its first prompt",
     )
-    parameters = Passport("trainable parameters", False, "of the LoRA and the prefix together", interval=ONCE)
-    disk = Passport("bytes on disk", False, "of the LoRA's and the prefix's files", interval=ONCE)
+    parameters = Passport(
+        "trainable parameters", False, "of the LoRA, the prefix and the discriminators together", interval=ONCE
+    )
+    disk = Passport(
+        "bytes on disk", False, "of the files of the LoRA, the prefix and the discriminators", interval=ONCE
+    )
     memory = Passport(
         title="peak memory",
         higher_is_better=False,

@@ -18,10 +18,9 @@ from adapters.attributes import (
     bag_loss,
     bag_of_words,
     split_words,
-    weighted_word,
 )
 from adapters.base_model import EMBEDDED_ID, BaseModel
-from adapters.methods import MAX_WORDS, Attribute, UserError, from_json, to_json
+from adapters.methods import MAX_WORDS, Attribute, UserError, from_json, to_json, weighted_word
 
 CPU = torch.device("cpu")
 PROBABILITIES = torch.tensor([0.1, 0.2, 0.3, 0.15, 0.25])  # of tokens 0 to 4

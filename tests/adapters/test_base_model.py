@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from adapters.base_model import BaseModel, convert_gguf, embedded_folder, load_base_model, store_by_input, unpack_wheel
+from adapters.base_model import (
+    BaseModel,
+    convert_gguf,
+    embedded_folder,
+    load_base_model,
+    store_by_long_side,
+    unpack_wheel,
+)
 from adapters.kv import cache_shape
 from adapters.methods import UserError
 
@@ -85,14 +92,15 @@ def test_the_chat_template_is_not_begun_twice(embedded: BaseModel) -> None:
     assert ids[0] == embedded.tokenizer.bos_token_id != ids[1]
 
 
-def test_storing_by_input_changes_no_value() -> None:
-    layer = nn.Linear(3, 5)
-    weight, x = layer.weight.clone(), torch.randn(2, 3)
-    before = layer(x)
-    store_by_input(nn.Sequential(layer))
-    assert torch.equal(layer.weight, weight)
-    assert layer.weight.stride() == (1, 5)
-    torch.testing.assert_close(layer(x), before)
+def test_memory_runs_along_the_longer_side_and_no_value_changes() -> None:
+    for size, stride in (((3, 5), (1, 5)), ((5, 3), (5, 1))):  # inputs and outputs, strides of the weight (out, in)
+        layer = nn.Linear(*size)
+        weight, x = layer.weight.clone(), torch.randn(2, size[0])
+        before = layer(x)
+        store_by_long_side(nn.Sequential(layer))
+        assert torch.equal(layer.weight, weight)
+        assert layer.weight.stride() == stride
+        torch.testing.assert_close(layer(x), before)
 
 
 def test_the_cache_is_asked_for_its_shape(tiny_llama: BaseModel, tiny_gpt2: BaseModel) -> None:

@@ -23,7 +23,7 @@ from adapters.discriminator import (
     write_discriminator,
 )
 from adapters.files import WEIGHTS_FILE
-from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError
+from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, Request, Sampling, UserError
 from adapters.store import AdapterStore
 from tests.adapters.conftest import Bench
 from tests.adapters.heads import MOOD
@@ -92,7 +92,7 @@ def test_the_sum_of_hidden_states_is_that_of_one_pass_at_every_token(
     recorder = Recorder()
     monkeypatch.setattr(bench.engine.store, "class_loss", recorder.class_loss)
     monkeypatch.setattr(bench.base.model.generation_config, "eos_token_id", list(range(100, 130)))
-    still = PPLM((Attribute("mood:up"),), step_size=0.0, num_iterations=1, carry=carry)
+    still = PPLM((Attribute("mood:up"),), step_size=0.0, num_iterations=1, carry=carry, strength=NO_LIMIT)
     methods = [Method("p", steering=still), Method("l", lora="verse", steering=still)]
     methods.append(Method("f", prefix="facts", steering=still))
     prompts = ["The quick brown fox", "Once", "It was"]
@@ -119,7 +119,9 @@ def test_the_horizon_is_read_after_the_expected_embeddings(bench: Bench, monkeyp
     """The two states to come, computed from embeddings in one pass over the whole text without a cache."""
     recorder = Recorder()
     monkeypatch.setattr(bench.engine.store, "class_loss", recorder.class_loss)
-    steering = PPLM((Attribute("mood:up"),), step_size=0.0, num_iterations=1, horizon_length=2, carry=False)
+    steering = PPLM(
+        (Attribute("mood:up"),), step_size=0.0, num_iterations=1, horizon_length=2, carry=False, strength=NO_LIMIT
+    )
     request = Request("Once upon", Method("p", steering=steering))
     *_, (row,) = bench.engine.generate([request], Sampling(temperature=0, max_new_tokens=3))
     table: Tensor = next(bench.base.model.get_input_embeddings().parameters())
@@ -153,7 +155,7 @@ def test_each_iteration_moves_the_loss_of_the_class(
 
     monkeypatch.setattr(bench.engine.store, "class_loss", class_loss)
     attribute = Attribute("mood:up", weight)
-    steering = PPLM((attribute,), 0.02, 4, gamma=1.0, kl_scale=0.0, horizon_length=horizon_length)
+    steering = PPLM((attribute,), 0.02, 4, gamma=1.0, kl_scale=0.0, horizon_length=horizon_length, strength=NO_LIMIT)
     *_, _ = bench.engine.generate([Request("Once upon", Method("m", steering=steering))], Sampling(max_new_tokens=8))
     assert len(losses) == 32
     for token in range(8):

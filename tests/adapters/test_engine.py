@@ -154,7 +154,7 @@ def test_a_bfloat16_model_is_pushed_in_float32(bench: Bench) -> None:
     assert STEERED.steering is not None
     carried = replace(STEERED, steering=as_in_paper(STEERED.steering))
     assert states(engine, [carried], SHORT)[-1][0].token_ids
-    lane = engine._lanes([engine._row(Request("Once", carried), SHORT, {})], Sampler(SHORT))[1]
+    lane = engine._lanes([*engine._candidates(Request("Once", carried), SHORT, {})], Sampler(SHORT))[1]
     lane.advance()
     assert lane.steering is not None
     assert lane.steering.past.data.dtype == torch.float32

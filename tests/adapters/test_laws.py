@@ -102,7 +102,8 @@ def test_law_2_holds_when_rows_end_at_different_times(
     short = replace(STEERING, cooldown=3, kl_budget=0.7, step_size=0.1, carry=carry)
     methods = [Method("a", steering=replace(STEERING, carry=carry)), Method("b", lora="verse", steering=short), BASE]
     requests = [Request("Once upon", methods[seed % 3], seed) for seed in range(18)]
-    sampling = Sampling(temperature=1.5, max_new_tokens=24)
+    # Few candidates: of 258 nearly equal ones a draw falls within rounding of a border once in some thousand tokens.
+    sampling = Sampling(temperature=1.5, top_k=8, max_new_tokens=24)
     together = finish(bench.engine, requests, sampling)
     assert len({len(row.token_ids) for row in together if row.request.method.steering}) > 3
     for request, mixed in zip(requests, together, strict=True):

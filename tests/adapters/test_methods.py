@@ -7,6 +7,7 @@ import pytest
 
 from adapters.methods import (
     BASE,
+    MAX_ATTRIBUTES,
     NO_LIMIT,
     PPLM,
     Attribute,
@@ -32,17 +33,52 @@ SCIENCE = PPLM((Attribute("science"),))
         ("pplm:science", Method("pplm:science", steering=SCIENCE)),
         (" lora:a + pplm:science ", Method("lora:a + pplm:science", lora="a", steering=SCIENCE)),
         ("base+lora:a", Method("base+lora:a", lora="a")),
+        (
+            "pplm:science*2+lora:a+pplm:mood:down*-0.5",
+            Method(
+                "pplm:science*2+lora:a+pplm:mood:down*-0.5",
+                lora="a",
+                steering=PPLM((Attribute("science", 2.0), Attribute("mood:down", -0.5))),
+            ),
+        ),
     ],
 )
 def test_short_names(text: str, method: Method) -> None:
     assert parse_method(text) == method
 
 
-@pytest.mark.parametrize("text", ["", "poetry", "lora", "lora:", "base:x", "lora:a+lora:b", "pplm:science+", "LoRA:a"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "poetry", "lora", "lora:", "base:x", "lora:a+lora:b", "pplm:science+", "LoRA:a"),
+        *("pplm:a+pplm:a*2", "pplm:", "pplm:*2", "lora:a*2+pplm"),
+    ],
+)
 def test_what_is_no_short_name_is_said_in_one_line(text: str) -> None:
     with pytest.raises(UserError, match=r"^Cannot read the method .*: write base, lora:NAME") as caught:
         parse_method(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("weight", ["", "much", "nan", "inf", "11", "-11", "1*2x"])
+def test_a_weight_that_is_none_is_said_in_one_line(weight: str) -> None:
+    with pytest.raises(UserError, match="^weight: .*got ") as caught:
+        parse_method(f"pplm:science*{weight}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_method_steers_by_a_few_attributes() -> None:
+    name = "+".join(f"pplm:list{place}" for place in range(MAX_ATTRIBUTES))
+    assert parse_method(name).steering is not None
+    with pytest.raises(UserError, match="at most 8 items"):
+        parse_method(f"{name}+pplm:another")
+
+
+def test_an_attribute_has_the_name_that_is_read() -> None:
+    for attribute in (Attribute("science"), Attribute("mood:down", -0.5), Attribute("science", 2.0)):
+        steering = parse_method(attribute.short_name).steering
+        assert steering is not None
+        assert steering.attributes == (attribute,)
 
 
 @pytest.mark.parametrize("value", [BASE, Sampling(), SCIENCE, parse_method("lora:a+prefix:b+pplm:science")])

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from adapters.methods import PPLM, Attribute, Method, Request, Sampling, as_in_paper
+from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, Request, Sampling, as_in_paper
 from adapters.pplm import (
+    SHARES,
     affordable,
     fuse,
     gradient_norms,
@@ -18,6 +19,7 @@ from adapters.pplm import (
     push,
     stack_knobs,
     window_weights,
+    worthwhile,
 )
 from tests.adapters.conftest import Bench
 from tests.adapters.heads import MOOD
@@ -80,6 +82,58 @@ def test_a_budget_takes_the_share_that_it_affords() -> None:
     share = affordable(steered, clean, full, budget)
     assert share.tolist() == pytest.approx([0.9, 0.0, 0.5, 0.2], abs=0.9 / 128)
     assert cost(share[2].item()) <= budget[2].item()
+
+
+def test_a_token_is_steered_as_far_as_it_is_worth() -> None:
+    """Two even tokens against e^d : 1, of which the first is the attribute: the best of the tried shares, by hand."""
+    difference, strengths = 3.0, [0.0, 0.5, 1.0, 2.0, 50.0]
+    tried = [0.0, *(0.9 * 0.5 ** (number / 2) for number in range(SHARES))]
+
+    def worth(share: float, strength: float) -> float:
+        p = 1 / (1 + math.exp(-share * difference))
+        return strength * p - p * math.log(2 * p) - (1 - p) * math.log(2 * (1 - p))
+
+    best = [max(tried, key=lambda share: worth(share, strength)) for strength in strengths]
+    assert best[0] == 0.0
+    assert best[-1] == 0.9
+    assert 0 < best[1] < best[2] < best[3] < 0.9
+    steered, clean = torch.tensor([[difference, 0.0]]).repeat(5, 1), torch.zeros(5, 2)
+    found = worthwhile(
+        steered,
+        clean,
+        torch.full((5,), 0.9),
+        torch.tensor(strengths),
+        torch.zeros(5),
+        lambda logprobs: logprobs[:, 0].exp(),
+    )
+    assert found.tolist() == pytest.approx(best)
+
+
+def test_an_allowance_is_spent_without_a_word() -> None:
+    """Two even tokens, of which none is worth anything: the largest of the tried shares that the allowance covers."""
+
+    def cost(share: float) -> float:
+        p = 1 / (1 + math.exp(-share))
+        return p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p))
+
+    steered, clean = torch.tensor([[1.0, 0.0]]).repeat(3, 1), torch.zeros(3, 2)
+    allowance = torch.tensor([1.0, cost(0.5) + 1e-4, 0.0])
+    found = worthwhile(steered, clean, torch.ones(3), torch.ones(3), allowance, lambda logprobs: torch.ones(3))
+    assert found.tolist() == pytest.approx([1.0, 0.5, 0.0])
+
+
+def test_what_a_token_costs_is_never_more_than_it_brings() -> None:
+    """strength * (p_s(a) - p(a)) >= KL(p_s || p), so no token costs more nats than `strength`."""
+    generator = torch.Generator().manual_seed(3)
+    steered, clean = (torch.randn(64, 50, generator=generator) * 4 for _ in range(2))
+    strength = torch.full((64,), 0.7)
+    share = worthwhile(
+        steered, clean, torch.ones(64), strength, torch.zeros(64), lambda logprobs: logprobs[:, :5].exp().sum(-1)
+    )
+    fused = fuse(steered, clean, share)
+    gain = fused.softmax(-1)[:, :5].sum(-1) - clean.softmax(-1)[:, :5].sum(-1)
+    assert (kl_divergence(fused, clean) <= strength * gain + 1e-5).all()
+    assert 0 < (share > 0).float().mean() < 1
 
 
 def test_every_setting_becomes_a_column() -> None:
@@ -185,7 +239,9 @@ def test_the_engine_computes_the_papers_algorithm(
 @pytest.mark.parametrize("horizon_length", [0, 1])
 def test_the_engine_steers_by_a_discriminator_as_the_paper_does(bench: Bench, carry: bool, horizon_length: int) -> None:
     bench.engine.store.discriminators["mood"] = MOOD
-    settings = PPLM((Attribute("mood:up"),), 0.1, 3, 0, 1.0, 0.05, 0.9, horizon_length=horizon_length)
+    settings = PPLM(
+        (Attribute("mood:up"),), 0.1, 3, 0, 1.0, 0.05, 0.9, horizon_length=horizon_length, strength=NO_LIMIT
+    )
     check(bench, replace(as_in_paper(settings), carry=carry), [])
 
 
@@ -213,7 +269,9 @@ def test_where_nothing_has_drifted_the_divergence_pulls_nowhere_to_the_last_bit(
 
 def test_after_grad_length_tokens_the_text_follows_freely(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.attributes.WORD_START", "")
-    steering = PPLM((Attribute("vowels", words=("a", "e", "o")),), 0.5, grad_length=3, kl_budget=5.0, cooldown=0)
+    steering = PPLM(
+        (Attribute("vowels", words=("a", "e", "o")),), 0.5, grad_length=3, kl_budget=5.0, cooldown=0, strength=NO_LIMIT
+    )
     request = Request("Once upon", Method("pplm", steering=steering))
     *_, (row,) = bench.engine.generate([request], Sampling(temperature=0, max_new_tokens=10))
     ids = torch.tensor([[*row.prompt_ids, *row.token_ids]])

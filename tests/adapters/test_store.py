@@ -13,11 +13,13 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from adapters.base_model import BaseModel
+from adapters.discriminator import write_discriminator
 from adapters.files import CONFIG_FILE, WEIGHTS_FILE
 from adapters.lora import LoraSettings, lora_model
 from adapters.methods import UserError
 from adapters.prefix import PrefixSettings, prefix_model
 from adapters.store import AdapterStore
+from tests.adapters.heads import MOOD
 
 
 def saved(base: BaseModel, folder: Path, settings: LoraSettings | PrefixSettings) -> PeftModel:
@@ -75,6 +77,16 @@ def test_the_list_says_what_each_adapter_is(tiny_llama: BaseModel, tmp_path: Pat
     assert verse.folder == tmp_path / "one" / "verse"
     assert verse.num_bytes == (verse.folder / WEIGHTS_FILE).stat().st_size
     assert list(store.refused.values()) == ["There is already an adapter called verse: rename one."]
+
+
+def test_a_discriminator_says_what_it_adds(tiny_llama: BaseModel, tmp_path: Path) -> None:
+    (tmp_path / "mood").mkdir()
+    write_discriminator(MOOD, tiny_llama, tmp_path / "mood")
+    store = AdapterStore([tmp_path], tiny_llama)
+    assert store.discriminator("mood").num_parameters == 3 * 32 + 3
+    assert store.head_bytes("mood") == (tmp_path / "mood" / WEIGHTS_FILE).stat().st_size
+    with pytest.raises(UserError, match="no discriminator 'calm': choose one of mood"):
+        store.head_bytes("calm")
 
 
 def test_an_unknown_name_is_answered_with_those_that_exist(tiny_llama: BaseModel, tmp_path: Path) -> None:

@@ -175,16 +175,16 @@ def test_greedy_texts_are_the_likeliest_of_the_recorded_fused_distribution(bench
 def test_recording_costs_nothing_when_it_is_off(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     before = write(bench, FRESH)
     counts = {"losses": 0, "passes": 0}
-    attribute_loss = Steering._attribute_loss
+    by_attributes = Steering._by_attributes
 
     def counting(*args: Any) -> Tensor:
         counts["losses"] += 1
-        return attribute_loss(*args)
+        return by_attributes(*args)
 
     def count_pass(*_: object) -> None:
         counts["passes"] += 1
 
-    monkeypatch.setattr(Steering, "_attribute_loss", counting)
+    monkeypatch.setattr(Steering, "_by_attributes", counting)
     hook = bench.base.model.register_forward_pre_hook(count_pass)
     after = write(bench, FRESH)
     hook.remove()
@@ -258,6 +258,16 @@ def test_what_cannot_be_looked_at_is_said(bench: Bench) -> None:
     with pytest.raises(UserError, match="choose a pane with PPLM"):
         last(xrays.text(Request("Once", BASE), [65]))
     assert last(xrays.text(Request("Once", Method("x", steering=FRESH)), [])).steps == ()
+
+
+def test_a_text_without_pushes_and_the_best_of_several_are_recorded_too(bench: Bench) -> None:
+    still = write(bench, replace(FRESH, num_iterations=0))
+    steps = last(XRays(bench.engine).text(still.request, still.token_ids)).steps
+    assert [(step.kl_fused, len(step.losses), step.norms, step.heat) for step in steps] == [(0.0, 1, (), ())] * 6
+    best = write(bench, replace(FRESH, best_of=3), SAMPLED)
+    steps = last(XRays(bench.engine).text(best.request, best.token_ids)).steps
+    expected = [math.exp(logprob) for logprob in best.logprobs]
+    assert [step.chosen.clean for step in steps] == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_closed_replay_frees_the_engine(bench: Bench) -> None:

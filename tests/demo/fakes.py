@@ -8,7 +8,8 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
-from adapters.methods import Method, Request, Sampling, UserError
+from adapters.labelled import Labelled
+from adapters.methods import Method, Request, Sampling, UserError, weighted_word
 from adapters.xray import Candidate, NextTokens, Scored, Step, Word, XRay
 from demo.services import Services
 from leaderboard.prompts import Limits
@@ -47,12 +48,17 @@ class FakeAdapter(NamedTuple):
     size: int
 
 
+class FakeHead(NamedTuple):
+    classes: tuple[str, ...]
+
+
 class FakeStore(NamedTuple):
     adapters: Sequence[FakeAdapter] = (
         FakeAdapter("poetry", "lora", 920_000, 8),
         FakeAdapter("scifi", "lora", 920_000, 8),
         FakeAdapter("facts", "prefix", 230_400, 20),
     )
+    discriminators: dict[str, FakeHead] = {"sentiment": FakeHead(("negative", "positive"))}
     refused: dict[str, str] = {"legal": "It was made for the base model 'gpt2', not for 'fake-135M'."}
 
 
@@ -72,6 +78,11 @@ class FakeEngine:
         for request in requests:
             if request.method.lora not in (None, "poetry", "scifi"):
                 raise UserError(f"There is no LoRA adapter {request.method.lora!r}: choose one of poetry, scifi.")
+            for attribute in request.method.steering.attributes if request.method.steering else ():
+                if attribute.is_discriminator and not attribute.name.startswith("sentiment:"):
+                    raise UserError(
+                        f"There is no discriminator {attribute.name.partition(':')[0]!r}: choose sentiment."
+                    )
             if (length := len(request.prompt.split()) + sampling.max_new_tokens) > CONTEXT:
                 raise UserError(f"The prompt and the continuation need {length} tokens, the context has {CONTEXT}.")
         self.asked.append(list(requests))
@@ -205,20 +216,91 @@ class FakeFingerprints:
         return {name: ("another" if name in self.changed else name[::-1]) for name in sorted(names)}
 
 
+class FakeSplit(NamedTuple):
+    """A word is one token if it is short, two otherwise; the second half of those with an x is all that counts."""
+
+    word: str
+    weight: float
+    pieces: tuple[str, ...]
+    counts: tuple[bool, ...]
+    problem: str
+
+
+def fake_splits(words: Sequence[str]) -> list[FakeSplit]:
+    found = []
+    for word, weight in map(weighted_word, words):
+        half = len(word) // 2 if len(word) > 5 else len(word)
+        pieces = tuple(filter(None, (f" {word[:half]}", word[half:])))
+        counts = ("x" not in word, True)[: len(pieces)]
+        found.append(FakeSplit(word, weight, pieces, counts, "" if counts[0] else "its first token is too short"))
+    return found
+
+
+class FakeAccuracy(NamedTuple):
+    rows: int
+    share: float
+    low: float
+    high: float
+
+
+class FakeMeasured(NamedTuple):
+    classes: tuple[str, ...]
+    training_rows: int = 40
+    held_out_rows: int = 10
+    largest_class: float = 0.5
+    confusion: tuple[tuple[int, ...], ...] = ((4, 1), (2, 3))
+    curve: tuple[FakeAccuracy, ...] = (FakeAccuracy(20, 0.6, 0.31, 0.83), FakeAccuracy(40, 0.7, 0.4, 0.89))
+    enough: int = 20
+
+    @property
+    def accuracy(self) -> FakeAccuracy:
+        return self.curve[-1]
+
+
+class FakeReport(NamedTuple):
+    about: str
+    measured: FakeMeasured
+
+
+class FakeWorkshop:
+    """Trains in three steps; a text that contains BREAK makes it break. Remembers how often it was left early."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self.store, self.left = store, 0
+
+    def train(self, name: str, rows: Sequence[Labelled]) -> Iterator[str]:
+        if name in self.store.discriminators:
+            raise UserError(f"There is already something called {name!r}: choose another name.")
+        try:
+            yield f"read 5 of {len(rows)} texts"
+            if any("BREAK" in row.text for row in rows):
+                raise RuntimeError("the training broke")
+            yield "trying regularisation 1 of 7"
+        except GeneratorExit:
+            self.left += 1
+            raise
+        self.store.discriminators[name] = FakeHead(tuple(sorted({row.label for row in rows})))
+
+    def report(self, name: str) -> FakeReport | None:
+        classes = self.store.discriminators[name].classes
+        return None if name == "bare" else FakeReport("made up", FakeMeasured(classes))
+
+
 def parts(method: Method) -> Iterator[tuple[str, str]]:
     if method.lora is not None:
         yield "lora", method.lora
     if method.prefix is not None:
         yield "prefix", method.prefix
     for attribute in method.steering.attributes if method.steering else ():
-        yield "words", attribute.name
+        yield "discriminator" if attribute.is_discriminator else "words", attribute.name
 
 
 def fake_services(
     engine: FakeEngine | None = None, store: FakeStore | None = None, runner: FakeRunner | None = None
 ) -> Services:
     """Services around a fake engine."""
-    engine, runner = engine or FakeEngine(), runner or FakeRunner()
+    engine, runner, store = engine or FakeEngine(), runner or FakeRunner(), store or FakeStore()
+    store = store._replace(discriminators=dict(store.discriminators))  # a training adds to it
     attributes = {
         "science": ("science", "laboratory", "researcher", "theory", "gravity", "experiment", "data", "physics"),
         "positive": ("good", "liked", "wonderful"),
@@ -226,7 +308,7 @@ def fake_services(
     return Services(
         engine=engine,
         xrays=FakeXRays(engine),
-        store=store or FakeStore(),
+        store=store,
         attributes=attributes,
         base="fake-135M",
         num_parameters=135_000_000,
@@ -239,6 +321,8 @@ def fake_services(
         limits=Limits(),
         judges=("org/judge",),
         publish=None,
+        splits=fake_splits,
+        workshop=FakeWorkshop(store),
     )
 
 

@@ -45,6 +45,13 @@ def test_rows_come_back_in_the_order_of_the_methods(client: Client) -> None:
     assert all(row["perplexity"] > 1 for row in rows)
 
 
+def test_a_method_steers_by_several_attributes(client: Client) -> None:
+    name = "lora:poetry+pplm:science*2+pplm:sentiment:negative*-1"
+    (row,) = client.predict("The movie was", [name], api_name="/compare")
+    assert (row["method"], row["text"]) == (name, TEXTS["pplm"])
+    assert row["attribute_words"] > 0
+
+
 def test_rows_stream(client: Client) -> None:
     job = client.submit("The movie was", ["base"], max_new_tokens=6, api_name="/compare")
     job.result()
@@ -63,6 +70,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"methods": [1]}, "list of 1 to 6"),
     ({"methods": ["nonsense"]}, "Cannot read the method 'nonsense'"),
     ({"methods": ["base", "lora:gone"]}, "lora:gone: There is no LoRA adapter 'gone'"),
+    ({"methods": ["pplm:science*nan"]}, "weight: Input should be a finite number"),
+    ({"methods": ["base", "pplm:science+pplm:mood:up"]}, "There is no discriminator 'mood'"),
     ({"temperature": -1}, "temperature"),
     ({"top_p": 0}, "top_p"),
     ({"top_k": 1e9}, "top_k"),

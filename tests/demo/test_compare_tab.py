@@ -8,10 +8,13 @@ import gradio as gr
 import pytest
 
 from adapters.methods import Sampling, parse_method, to_json
+from adapters.word_list import NO_WORDS
 from demo import text
 from demo.app import build_app
 from demo.board import Board, PaneView
 from demo.figures import ATTRIBUTE, PROMPT
+from demo.forms import PPLM_FIELDS
+from demo.page import Page
 from demo.panes import ERROR, Values, figures_html, head_html, pane_text
 from demo.runs import compare
 from demo.services import Services
@@ -26,6 +29,7 @@ from demo.tabs.compare import (
     on_remove,
     on_sampling,
     on_stop,
+    on_words,
     play,
 )
 from tests.demo.fakes import FakeEngine, FakeStore, fake_services
@@ -85,13 +89,16 @@ def test_an_error_is_a_message_and_keeps_the_texts(services: Services, bench: Be
     assert not any(pane.text in update for pane in bench.panes)
 
 
-def test_an_error_in_one_pane_stands_there_and_changes_nothing_else(services: Services, bench: Bench) -> None:
-    controls = bench.panes[3].controls
-    values = fresh(bench) | {controls["attribute"]: text.OWN_WORDS}
-    (update,) = play(services, bench, compare, values)
-    assert update[bench.panes[3].note] == [(text.NO_WORDS, ERROR)]
-    assert update.keys() == {bench.board, bench.message, bench.panes[3].note}
-    mended = values | {bench.board: update[bench.board], controls["words"]: "ocean"}
+def test_an_error_in_one_pane_stands_there_and_the_others_go_on(services: Services, bench: Bench) -> None:
+    controls, before = bench.panes[3].controls, list(play(services, bench, compare, fresh(bench)))[-1][bench.board]
+    values = fresh(bench) | {controls["attribute"]: text.OWN_WORDS, bench.board: before}
+    updates = list(play(services, bench, compare, values))
+    assert updates[0][bench.panes[3].note] == [(NO_WORDS, ERROR)]
+    assert updates[0][bench.message] == [(text.MEND_SOME, ERROR)]
+    last = updates[-1][bench.board]
+    assert last.outcome.requests.keys() == {0, 1, 2}
+    assert last.panes[3] == before.panes[3]._replace(status=text.CHANGED), "its older text stays, and says so"
+    mended = values | {bench.board: last, controls["words"]: "ocean"}
     assert next(play(services, bench, compare, mended))[bench.panes[3].note] == []
 
 
@@ -137,8 +144,8 @@ def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(services: Servi
 def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services, bench: Bench) -> None:
     controls = bench.panes[3].controls
     updates = on_pane_settings(services, bench, 3, fresh(bench) | {controls["attribute"]: text.OWN_WORDS})
-    assert updates[controls["words"]]["visible"] is True
-    assert updates[bench.panes[3].note] == [(text.NO_WORDS, ERROR)]
+    assert updates[bench.panes[3].own]["visible"] is True
+    assert updates[bench.panes[3].note] == [(NO_WORDS, ERROR)]
 
 
 @pytest.mark.parametrize("example", text.EXAMPLES, ids=lambda example: example.label)
@@ -221,7 +228,7 @@ def test_every_control_has_a_label_and_a_line_of_explanation(store: FakeStore) -
 def test_whatever_uses_the_model_shares_one_place() -> None:
     blocks = build_app(fake_services())
     queued = [(fn.concurrency_id, fn.concurrency_limit) for fn in blocks.fns.values() if fn.fn is not None and fn.queue]
-    assert Counter(queued) == {("model", 1): 7, ("leaderboard", 1): 3}
+    assert Counter(queued) == {("model", 1): 7, ("leaderboard", 1): 3, ("training", 1): 1}
 
 
 def test_only_compare_is_public() -> None:
@@ -229,6 +236,39 @@ def test_only_compare_is_public() -> None:
     assert [fn.api_name for fn in blocks.fns.values() if fn.fn is not None and fn.api_visibility == "public"] == [
         "compare"
     ]
+
+
+def test_a_number_beyond_the_scale_reaches_the_form_that_says_so(services: Services, bench: Bench) -> None:
+    strength = bench.panes[3].controls["kl_budget"]
+    for number in (101, float("nan")):
+        values = fresh(bench) | {strength: strength.preprocess(number)}
+        last = list(play(services, bench, compare, values))[-1][bench.board]
+        assert "kl_budget: " in last.errors[3]
+        assert last.outcome.requests.keys() == {0, 1, 2}, "the others go on"
+
+
+def test_words_that_were_sent_reach_the_panes_with_an_attribute_once(bench: Bench) -> None:
+    with gr.Blocks() as blocks, gr.Tab("Compare") as tab:
+        page = Page(blocks, tab, gr.BrowserState(), gr.State(""))
+    updates = on_words(bench, page, fresh(bench) | {page.words: "whale, shark"})
+    steered = [place for place, pane in enumerate(bench.panes) if pane.controls["words"] in updates]
+    assert steered == [3, 4]
+    assert updates[bench.panes[3].controls["attribute"]] == text.OWN_WORDS
+    assert updates[page.words] == ""
+    assert on_words(bench, page, fresh(bench) | {page.words: ""}) == {page.words: ""}
+
+
+def test_several_attributes_are_named_with_their_weights(services: Services, bench: Bench) -> None:
+    controls = bench.panes[3].controls
+    weighted = {controls["weight"]: 2, controls["attribute_2"]: "sentiment:negative", controls["weight_2"]: -1.5}
+    updates = on_pane_settings(services, bench, 3, fresh(bench) | weighted)
+    assert "PPLM science ×2 and away from sentiment:negative ×1.5" in updates[bench.panes[3].head]
+    ((words, _),) = updates[bench.panes[3].text]
+    assert "towards the words of its list and away from what its discriminator is trained to see." in words
+
+
+def test_every_setting_of_pplm_has_a_control(bench: Bench) -> None:
+    assert set(PPLM_FIELDS) < bench.panes[0].controls.keys()
 
 
 def test_sampling_defaults_are_on_the_sliders(bench: Bench) -> None:

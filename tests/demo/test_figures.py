@@ -44,6 +44,11 @@ def test_the_longest_word_is_marked() -> None:
     assert pieces == [("star system", ATTRIBUTE)]
 
 
+def test_a_phrase_is_marked_across_any_blanks() -> None:
+    pieces = spans("", "the Black\nhole, blackhole", word_pattern({"black hole", " "}))
+    assert pieces == [("the ", None), ("Black\nhole", ATTRIBUTE), (", blackhole", None)]
+
+
 def test_no_words_mark_nothing() -> None:
     assert word_pattern([]) is None
     assert spans("a", "b\nc", None) == [("a", PROMPT), ("b\nc", None)]

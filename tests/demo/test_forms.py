@@ -9,6 +9,7 @@ from adapters.methods import PPLM, Attribute, Sampling, UserError, as_in_paper, 
 from demo import text
 from demo.forms import (
     PPLM_FIELDS,
+    SLOTS,
     Form,
     PaneErrors,
     PaneForm,
@@ -18,7 +19,6 @@ from demo.forms import (
     read_method,
     read_prompt,
     read_seed,
-    split_words,
 )
 from tests.demo.fakes import FakeStore, fake_services
 
@@ -46,7 +46,52 @@ def test_the_scale_of_no_lora_changes_nothing() -> None:
 def test_own_words_become_an_attribute() -> None:
     method = read_method(PaneForm(attribute=text.OWN_WORDS, words="ocean, wave;ocean\nsalt  sea"))
     assert method.steering is not None
-    assert method.steering.attributes[0].words == ("ocean", "wave", "salt", "sea")
+    assert method.steering.attributes[0].words == ("ocean", "wave", "salt sea")
+
+
+def test_several_attributes_are_the_method_of_their_short_name() -> None:
+    form = PaneForm(lora="poetry", attribute="science", weight=2, attribute_3="sentiment:negative", weight_3=-1.0)
+    assert read_method(form) == parse_method("lora:poetry+pplm:science*2+pplm:sentiment:negative*-1")
+
+
+def test_own_words_may_stand_in_any_place() -> None:
+    form = PaneForm(attribute_2=text.OWN_WORDS, weight_2=-2, words="laser:2, black hole")
+    steering = read_method(form).steering
+    assert steering is not None
+    assert steering.attributes == (Attribute(text.OWN_WORDS, -2.0, ("laser:2", "black hole")),)
+    assert form.has_own_words
+    assert not PaneForm(words="laser").has_own_words
+
+
+def test_an_attribute_is_chosen_once() -> None:
+    with pytest.raises(UserError, match="science is chosen twice"):
+        read_method(PaneForm(attribute="science", attribute_3="science", weight_3=-1))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -11, 1e9, "much", None])
+@pytest.mark.parametrize("place", range(3))
+def test_absurd_weights_are_named(place: int, value: Any) -> None:
+    name, weight = SLOTS[place]
+    with pytest.raises(UserError, match="weight"):
+        read_method(PaneForm(**{name: "science", weight: value}))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (" ".join(f"w{place}" for place in range(100_000)), "has 100,000 words, at most 5,000"),
+        ("laser:0", "weight in 'laser:0' must be above 0"),
+        ("  , ;\n", "own words is empty"),
+        (None, "own words is empty"),
+        ("oce\0an", "not text"),
+        ("ocean \ud800", "not text"),
+    ],
+    ids=lambda value: str(value)[:20].encode("ascii", "replace").decode(),
+)
+def test_a_list_that_cannot_be_used_is_one_line(words: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        read_method(PaneForm(attribute=text.OWN_WORDS, words=words))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_pane_has_every_setting_of_pplm_at_its_default() -> None:
@@ -62,24 +107,7 @@ def test_the_papers_algorithm_is_one_switch() -> None:
     assert read_method(PaneForm(as_in_paper=True)) == parse_method("base")
 
 
-@pytest.mark.parametrize("words", ["", "  , ;\n", None])
-def test_a_list_without_a_word_says_so(words: Any) -> None:
-    with pytest.raises(UserError, match="own words is empty"):
-        split_words(words)
-
-
-@pytest.mark.parametrize("words", ["oce\0an", "ocean \ud800"])
-def test_a_list_that_is_not_text_says_so(words: str) -> None:
-    with pytest.raises(UserError, match="not text"):
-        split_words(words)
-
-
-def test_an_endless_list_is_refused() -> None:
-    with pytest.raises(UserError, match="longer than"):
-        split_words("word " * 1000)
-
-
-@pytest.mark.parametrize("field", [field for field in PPLM_FIELDS if field != "carry"])
+@pytest.mark.parametrize("field", [field for field in PPLM_FIELDS if field not in ("carry", "decay")])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1, 1e9, "much", None])
 def test_absurd_pplm_settings_are_named(field: str, value: Any) -> None:
     with pytest.raises(UserError, match=field):
@@ -114,8 +142,8 @@ def test_a_seed_from_a_number_box_may_be_a_float() -> None:
 
 
 def test_every_pane_shares_prompt_seed_and_mode() -> None:
-    requests, sampling = read_form(Form("Hi", {1: pane("base"), 4: pane("lora:poetry")}, SAMPLING, 3, True))
-    assert sampling == Sampling()
+    requests, sampling, errors = read_form(Form("Hi", {1: pane("base"), 4: pane("lora:poetry")}, SAMPLING, 3, True))
+    assert (sampling, errors) == (Sampling(), {})
     assert [(place, *request[:1], *request[2:]) for place, request in requests.items()] == [
         (1, "Hi", 3, True),
         (4, "Hi", 3, True),
@@ -124,10 +152,12 @@ def test_every_pane_shares_prompt_seed_and_mode() -> None:
 
 def test_panes_at_fault_are_named_by_their_place() -> None:
     panes = {0: PaneForm(), 2: PaneForm(attribute="science", gamma=math.nan), 5: PaneForm(attribute=text.OWN_WORDS)}
+    reading = read_form(Form("Hi", panes, SAMPLING))
+    assert (set(reading.requests), set(reading.errors)) == ({0}, {2, 5})
+    assert "gamma" in reading.errors[2]
     with pytest.raises(PaneErrors) as caught:
-        read_form(Form("Hi", panes, SAMPLING))
-    assert caught.value.notes.keys() == {2, 5}
-    assert "gamma" in caught.value.notes[2]
+        read_form(Form("Hi", {2: panes[2]}, SAMPLING))
+    assert caught.value.notes == {2: reading.errors[2]}
 
 
 @pytest.mark.parametrize("field", ["temperature", "top_k", "top_p", "repetition_penalty", "max_new_tokens"])

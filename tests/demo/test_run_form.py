@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.methods import Sampling, UserError, to_json
+from adapters.methods import Attribute, Sampling, UserError, parse_method, to_json
 from demo import text
 from demo.run_form import (
     RunForm,
@@ -42,6 +42,20 @@ def test_a_run_is_what_the_form_says(services: Services) -> None:
     assert read_run(GOOD, services)[0].judge is None
 
 
+def test_a_run_steers_by_discriminators_and_several_attributes(services: Services) -> None:
+    assert {"pplm:sentiment:positive", "pplm:science"} < set(known_methods(services))
+    names = ["pplm:sentiment:positive", "pplm:science*2+pplm:sentiment:negative*-1"]
+    spec, _ = read_run(GOOD._replace(methods=names), services)
+    steered = [method.steering and method.steering.attributes for method in spec.methods]
+    assert steered[0] == (Attribute("sentiment:positive"),)
+    assert steered[1] == (Attribute("science", 2.0), Attribute("sentiment:negative", -1.0))
+
+
+def test_every_method_that_is_offered_can_be_read(services: Services) -> None:
+    for name in known_methods(services):
+        assert parse_method(name).name == name
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"methods": []}, "1 to 12"),
     ({"methods": None}, "1 to 12"),
@@ -50,6 +64,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"methods": [["base"]]}, "1 to 12"),
     ({"methods": ["nonsense"]}, "Cannot read the method 'nonsense'"),
     ({"methods": ["base", "base"]}, "same name"),
+    ({"methods": ["pplm:science*99"]}, "weight"),
     ({"samples": 0}, "samples"),
     ({"samples": 10**6}, "samples"),
     ({"samples": math.nan}, "samples"),

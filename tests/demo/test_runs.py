@@ -95,6 +95,19 @@ def test_own_words_are_counted_too() -> None:
     assert figures.attribute_words == 2
 
 
+def test_a_weighted_word_is_marked_by_its_word_and_a_discriminator_marks_nothing() -> None:
+    panes = {
+        0: PaneForm(),
+        1: PaneForm(attribute=text.OWN_WORDS, words="bridge:2, worth the, :3", attribute_2="sentiment:positive"),
+    }
+    view = run(FakeEngine(), form(panes=panes))[-1].panes[0]
+    assert [piece for piece, mark in view.spans if mark == ATTRIBUTE] == ["bridge", "worth the"]
+    panes = {0: PaneForm(attribute="sentiment:positive")}
+    view = run(FakeEngine(), form(panes=panes))[-1].panes[0]
+    assert view.figures is not None
+    assert view.figures.attribute_words is None
+
+
 def test_without_attributes_there_is_no_count() -> None:
     figures = run(FakeEngine(), form(panes={0: PaneForm()}))[-1].panes[0].figures
     assert figures is not None
@@ -148,8 +161,16 @@ def test_what_the_engine_refuses_for_all_stands_under_the_prompt() -> None:
 def test_what_the_engine_refuses_for_one_pane_stands_in_that_pane() -> None:
     board = run(FakeEngine(), form(panes=PANES | {4: PaneForm(lora="gone")}))[-1]
     assert board.errors == {4: "There is no LoRA adapter 'gone': choose one of poetry, scifi."}
-    assert board.panes == {}
-    assert board.is_error
+    assert board.message == text.MEND_SOME
+    assert [written(view) for view in board.panes.values()] == list(TEXTS.values()), "the others go on"
+
+
+def test_parity_waits_until_every_pane_can_be_read() -> None:
+    board = list(check_parity(fake_services(), form(panes=PANES | {4: PaneForm(attribute="a", weight=99)}), Board()))[
+        -1
+    ]
+    assert board.message == text.MEND_PANES
+    assert "weight" in board.errors[4]
 
 
 def test_a_broken_engine_is_reported_without_its_words() -> None:

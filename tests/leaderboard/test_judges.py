@@ -37,13 +37,24 @@ def test_sentiment_of_written_texts() -> None:
         assert negative(texts) == [expected[1]] * len(texts)
 
 
+def test_the_classes_of_the_shipped_discriminator_are_judged_as_the_lists_are() -> None:
+    for name in ("positive", "negative"):
+        head, words = judge_of(f"sentiment:{name}"), judge_of(name)
+        assert head is not None
+        assert words is not None
+        assert head([*PRAISE, *BLAME, *PLAIN]) == words([*PRAISE, *BLAME, *PLAIN])
+        assert describe(f"sentiment:{name}") == describe(name)
+
+
 def test_sentiment_is_the_mean_of_sentences() -> None:
     good, bad = "The food was great.", "The room was horrible!"
     assert sentiment(f"{good}\n{bad}") == pytest.approx((sentiment(good) + sentiment(bad)) / 2)
 
 
-@pytest.mark.parametrize("name", ["", "my own list", "empath/weather", "Science"])
-def test_there_is_no_judge_for_other_lists(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["", "my own list", "empath/weather", "Science", "mood:positive", "sentiment:flat", "sentiment:science"]
+)
+def test_there_is_no_judge_for_other_lists_and_discriminators(name: str) -> None:
     assert judge_of(name) is None
     assert describe(name) is None
 

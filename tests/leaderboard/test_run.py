@@ -13,16 +13,18 @@ import pytest
 from sqlalchemy import create_engine, update
 
 from adapters.base_model import BaseModel
+from adapters.discriminator import write_discriminator
 from adapters.engine import Engine
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper
 from adapters.store import AdapterStore
 from leaderboard.plan import Plan
-from leaderboard.records import Prompt, PromptSet, RunData, RunSpec
+from leaderboard.records import AdapterCost, Prompt, PromptSet, RunData, RunSpec
 from leaderboard.run import Clock, Difference, Progress, Runner
 from leaderboard.schema import samples
 from leaderboard.store import Database
 from leaderboard.writing import Piece
 from tests.adapters.conftest import Bench
+from tests.adapters.heads import MOOD
 from tests.conftest import byte_tokenizer
 
 VOWELS = PPLM((Attribute("vowels", words=("a", "e", "o")),), num_iterations=2)
@@ -87,6 +89,26 @@ def test_a_run_has_every_text_with_every_score(runner: Runner) -> None:
     assert {timing.method for timing in data.timings} == {0, 1, 2, 3}
     assert sum(t.num_tokens for t in data.timings) == sum(s.num_tokens for s in data.samples)
     assert [cost.num_parameters > 0 for cost in data.costs] == [False, True, True, False]
+
+
+def test_every_attribute_of_a_method_has_its_column_and_a_head_its_cost(tiny_llama: BaseModel, tmp_path: Path) -> None:
+    """Of two discriminators only the shipped one has a judge, whose column every method gets."""
+    for name, classes in {"sentiment": ("negative", "positive", "flat"), "mood": MOOD.classes}.items():
+        (tmp_path / name).mkdir()
+        write_discriminator(MOOD._replace(classes=classes), tiny_llama, tmp_path / name)
+    engine = Engine(tiny_llama, AdapterStore([tmp_path], tiny_llama))
+    both = (Attribute("sentiment:positive"), Attribute("mood:up"), Attribute("sentiment:negative", -1.0))
+    steered = Method("both", steering=PPLM(both, num_iterations=1))
+    runner = Runner(engine, new_database(tmp_path))
+    data = made(runner, RunSpec((BASE, steered), sampling=Sampling(max_new_tokens=3)))
+    columns = {label: set(of) for label, of in data.tallies.items() if label != "base"}
+    keys = {sample.key for sample in data.samples}
+    assert columns == {"attribute:sentiment:positive": keys, "attribute:sentiment:negative": keys}
+    results = runner.results(data.run.id)
+    wanted = {label: results.passports[label].higher_is_better for label in columns}
+    assert wanted == {"attribute:sentiment:positive": True, "attribute:sentiment:negative": False}
+    size = sum((tmp_path / name / "adapter_model.safetensors").stat().st_size for name in ("sentiment", "mood"))
+    assert data.costs == (AdapterCost(0, 0), AdapterCost(2 * (3 * 32 + 3), size))
 
 
 def test_texts_are_those_of_the_engine(runner: Runner) -> None:

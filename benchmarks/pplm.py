@@ -1,0 +1,85 @@
+"""What a steered token costs, in tokens of transformers' `generate` in the same run, and beside the published code's.
+
+"The paper's" is its algorithm with three iterations and 50 words of the list for science, unless a line says more.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from adapters.attributes import split_words, word_lists
+from adapters.base_model import BaseModel
+from adapters.engine import Engine
+from adapters.methods import PPLM, Attribute, Method, Request, as_in_paper
+from benchmarks import published
+from benchmarks.timing import Ratio, Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise, timed
+
+PROMPT = "The potato is a plant that"
+WORDS = word_lists()["science"][:50]
+PAPER = as_in_paper(PPLM((Attribute("science", words=WORDS),), step_size=0.02, num_iterations=3))
+DEFAULT = replace(PPLM((Attribute("science"),)), num_iterations=1)
+ITERATIONS = (1, 2, 3, 5, 10)
+TOGETHER = {8: 1.7, 16: 1.1, 32: 0.85}  # rows, and the bar for each of them
+LENGTHS = (100, 200, 400)
+SHORT, FEW = 50, 20  # tokens; what costs much is run for few
+
+RATIOS = [
+    Ratio("the paper's, one row / generate", ("paper", SHORT), ("generate", SHORT), 8.0),
+    Ratio("the same / the published arithmetic", ("paper", SHORT), ("published", SHORT), 0.7),
+    Ratio("the published arithmetic / generate", ("published", SHORT), ("generate", SHORT), None),
+    Ratio("the default steering, one row / generate", ("default", SHORT), ("generate", SHORT), 3.5),
+    *(
+        Ratio(
+            f"the paper's, m = {m} / 2.4 (m + 1) tokens of generate",
+            (f"m = {m}", FEW),
+            ("generate", FEW),
+            1,
+            2.4 * (m + 1),
+        )
+        for m in ITERATIONS
+    ),
+    *(
+        Ratio(
+            f"the paper's, {rows} rows together, a row / generate", (f"{rows} rows", FEW), ("generate", FEW), bar, rows
+        )
+        for rows, bar in TOGETHER.items()
+    ),
+]
+
+
+def measure_pplm(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, Any]]:
+    """All rows of the table. Long texts take long: they are written in half of the rounds."""
+    ids = prompt_ids(base, PROMPT)
+    words = [split.token_ids[0] for split in split_words(base.tokenizer, WORDS) if len(split.token_ids) == 1]
+
+    def run(steering: PPLM, num_tokens: int, rows: int = 1) -> Callable[[], Timeline]:
+        return lambda: decode(engine, [Request(PROMPT, Method("pplm", steering=steering))] * rows, num_tokens)
+
+    runs = {
+        "generate": lambda: generate(base, PROMPT, SHORT),
+        "paper": run(PAPER, SHORT),
+        "published": lambda: timed(published.tokens(base.model, ids, words, PAPER), SHORT),
+        "default": run(DEFAULT, SHORT),
+        **{f"m = {m}": run(replace(PAPER, num_iterations=m), FEW) for m in ITERATIONS},
+        **{f"{rows} rows": run(PAPER, FEW, rows) for rows in TOGETHER},
+    }
+    longest = max(LENGTHS)
+    long_runs = {"generate": lambda: generate(base, PROMPT, longest), "paper": run(PAPER, longest)}
+    return ratio_rows(RATIOS, measure(runs, rounds)) + growth(measure(long_runs, (rounds + 1) // 2))
+
+
+def growth(rounds: list[dict[str, Timeline]]) -> list[dict[str, Any]]:
+    """How much more a token of the paper's costs, in plain tokens, as the text grows."""
+
+    def price(timelines: dict[str, Timeline], length: int) -> float:
+        return timelines["paper"][length].wall / timelines["generate"][length].wall
+
+    return [
+        summarise(
+            f"the paper's, price of a token at {length} tokens / at {SHORT}",
+            [price(timelines, length) / price(timelines, SHORT) for timelines in rounds],
+            None,
+            1.05,
+        )
+        for length in LENGTHS
+    ]

@@ -1,0 +1,120 @@
+"""Runs with two clocks, and the ratios between them.
+
+Knows how long each token took; knows nothing of what is compared or of how it is shown.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from transformers.generation.streamers import BaseStreamer
+
+from adapters.base_model import BaseModel
+from adapters.engine import Engine
+from adapters.methods import Request, Sampling
+
+
+class Stamp(NamedTuple):
+    """Two clocks, in seconds."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> "Stamp":
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, start: "Stamp") -> "Stamp":
+        return Stamp(self.wall - start.wall, self.cpu - start.cpu)
+
+
+Timeline = list[Stamp]  # entry n: when the nth token stood, since the start
+
+
+class Ratio(NamedTuple):
+    """A line of the table: run and token, divided by run and token and by `unit`; `bar` is what it must not exceed."""
+
+    name: str
+    above: tuple[str, int]
+    below: tuple[str, int]
+    bar: float | None
+    unit: float = 1.0
+
+    def of(self, timelines: Mapping[str, Timeline]) -> Stamp:
+        """The ratio by either clock."""
+        above, below = (timelines[run][token] for run, token in (self.above, self.below))
+        return Stamp(above.wall / below.wall / self.unit, above.cpu / below.cpu / self.unit)
+
+
+class TokenClock(BaseStreamer):
+    """Notes when `generate` hands out each token."""
+
+    def __init__(self) -> None:
+        self.timeline: Timeline = []
+        self.start = Stamp.now()
+
+    def put(self, value: Any) -> None:
+        self.timeline.append(Stamp.now().since(self.start))  # the first one is the prompt itself
+
+    def end(self) -> None:
+        """Nothing is kept back."""
+
+
+def generate(base: BaseModel, prompt: str, num_tokens: int) -> Timeline:
+    """transformers' own greedy decoding of one row."""
+    clock = TokenClock()
+    model: Any = base.model  # transformers leaves the type of `generate` open
+    model.generate(prompt_ids(base, prompt), max_new_tokens=num_tokens, do_sample=False, streamer=clock)
+    return clock.timeline
+
+
+def decode(engine: Engine, requests: Sequence[Request], num_tokens: int, watched: int | None = None) -> Timeline:
+    """The engine's greedy decoding: timeline of the slowest of the first `watched` rows (all: None)."""
+    start, timeline = Stamp.now(), [Stamp(0, 0)]
+    for rows in engine.generate(requests, Sampling(temperature=0, max_new_tokens=num_tokens)):
+        written = min(len(row.token_ids) for row in rows[:watched])
+        timeline += [Stamp.now().since(start)] * (written + 1 - len(timeline))
+        if written == num_tokens:
+            break
+    return timeline
+
+
+def timed(tokens: Iterator[int], num_tokens: int) -> Timeline:
+    """Any other decoding, by the tokens that it yields."""
+    start, timeline = Stamp.now(), [Stamp(0, 0)]
+    for _ in range(num_tokens):
+        next(tokens)
+        timeline.append(Stamp.now().since(start))
+    return timeline
+
+
+def prompt_ids(base: BaseModel, prompt: str) -> torch.Tensor:
+    """Token ids (1, T) of a prompt."""
+    return torch.tensor([base.encode(prompt)], device=base.device)
+
+
+def measure(runs: Mapping[str, Callable[[], Timeline]], rounds: int) -> list[dict[str, Timeline]]:
+    """All runs in turn, `rounds` times, after one round that is not counted."""
+    results = []
+    for number in range(rounds + 1):
+        results.append({name: run() for name, run in runs.items()})
+        print(f"round {number} of {rounds}", flush=True)
+    return results[1:]
+
+
+def ratio_rows(ratios: Iterable[Ratio], rounds: Sequence[Mapping[str, Timeline]]) -> list[dict[str, Any]]:
+    """The ratios over all rounds, as rows of results.json."""
+    rows = []
+    for ratio in ratios:
+        walls, cpus = zip(*(ratio.of(timelines) for timelines in rounds), strict=True)
+        rows.append(summarise(ratio.name, walls, cpus, ratio.bar))
+    return rows
+
+
+def summarise(name: str, values: Iterable[float], cpu: Iterable[float] | None, bar: float | None) -> dict[str, Any]:
+    """A row of results.json."""
+    wall = list(values)
+    row = {"name": name, "min": min(wall), "median": statistics.median(wall), "max": max(wall)}
+    return row | {"cpu_median": statistics.median(cpu) if cpu else None, "bar": bar}

@@ -1,0 +1,260 @@
+"""The Attributes tab: lists of words and how they are split, discriminators and how well they do, training one.
+
+Knows which component feeds which handler; what is read and shown is in demo.word_table and demo.heads.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from adapters.labelled import Labelled
+from adapters.methods import UserError
+from adapters.word_list import as_text, parse_words
+from demo import text
+from demo.confirm import LIGHT
+from demo.heads import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
+from demo.page import Page
+from demo.panes import Marked, Values, message, message_line, words
+from demo.runs import closed_at_end
+from demo.services import Services
+from demo.tabs.inner import or_message
+from demo.word_table import list_text, read_upload, summary, table
+
+TRAINING: dict[str, Any] = {"concurrency_id": "training", "concurrency_limit": 1}  # one at a time, whoever asks
+
+
+class Lists(NamedTuple):
+    """The components that show a list of words."""
+
+    chosen: gr.Dropdown
+    words: gr.Textbox
+    upload: gr.UploadButton
+    send: gr.Button
+    message: gr.HighlightedText
+    table: gr.Dataframe
+
+
+class Heads(NamedTuple):
+    """The components that show a discriminator."""
+
+    chosen: gr.Dropdown
+    message: gr.HighlightedText
+    confusion: gr.Dataframe
+    curve: gr.Plot
+
+
+class Training(NamedTuple):
+    """The components that train one; `rows` are those of the newest upload."""
+
+    name: gr.Textbox
+    upload: gr.UploadButton
+    train: gr.Button
+    stop: gr.Button
+    message: gr.HighlightedText
+    rows: gr.State
+
+
+def attributes_tab(services: Services, page: Page) -> None:
+    """The tab."""
+    with gr.Column(elem_classes="stack"):
+        lists = lay_out_lists(services)
+        heads = lay_out_heads(services)
+        training = lay_out_training()
+    wire_lists(services, lists, page)
+    wire_heads(services, heads, page)
+    wire_training(services, training, heads)
+
+
+# What is where
+
+
+def lay_out_lists(services: Services) -> Lists:
+    """A list of words and its table."""
+    gr.HTML(text.LISTS_HTML, elem_classes="section")
+    with gr.Row(elem_classes="bring"):
+        names = [text.OWN_WORDS, *services.attributes]
+        first = names[1] if len(names) > 1 else text.OWN_WORDS
+        chosen = gr.Dropdown(names, value=first, allow_custom_value=True, min_width=200, **words("list"))
+        own = gr.Textbox(
+            as_text(services.attributes.get(first, ())),
+            lines=2,
+            max_lines=6,
+            scale=3,
+            min_width=260,
+            **words("list_words"),
+        )
+        with gr.Column(min_width=150, elem_classes="run"):
+            upload = gr.UploadButton(text.UPLOAD_LIST, size="sm")
+            send = gr.Button(text.SEND_WORDS, size="sm")
+    line = message_line(text.SPLITS, "shared-note")
+    headers = [text.WORD, text.IS_USED, text.PIECES, text.WEIGHT, text.WHY]
+    shown = text_table(text.SPLITS, headers, [180, 110, 240, 90, 600])
+    return Lists(chosen, own, upload, send, line, shown)
+
+
+def lay_out_heads(services: Services) -> Heads:
+    """A discriminator and its figures."""
+    gr.HTML(text.HEADS_HTML, elem_classes="section")
+    names = list(services.store.discriminators)
+    chosen = gr.Dropdown(names, value=names[0] if names else None, allow_custom_value=True, **words("head"))
+    line = message_line(text.HELD_OUT_ACCURACY, "shared-note")
+    with gr.Row(elem_classes="plots"):
+        with gr.Column(min_width=280):
+            told = text_table(text.CONFUSION, [text.IS_TOLD_AS])
+        with gr.Column(min_width=280):
+            learned = gr.Plot(label=text.CURVE, show_label=False)
+    return Heads(chosen, line, told, learned)
+
+
+def lay_out_training() -> Training:
+    """The form that trains a discriminator."""
+    gr.HTML(text.TRAIN_HTML, elem_classes="section")
+    with gr.Row(elem_classes="bring"):
+        name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **words("head_name"))
+        with gr.Column(min_width=150, elem_classes="run"):
+            upload = gr.UploadButton(text.UPLOAD_ROWS, size="sm")
+            with gr.Row():
+                begin = gr.Button(text.TRAIN, size="sm", min_width=0)
+                stop = gr.Button(text.STOP, size="sm", min_width=0)
+    line = message_line(text.TRAIN, "shared-note")
+    return Training(name, upload, begin, stop, line, gr.State(()))
+
+
+def text_table(label: str, headers: list[str], widths: list[int | str] | None = None) -> gr.Dataframe:
+    """An empty table of texts."""
+    return gr.Dataframe(
+        headers=headers,
+        datatype="str",
+        type="array",
+        interactive=False,
+        wrap=True,
+        label=label,
+        show_label=False,
+        buttons=[],
+        max_height=420,
+        column_widths=widths,
+        elem_classes="quiet-table",
+    )
+
+
+# Which event calls what
+
+
+def wire_lists(services: Services, lists: Lists, page: Page) -> None:
+    """The choice of a list, typing one, uploading one, and sending it to the panes."""
+    show = partial(or_message, lists.message, partial(show_list, services, lists))
+    shown: list[Any] = [lists.message, lists.table]
+    gr.on([page.tab.select, lists.words.change], show, lists.words, shown, trigger_mode="always_last", **LIGHT)
+    fill = partial(or_message, lists.message, partial(fill_list, services, lists))
+    lists.chosen.input(fill, lists.chosen, [lists.words, lists.message], **LIGHT)
+    lists.words.input(lambda: text.OWN_WORDS, None, lists.chosen, **LIGHT)
+    lists.upload.upload(take_file, lists.upload, [lists.chosen, lists.words, lists.message], **LIGHT)
+    lists.send.click(send_list, lists.words, [page.words, lists.message], **LIGHT)
+
+
+def wire_heads(services: Services, heads: Heads, page: Page) -> None:
+    """The choice of a discriminator; there may be more each time that the tab is opened."""
+    show = partial(or_message, heads.message, partial(show_head, services, heads))
+    outputs = [heads.message, heads.confusion, heads.curve]
+    gr.on([heads.chosen.change, page.tab.select], show, heads.chosen, outputs, **LIGHT)
+    page.tab.select(partial(offer_heads, services), None, heads.chosen, **LIGHT)
+
+
+def wire_training(services: Services, training: Training, heads: Heads) -> None:
+    """The upload of rows, Train and Stop."""
+    training.upload.upload(partial(take_rows, services), training.upload, [training.rows, training.message], **LIGHT)
+    begun = training.train.click(
+        partial(play, services, training, heads),
+        [training.name, training.rows],
+        [training.message, training.train, training.stop, heads.chosen],
+        show_progress="minimal",
+        show_progress_on=training.message,
+        api_visibility="private",
+        **TRAINING,
+    )
+    stopped = training.stop.click(None, cancels=[begun])
+    outputs = [training.message, training.train, training.stop]
+    stopped.then(partial(on_stop, training), None, outputs, **LIGHT)
+
+
+# Handlers: values in, values out
+
+
+def show_list(services: Services, lists: Lists, typed: Any) -> Values:
+    """The table of a list. Raises UserError."""
+    if not str(typed or "").strip():
+        return {lists.table: []}
+    splits = services.splits(parse_words(str(typed)))
+    return {lists.table: table(splits), lists.message: message(summary(splits))}
+
+
+def fill_list(services: Services, lists: Lists, name: Any) -> Values:
+    """The words of a shipped list in the box, where they can be changed. Raises UserError."""
+    return {lists.words: "" if name == text.OWN_WORDS else list_text(services, name)}
+
+
+def take_file(path: Any) -> tuple[Any, Any, Marked]:
+    """The words of an uploaded list in the box; what is wrong with it changes nothing else."""
+    try:
+        return text.OWN_WORDS, as_text(read_upload(path)), []
+    except UserError as error:
+        return gr.skip(), gr.skip(), message(str(error), is_error=True)
+
+
+def send_list(typed: Any) -> tuple[Any, Marked]:
+    """The list for the panes of the Compare tab."""
+    try:
+        return as_text(parse_words(str(typed or ""))), message(text.WORDS_SENT)
+    except UserError as error:
+        return gr.skip(), message(str(error), is_error=True)
+
+
+def offer_heads(services: Services) -> Any:
+    """The discriminators that there are now."""
+    return gr.update(choices=list(services.store.discriminators))
+
+
+def show_head(services: Services, heads: Heads, name: Any) -> Values:
+    """The figures of a discriminator. Raises UserError."""
+    measured = find_report(services, name).measured
+    headers, rows = confusion(measured)
+    return {
+        heads.message: message(text.accuracy_line(measured)),
+        heads.confusion: gr.update(value={"headers": headers, "data": rows}),
+        heads.curve: curve(measured),
+    }
+
+
+def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked]:
+    """The rows of an uploaded file, none where something is wrong with it."""
+    try:
+        rows = read_rows(path, services)
+    except UserError as error:
+        return (), message(str(error), is_error=True)
+    return rows, message(text.rows_line(class_sizes(rows)))
+
+
+def play(services: Services, training: Training, heads: Heads, name: Any, rows: Sequence[Labelled]) -> Iterator[Values]:
+    """Trains and shows how far it is; at the end the new discriminator."""
+    with closed_at_end(train(services, name, rows)) as views:
+        for view in views:
+            shown = training_updates(training, view)
+            if view.done:
+                shown[heads.chosen] = gr.update(choices=list(services.store.discriminators), value=str(name).strip())
+            yield shown
+
+
+def on_stop(training: Training) -> Values:
+    """After Stop: nothing was stored."""
+    return training_updates(training, TrainView(text.TRAINING_STOPPED))
+
+
+def training_updates(training: Training, view: TrainView) -> Values:
+    """What the form shows of a training."""
+    return {
+        training.message: message(view.message, view.is_error),
+        training.train: gr.update(interactive=not view.running),
+        training.stop: gr.update(variant="primary" if view.running else "secondary"),
+    }

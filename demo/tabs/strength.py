@@ -1,0 +1,84 @@
+"""The Strength tab: what steering buys and costs, as it was measured for the project.
+
+Knows the stored figures and which component shows what; it measures nothing itself.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from adapters.methods import UserError
+from demo import text
+from demo.confirm import LIGHT
+from demo.facts import facts_table
+from demo.page import Page
+from demo.panes import Values, message_line, words
+from demo.results.strength import strength_facts, strength_plot, strength_table
+from demo.services import Services
+from demo.tabs.inner import or_message
+from demo.tabs.run_table import figures_table, show
+from leaderboard.frontier import FILE, TITLES, Frontier, read_frontier
+
+ACROSS = ("perplexity", "distinct_2", "repetition")
+
+
+class StrengthView(NamedTuple):
+    """The components."""
+
+    goal: gr.Dropdown
+    across: gr.Dropdown
+    plot: gr.Plot
+    table: gr.Dataframe
+    message: gr.HighlightedText
+
+
+def strength_tab(services: Services, page: Page, file: Path = FILE) -> None:
+    """The tab, laid out and wired; a line in its place where nothing was measured."""
+    gr.HTML(f"<p>{text.STRENGTH_HELP}</p>", elem_classes="help")
+    try:
+        frontier = read_frontier(file)
+    except UserError as error:
+        message_line(text.STRENGTH, "strength-note", str(error))
+        return
+    if frontier is None:
+        message_line(text.STRENGTH, "strength-note", text.NOT_MEASURED)
+        return
+    if frontier.base != services.base:
+        note = text.OTHER_BASE.format(measured=frontier.base, running=services.base)
+        message_line(text.STRENGTH, "strength-note", note)
+    view = lay_out_strength(frontier)
+    draw = partial(or_message, view.message, partial(draw_strength, view, frontier))
+    chosen, shown = [view.goal, view.across], [view.plot, view.table, view.message]
+    gr.on([view.goal.input, view.across.input], draw, chosen, shown, **LIGHT)
+    page.tab.select(draw, chosen, shown, **LIGHT)  # a plot that is drawn out of sight has no width
+
+
+def lay_out_strength(frontier: Frontier) -> StrengthView:
+    """Puts the components on the page."""
+    goals = [goal.name for goal in frontier.goals]
+    with gr.Row():
+        goal = gr.Dropdown(goals, value=goals[0], min_width=260, **words("goal"))
+        costs = [(TITLES[name], name) for name in ACROSS]
+        across = gr.Dropdown(costs, value=ACROSS[0], min_width=260, **words("across"))
+    line = message_line(text.STRENGTH, "strength-error")
+    plot = gr.Plot(label=text.STRENGTH, show_label=False)
+    gr.HTML(f"<p>{text.STRENGTH_PLOT_HELP}</p>", elem_classes="help")
+    table = figures_table(text.STRENGTH)
+    gr.HTML(f"<p>{text.STRENGTH_TABLE_HELP}</p>", elem_classes="help")
+    gr.Textbox(frontier.command, interactive=False, buttons=["copy"], **words("measured_by"))
+    with gr.Accordion(text.MADE_WITH, open=False):
+        facts_table(strength_facts(frontier))
+    return StrengthView(goal, across, plot, table, line)
+
+
+# Handlers: values in, values out
+
+
+def draw_strength(view: StrengthView, frontier: Frontier, goal: Any, across: Any) -> Values:
+    """The plot and the table of a goal. Raises UserError."""
+    found = next((each for each in frontier.goals if each.name == goal), None)
+    if found is None or across not in ACROSS:
+        raise UserError(text.NO_SUCH_STRENGTH)
+    return {view.plot: strength_plot(found, across), view.table: show(strength_table(found))}

@@ -1,0 +1,158 @@
+"""The Attributes tab's handlers: values in, values out, on the real components but without a server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from adapters.labelled import Labelled
+from adapters.methods import UserError
+from adapters.word_list import NO_WORDS
+from demo import text
+from demo.pane_settings import attribute_choices, offer_attributes, take_list
+from demo.panes import ERROR
+from demo.services import Services
+from demo.tabs.attributes import (
+    Heads,
+    Lists,
+    Training,
+    fill_list,
+    lay_out_heads,
+    lay_out_lists,
+    lay_out_training,
+    on_stop,
+    play,
+    send_list,
+    show_head,
+    show_list,
+    take_file,
+    take_rows,
+)
+from tests.demo.fakes import fake_services
+
+ROWS = tuple(Labelled(f"text {place}", "ab"[place % 2]) for place in range(20))
+
+
+@pytest.fixture
+def services() -> Services:
+    return fake_services()
+
+
+@pytest.fixture
+def tab(services: Services) -> Iterator[tuple[Lists, Heads, Training]]:
+    with gr.Blocks():
+        yield lay_out_lists(services), lay_out_heads(services), lay_out_training()
+
+
+def test_every_word_says_whether_it_is_used_and_how_it_is_split(
+    services: Services, tab: tuple[Lists, Heads, Training]
+) -> None:
+    lists, *_ = tab
+    updates = show_list(services, lists, "laser:2, black hole, exotic, x")
+    assert updates[lists.table] == [
+        ["laser", "yes", "laser", "2", ""],
+        ["black hole", "yes", "black | ·hole", "1", ""],
+        ["exotic", "once begun", "exo | tic", "1", "its first token is too short"],
+        ["x", "no", "x", "1", "its first token is too short"],
+    ]
+    ((line, mark),) = updates[lists.message]
+    assert line == "2 of 4 words are used from their beginning on, 1 once the text has begun them, 1 not."
+    assert mark is None
+    assert show_list(services, lists, " ") == {lists.table: []}
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (",;", NO_WORDS),
+        ("exotic, x", text.NO_USABLE_WORD),
+        (" ".join(f"w{place}" for place in range(100_000)), "A list has 100,000 words"),
+        ("oc\0ean", "not text"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_list_without_use_is_one_line(
+    services: Services, tab: tuple[Lists, Heads, Training], typed: Any, message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        show_list(services, tab[0], typed)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_shipped_list_fills_the_box(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
+    lists, *_ = tab
+    assert lists.chosen.value == "science"
+    assert lists.words.value == fill_list(services, lists, "science")[lists.words]
+    assert fill_list(services, lists, "positive") == {lists.words: "good, liked, wonderful"}
+    assert fill_list(services, lists, text.OWN_WORDS) == {lists.words: ""}
+    for name in ("nothing", None, ["science"]):
+        with pytest.raises(UserError, match="no such list"):
+            fill_list(services, lists, name)
+
+
+def test_an_uploaded_list_fills_the_box_of_the_tab_or_of_a_pane(tmp_path: Path) -> None:
+    good, bad = tmp_path / "list.txt", tmp_path / "list.pdf"
+    good.write_text("black hole\nstar\n")
+    bad.write_text("x")
+    assert take_file(str(good)) == (text.OWN_WORDS, "black hole, star", [])
+    assert take_list(str(good)) == ("black hole, star", [])
+    for refused in (take_file(str(bad)), take_list(str(bad)), take_list(None)):
+        ((line, mark),) = refused[-1]
+        assert mark == ERROR
+        assert "\n" not in line
+
+
+def test_a_list_is_sent_to_the_panes() -> None:
+    assert send_list("black  hole")[0] == "black, hole"
+    assert send_list("black hole,") == ("black hole,", [(text.WORDS_SENT, None)])
+    assert send_list(" ")[1] == [(NO_WORDS, ERROR)]
+
+
+def test_a_discriminator_shows_its_figures(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
+    _, heads, _ = tab
+    updates = show_head(services, heads, "sentiment")
+    assert updates[heads.confusion]["value"]["headers"] == [text.IS_TOLD_AS, "negative", "positive"]
+    assert updates[heads.curve].data
+    assert "70.0" in updates[heads.message][0][0]
+
+
+def test_a_training_ends_with_a_discriminator_to_choose(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
+    _, heads, training = tab
+    updates = list(play(services, training, heads, "tone", ROWS))
+    assert updates[0][training.train]["interactive"] is False
+    assert all(heads.chosen not in update for update in updates[:-1])
+    last = updates[-1]
+    assert last[training.train]["interactive"] is True
+    assert (last[heads.chosen]["value"], last[heads.chosen]["choices"]) == ("tone", ["sentiment", "tone"])
+
+
+def test_stop_says_that_nothing_was_stored(tab: tuple[Lists, Heads, Training]) -> None:
+    training = tab[2]
+    updates = on_stop(training)
+    assert updates[training.message] == [(text.TRAINING_STOPPED, None)]
+    assert updates[training.train]["interactive"] is True
+
+
+def test_rows_that_are_refused_take_those_before_away(services: Services, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("text,label\nx,a\n")
+    rows, ((line, mark),) = take_rows(services, str(file))
+    assert rows == ()
+    assert (line[:8], mark) == ("All rows", ERROR)
+
+
+def test_what_was_trained_is_offered_to_every_pane(services: Services) -> None:
+    built = attribute_choices(services)
+    assert built[:5] == [text.NONE, text.OWN_WORDS, "science", "positive", "sentiment:negative"]
+    assert "choices" not in offer_attributes(services, built, 3)[0], "nothing new, nothing sent"
+    list(play_through(services))
+    updates = offer_attributes(services, built, 3)
+    assert len(updates) == 3
+    assert all({"tone:a", "tone:b"} < set(update["choices"]) for update in updates)
+    assert all("value" not in update for update in updates), "what is chosen stays"
+
+
+def play_through(services: Services) -> Iterator[str]:
+    return services.workshop.train("tone", ROWS)

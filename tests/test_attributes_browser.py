@@ -1,0 +1,158 @@
+"""What a person does with attributes: looks at a list, trains a discriminator and steers by it, in a real browser.
+
+Without the embedded model or a browser these tests are skipped and say why; with CI=true that is a failure.
+"""
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Page, expect
+
+from adapters.base_model import EMBEDDED_ID
+from demo import text
+from tests.conftest import missing
+from tests.serving import free_port, has_model, home, serve
+
+SLOW = 240_000  # ms
+LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+FINISHED = re.compile("limit reached|ended by itself")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder of its own, for what is trained."""
+    if not has_model():
+        missing("The embedded model is not there: run `make model`.")
+    folder = tmp_path_factory.mktemp("home")
+    (folder / EMBEDDED_ID).symlink_to((home() / EMBEDDED_ID).resolve())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    settings = {"STEERBOARD_MODEL": "", "STEERBOARD_HOME": str(folder), "STEERBOARD_HOST": "127.0.0.1"}
+    yield from serve(settings | {"STEERBOARD_PORT": str(free_port()), "OMP_WAIT_POLICY": "PASSIVE"})
+
+
+def open_tab(page: Page, address: str, theme: str = "light") -> None:
+    page.goto(f"{address}?__theme={theme}")
+    expect(page.locator(".pane").first).to_be_visible()
+    page.get_by_role("tab", name="Attributes").click()
+    expect(page.locator(".virtual-row").first).to_be_visible()
+
+
+def cells(page: Page) -> list[list[str]]:
+    """The rows of the table of words."""
+    rows = page.get_by_role("tabpanel").locator(".quiet-table:visible").first.locator(".virtual-row").all()
+    return [row.get_by_role("gridcell").all_inner_texts() for row in rows]
+
+
+def write_words(page: Page, words: str) -> None:
+    page.get_by_role("textbox", name=re.compile("^Words")).fill(words)
+
+
+def upload(page: Page, button: str, name: str, content: str) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name=button).locator("visible=true").click()
+    chooser.value.set_files({"name": name, "mimeType": "text/plain", "buffer": content.encode()})
+
+
+def test_a_list_shows_how_each_word_is_split(page: Page, address: str) -> None:
+    open_tab(page, address)
+    write_words(page, "laser:2, black hole, android")
+    line = page.get_by_text("2 of 3 words are used from their beginning on, 1 not.")
+    expect(line).to_be_visible()
+    rows = cells(page)
+    assert [row[:4] for row in rows] == [
+        ["laser", "yes", "laser", "2"],
+        ["black hole", "yes", "black | ·hole", "1"],
+        ["android", "no", "and | roid", "1"],
+    ]
+    assert "'and' is a word by itself" in rows[2][4]
+    upload(page, text.UPLOAD_LIST, "list.txt", "\n".join(f"w{place}" for place in range(100_000)))
+    expect(page.get_by_text("A list has 100,000 words, at most 5,000 can be used: shorten it.")).to_be_visible()
+    upload(page, text.UPLOAD_LIST, "list.csv", "word,weight\nwhale,3\nwhite shark,\n")
+    expect(page.get_by_role("textbox", name=re.compile("^Words"))).to_have_value("whale:3, white shark")
+    page.get_by_role("button", name=text.SEND_WORDS).click()
+    expect(page.get_by_text(text.WORDS_SENT)).to_be_visible()
+    page.get_by_role("tab", name="Compare").click()
+    pane = page.locator(".pane:visible").nth(3)
+    expect(pane.get_by_role("heading")).to_have_text("PPLM own words")
+    pane.get_by_role("button", name=re.compile("^Settings")).click()
+    expect(pane.get_by_role("textbox", name="Own words")).to_have_value("whale:3, white shark")
+    strength = pane.get_by_label("number input for Strength")
+    strength.fill("99")
+    page.keyboard.press("Tab")
+    expect(pane.locator(".pane-head p")).to_contain_text("strength 5,")  # the end of the scale
+    expect(pane.locator(".pane-note")).not_to_be_visible()
+
+
+def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str, folder: Path) -> None:
+    draw = random.Random(0)
+    nouns = {"sea": ["wave", "ship", "sail", "whale", "tide"], "land": ["field", "cow", "barn", "tractor", "fence"]}
+    rows = [
+        {"text": f"The {draw.choice(words)} and the {draw.choice(words)}, {place}.", "label": label}
+        for place in range(12)
+        for label, words in nouns.items()
+    ]
+    open_tab(page, address)
+    upload(page, text.UPLOAD_ROWS, "rows.jsonl", json.dumps(rows[0]))
+    expect(page.get_by_text("All rows have the label 'sea'")).to_be_visible()
+    upload(page, text.UPLOAD_ROWS, "rows.jsonl", "\n".join(map(json.dumps, rows)))
+    expect(page.get_by_text("24 texts: land 12, sea 12.")).to_be_visible()
+    page.get_by_role("textbox", name=re.compile("^Name")).fill("place")
+    page.get_by_role("button", name=text.TRAIN, exact=True).click()
+    expect(page.get_by_text("Done: choose place:land, place:sea")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text("held-out texts are told right")).to_be_visible()
+    assert (folder / "adapters" / "place" / "README.md").is_file()
+    page.get_by_role("tab", name="Compare").click()
+    pane = page.locator(".pane:visible").nth(3)
+    pane.get_by_role("button", name=re.compile("^Settings")).click()
+    page.wait_for_timeout(500)  # what is typed in the moment of unfolding is lost
+    pane.get_by_label("Attribute (PPLM)").fill("place:sea")
+    page.get_by_role("option", name="place:sea").click()
+    expect(pane.get_by_role("heading")).to_have_text("PPLM place:sea")
+    page.get_by_role("button", name=re.compile("the same in every pane")).click()
+    page.wait_for_timeout(500)
+    page.get_by_label("number input for New tokens").fill("4")
+    page.keyboard.press("Tab")
+    page.get_by_label("Prompt").fill("We saw the")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(page.locator(".pane:visible .status", has_text=FINISHED)).to_have_count(4, timeout=SLOW)
+    assert pane.locator(".pane-text .highlighted:not(.transparent)").count() == 0, "a discriminator marks nothing"
+    page.get_by_role("tab", name="Leaderboard").click()
+    page.get_by_label("Methods").fill("pplm:place")
+    expect(page.get_by_role("option", name="pplm:place:sea")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_axe_finds_nothing_and_nothing_scrolls_sideways(
+    browser: Browser, address: str, theme: str, viewport: dict[str, int]
+) -> None:
+    context = browser.new_context(viewport=viewport | {"height": 5000})  # type: ignore[arg-type]
+    page = context.new_page()
+    open_tab(page, address, theme)
+    write_words(page, "laser:2, android, quark")
+    expect(page.get_by_text("words are used")).to_be_visible()
+    page.wait_for_timeout(1500)
+    assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    found = {"tab": broken(page)}
+    page.get_by_role("tab", name="Compare").click()
+    pane = page.locator(".pane:visible").nth(3)
+    for fold in (re.compile("^Settings"), text.SEVERAL, text.MORE_SETTINGS):
+        pane.get_by_role("button", name=fold).click()
+        page.wait_for_timeout(800)
+    assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    found["settings"] = broken(page)
+    context.close()
+    assert found == {"tab": {}, "settings": {}}
+
+
+def broken(page: Page) -> dict[str, list[str]]:
+    return {each["id"]: [n["html"][:200] for n in each["nodes"]] for each in Axe().run(page).response["violations"]}
