@@ -347,7 +347,7 @@ CONTROLS = {
     "other": Control("Other run", "One of your own, or one made on the command line."),
     "goal": Control("Steered to", "Seven topics together, or one sentiment."),
     "across": Control("Cost", "What success stands against."),
-    "measured_by": Control("Measured by", "The command that writes these texts and judges them again."),
+    "measured_by": Control("Measured by", "The commands that write these texts and judge them again."),
     "seed": Control("Seed", "Starts the random draws: the same seed gives the same texts."),
     "temperature": Control("Temperature", "Higher is more surprising; 0 always takes the likeliest token."),
     "top_k": Control("Top-k", "Draw from the k likeliest tokens only; 0 is off."),
