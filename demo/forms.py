@@ -35,6 +35,7 @@ class PaneForm(NamedTuple):
     attribute_3: Any = text.NONE
     weight_3: Any = 1.0
     words: Any = ""
+    strength: Any = PPLM.strength
     kl_budget: Any = PPLM.kl_budget
     step_size: Any = PPLM.step_size
     num_iterations: Any = PPLM.num_iterations

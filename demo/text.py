@@ -366,8 +366,13 @@ CONTROLS = {
     "attribute_3": Control("Third attribute", "The text is steered by all three at once."),
     "weight_3": Control("Weight of the third", "How much the third counts; below 0 steers away from it."),
     "words": Control("Own words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice."),
+    "strength": Control(
+        "Strength (strength)",
+        "Nats of drifting from the model's own text that one more word is worth: more is more on topic, less fluent.",
+    ),
     "kl_budget": Control(
-        "Strength (kl_budget)", "Nats that steering may cost at a token: more is more on topic, less fluent."
+        "Limit (kl_budget)",
+        f"Nats that steering may cost at any token: lower is more fluent; {NO_LIMIT:g} is no limit.",
     ),
     "step_size": Control("Step size (step_size)", "Length of one push; 0 writes what is written without steering."),
     "num_iterations": Control(
@@ -461,7 +466,7 @@ def cost(method: Method, services: Services) -> str:
     parts = []
     if method.steering is not None:
         trained = "" if method.lora or method.prefix else ", nothing trained"
-        parts.append(f"{strength(method.steering)}, {method.steering.num_iterations} pushes a token{trained}")
+        parts.append(f"{strength(method.steering)}, {pushes(method.steering)}{trained}")
     if (lora := services.adapter(method.lora)) is not None:
         scale = "" if method.lora_scale == 1 else f", scale {method.lora_scale:g}"
         parts.append(f"rank r = {lora.size}, {share(lora.num_parameters, services)} trained{scale}")
@@ -470,11 +475,21 @@ def cost(method: Method, services: Services) -> str:
     return " · ".join(parts) or f"{services.base}, nothing added"
 
 
+def pushes(steering: PPLM) -> str:
+    """What steering takes at a token, and how many texts it writes."""
+    number = "1 push" if steering.num_iterations == 1 else f"{steering.num_iterations} pushes"
+    best = "" if steering.best_of == 1 else f", best of {steering.best_of}"
+    return f"{number} a token{best}"
+
+
 def strength(steering: PPLM) -> str:
     """How hard the method steers."""
-    if steering.kl_budget == NO_LIMIT:
-        return f"no limit, step size {steering.step_size:g}"
-    return f"strength {steering.kl_budget:g}"
+    parts = []
+    if steering.strength < NO_LIMIT:
+        parts.append(f"strength {steering.strength:g}")
+    if steering.kl_budget < NO_LIMIT:
+        parts.append(f"at most {steering.kl_budget:g} nats a token")
+    return ", ".join(parts) or f"no limit, step size {steering.step_size:g}"
 
 
 def count(number: int, noun: str) -> str:

@@ -88,7 +88,7 @@ def test_a_list_shows_how_each_word_is_split(page: Page, address: str) -> None:
     strength = pane.get_by_label("number input for Strength")
     strength.fill("99")
     page.keyboard.press("Tab")
-    expect(pane.locator(".pane-head p")).to_contain_text("strength 5,")  # the end of the scale
+    expect(pane.locator(".pane-head p")).to_contain_text("strength 50,")  # the end of the scale
     expect(pane.locator(".pane-note")).not_to_be_visible()
 
 
