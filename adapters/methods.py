@@ -73,6 +73,7 @@ def weighted_word(text: str) -> tuple[str, float]:
     return word.strip(), value
 
 
+CLASS_NATS = 0.02  # of drifting at each token, for each nat that a word would be worth
 NO_LIMIT = 100.0  # nats; nothing that float32 can express costs as much, so that it is no limit at all
 
 
@@ -101,6 +102,11 @@ class PPLM:
     cooldown: Annotated[int, Field(ge=0, le=256)] = 12  # tokens for which a word just used leaves the bag
     carry: bool = False  # True: the pushed past is carried on to the next token; False: each token is pushed afresh
     best_of: Annotated[int, Field(ge=1, le=16)] = 1  # texts that are written, of which the attribute's best is kept
+
+    @property
+    def allowance(self) -> float:
+        """Nats a token that drifting towards a class may cost beside what words are worth."""
+        return CLASS_NATS * self.strength if self.has_discriminator else 0.0
 
     @property
     def has_discriminator(self) -> bool:

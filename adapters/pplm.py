@@ -8,7 +8,8 @@ where the share s is gm_scale in the paper. Here it is, of the shares up to gm_s
 
     the s with the most of  strength * p_s(a | x) - KL(p_s || p)
 
-so that a token is steered where that brings words of the attribute, and left alone where it would only cost fluency.
+so that a token is steered where that brings words of the attribute, and left alone where it would only cost fluency
+(`worthwhile`). A class of a discriminator has no words: drifting towards it is allowed so many nats at each token.
 Pure functions of tensors; knows nothing of models, caches or text.
 
 Letters: L layers, B rows, H key/value heads, W pushed columns, D head size, V vocabulary. Every row has its own
@@ -39,6 +40,7 @@ class Knobs(NamedTuple):
     gm_scale: Tensor
     cooldown: Tensor
     strength: Tensor
+    allowance: Tensor
     kl_budget: Tensor
     carry: Tensor
     decay: Tensor
@@ -113,26 +115,31 @@ def affordable(steered: Tensor, clean: Tensor, gm_scale: Tensor, kl_budget: Tens
 
 
 def worthwhile(
-    steered: Tensor, clean: Tensor, most: Tensor, strength: Tensor, likelihood: Callable[[Tensor, Tensor], Tensor]
+    steered: Tensor,
+    clean: Tensor,
+    most: Tensor,
+    strength: Tensor,
+    allowance: Tensor,
+    likelihood: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """The share (B,) up to `most` that makes strength * p_s(a | x) - KL(p_s || p) largest; 0 where none is worth it.
+    """The share (B,) up to `most` with the most of strength * p_s(a | x) - cost, and of equally good ones the largest.
 
-    `likelihood` gives p_s(a | x) (B,) from log p_s (B, V) and s (B,). With d = log p~ - log p and Z the sum of
-    p e^(s d), log p_s = log p + s d - log Z and KL(p_s || p) = s E_{p_s}[d] - log Z.
+    The cost is what KL(p_s || p) has beyond the allowance. `likelihood` gives p_s(a | x) (B,) from log p_s (B, V). With
+    d = log p~ - log p and Z the sum of p e^(s d): log p_s = log p + s d - log Z, KL(p_s || p) = s E_{p_s}[d] - log Z.
     """
     log_clean = clean.log_softmax(-1)
     difference = steered.log_softmax(-1) - log_clean
     share = torch.zeros_like(most)
-    worth = strength * likelihood(log_clean, share)
-    for number in range(SHARES):
+    best = strength * likelihood(log_clean)
+    for number in reversed(range(SHARES)):
         tried = most * 0.5 ** (number / 2)
         log_weights = torch.addcmul(log_clean, tried[:, None], difference)
         log_total = log_weights.logsumexp(-1, keepdim=True)
         log_fused = log_weights - log_total
         divergence = tried * (log_fused.exp() * difference).sum(-1) - log_total[:, 0]
-        value = strength * likelihood(log_fused, tried) - divergence
-        better = value > worth
-        share, worth = torch.where(better, tried, share), torch.where(better, value, worth)
+        value = strength * likelihood(log_fused) - (divergence - allowance).clamp(min=0)
+        better = value >= best
+        share, best = torch.where(better, tried, share), torch.where(better, value, best)
     return share
 
 

@@ -277,14 +277,14 @@ class Steering:
         if all(s.strength == NO_LIMIT for s in self.settings):
             return share
 
-        def likelihood(logprobs: Tensor, tried: Tensor) -> Tensor:
-            hidden = torch.lerp(clean.hidden[:, -1], steered.hidden[:, -1], tried[:, None])
-            evidence = Evidence(
-                logprobs, self.hidden_sum + hidden, self.num_hidden + 1, self.recent, self.knobs.cooldown
-            )
-            return self._by_attributes(WeightedLoss.likelihood, evidence)
+        # A class says nothing of a next word: what the clean state says of it is the same for every share.
+        rest = self.hidden_sum + clean.hidden[:, -1], self.num_hidden + 1, self.recent, self.knobs.cooldown
 
-        worth = worthwhile(steered.logits, clean.logits, share, self.knobs.strength, likelihood)
+        def likelihood(logprobs: Tensor) -> Tensor:
+            return self._by_attributes(WeightedLoss.likelihood, Evidence(logprobs, *rest))
+
+        knobs = self.knobs
+        worth = worthwhile(steered.logits, clean.logits, share, knobs.strength, knobs.allowance, likelihood)
         return torch.where(self.knobs.strength == NO_LIMIT, share, worth)
 
     def _fuse(self, steered: Reading, clean: Reading, share: Tensor) -> Tensor:

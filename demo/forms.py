@@ -36,7 +36,6 @@ class PaneForm(NamedTuple):
     weight_3: Any = 1.0
     words: Any = ""
     strength: Any = PPLM.strength
-    kl_budget: Any = PPLM.kl_budget
     step_size: Any = PPLM.step_size
     num_iterations: Any = PPLM.num_iterations
     window_length: Any = PPLM.window_length
@@ -48,6 +47,7 @@ class PaneForm(NamedTuple):
     grad_length: Any = PPLM.grad_length
     cooldown: Any = PPLM.cooldown
     carry: Any = PPLM.carry
+    kl_budget: Any = PPLM.kl_budget
     best_of: Any = PPLM.best_of
     as_in_paper: Any = False
 

@@ -30,7 +30,7 @@ def build_pane(services: Services, place: int, form: PaneForm, visible: bool) ->
         with gr.Column(visible=form.has_own_words, elem_classes="own-words") as own:
             controls["words"] = gr.Textbox(form.words, max_lines=4, **words("words"))
             upload = gr.UploadButton(text.UPLOAD_LIST, size="sm")
-        controls["strength"] = slider("strength", 0, 50, form.strength, 0.5)
+        controls["strength"] = slider("strength", 0, 100, form.strength, 1)
         with gr.Accordion(text.SEVERAL, open=False, elem_classes="pane-settings"):
             controls |= build_attributes(services, form)
         with gr.Accordion(text.MORE_SETTINGS, open=False, elem_classes="pane-settings"):
@@ -72,8 +72,8 @@ def build_knobs(form: PaneForm) -> dict[str, Component]:
         "gamma": slider("gamma", 0, 2, form.gamma, 0.05),
         "kl_scale": slider("kl_scale", 0, 1, form.kl_scale, 0.01),
         "gm_scale": slider("gm_scale", 0, 1, form.gm_scale, 0.01),
-        "best_of": slider("best_of", 1, 16, form.best_of, 1),
         "kl_budget": slider("kl_budget", 0, NO_LIMIT, form.kl_budget, 0.05),
+        "best_of": slider("best_of", 1, 16, form.best_of, 1),
         "cooldown": slider("cooldown", 0, 64, form.cooldown, 1),
         "carry": gr.Checkbox(form.carry, **words("carry")),
         "as_in_paper": gr.Checkbox(form.as_in_paper, **words("as_in_paper")),

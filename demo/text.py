@@ -248,12 +248,12 @@ CANNOT_PUBLISH = "Whoever runs this app has not set up a place on the Hub."
 # Strength
 STRENGTH = "Strength"
 STRENGTH_HELP = (
-    "The strength of PPLM is a number of nats: what steering may cost at each token, as the divergence of what is "
-    "drawn from to what the model would have drawn from. More of it puts more texts on topic and makes them less like "
-    "the model's own, so it is worth knowing what it buys and costs before turning it up."
+    "The strength of PPLM is a number of nats: how far a token may drift from what the model would have drawn it from "
+    "if that brings one more word of the attribute; where it brings none, nothing is steered. More of it puts more "
+    "texts on topic and makes them less like the model's own, so it is worth knowing what it buys before turning it up."
 )
 STRENGTH_PLOT_HELP = (
-    "Each point is an algorithm at one strength, the number beside it: nats a token for ours, the step size for the "
+    "Each point is an algorithm at one strength, the number beside it: nats a word for ours, the step size for the "
     "paper's. Lines are 95 % bootstrap intervals over prompts, dashes are what was aimed at. Further up is better; so "
     "is less perplexity and repetition, and more distinct word pairs."
 )
@@ -269,10 +269,10 @@ OTHER_BASE = "These figures are of another base model: {measured} was measured, 
 NO_SUCH_STRENGTH = "That was not measured: choose from the lists."
 ALGORITHMS = {
     "unsteered": "unsteered",
-    "budget": "ours, by nats a token",
+    "ours": "ours, by nats a word",
     "paper": "the paper's algorithm, by step size",
 }
-ALGORITHMS_SHORT = {"unsteered": "unsteered", "budget": "ours", "paper": "the paper's"}
+ALGORITHMS_SHORT = {"unsteered": "unsteered", "ours": "ours", "paper": "the paper's"}
 VERDICTS = {True: "✓", False: "✗"}
 
 # Attributes: lists of words
@@ -368,11 +368,7 @@ CONTROLS = {
     "words": Control("Own words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice."),
     "strength": Control(
         "Strength (strength)",
-        "Nats of drifting from the model's own text that one more word is worth: more is more on topic, less fluent.",
-    ),
-    "kl_budget": Control(
-        "Limit (kl_budget)",
-        f"Nats that steering may cost at any token: lower is more fluent; {NO_LIMIT:g} is no limit.",
+        "Nats of drifting that one more word is worth: more is more on topic, less fluent. 100 is no limit.",
     ),
     "step_size": Control("Step size (step_size)", "Length of one push; 0 writes what is written without steering."),
     "num_iterations": Control(
@@ -396,6 +392,7 @@ CONTROLS = {
     "gm_scale": Control(
         "Fusion (gm_scale)", "Share of the steered distribution in the one drawn from: lower is more fluent."
     ),
+    "kl_budget": Control("Limit (kl_budget)", "Nats that steering may cost at any token; 100 is no limit."),
     "best_of": Control(
         "Best of (best_of)", "So many texts are written at once, and the one that shows the attribute most is kept."
     ),
@@ -475,13 +472,6 @@ def cost(method: Method, services: Services) -> str:
     return " · ".join(parts) or f"{services.base}, nothing added"
 
 
-def pushes(steering: PPLM) -> str:
-    """What steering takes at a token, and how many texts it writes."""
-    number = "1 push" if steering.num_iterations == 1 else f"{steering.num_iterations} pushes"
-    best = "" if steering.best_of == 1 else f", best of {steering.best_of}"
-    return f"{number} a token{best}"
-
-
 def strength(steering: PPLM) -> str:
     """How hard the method steers."""
     parts = []
@@ -492,9 +482,15 @@ def strength(steering: PPLM) -> str:
     return ", ".join(parts) or f"no limit, step size {steering.step_size:g}"
 
 
-def count(number: int, noun: str) -> str:
+def pushes(steering: PPLM) -> str:
+    """What steering takes at a token, and how many texts it writes."""
+    best = "" if steering.best_of == 1 else f", best of {steering.best_of}"
+    return f"{count(steering.num_iterations, 'push', 'pushes')} a token{best}"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun: "1 token", "2 tokens"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 def share(num_parameters: int, services: Services) -> str:

@@ -99,9 +99,27 @@ def test_a_token_is_steered_as_far_as_it_is_worth() -> None:
     assert 0 < best[1] < best[2] < best[3] < 0.9
     steered, clean = torch.tensor([[difference, 0.0]]).repeat(5, 1), torch.zeros(5, 2)
     found = worthwhile(
-        steered, clean, torch.full((5,), 0.9), torch.tensor(strengths), lambda logprobs, _: logprobs[:, 0].exp()
+        steered,
+        clean,
+        torch.full((5,), 0.9),
+        torch.tensor(strengths),
+        torch.zeros(5),
+        lambda logprobs: logprobs[:, 0].exp(),
     )
     assert found.tolist() == pytest.approx(best)
+
+
+def test_an_allowance_is_spent_without_a_word() -> None:
+    """Two even tokens, of which none is worth anything: the largest of the tried shares that the allowance covers."""
+
+    def cost(share: float) -> float:
+        p = 1 / (1 + math.exp(-share))
+        return p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p))
+
+    steered, clean = torch.tensor([[1.0, 0.0]]).repeat(3, 1), torch.zeros(3, 2)
+    allowance = torch.tensor([1.0, cost(0.5) + 1e-4, 0.0])
+    found = worthwhile(steered, clean, torch.ones(3), torch.ones(3), allowance, lambda logprobs: torch.ones(3))
+    assert found.tolist() == pytest.approx([1.0, 0.5, 0.0])
 
 
 def test_what_a_token_costs_is_never_more_than_it_brings() -> None:
@@ -109,7 +127,9 @@ def test_what_a_token_costs_is_never_more_than_it_brings() -> None:
     generator = torch.Generator().manual_seed(3)
     steered, clean = (torch.randn(64, 50, generator=generator) * 4 for _ in range(2))
     strength = torch.full((64,), 0.7)
-    share = worthwhile(steered, clean, torch.ones(64), strength, lambda logprobs, _: logprobs[:, :5].exp().sum(-1))
+    share = worthwhile(
+        steered, clean, torch.ones(64), strength, torch.zeros(64), lambda logprobs: logprobs[:, :5].exp().sum(-1)
+    )
     fused = fuse(steered, clean, share)
     gain = fused.softmax(-1)[:, :5].sum(-1) - clean.softmax(-1)[:, :5].sum(-1)
     assert (kl_divergence(fused, clean) <= strength * gain + 1e-5).all()
