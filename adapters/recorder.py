@@ -62,10 +62,10 @@ class Recorder:
         self.losses: list[Tensor] = []  # (1,) each
         self.hidden: list[Tensor] = []  # (C,) each
         self.norms: list[Tensor] = []  # (L,) each
-        self.heat: Tensor | None = None  # (L, W)
+        self.heat: Tensor | None = None  # (L, W) of the first push, if there is one
 
     def on_gradient(self, reading: Reading, loss: Tensor, gradient: Tensor) -> None:
-        self.losses.append(loss)
+        self.losses.append(loss.detach())
         self.hidden.append(reading.hidden[0, -1].detach())
         self.norms.append(gradient_norms(gradient)[:, 0])
         if self.heat is None:
@@ -79,8 +79,9 @@ class Recorder:
 
     def step(self, ids: Sequence[int], token: int) -> Step | None:
         """How `token` came about after the tokens `ids`; None where the numbers went wrong."""
-        assert self.heat is not None, "nothing was observed"
-        losses, norms = torch.cat(self.losses), torch.stack(self.norms)
+        losses = torch.cat(self.losses)
+        norms = torch.stack(self.norms) if self.norms else losses.new_empty(0, 0)
+        heat = losses.new_empty(0, 0) if self.heat is None else self.heat
         if not all(bool(part.isfinite().all()) for part in (losses, norms, self.logits)):
             return None
         probabilities = self.logits.softmax(-1)  # (3, V)
@@ -100,8 +101,8 @@ class Recorder:
             share=short(self.share),
             losses=tuple(map(short, losses.tolist())),
             norms=tuple(tuple(map(short, row)) for row in norms.tolist()),
-            width=self.heat.shape[1],
-            heat=tuple(tuple(short(value, 2) for value in row) for row in newest(self.heat).tolist()),
+            width=heat.shape[1],
+            heat=tuple(tuple(short(value, 2) for value in row) for row in newest(heat).tolist()),
             bag=self._bag(ids, probabilities),
             named=tuple(Word(p.word, self._candidate(before, p.token_id, probabilities)) for p in self.named),
         )

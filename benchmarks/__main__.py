@@ -60,7 +60,7 @@ def engine_rows(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, 
         "unsteered": run(unsteered),
         "beside": run([*unsteered, steered], len(unsteered)),
     }
-    rows = ratio_rows(RATIOS, measure(runs, rounds))
+    rows = ratio_rows(RATIOS, measure(runs, rounds + 1)[1:])  # the first round is not counted
     return [*rows, summarise("MB for each further adapter", [megabytes], None, 5.0)]
 
 

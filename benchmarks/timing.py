@@ -96,12 +96,12 @@ def prompt_ids(base: BaseModel, prompt: str) -> torch.Tensor:
 
 
 def measure(runs: Mapping[str, Callable[[], Timeline]], rounds: int) -> list[dict[str, Timeline]]:
-    """All runs in turn, `rounds` times, after one round that is not counted."""
+    """All runs in turn, `rounds` times."""
     results = []
-    for number in range(rounds + 1):
+    for number in range(rounds):
         results.append({name: run() for name, run in runs.items()})
-        print(f"round {number} of {rounds}", flush=True)
-    return results[1:]
+        print(f"round {number + 1} of {rounds}", flush=True)
+    return results
 
 
 def ratio_rows(ratios: Iterable[Ratio], rounds: Sequence[Mapping[str, Timeline]]) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def app(page: Page, address: str) -> Iterator[Page]:
     page.set_viewport_size({"width": 1280, "height": 900})
     open_page(page, address)
     yield page
-    stop = page.get_by_role("button", name="Stop", exact=True)
+    stop = page.get_by_role("button", name="Stop", exact=True).first
     stop.click()
     assert elsewhere == []
     assert errors == []
@@ -198,6 +198,52 @@ def test_parity_is_checked_pane_by_pane(app: Page) -> None:
     notes = panes(app).locator(".pane-note").all_inner_texts()
     assert notes[0] == text.PARITY_BASE
     assert all("token for token" in note for note in notes[1:])
+
+
+def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
+    xray = app.get_by_role("button", name=text.XRAY, exact=True).first
+    expect(xray).to_be_disabled()
+    set_new_tokens(app, 4)
+    generate(app)
+    expect_done(app)
+    written = texts(app)[3]
+    xray.click()
+    section = app.locator(".xray:visible")
+    expect(section.get_by_role("button", name=text.SAVE_RECORD)).to_be_enabled(timeout=SLOW)
+    tokens = section.locator(".shaded-text:visible .text")
+    expect(tokens).to_have_count(4)
+    pieces: list[str] = tokens.evaluate_all("spans => spans.map(span => span.textContent)")
+    assert PROMPT + "".join(pieces) == written, "the record is of the text in the pane"
+    expect(section.locator(".step-line")).to_contain_text("Token 1 ")
+    tokens.nth(2).click()
+    expect(section.locator(".step-line")).to_contain_text(f"Token 3 {text.quote(pieces[2])}")
+    expect(section.locator(".js-plotly-plot:visible")).to_have_count(2)
+    expect(section.locator(".ytick", has_text="←")).to_contain_text(pieces[2].strip())
+    for name in (text.GRADIENT_TAB, text.NUDGE_TAB, text.NEXT_TAB):
+        section.get_by_role("tab", name=name, exact=True).click()
+        expect(section.locator(".js-plotly-plot:visible")).to_have_count({text.NEXT_TAB: 4}.get(name, 3))
+    section.get_by_role("tab", name=text.UNDER_TAB, exact=True).click()
+    expect(section.locator(".pane:visible")).to_have_count(3)
+    section.locator(".pane:visible .shaded-text .text").first.click()
+    expect(section.locator(".step-line:visible")).to_contain_text("LoRA poetry −")
+    with app.expect_download() as download:
+        section.get_by_role("button", name=text.SAVE_RECORD).click()
+    saved = json.loads(Path(download.value.path()).read_bytes())
+    assert [step["chosen"]["text"] for step in saved["xray"]["steps"]] == pieces
+    app.set_viewport_size({"width": 390, "height": 844})
+    assert not sideways(app)
+
+
+def test_an_xray_can_be_stopped(app: Page) -> None:
+    set_new_tokens(app, 4)
+    generate(app)
+    expect_done(app)
+    app.get_by_role("button", name=text.XRAY, exact=True).first.click()
+    section = app.locator(".xray:visible")
+    expect(section.locator(".shared-note")).to_contain_text("written once more", timeout=SLOW)
+    section.get_by_role("button", name=text.STOP, exact=True).click()
+    expect(section.locator(".shared-note")).to_have_text(text.XRAY_STOPPED)
+    expect(section.get_by_role("button", name=text.STOP, exact=True)).to_be_disabled()
 
 
 def test_errors_stand_beside_the_controls(app: Page) -> None:

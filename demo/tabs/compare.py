@@ -22,8 +22,8 @@ from demo.panes import Pane, Values, message, message_line, pane_note, pane_upda
 from demo.runs import check_parity, closed_at_end, compare
 from demo.sampling import FIRST_SEED, lay_out_sampling
 from demo.services import Services
-from demo.tabs.shared import lay_out_shared, on_share, share_link, wire_shared
-from demo.tabs.xray import xray_section
+from demo.tabs.shared import find_texts, lay_out_shared, on_share, share_link, wire_shared
+from demo.tabs.xray import Source, xray_section
 from demo.xray import texts_of_board
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
@@ -58,13 +58,15 @@ def compare_tab(services: Services, page: Page) -> None:
     """The tab, and the public endpoint /compare."""
     with gr.Column(elem_classes="stack") as live:
         bench = lay_out(services)
-        xray_section(services, bench.xray, bench.board, texts_of_board, MODEL)
     wire_runs(services, bench)
     wire_settings(services, bench)
     wire_panes(services, bench)
     wire_attributes(services, bench, page)
     bench.share.click(partial(on_share, services), [bench.board, page.owner], [bench.link, bench.message], **QUIET)
-    wire_shared(services, lay_out_shared(services), live, page, MODEL)
+    shared = lay_out_shared(services)
+    wire_shared(services, shared, live, page, MODEL)
+    kept = Source(shared.xray, shared.id, partial(find_texts, services))
+    xray_section(services, [Source(bench.xray, bench.board, texts_of_board), kept], MODEL)
     gr.api(compare_endpoint(services), api_name="compare", **MODEL)
 
 

@@ -23,7 +23,6 @@ from demo.page import Page
 from demo.panes import Marked, Values, View, build_view, message, message_line, pane_updates, words
 from demo.runs import closed_at_end
 from demo.services import Services
-from demo.tabs.xray import xray_section
 from demo.xray import Text, texts_of_comparison
 from leaderboard.report import comparison_report
 
@@ -78,7 +77,7 @@ def share_link() -> gr.Textbox:
 
 
 def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: Page, model: dict[str, Any]) -> None:
-    """Replay, Stop, X-ray, Report and Delete, and what opens a link when the page is loaded."""
+    """Replay, Stop, Report and Delete, and what opens a link when the page is loaded."""
     panes = [part for pane in shared.panes for part in pane]
     outputs = [shared.message, shared.replay, shared.stop, *panes]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": shared.message}
@@ -87,8 +86,6 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
     )
     shared.stop.click(None, cancels=[running]).then(partial(on_stop, shared), None, outputs, **LIGHT)
     save_on_click(shared.report, partial(on_report, services), shared.id, shared.message)
-    with shared.body:
-        xray_section(services, shared.xray, shared.id, partial(find_texts, services), model)
     gone = [shared.body, shared.head, shared.message, shared.id]
     shared.delete.yes.click(partial(on_delete, services, shared), [shared.id, page.owner], gone, **LIGHT)
     facts = [shared.settings, shared.delete.ask, shared.facts, shared.id]

@@ -1,12 +1,12 @@
-"""The X-ray below the panes: a steered text token by token, and all methods beside each other.
+"""The X-ray below the texts: a steered text token by token, and all methods beside each other.
 
 Knows which handler fills what; what there is to see is in demo.xray, how it is drawn in demo.xray_figures. The state
 of a visitor is the deflated record (a step takes about 2 kB of it) and the texts that it is of.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -19,18 +19,28 @@ from demo.services import Services
 from demo.tabs.xray_page import XRayPage, lay_out_xray
 from demo.xray import Text, View, examine, steered
 
-Read = Callable[[Any], Mapping[int, Text]]  # what the page holds -> its finished texts
+
+class Source(NamedTuple):
+    """Where texts come from: the button that looks at them, what the page holds of them, and how that is read."""
+
+    button: gr.Button
+    held: gr.State
+    read: Callable[[Any], Mapping[int, Text]]
 
 
-def xray_section(services: Services, button: gr.Button, source: gr.State, read: Read, model: dict[str, Any]) -> None:
-    """The section, hidden until `button` is pressed; `read` finds the texts in the value of `source`."""
+def xray_section(services: Services, sources: Sequence[Source], model: dict[str, Any]) -> None:
+    """The section, hidden until the button of one of the sources is pressed."""
     page = lay_out_xray()
-    running = [page.message, page.record, page.stop, page.save, page.judged, page.number, page.column, page.body]
-    outputs = [*running, page.pane, page.texts, page.text, *page.step.values()]
-    outputs += [page.under_line, *(part for side in (*page.next, *page.under) for part in side)]
+    outputs = [page.column, page.message, page.record, page.texts, page.pane, page.judged, page.stop, page.save]
+    outputs += [page.body, page.under_line, *(part for side in (*page.next, *page.under) for part in side)]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": page.message}
     options |= {"api_visibility": "private"} | model
-    opened = button.click(partial(on_open, services, page, read), [source, page.named], outputs, **options)
+    runs = [
+        source.button.click(
+            partial(on_open, services, page, source.read), [source.held, page.named], outputs, **options
+        )
+        for source in sources
+    ]
     again = gr.on(
         [page.pane.input, page.named.submit],
         partial(on_again, services, page),
@@ -38,7 +48,10 @@ def xray_section(services: Services, button: gr.Button, source: gr.State, read: 
         outputs,
         **options,
     )
-    stopped = page.stop.click(None, cancels=[opened, again])
+    shown = [page.body, page.number, page.text, *page.step.values()]
+    for run in (*runs, again):
+        run.then(partial(show_xray, page), page.record, shown, **LIGHT)
+    stopped = page.stop.click(None, cancels=[*runs, again])
     stopped.then(partial(on_stop, page), None, [page.message, page.stop], **LIGHT)
     wire_looking(services, page)
 
@@ -62,9 +75,11 @@ def wire_looking(services: Services, page: XRayPage) -> None:
 # Handlers: values in, values out
 
 
-def on_open(services: Services, page: XRayPage, read: Read, source: Any, named: Any) -> Iterator[Values]:
+def on_open(
+    services: Services, page: XRayPage, read: Callable[[Any], Mapping[int, Text]], held: Any, named: Any
+) -> Iterator[Values]:
     """Looks at the texts that are on the page now."""
-    texts = dict(read(source))
+    texts = dict(read(held))
     places = steered(texts)
     choices = [(f"{place + 1}: {text.title(texts[place].request.method)}", place) for place in places]
     first = places[0] if places else None
@@ -101,7 +116,7 @@ def play(services: Services, page: XRayPage, views: Iterator[View], shown: Recor
             if shown is None or view.record.scores != shown.scores:
                 updates |= show_under(services, page, data, 0)
             if not view.running:
-                updates |= {page.save: gr.update(interactive=True)} | show_xray(page, view.record, data)
+                updates[page.save] = gr.update(interactive=True)
         shown = view.record
         yield updates
 
@@ -140,13 +155,14 @@ def on_save(data: bytes | None) -> tuple[dict[str, str] | None, Marked]:
 # Between components and data
 
 
-def show_xray(page: XRayPage, record: Record, data: bytes) -> Values:
+def show_xray(page: XRayPage, data: bytes | None) -> Values:
     """The steered text with its first step, or nothing."""
-    steps = len(record.xray.steps) if record.xray else 0
-    updates: Values = {page.body: gr.update(visible=steps > 0)}
-    if steps:
-        return updates | {page.number: gr.update(maximum=max(2, steps), value=1)} | show_step(page, data, 1)
-    return updates | dict.fromkeys(page.step.values()) | {page.text: []}
+    xray = unpack(data).xray if data else None
+    if xray is None or not xray.steps:
+        return {page.body: gr.update(visible=False), page.text: []} | dict.fromkeys(page.step.values())
+    steps = len(xray.steps)
+    updates: Values = {page.body: gr.update(visible=True), page.number: gr.update(maximum=max(2, steps), value=1)}
+    return updates | show_step(page, data, 1)
 
 
 def show_step(page: XRayPage, data: bytes | None, number: Any) -> Values:

@@ -48,7 +48,7 @@ class XRayPage(NamedTuple):
 
 def lay_out_xray() -> XRayPage:
     """Puts the components on the page."""
-    with gr.Column(visible=False, elem_classes="stack results") as column:
+    with gr.Column(visible=False, elem_classes="stack xray") as column:
         gr.HTML(f"<h2>{text.XRAY}</h2><p>{text.XRAY_HELP}</p>", elem_classes="link-head")
         with gr.Row(elem_classes="link-row"):
             pane = gr.Dropdown([], **words("xray_pane"))

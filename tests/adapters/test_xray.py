@@ -260,6 +260,16 @@ def test_what_cannot_be_looked_at_is_said(bench: Bench) -> None:
     assert last(xrays.text(Request("Once", Method("x", steering=FRESH)), [])).steps == ()
 
 
+def test_a_text_without_pushes_and_the_best_of_several_are_recorded_too(bench: Bench) -> None:
+    still = write(bench, replace(FRESH, num_iterations=0))
+    steps = last(XRays(bench.engine).text(still.request, still.token_ids)).steps
+    assert [(step.kl_fused, len(step.losses), step.norms, step.heat) for step in steps] == [(0.0, 1, (), ())] * 6
+    best = write(bench, replace(FRESH, best_of=3), SAMPLED)
+    steps = last(XRays(bench.engine).text(best.request, best.token_ids)).steps
+    expected = [math.exp(logprob) for logprob in best.logprobs]
+    assert [step.chosen.clean for step in steps] == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_closed_replay_frees_the_engine(bench: Bench) -> None:
     row = write(bench, FRESH)
     steps: Any = XRays(bench.engine).text(row.request, row.token_ids)

@@ -18,7 +18,18 @@ from demo.panes import Values
 from demo.runs import compare
 from demo.services import Services
 from demo.tabs.shared import find_texts, on_share
-from demo.tabs.xray import on_again, on_judged, on_open, on_save, on_select, on_stop, show_next, show_step, show_under
+from demo.tabs.xray import (
+    on_again,
+    on_judged,
+    on_open,
+    on_save,
+    on_select,
+    on_stop,
+    show_next,
+    show_step,
+    show_under,
+    show_xray,
+)
 from demo.tabs.xray_page import XRayPage, lay_out_xray
 from demo.xray import Text, View, examine, read_named, steered, texts_of_board
 from tests.demo.fakes import FakeEngine, FakeXRays, fake_services, fake_step
@@ -65,7 +76,7 @@ def opened(services: Services, page: XRayPage, board: Board, named: str = "happy
     shown: Values = {}
     for updates in on_open(services, page, texts_of_board, board, named):
         shown |= updates
-    return shown
+    return shown | show_xray(page, shown[page.record])
 
 
 def event(index: Any) -> Any:
