@@ -463,9 +463,7 @@ def cost(method: Method, services: Services) -> str:
     parts = []
     if method.steering is not None:
         trained = "" if method.lora or method.prefix else ", nothing trained"
-        parts.append(
-            f"{strength(method.steering)}, {count(method.steering.num_iterations, 'push', 'pushes')} a token{trained}"
-        )
+        parts.append(f"{strength(method.steering)}, {pushes(method.steering)}{trained}")
     if (lora := services.adapter(method.lora)) is not None:
         scale = "" if method.lora_scale == 1 else f", scale {method.lora_scale:g}"
         parts.append(f"rank r = {lora.size}, {share(lora.num_parameters, services)} trained{scale}")
@@ -476,10 +474,18 @@ def cost(method: Method, services: Services) -> str:
 
 def strength(steering: PPLM) -> str:
     """How hard the method steers."""
+    parts = []
     if steering.strength < NO_LIMIT:
-        return f"strength {steering.strength:g}"
-    limit = "no limit" if steering.kl_budget == NO_LIMIT else f"at most {steering.kl_budget:g} nats a token"
-    return f"{limit}, step size {steering.step_size:g}"
+        parts.append(f"strength {steering.strength:g}")
+    if steering.kl_budget < NO_LIMIT:
+        parts.append(f"at most {steering.kl_budget:g} nats a token")
+    return ", ".join(parts) or f"no limit, step size {steering.step_size:g}"
+
+
+def pushes(steering: PPLM) -> str:
+    """What steering takes at a token, and how many texts it writes."""
+    best = "" if steering.best_of == 1 else f", best of {steering.best_of}"
+    return f"{count(steering.num_iterations, 'push', 'pushes')} a token{best}"
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

@@ -18,7 +18,7 @@ from demo import text
 from tests.conftest import missing
 from tests.serving import free_port, has_model, home, serve
 
-SLOW = 240_000  # ms
+SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 FINISHED = re.compile("limit reached|ended by itself")
 
@@ -41,9 +41,9 @@ def address(folder: Path) -> Iterator[str]:
 
 def open_tab(page: Page, address: str, theme: str = "light") -> None:
     page.goto(f"{address}?__theme={theme}")
-    expect(page.locator(".pane").first).to_be_visible()
+    expect(page.locator(".pane").first).to_be_visible(timeout=SLOW)
     page.get_by_role("tab", name="Attributes").click()
-    expect(page.locator(".virtual-row").first).to_be_visible()
+    expect(page.locator(".virtual-row").first).to_be_visible(timeout=SLOW)
 
 
 def cells(page: Page) -> list[list[str]]:
@@ -66,7 +66,7 @@ def test_a_list_shows_how_each_word_is_split(page: Page, address: str) -> None:
     open_tab(page, address)
     write_words(page, "laser:2, black hole, android")
     line = page.get_by_text("2 of 3 words are used from their beginning on, 1 not.")
-    expect(line).to_be_visible()
+    expect(line).to_be_visible(timeout=ANSWER)
     rows = cells(page)
     assert [row[:4] for row in rows] == [
         ["laser", "yes", "laser", "2"],
@@ -75,20 +75,22 @@ def test_a_list_shows_how_each_word_is_split(page: Page, address: str) -> None:
     ]
     assert "'and' is a word by itself" in rows[2][4]
     upload(page, text.UPLOAD_LIST, "list.txt", "\n".join(f"w{place}" for place in range(100_000)))
-    expect(page.get_by_text("A list has 100,000 words, at most 5,000 can be used: shorten it.")).to_be_visible()
+    expect(page.get_by_text("A list has 100,000 words, at most 5,000 can be used: shorten it.")).to_be_visible(
+        timeout=ANSWER
+    )
     upload(page, text.UPLOAD_LIST, "list.csv", "word,weight\nwhale,3\nwhite shark,\n")
-    expect(page.get_by_role("textbox", name=re.compile("^Words"))).to_have_value("whale:3, white shark")
+    expect(page.get_by_role("textbox", name=re.compile("^Words"))).to_have_value("whale:3, white shark", timeout=ANSWER)
     page.get_by_role("button", name=text.SEND_WORDS).click()
-    expect(page.get_by_text(text.WORDS_SENT)).to_be_visible()
+    expect(page.get_by_text(text.WORDS_SENT)).to_be_visible(timeout=ANSWER)
     page.get_by_role("tab", name="Compare").click()
     pane = page.locator(".pane:visible").nth(3)
-    expect(pane.get_by_role("heading")).to_have_text("PPLM own words")
+    expect(pane.get_by_role("heading")).to_have_text("PPLM own words", timeout=ANSWER)
     pane.get_by_role("button", name=re.compile("^Settings")).click()
-    expect(pane.get_by_role("textbox", name="Own words")).to_have_value("whale:3, white shark")
+    expect(pane.get_by_role("textbox", name="Own words")).to_have_value("whale:3, white shark", timeout=ANSWER)
     strength = pane.get_by_label("number input for Strength")
-    strength.fill("99")
+    strength.fill("999")
     page.keyboard.press("Tab")
-    expect(pane.locator(".pane-head p")).to_contain_text("strength 5,")  # the end of the scale
+    expect(pane.locator(".pane-head p")).to_contain_text("no limit,", timeout=ANSWER)  # the end of the scale
     expect(pane.locator(".pane-note")).not_to_be_visible()
 
 
@@ -102,13 +104,13 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
     ]
     open_tab(page, address)
     upload(page, text.UPLOAD_ROWS, "rows.jsonl", json.dumps(rows[0]))
-    expect(page.get_by_text("All rows have the label 'sea'")).to_be_visible()
+    expect(page.get_by_text("All rows have the label 'sea'")).to_be_visible(timeout=ANSWER)
     upload(page, text.UPLOAD_ROWS, "rows.jsonl", "\n".join(map(json.dumps, rows)))
-    expect(page.get_by_text("24 texts: land 12, sea 12.")).to_be_visible()
+    expect(page.get_by_text("24 texts: land 12, sea 12.")).to_be_visible(timeout=ANSWER)
     page.get_by_role("textbox", name=re.compile("^Name")).fill("place")
     page.get_by_role("button", name=text.TRAIN, exact=True).click()
     expect(page.get_by_text("Done: choose place:land, place:sea")).to_be_visible(timeout=SLOW)
-    expect(page.get_by_text("held-out texts are told right")).to_be_visible()
+    expect(page.get_by_text("held-out texts are told right")).to_be_visible(timeout=ANSWER)
     assert (folder / "adapters" / "place" / "README.md").is_file()
     page.get_by_role("tab", name="Compare").click()
     pane = page.locator(".pane:visible").nth(3)
@@ -116,7 +118,7 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
     page.wait_for_timeout(500)  # what is typed in the moment of unfolding is lost
     pane.get_by_label("Attribute (PPLM)").fill("place:sea")
     page.get_by_role("option", name="place:sea").click()
-    expect(pane.get_by_role("heading")).to_have_text("PPLM place:sea")
+    expect(pane.get_by_role("heading")).to_have_text("PPLM place:sea", timeout=ANSWER)
     page.get_by_role("button", name=re.compile("the same in every pane")).click()
     page.wait_for_timeout(500)
     page.get_by_label("number input for New tokens").fill("4")
@@ -127,7 +129,7 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
     assert pane.locator(".pane-text .highlighted:not(.transparent)").count() == 0, "a discriminator marks nothing"
     page.get_by_role("tab", name="Leaderboard").click()
     page.get_by_label("Methods").fill("pplm:place")
-    expect(page.get_by_role("option", name="pplm:place:sea")).to_be_visible()
+    expect(page.get_by_role("option", name="pplm:place:sea")).to_be_visible(timeout=ANSWER)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -139,7 +141,7 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     page = context.new_page()
     open_tab(page, address, theme)
     write_words(page, "laser:2, android, quark")
-    expect(page.get_by_text("words are used")).to_be_visible()
+    expect(page.get_by_text("words are used")).to_be_visible(timeout=ANSWER)
     page.wait_for_timeout(1500)
     assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
     found = {"tab": broken(page)}

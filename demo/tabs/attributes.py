@@ -217,7 +217,9 @@ def offer_heads(services: Services) -> Any:
 
 
 def show_head(services: Services, heads: Heads, name: Any) -> Values:
-    """The figures of a discriminator. Raises UserError."""
+    """The figures of a discriminator, nothing where there is none to choose. Raises UserError."""
+    if not services.store.discriminators:
+        return {}
     measured = find_report(services, name).measured
     headers, rows = confusion(measured)
     return {

@@ -30,7 +30,7 @@ from demo.tabs.attributes import (
     take_file,
     take_rows,
 )
-from tests.demo.fakes import fake_services
+from tests.demo.fakes import FakeStore, fake_services
 
 ROWS = tuple(Labelled(f"text {place}", "ab"[place % 2]) for place in range(20))
 
@@ -116,6 +116,10 @@ def test_a_discriminator_shows_its_figures(services: Services, tab: tuple[Lists,
     assert updates[heads.confusion]["value"]["headers"] == [text.IS_TOLD_AS, "negative", "positive"]
     assert updates[heads.curve].data
     assert "70.0" in updates[heads.message][0][0]
+
+
+def test_a_model_without_discriminators_shows_nothing_and_no_error(tab: tuple[Lists, Heads, Training]) -> None:
+    assert show_head(fake_services(store=FakeStore(discriminators={})), tab[1], None) == {}
 
 
 def test_a_training_ends_with_a_discriminator_to_choose(services: Services, tab: tuple[Lists, Heads, Training]) -> None:

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 import pytest
 
-from adapters.methods import Sampling, parse_method, to_json
+from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, Sampling, parse_method, to_json
 from adapters.word_list import NO_WORDS
 from demo import text
 from demo.app import build_app
@@ -134,7 +135,7 @@ def test_a_pane_is_renamed_with_its_settings(services: Services, bench: Bench) -
 
 def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(services: Services, bench: Bench) -> None:
     board = [update[bench.board] for update in play(services, bench, compare, fresh(bench))][-1]
-    values = fresh(bench) | {bench.board: board, bench.panes[3].controls["kl_budget"]: 0.2}
+    values = fresh(bench) | {bench.board: board, bench.panes[3].controls["strength"]: 0.2}
     updates = on_pane_settings(services, bench, 3, values)
     assert updates[bench.panes[3].text] == list(board.panes[3].spans)
     assert text.CHANGED in updates[bench.panes[3].figures]
@@ -190,6 +191,15 @@ def test_costs_are_computed_from_the_adapters(services: Services) -> None:
     assert "strength" in composed
     assert "0.68\u00a0%" in composed
     assert "nothing trained" not in composed
+    steering = PPLM((Attribute("science"),), num_iterations=1, strength=4.5)
+    for changes, line in (
+        ({}, "strength 4.5, 1 push a token, nothing trained"),
+        ({"num_iterations": 3, "best_of": 4}, "strength 4.5, 3 pushes a token, best of 4, nothing trained"),
+        ({"kl_budget": 0.6}, "strength 4.5, at most 0.6 nats a token, 1 push a token, nothing trained"),
+        ({"strength": NO_LIMIT, "kl_budget": 0.6}, "at most 0.6 nats a token, 1 push a token, nothing trained"),
+        ({"strength": NO_LIMIT, "step_size": 0.02}, "no limit, step size 0.02, 1 push a token, nothing trained"),
+    ):
+        assert text.cost(Method("m", steering=replace(steering, **changes)), services) == line
 
 
 def test_names_are_escaped_where_they_stand_in_html(services: Services) -> None:
@@ -239,11 +249,11 @@ def test_only_compare_is_public() -> None:
 
 
 def test_a_number_beyond_the_scale_reaches_the_form_that_says_so(services: Services, bench: Bench) -> None:
-    strength = bench.panes[3].controls["kl_budget"]
+    strength = bench.panes[3].controls["strength"]
     for number in (101, float("nan")):
         values = fresh(bench) | {strength: strength.preprocess(number)}
         last = list(play(services, bench, compare, values))[-1][bench.board]
-        assert "kl_budget: " in last.errors[3]
+        assert "strength: " in last.errors[3]
         assert last.outcome.requests.keys() == {0, 1, 2}, "the others go on"
 
 

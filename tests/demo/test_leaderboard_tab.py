@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from adapters.methods import UserError
+from adapters.methods import PPLM, UserError
 from demo import run_progress, text
 from demo.confirm import hide_question, show_question
 from demo.links import COMPARE, RUN, Link, new_secret, owner_of
@@ -468,7 +468,7 @@ def test_facts_say_everything_that_was_set(services: Services, id: str) -> None:
     with gr.Blocks():
         view = lay_out_facts()
     facts = dict(fill_facts(services, view, id)[view.facts])
-    assert "kl_budget 0.6" in facts["Methods"]
+    assert f"strength {PPLM.strength}" in facts["Methods"]
     assert "seed 7" in facts["Settings"]
     assert facts["sha256 of base"] == "esab"
     assert facts["torch"] == "2.13.0"

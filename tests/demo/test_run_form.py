@@ -49,6 +49,7 @@ def test_a_run_steers_by_discriminators_and_several_attributes(services: Service
     steered = [method.steering and method.steering.attributes for method in spec.methods]
     assert steered[0] == (Attribute("sentiment:positive"),)
     assert steered[1] == (Attribute("science", 2.0), Attribute("sentiment:negative", -1.0))
+    assert list(spec.scorers) == ["base"], "without their steering both are the base"
 
 
 def test_every_method_that_is_offered_can_be_read(services: Services) -> None:
