@@ -121,7 +121,7 @@ def test_a_run_says_everything_that_determines_it() -> None:
         "seed 7 judge base chat False",
         "1 base The base model as it is.",
         "2 pplm:science steering.attributes.1.name science",
-        "steering.kl_budget 0.6",
+        f"steering.strength {PPLM.strength}",
         "base f00d",
         "torch 2.13",
         f"run {data.run.id}",
