@@ -18,7 +18,7 @@ from adapters.base_model import BaseModel
 from adapters.methods import Attribute, Method, Request, Sampling, to_json
 from adapters.store import AdapterStore
 
-DECODING = 2  # raised whenever a release may write another text for the same request
+DECODING = 3  # raised whenever a release may write another text for the same request
 
 
 class Fingerprints:

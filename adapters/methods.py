@@ -97,7 +97,7 @@ class PPLM:
     horizon_length: Annotated[int, Field(ge=0, le=8)] = 0
     decay: bool = False  # older positions of the window are pushed less: the text keeps closer to how it began
     grad_length: Annotated[int, Field(ge=0, le=4096)] = 0  # tokens that are steered, the rest follows freely; 0: all
-    strength: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 10.0  # nats of drifting that one more word is worth
+    strength: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 20.0  # nats of drifting that one more word is worth
     kl_budget: Annotated[float, Field(ge=0, le=NO_LIMIT)] = NO_LIMIT  # nats that the fusion may cost at any token
     cooldown: Annotated[int, Field(ge=0, le=256)] = 12  # tokens for which a word just used leaves the bag
     carry: bool = False  # True: the pushed past is carried on to the next token; False: each token is pushed afresh

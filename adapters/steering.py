@@ -219,12 +219,14 @@ class Steering:
 
     @torch.no_grad()
     def _likelihood(self, clean: Reading) -> Tensor:
-        """How much the unsteered rows show their attributes (B,), words just used included; 0 if none is ranked."""
+        """How much the unsteered rows show their attributes (B,); 0 if none is ranked.
+
+        Words just used do not count: else the best of several texts would be the one that repeats a word.
+        """
         if all(s.best_of == 1 for s in self.settings):
             return torch.zeros_like(clean.logits[:, 0])
         logprobs, hidden_sum = clean.logits.log_softmax(-1), self.hidden_sum + clean.hidden[:, -1]
-        no_rest = torch.zeros_like(self.knobs.cooldown)
-        evidence = Evidence(logprobs, hidden_sum, self.num_hidden + 1, self.recent, no_rest)
+        evidence = Evidence(logprobs, hidden_sum, self.num_hidden + 1, self.recent, self.knobs.cooldown)
         return self._by_attributes(WeightedLoss.likelihood, evidence)
 
     def _horizon(self, logits: Tensor, clean: KV, lora: LoraRows) -> Tensor:

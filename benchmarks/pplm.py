@@ -48,7 +48,7 @@ RATIOS = [
 
 
 def measure_pplm(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, Any]]:
-    """All rows of the table. Steering takes long: there are half as many rounds as asked for, and fewer of long texts."""
+    """All rows of the table. Steering takes long: half as many rounds as asked for, and fewer of long texts."""
     ids = prompt_ids(base, PROMPT)
     words = [split.token_ids[0] for split in split_words(base.tokenizer, WORDS) if len(split.token_ids) == 1]
 

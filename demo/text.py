@@ -87,7 +87,8 @@ TOKEN, TOKEN_NUMBER, PROBABILITY = "token", "token of the text", "probability"
 CLEAN, PERTURBED, FUSED = "unsteered", "pushed", "fused"
 RESTING = "resting"
 LIKELY, ATTRIBUTE_WORDS = "Likely tokens", "Words of the attribute that changed most, and words to follow"
-ALL_NUMBERS = "The same in numbers"
+FOLLOWED = "Words to follow, along the text"
+ALL_NUMBERS = "The likely tokens in numbers"
 LOSS_BY_PUSH, NORM_BY_LAYER = "Attribute loss by push", "Gradient by layer"
 HEAT = "Norm of the first push's gradient by layer and position"
 PUSHES_MADE, LOSS, LAYER, NORM = "pushes made", "attribute loss, nats", "layer", "norm"
@@ -347,7 +348,7 @@ CONTROLS = {
     "other": Control("Other run", "One of your own, or one made on the command line."),
     "goal": Control("Steered to", "Seven topics together, or one sentiment."),
     "across": Control("Cost", "What success stands against."),
-    "measured_by": Control("Measured by", "The command that writes these texts and judges them again."),
+    "measured_by": Control("Measured by", "The commands that write these texts and judge them again."),
     "seed": Control("Seed", "Starts the random draws: the same seed gives the same texts."),
     "temperature": Control("Temperature", "Higher is more surprising; 0 always takes the likeliest token."),
     "top_k": Control("Top-k", "Draw from the k likeliest tokens only; 0 is off."),

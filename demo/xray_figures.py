@@ -28,6 +28,7 @@ DISTRIBUTIONS = {
     "perturbed": (text.PERTURBED, COLORS["pplm"], "triangle-up-open"),
     "fused": (text.FUSED, COLORS["pplm"], "diamond"),
 }
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")  # of named words
 Shaded = list[tuple[str, float | None]]
 
 
@@ -84,14 +85,16 @@ def likely(step: Step) -> go.Figure:
 
 def words(step: Step) -> go.Figure:
     """The words of the attributes that gained most, then those that a person has named."""
-    lines = [Line(word_label(word), word.token) for word in step.bag]
+    several = len({word.attribute for word in step.bag}) > 1
+    lines = [Line(word_label(word, several), word.token) for word in step.bag]
     return changes([*lines, *(Line(f"P({quoted(word.word)})", word.token) for word in step.named)])
 
 
-def word_label(word: Word) -> str:
-    """A word of an attribute; its piece where it is not whole, and whether it rests."""
+def word_label(word: Word, with_attribute: bool) -> str:
+    """A word of an attribute; its piece where it is not whole, whose it is among several, and whether it rests."""
     piece = "" if word.token.text.strip() == word.word else f" {quoted(word.token.text)}"
-    return f"{escape(word.word)}{piece}" + (f" ({text.RESTING})" if word.resting else "")
+    notes = [*([escape(word.attribute)] if with_attribute else []), *([text.RESTING] if word.resting else [])]
+    return f"{escape(word.word)}{piece}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def changes(lines: Sequence[Line]) -> go.Figure:
@@ -122,6 +125,32 @@ def changes(lines: Sequence[Line]) -> go.Figure:
     if dtick == "D2":
         plot.update_xaxes(tickformat="~g")  # else 0.2 would be called 2
     name_lines(plot, [line.label for line in lines])
+    return with_legend(plot)
+
+
+def followed(xray: XRay, number: int) -> go.Figure:
+    """The words that a person has named along the text, unsteered and fused; the chosen token has the larger signs."""
+    plot = go.Figure()
+    names = [word.word for word in xray.steps[number].named]
+    across = list(range(1, len(xray.steps) + 1))
+    sizes = [11 if place == number else 5 for place in range(len(xray.steps))]
+    for place, name in enumerate(names):
+        for kind, dash in (("clean", "dot"), ("fused", "solid")):
+            title, color, _ = DISTRIBUTIONS[kind]
+            shares = [getattr(step.named[place].token, kind) for step in xray.steps]
+            plot.add_scatter(
+                x=across,
+                y=[max(SMALLEST, share) for share in shares],
+                mode="lines+markers",
+                name=f"P({quoted(name)}) {title}",
+                line={"color": color, "dash": dash, "width": 1.5},
+                marker={"symbol": SYMBOLS[place % len(SYMBOLS)], "size": sizes},
+                hoverinfo="text",
+                hovertext=[f"{quoted(name)} {title}: {text.percent(share)}" for share in shares],
+            )
+    dressed(plot, 300)
+    plot.update_xaxes(title_text=text.TOKEN_NUMBER)
+    plot.update_yaxes(type="log", title_text=text.PROBABILITY, exponentformat="power")
     return with_legend(plot)
 
 

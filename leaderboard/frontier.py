@@ -16,7 +16,7 @@ Intervals are 95 % bootstrap intervals over prompts.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from adapters.methods import Sampling, UserError, from_json, to_json
+from adapters.methods import Sampling, UserError, from_json, parse_attribute, to_json
 from leaderboard.bootstrap import RESAMPLES, interval
 from leaderboard.comparable import Comparable, comparable
 from leaderboard.judges import TOPICS, judge_of, judged_name
@@ -34,7 +34,7 @@ from leaderboard.records import RunData
 from leaderboard.table import Cell, figures, metrics
 
 FILE = Path(__file__).parent / "data" / "frontier.json"  # what was measured for the project
-UNSTEERED, BUDGET, PAPER = "unsteered", "budget", "paper"
+UNSTEERED, OURS, PAPER = "unsteered", "ours", "paper"
 TOPIC_GOAL = "topics"
 RELATIVE = ("perplexity", "distinct_1", "distinct_2", "distinct_3")
 TITLES = {
@@ -55,8 +55,9 @@ Target = tuple[str, ...]  # attributes that one method steers towards together
 class Point:
     """One algorithm at one strength."""
 
-    algorithm: str  # UNSTEERED, BUDGET or PAPER
-    strength: float  # 0, nats a token, or the step size
+    algorithm: str  # UNSTEERED, OURS or PAPER
+    strength: float  # 0, nats that a word is worth, or the step size
+    samples: int  # texts for each prompt
     figures: dict[str, Cell]  # by the names of TITLES
     success_of: dict[str, Cell]  # the success of each attribute alone
 
@@ -82,13 +83,12 @@ class Goal:
 class Frontier:
     """What a sweep has found, and everything that it was made with."""
 
-    command: str
+    commands: tuple[str, ...]
     base: str  # id of the base model
     base_hash: str
     versions: dict[str, str]
     prompts: str  # name of the set
     num_prompts: int
-    samples: int  # texts for each prompt at each strength
     sampling: Sampling
     seed: int
     goals: tuple[Goal, ...]
@@ -145,11 +145,12 @@ def goals(targets: Sequence[Target]) -> dict[str, list[Target]]:
     """The targets of each goal. Raises UserError where nobody judges a target, or two do."""
     found: dict[str, list[Target]] = {}
     for target in targets:
-        names = {judged_name(attribute) for attribute in target}
-        if len(names) > 1 or judge_of(target[0]) is None:
+        attributes = [parse_attribute(name) for name in target]
+        names = {judged_name(attribute.name) for attribute in attributes if attribute.weight > 0}
+        if len(names) != 1 or judge_of(attributes[0].name) is None:
             raise UserError(
                 f"Nobody judges {'&'.join(target)!r}: choose {', '.join(TOPICS)}, positive, negative, "
-                "sentiment:positive or sentiment:negative, joined by & only where they are the same."
+                "sentiment:positive or sentiment:negative, joined by & where they are the same or weigh less than 0."
             )
         found.setdefault(TOPIC_GOAL if names & set(TOPICS) else "&".join(target), []).append(target)
     return found
@@ -182,6 +183,7 @@ def measured(data: RunData, algorithm: str, strength: float, places: Sequence[in
     return Point(
         algorithm,
         strength,
+        data.run.spec.samples,
         {name: cell(each) for name, each in found.items()} | whole,
         {name: cell(each) for name, each in zip(wanted, each_success, strict=True)},
     )
@@ -206,6 +208,34 @@ def longest_run(text: str) -> int:
     """
     words = [word.strip(".,;:!?\"'()").lower() for word in text.split()]
     return max((len(list(same)) for word, same in groupby(words) if word), default=0)
+
+
+def merged(old: Frontier, new: Frontier) -> Frontier:
+    """Both together; where both have a point the new one counts. Raises UserError where they cannot be compared."""
+    if alike(old) != alike(new):
+        raise UserError("What is stored was measured otherwise (model, prompts, sampling or seed): name another file.")
+    goals = {goal.name: goal for goal in old.goals}
+    for goal in new.goals:
+        goals[goal.name] = merged_goal(goals[goal.name], goal) if goal.name in goals else goal
+    commands = tuple(dict.fromkeys([*old.commands, *new.commands]))
+    return replace(new, commands=commands, goals=tuple(goals.values()))
+
+
+def alike(frontier: Frontier) -> tuple[object, ...]:
+    """What figures must have in common to stand beside each other."""
+    return frontier.base_hash, frontier.prompts, frontier.num_prompts, frontier.sampling, frontier.seed
+
+
+def merged_goal(old: Goal, new: Goal) -> Goal:
+    """The points of both. Raises UserError where an algorithm was set to something else."""
+    for name in old.settings.keys() & new.settings.keys():
+        if old.settings[name] != new.settings[name]:
+            raise UserError(f"{new.name}: {name} was measured with other settings: name another file.")
+    points = {(point.algorithm, point.strength): point for point in (*old.points, *new.points)}
+    unsteered = max(old.unsteered, new.unsteered, key=lambda point: point.samples)
+    steered = [point for point in points.values() if point.algorithm != UNSTEERED]
+    steered.sort(key=lambda point: (point.algorithm, point.strength))
+    return replace(new, settings=old.settings | new.settings, points=(unsteered, *steered))
 
 
 def read_frontier(file: Path = FILE) -> Frontier | None:

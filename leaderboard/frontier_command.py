@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from adapters.methods import UserError
 from leaderboard.display import with_interval
-from leaderboard.frontier import BUDGET, PAPER, Frontier, Point, write_frontier
+from leaderboard.frontier import OURS, PAPER, Frontier, Point, merged, read_frontier, write_frontier
 from leaderboard.frontier_report import called, drawing, figures_for_readme, summary, write_readme
 from leaderboard.records import PromptSet
 from leaderboard.run import Progress, Runner
@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{each.name}", type=strengths, default=each.values, help=told)
     for name, whose in (("set", "ours"), ("set-paper", "the paper's algorithm")):
         parser.add_argument(f"--{name}", action="append", default=[], help=f"NAME=VALUE, a setting of {whose}")
-    parser.add_argument("--out", type=Path, help="a .json file for what is found")
+    parser.add_argument("--out", type=Path, help="a .json file for what is found; what it holds already stays")
     parser.add_argument("--plot", type=Path, help="an .svg file for the drawing")
     parser.add_argument("--readme", type=Path, help="a page that shows the drawing and figures between its marks")
 
@@ -47,7 +47,7 @@ def read_sweep(options: argparse.Namespace, prompts: PromptSet) -> Sweep:
         prompts=prompts,
         samples=options.samples,
         algorithms=tuple(each._replace(values=getattr(options, each.name)) for each in ALGORITHMS),
-        changes={BUDGET: read_changes(options.set), PAPER: read_changes(options.set_paper)},
+        changes={OURS: read_changes(options.set), PAPER: read_changes(options.set_paper)},
         command=command(options),
     )
 
@@ -57,9 +57,11 @@ def run(runner: Runner, sweep: Sweep, options: argparse.Namespace, watch: Callab
     found: list[Frontier] = []
     watch(progress_only(measure(runner, sweep), found))
     (frontier,) = found
-    print(summary(frontier))
     if options.out is not None:
+        stored = read_frontier(options.out)
+        frontier = frontier if stored is None else merged(stored, frontier)
         write_frontier(frontier, options.out)
+    print(summary(frontier))
     if options.plot is not None:
         options.plot.write_text(drawing(frontier), encoding="utf-8")
     if options.readme is not None:

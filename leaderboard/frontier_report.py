@@ -12,14 +12,14 @@ import pandas as pd
 
 from adapters.methods import UserError
 from leaderboard.display import with_interval
-from leaderboard.frontier import BUDGET, PAPER, TITLES, UNSTEERED, Bar, Frontier, Goal, Point, bars, best, success_limit
+from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Bar, Frontier, Goal, Point, bars, best, success_limit
 from leaderboard.report import render
 from leaderboard.scatter import Dot, Scatter, scatter
 from leaderboard.table import Cell
 
 ACROSS = ("perplexity", "distinct_2", "repetition")  # what success is drawn against
 PANEL = (340.0, 300.0)
-NAMES = {UNSTEERED: "unsteered", BUDGET: "ours, by nats a token", PAPER: "the paper's algorithm, by step size"}
+NAMES = {UNSTEERED: "unsteered", OURS: "ours, by nats a word", PAPER: "the paper's algorithm, by step size"}
 MARKS = ("<!-- frontier -->", "<!-- /frontier -->")
 PICTURE = "Success against perplexity, distinct-2 and repetition, by both algorithms"
 IN_README = ("success", "success_gain", "perplexity", "distinct_2", "repetition", "longest_run", "long_runs")
@@ -70,7 +70,7 @@ def summary(frontier: Frontier) -> str:
         parts.append(f"{goal.name}\n{table(goal).to_string()}")
         if len(goal.attributes) > 1:
             parts.append(f"success by attribute\n{success_table(goal).to_string()}")
-        for found in (best(goal, algorithm) for algorithm in (BUDGET, PAPER)):
+        for found in (best(goal, algorithm) for algorithm in (OURS, PAPER)):
             if found is not None:
                 parts.append("\n  ".join([f"{goal.name}, {called(found)}", *verdicts(goal, found)]))
     return "\n\n".join(parts)
@@ -78,10 +78,12 @@ def summary(frontier: Frontier) -> str:
 
 def made_on(frontier: Frontier) -> str:
     """What the figures are of, in a line."""
-    texts = (
-        f"{frontier.num_prompts} prompts, {frontier.samples} texts of {frontier.sampling.max_new_tokens} tokens each"
+    counts = sorted({point.samples for goal in frontier.goals for point in goal.points})
+    texts = f"{' or '.join(map(str, counts))} texts of {frontier.sampling.max_new_tokens} tokens for each"
+    return (
+        f"{frontier.prompts}: {frontier.num_prompts} prompts, {texts}; {frontier.base}. "
+        "Bars are 95 % intervals over prompts, dashes are the goals."
     )
-    return f"{frontier.prompts}: {texts}; {frontier.base}. Bars are 95 % intervals over prompts, dashes are the goals."
 
 
 def drawing(frontier: Frontier) -> str:
@@ -111,12 +113,14 @@ def figures_for_readme(frontier: Frontier, picture: Path | None) -> str:
     lines += [f"| steered to | by | {' | '.join(TITLES[name] for name in IN_README)} | goals held |"]
     lines += ["| --- " * (len(IN_README) + 3) + "|"]
     for goal in frontier.goals:
-        for point in (goal.unsteered, best(goal, BUDGET), best(goal, PAPER)):
+        for point in (goal.unsteered, best(goal, OURS), best(goal, PAPER)):
             if point is not None:
                 lines.append(f"| {goal.name} | {called(point)} | {readme_figures(point)} | {tally(goal, point)} |")
     lines += [
         "",
-        f"{made_on(frontier)} Of each algorithm the strength that holds most of the goals: `{frontier.command}`",
+        f"{made_on(frontier)} Of each algorithm the strength that holds most of the goals.",
+        "",
+        *(f"    {command}" for command in frontier.commands),
     ]
     return "\n".join(lines)
 

@@ -8,14 +8,14 @@ goes on where it was.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from adapters.methods import BASE, PPLM, Method, Sampling, UserError, as_in_paper, from_json, to_json
+from adapters.methods import BASE, PPLM, Method, Sampling, UserError, as_in_paper, from_json, parse_attribute, to_json
 from leaderboard import frontier
-from leaderboard.frontier import BUDGET, PAPER, Frontier, Goal, Point, Target
+from leaderboard.frontier import OURS, PAPER, Frontier, Goal, Point, Target
 from leaderboard.judges import TOPICS
 from leaderboard.records import PromptSet, RunSpec
 from leaderboard.run import Progress, Runner
 
-TARGETS = ",".join([*TOPICS, "sentiment:positive", "sentiment:negative"])
+TARGETS = ",".join([*TOPICS, "positive&negative*-1", "negative&positive*-1"])
 SAMPLING = Sampling(max_new_tokens=50)
 # What the published code says of the paper's settings, for bags of words and for discriminators.
 PAPER_BAG = {"num_iterations": 3, "gamma": 1.5, "kl_scale": 0.01, "gm_scale": 0.99, "best_of": 1}
@@ -34,16 +34,16 @@ class Algorithm(NamedTuple):
         """Everything of one strength; `changes` go before the defaults. Raises UserError."""
         if self.strength in changes:
             raise UserError(f"{self.strength} is the strength itself: give its values with --{self.name}.")
-        given = {"attributes": [{"name": name} for name in target], self.strength: value}
-        if self.name == BUDGET:
+        given = {"attributes": [to_json(parse_attribute(name)) for name in target], self.strength: value}
+        if self.name == OURS:
             return from_json(PPLM, given | dict(changes))
         has_head = from_json(PPLM, given).has_discriminator
         return as_in_paper(from_json(PPLM, given | (PAPER_HEAD if has_head else PAPER_BAG) | dict(changes)))
 
 
 ALGORITHMS = (
-    Algorithm(BUDGET, "a budget of nats a token", "kl_budget", (0.1, 0.2, 0.4, 0.6, 1.0)),
-    Algorithm(PAPER, "the paper's algorithm, by step size", "step_size", (0.005, 0.01, 0.02, 0.03, 0.05)),
+    Algorithm(OURS, "nats that a word is worth", "strength", (5.0, 10.0, 20.0, 40.0)),
+    Algorithm(PAPER, "the paper's algorithm, by step size", "step_size", (0.01, 0.02, 0.03, 0.05)),
 )
 
 
@@ -105,13 +105,12 @@ def measure(runner: Runner, sweep: Sweep) -> Iterator[Progress | Point | Frontie
                 points.append(step)
         found.append(Goal(name, tuple(targets), settings_of(sweep, targets), tuple(points)))
     yield Frontier(
-        command=sweep.command,
+        commands=(sweep.command,),
         base=runner.engine.base.id,
         base_hash=runner.hashes.base,
         versions=runner.versions(),
         prompts=sweep.prompts.name,
         num_prompts=len(sweep.prompts.prompts),
-        samples=sweep.samples,
         sampling=SAMPLING,
         seed=RunSpec.seed,
         goals=tuple(found),

@@ -217,7 +217,7 @@ def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
     expect(section.locator(".step-line")).to_contain_text("Token 1 ")
     tokens.nth(2).click()
     expect(section.locator(".step-line")).to_contain_text(f"Token 3 {text.quote(pieces[2])}")
-    expect(section.locator(".js-plotly-plot:visible")).to_have_count(2)
+    expect(section.locator(".js-plotly-plot:visible")).to_have_count(3)
     expect(section.locator(".ytick", has_text="←")).to_contain_text(pieces[2].strip())
     for name in (text.GRADIENT_TAB, text.NUDGE_TAB, text.NEXT_TAB):
         section.get_by_role("tab", name=name, exact=True).click()

@@ -12,12 +12,12 @@ from demo.results.grid import Column
 from demo.results.plots import dressed, whiskers
 from demo.theme import COLORS, PAPER_COLOR
 from leaderboard.display import number
-from leaderboard.frontier import BUDGET, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, bars, success_limit
+from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, bars, success_limit
 
 LIMIT = {"color": "#7f8a9b", "dash": "dash", "width": 1}  # the line of a bar
 SIGNS = {  # colour and mark of each algorithm
     UNSTEERED: (COLORS["base"], "diamond"),
-    BUDGET: (COLORS["pplm"], "circle"),
+    OURS: (COLORS["pplm"], "circle"),
     PAPER: (PAPER_COLOR, "square-open"),
 }
 
@@ -37,7 +37,7 @@ def strength_plot(goal: Goal, across: str) -> go.Figure:
             marker={"symbol": symbol, "size": 11, "color": color, "line": {"width": 2.5, "color": color}},
             line={"color": color, "width": 1.5},
             text=["" if algorithm == UNSTEERED else f"{point.strength:g}" for point in points],
-            textposition="top left" if algorithm == BUDGET else "bottom right",
+            textposition="top left" if algorithm == OURS else "bottom right",
             name=text.ALGORITHMS[algorithm],
             cliponaxis=False,
             hoverinfo="text",
@@ -92,9 +92,8 @@ def edge(point: Point) -> str:
 
 def strength_facts(frontier: Frontier) -> list[list[str]]:
     """What the figures were measured with, row by row."""
-    counts = text.count(frontier.num_prompts, "prompt"), text.count(frontier.samples, "text")
     rows = [
-        [text.PROMPTS, f"{frontier.prompts}: {counts[0]}, {counts[1]} each"],
+        [text.PROMPTS, f"{frontier.prompts}: {text.count(frontier.num_prompts, 'prompt')}"],
         [text.SETTINGS, text.sampling_line(frontier.sampling, frontier.seed, False)],
     ]
     for goal in frontier.goals:

@@ -67,7 +67,7 @@ def lay_out_strength(frontier: Frontier) -> StrengthView:
     gr.HTML(f"<p>{text.STRENGTH_PLOT_HELP}</p>", elem_classes="help")
     table = figures_table(text.STRENGTH)
     gr.HTML(f"<p>{text.STRENGTH_TABLE_HELP}</p>", elem_classes="help")
-    gr.Textbox(frontier.command, interactive=False, buttons=["copy"], **words("measured_by"))
+    gr.Textbox("\n".join(frontier.commands), interactive=False, buttons=["copy"], **words("measured_by"))
     with gr.Accordion(text.MADE_WITH, open=False):
         facts_table(strength_facts(frontier))
     return StrengthView(goal, across, plot, table, line)

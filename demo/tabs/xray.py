@@ -176,6 +176,7 @@ def show_step(page: XRayPage, data: bytes | None, number: Any) -> Values:
         "line": message(text.step_line(step, place)),
         "likely": xray_figures.likely(step),
         "words": xray_figures.words(step),
+        "followed": xray_figures.followed(xray, place),
         "numbers": xray_figures.candidates_table(step),
         "losses": xray_figures.losses(step),
         "layers": xray_figures.layers(step),

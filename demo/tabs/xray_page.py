@@ -86,6 +86,7 @@ def lay_out_step() -> dict[str, Any]:
         with gr.Row(elem_classes="plots"):
             step["likely"] = plot(text.LIKELY)
             step["words"] = plot(text.ATTRIBUTE_WORDS)
+        step["followed"] = plot(text.FOLLOWED)
         with gr.Accordion(text.ALL_NUMBERS, open=False):
             step["numbers"] = gr.Dataframe(
                 interactive=False, wrap=True, show_label=False, label=text.LIKELY, elem_classes="quiet-table"

@@ -11,7 +11,7 @@ from tests.adapters.conftest import Bench
 
 VOWELS = tuple("aeiou")
 SAMPLING = Sampling(temperature=1.2, max_new_tokens=12)
-PUSHED = PPLM((Attribute("vowels", words=VOWELS),), step_size=0.1, num_iterations=1, kl_budget=1.0)
+PUSHED = PPLM((Attribute("vowels", words=VOWELS),), step_size=0.1, num_iterations=1, kl_budget=1.0, cooldown=0)
 RANKED = replace(PUSHED, num_iterations=0)
 
 

@@ -11,7 +11,7 @@ from demo import text
 from demo.page import Page
 from demo.results.strength import strength_facts, strength_plot, strength_table
 from demo.tabs.strength import ACROSS, draw_strength, lay_out_strength, strength_tab
-from leaderboard.frontier import BUDGET, PAPER, UNSTEERED, Frontier, write_frontier
+from leaderboard.frontier import OURS, PAPER, UNSTEERED, Frontier, write_frontier
 from tests.demo.fakes import fake_services
 from tests.leaderboard.swept import found, frontier
 
@@ -62,9 +62,9 @@ def made() -> Frontier:
 def test_the_plot_has_every_point_with_its_intervals(made: Frontier, across: str) -> None:
     (goal, _) = made.goals
     plot = strength_plot(goal, across)
-    assert [trace.name for trace in plot.data] == [text.ALGORITHMS[name] for name in (UNSTEERED, BUDGET, PAPER)]
+    assert [trace.name for trace in plot.data] == [text.ALGORITHMS[name] for name in (UNSTEERED, OURS, PAPER)]
     assert plot.layout.showlegend
-    for trace, algorithm in zip(plot.data, (UNSTEERED, BUDGET, PAPER), strict=True):
+    for trace, algorithm in zip(plot.data, (UNSTEERED, OURS, PAPER), strict=True):
         points = goal.of(algorithm)
         assert list(trace.x) == [point.figures[across].value for point in points]
         assert list(trace.y) == [point.figures["success"].value for point in points]

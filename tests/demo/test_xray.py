@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, to_json
-from adapters.xray import NextTokens, Record, XRay, from_json, pack, unpack
+from adapters.xray import Candidate, NextTokens, Record, Word, XRay, from_json, pack, unpack
 from demo import text, xray_figures
 from demo.board import Board, Outcome
 from demo.forms import Form, PaneForm
@@ -292,6 +292,9 @@ def test_figures_show_the_numbers_of_their_step() -> None:
     assert heat.layout.yaxis.ticktext == ("“The”", "“ start”")
     assert list(xray_figures.path(xray, 1, 2).data[-1].y) == [0, 3, 6]
     assert list(xray_figures.costs(xray, 1).data[0].y) == [0, 0.1]
+    followed = xray_figures.followed(xray, 1)
+    assert [list(line.y) for line in followed.data] == [[0.01, 0.01], [0.015, 0.015]]
+    assert followed.data[0].marker.size == (5, 11)
     words = xray_figures.words(step)
     assert words.layout.yaxis.ticktext == ("laboratory", "P(“sad”)")
     assert {trace.name: tuple(trace.x) for trace in words.data if trace.name} == {
@@ -299,6 +302,14 @@ def test_figures_show_the_numbers_of_their_step() -> None:
         text.PERTURBED: (0.01, 0.02),
         text.FUSED: (0.005, 0.015),
     }
+
+
+def test_a_word_says_its_piece_its_attribute_and_whether_it_rests() -> None:
+    word = Word("nebula", Candidate(1, " neb", 0.1, 0.1, 0.1), "space", resting=True)
+    assert xray_figures.word_label(word, with_attribute=False) == "nebula “ neb” (resting)"
+    assert xray_figures.word_label(word, with_attribute=True) == "nebula “ neb” (space, resting)"
+    whole = Word("sea", Candidate(2, " sea", 0.1, 0.1, 0.1), "space")
+    assert xray_figures.word_label(whole, with_attribute=False) == "sea"
 
 
 def test_numbers_of_the_likeliest_stand_in_a_table() -> None:

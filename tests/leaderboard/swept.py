@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from adapters.methods import BASE, PPLM, Attribute, Method, Sampling
-from leaderboard.frontier import BUDGET, PAPER, Frontier, Goal, point, unsteered
+from leaderboard.frontier import OURS, PAPER, Frontier, Goal, point, unsteered
 from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunData, RunSpec, Sample, Tally
 
 TEXTS = {  # method -> the text for each of two prompts
@@ -39,11 +39,11 @@ def data() -> RunData:
 def found(points: int = 1, name: str = "topics") -> Goal:
     """A goal of the made-up run, with some points of each algorithm."""
     strengths = [0.2 * (place + 1) for place in range(points)]
-    steered = [point(data(), algorithm, value) for algorithm in (BUDGET, PAPER) for value in strengths]
-    settings = {BUDGET: {"num_iterations": 1}, PAPER: {"num_iterations": 3}}
+    steered = [point(data(), algorithm, value) for algorithm in (OURS, PAPER) for value in strengths]
+    settings = {OURS: {"num_iterations": 1}, PAPER: {"num_iterations": 3}}
     return Goal(name, (("science",), ("space",)), settings, (unsteered(data()), *steered))
 
 
 def frontier(*made: Goal) -> Frontier:
     sampling = Sampling(max_new_tokens=4)
-    return Frontier("python -m leaderboard frontier", "tiny", "00", {"torch": "2"}, "two", 2, 1, sampling, 7, made)
+    return Frontier(("python -m leaderboard frontier",), "tiny", "00", {"torch": "2"}, "two", 2, sampling, 7, made)

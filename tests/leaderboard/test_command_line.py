@@ -11,7 +11,7 @@ from adapters.base_model import BaseModel, load_base_model
 from adapters.discriminator import write_discriminator
 from adapters.methods import Sampling
 from leaderboard.__main__ import main
-from leaderboard.frontier import BUDGET, PAPER, UNSTEERED, read_frontier
+from leaderboard.frontier import OURS, PAPER, UNSTEERED, read_frontier
 from leaderboard.frontier_report import MARKS, drawing
 from leaderboard.store import Database
 from leaderboard.writing import Piece, pieces
@@ -163,7 +163,7 @@ def head(model_folder: str, tmp_path: Path) -> None:
     write_discriminator(MOOD._replace(classes=classes), load_base_model(model_folder, tmp_path), folder)
 
 
-SWEEP = ("--attributes", "sentiment:positive", "--samples", "1", "--budget", "0.2,0.4", "--paper", "0.02")
+SWEEP = ("--attributes", "sentiment:positive", "--samples", "1", "--ours", "0.2,0.4", "--paper", "0.02")
 QUICK = ("--set", "num_iterations=1", "--set-paper", "num_iterations=2")
 
 
@@ -181,11 +181,12 @@ def test_a_sweep_is_printed_stored_drawn_and_goes_on(
     assert made is not None
     (goal,) = made.goals
     strengths = [(point.algorithm, point.strength) for point in goal.points]
-    assert strengths == [(UNSTEERED, 0), (BUDGET, 0.2), (BUDGET, 0.4), (PAPER, 0.02)]
-    assert (goal.settings[BUDGET]["num_iterations"], goal.settings[PAPER]["num_iterations"]) == (1, 2)
+    assert strengths == [(UNSTEERED, 0), (OURS, 0.2), (OURS, 0.4), (PAPER, 0.02)]
+    assert (goal.settings[OURS]["num_iterations"], goal.settings[PAPER]["num_iterations"]) == (1, 2)
     assert plot.read_text(encoding="utf-8") == drawing(made)
     assert plot.as_posix() in page.read_text(encoding="utf-8")
-    asked = made.command.removeprefix(f"python -m leaderboard frontier {prompts} ")
+    (said,) = made.commands
+    asked = said.removeprefix(f"python -m leaderboard frontier {prompts} ")
     assert asked.split(" --model ")[0] == " ".join(SWEEP)
     assert asked.endswith(" ".join(QUICK))
 
@@ -194,9 +195,9 @@ def test_a_sweep_is_printed_stored_drawn_and_goes_on(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "kl_budget=1"], "kl_budget is the strength itself"),
+        (["--set", "strength=1"], "strength is the strength itself"),
         (["--samples", "0"], "samples: Input should be greater"),
-        (["--budget", "1000"], "kl_budget: Input should be less than"),
+        (["--ours", "1000"], "strength: Input should be less than"),
         (["--attributes", "weather"], "Nobody judges 'weather'"),
         (["--out", "nowhere/found.json"], "Cannot write nowhere/found.json"),
     ],

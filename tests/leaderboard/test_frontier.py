@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from adapters.methods import BASE, PPLM, Attribute, UserError
+from adapters.methods import BASE, PPLM, Attribute, UserError, parse_attribute
 from leaderboard.frontier import (
-    BUDGET,
+    OURS,
     PAPER,
     SENTIMENT_BARS,
     TOPIC_BARS,
@@ -18,6 +18,7 @@ from leaderboard.frontier import (
     best,
     goals,
     longest_run,
+    merged,
     point,
     read_frontier,
     unsteered,
@@ -34,8 +35,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_a_point_by_hand() -> None:
-    made = point(data(), BUDGET, 0.4)
-    assert (made.algorithm, made.strength) == (BUDGET, 0.4)
+    made = point(data(), OURS, 0.4)
+    assert (made.algorithm, made.strength) == (OURS, 0.4)
     figures = made.figures
     assert figures["success"].value == pytest.approx((2 / 2 + 1 / 2) / 2)
     assert figures["success_gain"].value == pytest.approx(0.75 / 0.25)
@@ -101,20 +102,20 @@ def test_bars_are_limits_of_the_figure_itself() -> None:
 
 def test_the_best_strength_holds_most_bars_then_succeeds_most() -> None:
     goal = found(2)
-    weak, strong = goal.of(BUDGET)
+    weak, strong = goal.of(OURS)
     louder = replace(strong, figures=strong.figures | {"success": Cell(0.9)})
     fluent = replace(weak, figures=weak.figures | {"perplexity": Cell(1.1)})
-    assert best(replace(goal, points=(goal.unsteered, weak, louder)), BUDGET) == louder
-    assert best(replace(goal, points=(goal.unsteered, fluent, louder)), BUDGET) == fluent
-    assert best(replace(goal, points=(goal.unsteered,)), BUDGET) is None
+    assert best(replace(goal, points=(goal.unsteered, weak, louder)), OURS) == louder
+    assert best(replace(goal, points=(goal.unsteered, fluent, louder)), OURS) == fluent
+    assert best(replace(goal, points=(goal.unsteered,)), OURS) is None
 
 
 def test_topics_are_one_goal_and_each_sentiment_is_one() -> None:
-    targets = read_targets("science, positive&sentiment:positive,space,negative")
+    targets = read_targets("science, positive&sentiment:positive,space,negative&positive*-1")
     assert goals(targets) == {
         "topics": [("science",), ("space",)],
         "positive&sentiment:positive": [("positive", "sentiment:positive")],
-        "negative": [("negative",)],
+        "negative&positive*-1": [("negative", "positive*-1")],
     }
 
 
@@ -137,7 +138,7 @@ def test_every_strength_is_a_run_of_the_base_and_all_attributes(algorithm: Algor
             assert spec.methods[0] == BASE
             assert spec.samples == 3
             settings = [method.steering for method in spec.methods[1:] if method.steering is not None]
-            assert [tuple(a.name for a in s.attributes) for s in settings] == targets
+            assert [s.attributes for s in settings] == [tuple(map(parse_attribute, target)) for target in targets]
             assert {getattr(s, algorithm.strength) for s in settings} == {value}
             assert {s.carry for s in settings} == {algorithm.name == PAPER}, goal
 
@@ -150,10 +151,10 @@ def test_the_paper_steers_as_published_whatever_the_defaults_are() -> None:
 
 
 def test_settings_can_be_tried() -> None:
-    budget, paper = ALGORITHMS
-    changed = sweep({BUDGET: read_changes(["num_iterations=1", "gamma=1.25", "carry=true"])})
-    (method,) = changed.spec([("science",)], budget, 0.4).methods[1:]
-    assert method.steering == PPLM((Attribute("science"),), kl_budget=0.4, num_iterations=1, gamma=1.25, carry=True)
+    ours, paper = ALGORITHMS
+    changed = sweep({OURS: read_changes(["num_iterations=1", "gamma=1.25", "carry=true"])})
+    (method,) = changed.spec([("science",)], ours, 0.4).methods[1:]
+    assert method.steering == PPLM((Attribute("science"),), strength=0.4, num_iterations=1, gamma=1.25, carry=True)
     assert changed.spec([("science",)], paper, 0.02) == sweep().spec([("science",)], paper, 0.02)
 
 
@@ -163,12 +164,12 @@ def test_settings_can_be_tried() -> None:
         ("gamma", "Cannot read the setting 'gamma'"),
         ("gamma=high", "gamma: Input should be a valid number"),
         ("speed=1", "speed: Unexpected keyword argument"),
-        ("kl_budget=1", "kl_budget is the strength itself: give its values with --budget"),
+        ("strength=1", "strength is the strength itself: give its values with --ours"),
     ],
 )
 def test_a_setting_that_cannot_be_is_said_in_a_line(pair: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        sweep({BUDGET: read_changes([pair])}).spec([("science",)], ALGORITHMS[0], 0.4)
+        sweep({OURS: read_changes([pair])}).spec([("science",)], ALGORITHMS[0], 0.4)
 
 
 def test_what_is_stored_is_read_again(tmp_path: Path) -> None:
@@ -183,8 +184,32 @@ def test_what_is_stored_is_read_again(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not JSON"):
         read_frontier(file)
     file.write_text("{}")
-    with pytest.raises(UserError, match="command: "):
+    with pytest.raises(UserError, match="commands: "):
         read_frontier(file)
+
+
+def test_what_was_measured_before_stays_beside_what_is_new() -> None:
+    topics, sentiment = found(2), found(name="positive")
+    older = replace(frontier(topics), commands=("first",))
+    (weak, strong) = topics.of(OURS)
+    again = replace(strong, figures=strong.figures | {"success": Cell(0.9)})
+    stronger = replace(strong, strength=0.8)
+    more = replace(topics, points=(replace(topics.unsteered, samples=3), stronger, again))
+    both = merged(older, replace(frontier(more, sentiment), commands=("second",)))
+    assert both.commands == ("first", "second")
+    assert [goal.name for goal in both.goals] == ["topics", "positive"]
+    assert both.goals[0].of(OURS) == [weak, again, stronger]
+    assert both.goals[0].of(PAPER) == topics.of(PAPER)
+    assert both.goals[0].unsteered.samples == 3
+    assert both.goals[1] == sentiment
+
+
+def test_what_was_measured_otherwise_cannot_stand_beside_it() -> None:
+    old, other = frontier(found()), replace(found(), settings={OURS: {"num_iterations": 2}})
+    with pytest.raises(UserError, match="topics: ours was measured with other settings"):
+        merged(old, frontier(other))
+    with pytest.raises(UserError, match="measured otherwise"):
+        merged(old, replace(old, base_hash="01"))
 
 
 def test_every_point_is_drawn_and_printed() -> None:
@@ -196,7 +221,7 @@ def test_every_point_is_drawn_and_printed() -> None:
     assert len(list(drawn.iter(f"{SVG}circle"))) == 2 * panels + 1, "a point, and one in the key"
     assert len(list(drawn.iter(f"{SVG}rect"))) == 2 * panels + 2, "and the ground"
     printed = summary(made)
-    assert "budget 0.4" in printed
+    assert "ours 0.4" in printed
     assert "longest run of a word: 4, wanted ≤ 3: NOT held" in printed
     assert len(list(verdicts(made.goals[0], made.goals[0].points[1]))) == len(TOPIC_BARS)
 
@@ -208,7 +233,7 @@ def test_the_page_shows_the_figures_between_its_marks(tmp_path: Path) -> None:
     write_readme(file, content)
     assert file.read_text() == f"before\n{MARKS[0]}\n{content}\n{MARKS[1]}\nafter\n"
     assert "](docs/frontier.svg)" in content
-    assert "| topics | budget 0.2 | 0.750 [" in content
+    assert "| topics | ours 0.2 | 0.750 [" in content
     assert "![" not in figures_for_readme(frontier(found()), None)
     file.write_text("nothing")
     with pytest.raises(UserError, match="has no place for the figures"):
