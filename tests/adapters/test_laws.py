@@ -8,9 +8,9 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from adapters.attributes import AttributeLoss
+from adapters.attributes import WeightedLoss
 from adapters.engine import Continuation, Engine
-from adapters.methods import BASE, NO_LIMIT, PPLM, Attribute, Method, Request, Sampling, as_in_paper, effect_off
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper, effect_off
 from tests.adapters.conftest import Bench
 from tests.adapters.heads import MOOD
 
@@ -238,20 +238,22 @@ def test_a_row_that_diverges_stops_and_the_others_finish(bench: Bench) -> None:
     assert all(math.isfinite(logprob) for row in (base, steered) for logprob in row.logprobs)
 
 
-@pytest.mark.parametrize("kl_budget", [0.5, NO_LIMIT])
+@pytest.mark.parametrize("limit", [{"kl_budget": 0.5}, {"strength": 20.0}, {}], ids=str)
 def test_a_push_that_goes_wrong_stops_its_row_alone(
-    bench: Bench, kl_budget: float, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, limit: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clean numbers are sound here, and a budget that falls back on them must not hide it."""
+    """The clean numbers are sound here, and a limit that falls back on them must not hide it."""
+    data = TypeAdapter(PPLM).dump_python(STEERING) | limit
+    limited = TypeAdapter(PPLM).validate_python(data)
     wrong = Attribute("wrong", words=("x",))
 
-    def attribute_loss(tokenizer: object, attributes: tuple[Attribute, ...], *_: object) -> AttributeLoss:
+    def attribute_loss(tokenizer: object, attributes: tuple[Attribute, ...], *_: object) -> WeightedLoss:
         factor = math.nan if wrong in attributes else 1.0
-        return lambda evidence: factor * evidence.logprobs[:, 0]
+        return WeightedLoss(((1.0, lambda evidence: factor * evidence.logprobs[:, 0]),))
 
     monkeypatch.setattr("adapters.engine.attribute_loss", attribute_loss)
-    good = Method("good", steering=replace(STEERING, kl_budget=kl_budget))
-    bad = Method("bad", steering=replace(STEERING, kl_budget=kl_budget, attributes=(wrong,)))
+    good = Method("good", steering=limited)
+    bad = Method("bad", steering=replace(limited, attributes=(wrong,)))
     broken, sound = finish(bench.engine, [Request("Once", bad), Request("Once", good)], SAMPLED)
     assert (broken.finish_reason, broken.token_ids) == ("diverged", ())
     assert sound.finish_reason == "length"
