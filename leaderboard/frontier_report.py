@@ -5,6 +5,7 @@ the algorithms apart by their marks too.
 """
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,16 +93,22 @@ def drawing(frontier: Frontier) -> str:
         Panel(panel(goal, name), f"{goal.name}: {TITLES[name]}", column * PANEL[0], row * PANEL[1])
         for row, goal in enumerate(frontier.goals)
         for column, name in enumerate(ACROSS)
+        if placed(goal, name)
     ]
     size = PANEL[0] * len(ACROSS), PANEL[1] * len(frontier.goals)
     return render("frontier.svg", panels=panels, names=NAMES, size=size, below=made_on(frontier))
+
+
+def placed(goal: Goal, across: str) -> list[Point]:
+    """The points that have both figures: texts of a few words have no repetition, those that diverged no perplexity."""
+    return [p for p in goal.points if isfinite(p.figures[across].value) and isfinite(p.figures["success"].value)]
 
 
 def panel(goal: Goal, across: str) -> Scatter:
     """Success against one figure; the limits that the bars set are lines."""
     dots = [
         Dot(f"{p.strength:g}", p.algorithm, p.algorithm, p.figures[across][:3], p.figures["success"][:3])
-        for p in goal.points
+        for p in placed(goal, across)
     ]
     limits = {bar.figure: bar.limit for bar in bars(goal)}
     return scatter(dots, PANEL, (limits.get(across), success_limit(goal)))

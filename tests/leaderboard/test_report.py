@@ -121,7 +121,7 @@ def test_a_run_says_everything_that_determines_it() -> None:
         "seed 7 judge base chat False",
         "1 base The base model as it is.",
         "2 pplm:science steering.attributes.1.name science",
-        f"steering.strength {PPLM.strength}",
+        f"steering.strength {PPLM.strength:g}",
         "base f00d",
         "torch 2.13",
         f"run {data.run.id}",
@@ -226,7 +226,7 @@ def test_a_comparison_shows_texts_figures_and_everything_that_determines_them() 
         "1 base a text 3 tokens · tokens/s 12.3 · perplexity 9.10 · attribute words 2 · ended by itself",
         "2 pplm:science a text 3 tokens · diverged",
         "seed 7 chat False sampling.temperature 0.7",
-        "steering.step_size 0.1",
+        "steering.step_size 0.3",
         "base f00d",
         "torch 2.13",
     ):
