@@ -4,6 +4,7 @@ Knows components and PaneForm; what a method may be is checked in demo.forms.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -31,11 +32,14 @@ def build_pane(services: Services, place: int, form: PaneForm, visible: bool) ->
             controls["words"] = gr.Textbox(form.words, max_lines=4, **words("words"))
             upload = gr.UploadButton(text.UPLOAD_LIST, size="sm")
         controls["strength"] = slider("strength", 0, 100, form.strength, 1)
-        with gr.Accordion(text.SEVERAL, open=False, elem_classes="pane-settings"):
-            controls |= build_attributes(services, form)
+        with gr.Accordion(text.SEVERAL, open=False, elem_classes="pane-settings") as several:
+            controls |= build_attributes(form)
         with gr.Accordion(text.MORE_SETTINGS, open=False, elem_classes="pane-settings"):
             controls |= build_knobs(form)
         remove = gr.Button("Remove this pane", size="sm")
+    # Long lists in every dropdown of every pane would be a third of the page, so these come when they can be seen.
+    further = [controls[name] for name, _ in SLOTS if name != FIRST_SLOT]
+    several.expand(partial(offer_attributes, services, [], len(further)), None, further, **LIGHT)
     upload.upload(take_list, upload, [controls["words"], view.note], **LIGHT)
     return Pane(*view, remove, own, controls)
 
@@ -46,16 +50,16 @@ def build_parts(services: Services, form: PaneForm) -> dict[str, Component]:
         "lora": gr.Dropdown([text.NONE, *services.names("lora")], value=form.lora, **words("lora")),
         "lora_scale": slider("lora_scale", 0, 4, form.lora_scale, 0.05),
         "prefix": gr.Dropdown([text.NONE, *services.names("prefix")], value=form.prefix, **words("prefix")),
-        FIRST_SLOT: attribute_dropdown(services, FIRST_SLOT, form),
+        FIRST_SLOT: attribute_dropdown(attribute_choices(services), FIRST_SLOT, form),
     }
 
 
-def build_attributes(services: Services, form: PaneForm) -> dict[str, Component]:
+def build_attributes(form: PaneForm) -> dict[str, Component]:
     """The weight of the first attribute, and more attributes with theirs."""
     controls: dict[str, Component] = {}
     for name, weight in SLOTS:
         if name != FIRST_SLOT:
-            controls[name] = attribute_dropdown(services, name, form)
+            controls[name] = attribute_dropdown([text.NONE], name, form)
         controls[weight] = slider(weight, -5, 5, getattr(form, weight), 0.25)
     return controls
 
@@ -80,10 +84,9 @@ def build_knobs(form: PaneForm) -> dict[str, Component]:
     }
 
 
-def attribute_dropdown(services: Services, name: str, form: PaneForm) -> gr.Dropdown:
+def attribute_dropdown(choices: Sequence[str], name: str, form: PaneForm) -> gr.Dropdown:
     """One attribute to choose. Whatever a client sends is let through, so that the pane can say what is wrong."""
-    choices = attribute_choices(services)
-    return gr.Dropdown(choices, value=getattr(form, name), allow_custom_value=True, **words(name))
+    return gr.Dropdown(list(choices), value=getattr(form, name), allow_custom_value=True, **words(name))
 
 
 def attribute_choices(services: Services) -> list[str]:
