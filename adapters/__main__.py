@@ -80,17 +80,15 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, default=WEIGHTS, help="the folder that the adapter's folder is made in")
     command.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the embedded base model is")
     command.add_argument("--model", help="another base model: a Hub id or a local folder")
-    for name, default in defaults(TrainSettings).items():
-        command.add_argument(f"--{name.replace('_', '-')}", type=type(default), help=f"default {default}")
-    for kind, settings in (("lora", LoraSettings), ("prefix", PrefixSettings)):
+    for of, settings in (("", TrainSettings), ("lora only; ", LoraSettings), ("prefix only; ", PrefixSettings)):
         for name, default in defaults(settings).items():
             option = f"--{name.replace('_', '-')}"
             if isinstance(default, bool):
-                command.add_argument(option, action="store_true", default=None, help=f"{kind} only")
+                command.add_argument(option, action="store_true", default=None, help=f"{of}off unless it is given")
             elif isinstance(default, tuple):
-                command.add_argument(option, nargs="+", help=f"{kind} only; default: every attention projection")
+                command.add_argument(option, nargs="+", help=f"{of}default: every attention projection")
             else:
-                command.add_argument(option, type=type(default), help=f"{kind} only; default {default!r}")
+                command.add_argument(option, type=type(default), help=f"{of}default {default!r}")
     return top
 
 

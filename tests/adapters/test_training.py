@@ -163,6 +163,17 @@ def test_the_seed_decides_everything_and_the_global_generator_nothing(tiny_llama
     assert [step.loss for step in trained(tiny_llama, quick("lora", seed=1), examples)[1]] != [s.loss for s in first]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_bfloat16_steps_learn_nearly_what_float32_steps_learn(tiny_llama: BaseModel, kind: str) -> None:
+    examples = encode_rows(tiny_llama, ROWS, 64)
+    exact = [step.loss for step in trained(tiny_llama, quick(kind, lr=3e-3), examples)[1]]
+    model, steps = trained(tiny_llama, quick(kind, lr=3e-3, bfloat16=True), examples)
+    rounded = [step.loss for step in steps]
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=0.03)
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+
+
 def test_each_round_reads_every_example_once(tiny_llama: BaseModel) -> None:
     examples = encode_rows(tiny_llama, ROWS, 64)
     source = batches(examples, 3, torch.Generator().manual_seed(0))
