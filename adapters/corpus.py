@@ -60,6 +60,13 @@ DATASETS = {
         "texts in the public domain, package MIT",
         whole=False,
     ),
+    "austen": Dataset(
+        DATA / "austen.jsonl",
+        ("book", "chapter"),
+        "Jane Austen's Pride and Prejudice, Northanger Abbey and Persuasion from Debian `r-cran-janeaustenr` 1.0.0-1",
+        "texts in the public domain, package MIT",
+        whole=False,
+    ),
     "qa_facts": Dataset(
         DATA / "qa_facts.jsonl",
         ("key",),
