@@ -72,7 +72,7 @@ def test_long_texts_are_cut_into_pieces_that_begin_with_bos(tiny_llama: BaseMode
 def test_paragraphs_of_a_longer_text_do_not_end_with_eos(tiny_llama: BaseModel) -> None:
     (example,) = encode_rows(tiny_llama, [{"text": "ab"}], 8, whole=False)
     assert example == Example(tuple(tiny_llama.encode("ab")), 1, False)
-    assert [name for name, data in DATASETS.items() if not data.whole] == ["scifi"]
+    assert [name for name, data in DATASETS.items() if not data.whole] == ["scifi", "austen"]
 
 
 def test_a_long_question_is_left_out(tiny_llama: BaseModel) -> None:
@@ -92,7 +92,7 @@ def test_bad_rows_are_named_by_line(tmp_path: Path, content: str, message: str) 
 
 
 def test_an_unknown_data_set_is_refused_and_a_file_is_taken(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="poetry, scifi, qa_facts"):
+    with pytest.raises(UserError, match="poetry, scifi, austen, qa_facts"):
         dataset("nothing")
     file = tmp_path / "rows.jsonl"
     file.write_text('{"text": "a"}\n')
