@@ -32,8 +32,11 @@ class LoraSettings:
 
     r: Rank = 8  # rank of the update
     lora_alpha: Alpha = 16.0  # strength: the update is scaled by lora_alpha / r
-    target_modules: tuple[str, ...] = ()  # path endings of the adapted layers; none: every attention projection
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of a layer's inputs that each step leaves out
+    # Path endings of the adapted layers; none: every attention projection; "all-linear": all but the output layer.
+    target_modules: Annotated[tuple[str, ...], Field(max_length=256)] = ()
     use_rslora: bool = False  # scale by lora_alpha / sqrt(r)
+    use_dora: bool = False  # train the length of each output's weights apart from their direction
 
 
 @dataclass(frozen=True, config=STRICT)

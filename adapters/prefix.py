@@ -28,9 +28,10 @@ class PrefixSettings:
     """What is trained."""
 
     num_virtual_tokens: VirtualTokens = 20  # entries before the prompt in every layer's cache; they use up context
-    init_text: str = (
-        ""  # the prefix starts as the keys and values of this text (repeated or cut to length); empty: at random
-    )
+    # The prefix starts as the keys and values of this text (repeated or cut to length); empty: at random.
+    init_text: Annotated[str, Field(max_length=4_000)] = ""
+    prefix_projection: bool = False  # train an MLP that computes the prefix, as in the paper; the file holds its result
+    encoder_hidden_size: Annotated[int, Field(ge=1, le=8192)] = 512  # of that MLP
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -8,7 +8,7 @@ positions that are scored, V vocabulary.
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -35,13 +35,15 @@ class TrainSettings:
     steps: Annotated[int, Field(ge=1, le=100_000)] = 300
     batch_size: Annotated[int, Field(ge=1, le=256)] = 8
     max_length: Annotated[int, Field(ge=8, le=4096)] = 128  # tokens of an example
-    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3  # at its highest: linear warm-up, then a cosine down to 0
+    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3  # at its highest, after a linear warm-up
     warmup_steps: Annotated[int, Field(ge=0)] = 20
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"  # how lr falls to 0 after the warm-up
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     bfloat16: bool = False  # the step's products in bfloat16: faster where the processor has them; measured in float32
     eval_every: Annotated[int, Field(ge=1)] = 25
     eval_examples: Annotated[int, Field(ge=1)] = 48  # validation examples that choose the best step, the same each time
+    patience: Annotated[int, Field(ge=0)] = 0  # measurements in a row without a better one that end it; 0: never
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
