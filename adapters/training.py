@@ -58,6 +58,14 @@ class TrainStep(NamedTuple):
 End = Literal["steps", "patience", "stopped", "diverged"]  # why a training ended
 
 
+class CurvePoint(NamedTuple):
+    """A measurement, in nats per scored token."""
+
+    step: int
+    loss: float  # mean over the batches since the measurement before
+    validation_loss: float
+
+
 class Progress(NamedTuple):
     """How far a training is, in numbers that go to JSON."""
 
@@ -68,6 +76,8 @@ class Progress(NamedTuple):
     best_step: int = 0
     worse: int = 0  # measurements in a row without a better one
     first_loss: float | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    losses: tuple[float, ...] = ()  # of the batches since the newest measurement
 
 
 class Saved(NamedTuple):
@@ -174,15 +184,16 @@ class Training:
 
     def _note(self, step: int, loss: float, checked: float | None) -> bool:
         """Notes a step and keeps its weights where it is the best so far; returns whether it is."""
-        now = self.progress._replace(step=step)
+        now = self.progress._replace(step=step, losses=(*self.progress.losses, loss))
         if now.first_loss is None:
             now = now._replace(first_loss=loss)
+        if checked is not None:
+            point = CurvePoint(step, math.fsum(now.losses) / len(now.losses), checked)
+            now = now._replace(curve=(*now.curve, point), losses=(), worse=now.worse + 1)
         better = checked is not None and (now.best is None or checked < now.best)
         if better:
             now = now._replace(best=checked, best_step=step, worse=0)
             self.best_weights = [p.detach().clone() for p in self.parameters]
-        elif checked is not None:
-            now = now._replace(worse=now.worse + 1)
         self.progress = now
         return better
 
