@@ -5,31 +5,14 @@ Knows orders, queues and folders; knows nothing of gradients (adapters.training)
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
-
-from pydantic import Field
-from pydantic.dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from adapters.base_model import BaseModel
-from adapters.methods import STRICT
+from adapters.making import StepSample, TrainOrder
 from adapters.store import AdapterStore
-from adapters.training import TrainSettings, TrainStep
+from adapters.training import TrainStep
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
-
-
-@dataclass(frozen=True, config=STRICT)
-class TrainOrder:
-    """What to train, on what, and what to be told meanwhile."""
-
-    name: str
-    settings: TrainSettings
-    data: str = ""  # a shipped data set; "" where a file was uploaded
-    epochs: Annotated[float, Field(gt=0, le=1_000)] | None = None  # instead of settings.steps
-    validation_share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
-    sample_prompt: Annotated[str, Field(max_length=2_000)] = ""  # continued every `sample_every` steps; "": never
-    sample_every: Annotated[int, Field(ge=1)] = 50
-    report_to: tuple[Literal["tensorboard", "trackio"], ...] = ()
 
 
 class Estimate(NamedTuple):
@@ -43,13 +26,6 @@ class Estimate(NamedTuple):
     validation_examples: int
     steps: int
     notes: tuple[str, ...]  # what was cut or left out, and where the estimate comes from
-
-
-class StepSample(NamedTuple):
-    """What the adapter writes at a step."""
-
-    step: int
-    text: str
 
 
 class JobView(NamedTuple):
