@@ -17,12 +17,12 @@ from adapters.base_model import BaseModel
 from adapters.card import Report, card, machine
 from adapters.checkpoint import read_checkpoint, write_checkpoint
 from adapters.corpus import Dataset, Example, encode, pair, rows_of, split
-from adapters.files import CARD_FILE, METRICS_FILE, new_folder, write_owner
+from adapters.files import CARD_FILE, METRICS_FILE, new_folder, store_as_float16, write_owner
 from adapters.lora import LoraSettings, targets
 from adapters.methods import STRICT, UserError, to_json
 from adapters.reporting import report_to
 from adapters.scores import greedy, samples, score
-from adapters.training import Training, TrainSettings, TrainStep, adapted, never
+from adapters.training import Training, TrainSettings, TrainStep, adapted, never, round_to_float16
 from adapters.uploads import Row
 
 STEP_TOKENS = 40  # of a sample on the way
@@ -41,6 +41,8 @@ class TrainOrder:
     sample_prompt: Annotated[str, Field(max_length=2_000)] = ""  # continued every `sample_every` steps; "": never
     sample_every: Annotated[int, Field(ge=1)] = 50
     report_to: tuple[Literal["tensorboard", "trackio"], ...] = ()
+    about: Annotated[str, Field(max_length=1_000)] = ""  # of the data, for the card; "": what is known of the data set
+    licence: Annotated[str, Field(max_length=1_000)] = ""
 
 
 class StepSample(NamedTuple):
@@ -138,6 +140,7 @@ def make_adapter(
     ended = yield from followed(base, training, order, place, stop)
     progress = training.progress
     yield f"the best step was {progress.best_step}; measuring the adapter"
+    round_to_float16(model)
     adapter_scores = score(base, model, material.validation, material.held_out)
     texts = samples(base, model, material.held_out)
     yield "measuring the base model"
@@ -146,8 +149,8 @@ def make_adapter(
     report = Report(
         name=order.name,
         base=base.id,
-        about=data.about,
-        licence=data.licence,
+        about=order.about or data.about,
+        licence=order.licence or data.licence,
         command=place.command,
         machine=machine(),
         settings=material.settings,
@@ -194,6 +197,7 @@ def write_folder(model: Any, report: Report, place: Place) -> None:
     with new_folder(place.folder) as made:
         # Without the flag PEFT asks the Hub whether the vocabulary was resized.
         model.save_pretrained(made, save_embedding_layers=False)
+        store_as_float16(made)
         write_owner(made, place.owner)
         write_texts(report, made)
 

@@ -28,7 +28,7 @@ from adapters.training import TrainSettings, TrainStep
 
 KINDS: dict[str, type[Any]] = {"lora": LoraSettings, "prefix": PrefixSettings}
 DEFAULT_LR = {"lora": 1e-3, "prefix": 1e-2}
-OF_ORDER = ("epochs", "validation_share", "sample_prompt", "sample_every", "report_to")
+OF_ORDER = ("epochs", "validation_share", "sample_prompt", "sample_every", "report_to", "about", "licence")
 
 
 def add_common_options(command: argparse.ArgumentParser) -> None:
@@ -51,6 +51,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--validation-share", type=float, help="of the rows, that is held out; default 0.1")
     command.add_argument("--sample-prompt", help="is continued on the way")
     command.add_argument("--sample-every", type=int, help="steps; default 50")
+    command.add_argument("--about", help="what the data is, for the card")
+    command.add_argument("--licence", help="of the data, for the card")
     command.add_argument("--report-to", nargs="+", help="tensorboard, trackio: where they are installed")
 
 

@@ -209,6 +209,14 @@ class Training:
             parameter.copy_(weight)
 
 
+def round_to_float16(model: nn.Module) -> None:
+    """Rounds the trained parameters to what a file of float16 holds, so that what is measured is what is stored."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(parameter.half())
+
+
 def update(model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, settings: TrainSettings) -> float:
     """One optimiser step on one batch; returns its loss in nats per scored token."""
     optimizer.zero_grad()

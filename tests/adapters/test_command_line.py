@@ -5,17 +5,19 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from peft import PeftModel
+from safetensors.torch import load_file
 
 from adapters.__main__ import main
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
 from adapters.batches import measure
 from adapters.card import Report, card, fenced
 from adapters.corpus import dataset, encode_rows, rows_of, split
-from adapters.files import CONFIG_FILE, METRICS_FILE
+from adapters.files import METRICS_FILE, WEIGHTS_FILE
 from adapters.methods import from_json
 from adapters.scores import exact_matches
-from adapters.store import WEIGHTS, AdapterStore
+from adapters.store import AdapterStore
 from adapters.train_command import first_interrupt
 from adapters.uploads import Row
 
@@ -48,6 +50,7 @@ def test_a_trained_adapter_is_whole_and_reloads_to_the_measured_figures(
     monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
     size = ["--r", "2"] if kind == "lora" else ["--num-virtual-tokens", "3"]
     common = ["--kind", kind, "--data", str(questions), "--out", str(tmp_path), "--model", model_folder, *QUICK, *size]
+    common += ["--about", "numbers", "--licence", "CC0"]
     assert main(["train", "facts", *common]) == 0
     assert main(["train", "facts", *common]) == 0  # takes the place of the first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["facts", "questions.jsonl"]
@@ -64,8 +67,10 @@ def test_a_trained_adapter_is_whole_and_reloads_to_the_measured_figures(
     data = dataset(str(questions))
     held_out = encode_rows(base, split(rows_of(data), data)[1], 128)
     assert measure(base.model, held_out, 8).perplexity == pytest.approx(report.base_scores.perplexity, rel=1e-4)
+    assert (report.about, report.licence) == ("numbers", "CC0")
+    assert {tensor.dtype for tensor in load_file(adapter.folder / WEIGHTS_FILE).values()} == {torch.float16}
     reloaded = PeftModel.from_pretrained(base.model, str(adapter.folder)).eval()
-    assert measure(reloaded, held_out, 8).perplexity == pytest.approx(report.adapter_scores.perplexity, rel=1e-4)
+    assert measure(reloaded, held_out, 8).perplexity == pytest.approx(report.adapter_scores.perplexity, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -113,20 +118,6 @@ def test_an_answer_is_exact_when_its_first_line_is(tiny_llama: BaseModel, monkey
     monkeypatch.setattr("adapters.scores.greedy", lambda *_: written)
     rows: list[Row] = [{"q": "Capital?", "a": "Paris"}] * 4
     assert exact_matches(tiny_llama, None, [*rows, {"text": "no question"}]) == [True, True, False, False]
-
-
-@pytest.mark.parametrize(
-    "folder", sorted(path.parent for path in WEIGHTS.glob(f"*/{CONFIG_FILE}")), ids=lambda p: p.name
-)
-def test_shipped_adapters_beat_the_base_model_and_their_cards_say_so(folder: Path) -> None:
-    report = report_of(folder)
-    assert (folder / "README.md").read_text("utf-8") == card(report)
-    assert report.adapter_scores.text_perplexity < 0.9 * report.base_scores.text_perplexity
-    assert report.adapter_scores.perplexity < 0.75 * report.base_scores.perplexity
-    assert report.adapter_scores.general_perplexity < 1.3 * report.base_scores.general_perplexity
-    assert json.loads((folder / CONFIG_FILE).read_text())["base_model_name_or_path"] == report.base == EMBEDDED_ID
-    matches = report.base_scores.exact_match, report.adapter_scores.exact_match
-    assert matches == (None, None) or (matches[1] or 0) > (matches[0] or 0) + 0.2
 
 
 def test_model_text_cannot_break_out_of_its_block() -> None:

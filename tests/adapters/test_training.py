@@ -17,7 +17,7 @@ from adapters.corpus import Example, encode_rows
 from adapters.lora import LoraSettings
 from adapters.methods import UserError, from_json, to_json
 from adapters.prefix import PrefixSettings
-from adapters.training import TrainSettings, TrainStep, adapted, lr_factor, train
+from adapters.training import TrainSettings, TrainStep, adapted, lr_factor, round_to_float16, train
 
 ROWS = [{"q": f"How many is {number}?", "a": str(number)} for number in range(20)]
 KINDS = {"lora": LoraSettings(r=2), "prefix": PrefixSettings(num_virtual_tokens=3, init_text="Facts.")}
@@ -207,3 +207,14 @@ def test_a_prefix_starts_as_the_keys_and_values_of_its_text(tiny_llama: BaseMode
     for ours, theirs in zip(prompt, cache, strict=True):
         torch.testing.assert_close(ours[0], theirs[0], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(ours[1], theirs[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rounding_changes_the_adapter_alone_and_by_less_than_float16_can_tell(tiny_llama: BaseModel, kind: str) -> None:
+    model = adapted(own_copy(tiny_llama), quick(kind))
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    round_to_float16(model)
+    for name, parameter in model.named_parameters():
+        expected = before[name].half().float() if parameter.requires_grad else before[name]
+        assert torch.equal(parameter, expected)
+    assert any(not torch.equal(before[name], parameter) for name, parameter in model.named_parameters())
