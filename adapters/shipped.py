@@ -1,10 +1,10 @@
-"""`python -m adapters.shipped` writes the table of the shipped adapters into docs/adapters.md, from their metrics.json.
+"""`python -m adapters.shipped` writes the tables of docs/adapters.md: the shipped adapters from their metrics.json, and
+the sweep from docs/sweep.json, of which it makes the drawing too.
 
-Knows reports and files; measures nothing.
+Knows reports, results and files; measures nothing.
 """
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -12,9 +12,12 @@ from adapters.card import Report
 from adapters.files import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
 from adapters.methods import from_json
 from adapters.store import WEIGHTS
+from adapters.sweep import Results, curves, read_results
+from adapters.sweep_command import drawing
+from adapters.sweep_command import table as sweep_table
 
-PAGE = Path(__file__).parents[1] / "docs" / "adapters.md"
-BETWEEN = re.compile("(?<=<!-- shipped -->\n).*(?=\n<!-- /shipped -->)", re.DOTALL)
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE, SWEEP, DRAWING = DOCS / "adapters.md", DOCS / "sweep.json", DOCS / "sweep.svg"
 HEAD = (
     "| adapter | kind | MB | held-out perplexity, base | adapter | adapter / base | general text, adapter / base "
     "| exact answers, base | adapter |"
@@ -50,9 +53,24 @@ def table(weights: Path = WEIGHTS) -> str:
     return "\n".join([HEAD, "|" + "---|" * HEAD.count(" | ") + "---|", *lines])
 
 
+def swept(results: Results) -> str:
+    """The figures of a sweep, and the commands that make them again."""
+    commands = "\n".join(f"    {command}" for command in results.commands)
+    return "\n\n".join([*map(sweep_table, curves(results)), commands])
+
+
+def page(text: str) -> str:
+    """The page with its tables written anew."""
+    for name, part in (("shipped", table()), ("sweep", swept(read_results(SWEEP)))):
+        before, begins, rest = text.partition(f"<!-- {name} -->\n")
+        text = f"{before}{begins}{part}\n{rest[rest.index(f'<!-- /{name} -->') :]}"
+    return text
+
+
 def main() -> int:
-    """Writes the table anew."""
-    PAGE.write_text(BETWEEN.sub(lambda _: table(), PAGE.read_text("utf-8")), "utf-8")
+    """Writes the page and the drawing."""
+    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
+    DRAWING.write_text(drawing(curves(read_results(SWEEP))), "utf-8")
     return 0
 
 

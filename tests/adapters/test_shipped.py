@@ -39,8 +39,19 @@ def test_facts_are_answered() -> None:
     assert (own.exact_match or 0) >= 0.45 > (base.exact_match or 0)
 
 
-def test_the_page_says_what_the_cards_say() -> None:
-    assert shipped.BETWEEN.findall(shipped.PAGE.read_text("utf-8")) == [shipped.table()]
+def test_the_page_says_what_the_files_say() -> None:
+    text = shipped.PAGE.read_text("utf-8")
+    assert shipped.page(text) == text
+    assert shipped.table() in text
+
+
+def test_the_sweep_of_the_page_is_in_its_file_with_seeds_and_intervals() -> None:
+    results = shipped.read_results(shipped.SWEEP)
+    found = {curve.axis: curve for curve in shipped.curves(results)}
+    assert [figure.value for figure in found["r"].figures] == [1, 2, 4, 8, 16, 32]
+    assert [figure.value for figure in found["num_virtual_tokens"].figures] == [1, 5, 10, 20, 40]
+    assert all(len(f.seeds) > 1 and f.low < f.perplexity < f.high for curve in found.values() for f in curve.figures)
+    assert shipped.DRAWING.read_text("utf-8") == shipped.drawing(list(found.values()))
 
 
 def test_a_row_of_the_table_is_what_was_measured(tmp_path: Path) -> None:
