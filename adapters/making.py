@@ -174,6 +174,8 @@ def followed(
     base: BaseModel, training: Training, order: TrainOrder, place: Place, stop: Callable[[], bool]
 ) -> Generator[Event, None, Any]:
     """The steps of a training, with samples, checkpoints and reports to other tools; returns why it ended."""
+    if stop() and training.progress.step == 0:
+        raise UserError("It was stopped before its first step: nothing was kept.")
     steps = training.run(stop)
     with report_to(order.report_to, place.logs / order.name, to_json(order)) as tell:
         while True:
