@@ -69,12 +69,10 @@ def card(report: Report) -> str:
 def outcome(report: Report) -> str:
     """One line about what came out."""
     before, after = report.base_scores.perplexity, report.adapter_scores.perplexity
-    figures = (
-        f"step {report.best_step} of {report.steps} was the best: held-out perplexity {after:.2f}, base {before:.2f}."
-    )
+    figures = f"Step {report.best_step} of {report.steps} was the best: perplexity {after:.2f}, base {before:.2f}."
     ended = ENDED[report.ended].format(patience=report.settings.patience)
     worse = "" if after < before else "It is no better than the base model: try another lr, more steps or more rows."
-    return " ".join(part for part in (ended, f"{figures[0].upper()}{figures[1:]}", worse) if part)
+    return " ".join(part for part in (ended, figures, worse) if part)
 
 
 def front_matter(report: Report) -> str:

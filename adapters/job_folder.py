@@ -2,8 +2,8 @@
 
     jobs/ID/order.json, data.* (a copy of what was uploaded), events.jsonl, checkpoint.safetensors, stop
 
-Knows files; knows nothing of processes or of how a training is done. Events are only ever appended; a line that was torn
-by a crash is left aside. Ids sort by the time of ordering.
+Knows files; knows nothing of processes or of how a training is done. Events are only ever appended; a line that was
+torn by a crash is left aside. Ids sort by the time of ordering.
 """
 
 import json

@@ -4,6 +4,7 @@ Knows orders, the queue and who may stop what; what a job's folder holds is in a
 does in adapters.worker. The base model that serves the page is asked for its id, shapes and tokenizer only.
 """
 
+import logging
 import multiprocessing
 import shutil
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adapters.base_model import BaseModel
-from adapters.corpus import Dataset, dataset, own_dataset
+from adapters.corpus import DATASETS, Dataset, own_dataset
 from adapters.estimate import Estimate, estimate
 from adapters.files import check_name
 from adapters.job_folder import (
@@ -176,19 +177,30 @@ class Trainer:
     def _look_after(self) -> None:
         """Runs a process for each job until all have ended, and offers what comes out."""
         deaths: dict[str, tuple[float, int]] = {}  # id -> age of its checkpoint, deaths since
-        while True:
-            process = multiprocessing.get_context("spawn").Process(target=work, args=(self._home,), daemon=True)
-            process.start()
-            while process.is_alive():
-                process.join(POLL_SECONDS)
-                self._offer_ended()
-            self._offer_ended()
+        try:
+            while self._one_job(deaths):
+                pass
+        except BaseException:
             with self._lock:
-                if not self._open:
-                    self._attending = None
-                    return
-            if process.exitcode:
-                self._note_death(min(self._open), process.exitcode, deaths)
+                self._attending = None  # the next order begins anew
+            raise
+
+    def _one_job(self, deaths: dict[str, tuple[float, int]]) -> bool:
+        """Runs one process to its end; returns whether there is more to do."""
+        process = multiprocessing.get_context("spawn").Process(target=work, args=(self._home,), daemon=True)
+        process.start()
+        while process.is_alive():
+            process.join(POLL_SECONDS)
+            self._offer_ended()
+        self._offer_ended()
+        with self._lock:
+            if not self._open:
+                self._attending = None
+                return False
+            oldest = min(self._open)
+        if process.exitcode:
+            self._note_death(oldest, process.exitcode, deaths)
+        return True
 
     def _note_death(self, id: str, code: int, deaths: dict[str, tuple[float, int]]) -> None:
         """Gives a job up whose process dies again and again without getting on."""
@@ -204,13 +216,16 @@ class Trainer:
 
     def _offer_ended(self) -> None:
         """Offers the adapters of the jobs that have ended since the last look."""
-        for id in sorted(self._open):
-            history = self._history(id)
-            if history.ended:
-                with self._lock:
-                    self._open.discard(id)
-                if history.adapter and self._job(id).base == self._base.id:
-                    self._store.offer(self._own / self._job(id).order.name)
+        with self._lock:
+            ended = {id: history for id in sorted(self._open) if (history := self._history(id)).ended}
+            self._open -= ended.keys()
+        for id, history in ended.items():
+            job = self._job(id)
+            if history.adapter and job.base == self._base.id:
+                try:
+                    self._store.offer(self._own / job.order.name)
+                except UserError as error:
+                    logging.getLogger(__name__).warning("%s was trained, and cannot be used: %s", job.order.name, error)
 
 
 def chosen_data(order: TrainOrder, file: Path | None) -> Dataset:
@@ -219,7 +234,11 @@ def chosen_data(order: TrainOrder, file: Path | None) -> Dataset:
         raise UserError("Choose a file or a data set that ships, not both.")
     if file is None and not order.data:
         raise UserError("There is nothing to train on: upload a file, or choose a data set that ships.")
-    return own_dataset(file) if file is not None else dataset(order.data)
+    if file is not None:
+        return own_dataset(file)
+    if order.data not in DATASETS:  # a path of the server's, perhaps
+        raise UserError(f"There is no data set {order.data[:60]!r}: choose {', '.join(DATASETS)}, or upload a file.")
+    return DATASETS[order.data]
 
 
 def pace(history: History) -> tuple[float | None, float | None]:

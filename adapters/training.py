@@ -200,7 +200,7 @@ class Training:
         return better
 
     def _diverged(self, loss: float) -> bool:
-        """Whether the loss is no number, or was for some batches far above what guessing costs and what it was first."""
+        """Whether the loss is no number, or for some batches far above what guessing costs and what it was first."""
         guessing = math.log(self.model.config.vocab_size)  # type: ignore[arg-type, union-attr]
         first = guessing if self.progress.first_loss is None else self.progress.first_loss
         high = self.progress.high + 1 if loss > FAR_ABOVE * max(guessing, first) else 0

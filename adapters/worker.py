@@ -12,6 +12,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adapters.making import Place
 
 LOCK_FILE = ".lock"
 NICENESS = 10  # the page goes first
@@ -23,12 +27,13 @@ def work(home: Path) -> None:
     os.nice(NICENESS)
     jobs = home / "jobs"
     with locked(jobs / LOCK_FILE):
-        from adapters.job_folder import Follower, job_ids
+        from adapters.job_folder import Follower, job_ids, tidy
 
         for id in job_ids(jobs):
             if not Follower(jobs / id).read().ended:
                 do_job(home, id)
                 return
+            tidy(jobs / id)
 
 
 def end_with_parent() -> None:
@@ -89,18 +94,17 @@ def train_job(home: Path, id: str) -> str:
     from adapters.estimate import note_speed
     from adapters.job_folder import CHECKPOINT_FILE, STOP_FILE, data_of, read_job, write_event, write_progress
     from adapters.making import Place, make_adapter
-    from adapters.methods import UserError
     from adapters.train_command import command_line
     from adapters.training import TrainStep
 
     jobs, folder = home / "jobs", home / "jobs" / id
     job = read_job(jobs, id)
     target = home / "adapters" / job.order.name
+    place = Place(target, command_line(job.order, job.file), home / "logs", job.owner, folder / CHECKPOINT_FILE)
     if target.exists():
-        raise UserError(f"There is already something called {job.order.name!r}: train under another name.")
+        return finished(place)
     write_event(folder, "doing", message="loading the base model")
     base = load_base_model(None if job.base == EMBEDDED_ID else job.base, home)
-    place = Place(target, command_line(job.order, job.file), home / "logs", job.owner, folder / CHECKPOINT_FILE)
     events = make_adapter(base, job.order, data_of(folder, job), place, (folder / STOP_FILE).exists)
     newest = None
     while True:
@@ -112,3 +116,17 @@ def train_job(home: Path, id: str) -> str:
             return outcome(end.value)
         write_progress(folder, event)
         newest = event if isinstance(event, TrainStep) else newest
+
+
+def finished(place: "Place") -> str:
+    """One line about an adapter whose process died just after it was written. Raises UserError if it is another one."""
+    from adapters.card import Report, outcome
+    from adapters.files import METRICS_FILE, read_config
+    from adapters.methods import UserError, from_json
+
+    name = place.folder.name
+    if place.checkpoint is not None and place.checkpoint.is_file() and (place.folder / METRICS_FILE).is_file():
+        report = from_json(Report, read_config(place.folder, METRICS_FILE))
+        if report.command == place.command:
+            return outcome(report)
+    raise UserError(f"There is already something called {name!r}: train under another name.")
