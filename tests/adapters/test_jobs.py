@@ -3,9 +3,13 @@
 import copy
 import json
 import os
+import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +25,11 @@ from adapters.job_folder import CHECKPOINT_FILE, Follower, Job, add_job, write_e
 from adapters.jobs import JobView, Trainer, TrainOrder
 from adapters.lora import LoraSettings
 from adapters.making import Place, make_adapter
-from adapters.methods import UserError
+from adapters.methods import UserError, to_json
 from adapters.prefix import PrefixSettings
 from adapters.store import AdapterStore
 from adapters.training import TrainSettings, TrainStep
-from adapters.worker import num_threads
+from adapters.worker import do_job, num_threads, train_job
 
 ROWS = "".join(json.dumps({"prompt": f"What is {n}?", "completion": "it"}) + "\n" for n in range(40))
 LORA = TrainSettings(LoraSettings(r=2, lora_dropout=0.2), 12, 4, 64, 0.03, 2, eval_every=3, eval_examples=4)
@@ -174,6 +178,94 @@ def test_a_job_that_another_start_of_the_app_left_is_gone_on_with(base: BaseMode
     trainer = Trainer(base, home, Offered(base))
     assert last(trainer, id).state == "done"
     assert (home / "adapters" / "verse" / CONFIG_FILE).is_file()
+
+
+START = """
+import sys, time
+from pathlib import Path
+from adapters.base_model import load_base_model
+from adapters.jobs import Trainer, TrainOrder
+from adapters.methods import from_json
+from adapters.store import AdapterStore
+import json
+base = load_base_model(sys.argv[1], Path("."))
+trainer = Trainer(base, Path(sys.argv[2]), AdapterStore([], base))
+id = trainer.start(from_json(TrainOrder, json.loads(sys.argv[4])), Path(sys.argv[3]), None)
+for view in trainer.watch(id):
+    if view.steps and view.steps[-1].step > 12:
+        print(id, flush=True)
+"""
+
+
+def test_killing_the_app_ends_its_training_and_the_next_start_goes_on(
+    base: BaseModel, file: Path, tmp_path: Path
+) -> None:
+    home, order = tmp_path / "home", TrainOrder("verse", replace(LONG, steps=400))
+    arguments = [base.id, str(home), str(file), json.dumps(to_json(order))]
+    with subprocess.Popen([sys.executable, "-c", START, *arguments], stdout=subprocess.PIPE, text=True) as app:
+        assert app.stdout is not None
+        id = app.stdout.readline().strip()
+        worker = next(c for c in psutil.Process(app.pid).children() if c.nice() == 10)
+        app.kill()
+    worker.wait(timeout=30)
+    reached = len(Follower(home / "jobs" / id).read().steps)
+    assert 12 < reached < 400
+    trainer = Trainer(base, home, Offered(base))
+    view = wait_for(trainer, id, reached + 1)
+    assert Follower(home / "jobs" / id).read().begun_at >= 10
+    assert [step.step for step in view.steps] == list(range(1, len(view.steps) + 1))
+    trainer.stop(id, None)
+    assert last(trainer, id).state == "stopped"
+
+
+@contextmanager
+def small_disk(num_bytes: int) -> Iterator[None]:
+    """No file can grow beyond so many bytes: writing fails as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("eval_every", [3, 12], ids=["in the first checkpoint", "in the adapter"])
+def test_a_full_disk_ends_a_job_with_one_line_and_leaves_earlier_adapters(
+    base: BaseModel, file: Path, tmp_path: Path, eval_every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
+    home = tmp_path / "home"
+    earlier = home / "adapters" / "earlier"
+    earlier.mkdir(parents=True)
+    (earlier / WEIGHTS_FILE).write_bytes(b"as it was")
+    order = TrainOrder("verse", replace(LORA, eval_every=eval_every))
+    if eval_every == 12:
+        monkeypatch.setattr("adapters.making.write_checkpoint", lambda *_: None)
+    id = add_job(home / "jobs", Job(order, base.id, None, file.name), file)
+    with small_disk(6_000):
+        do_job(home, id)
+    history = Follower(home / "jobs" / id).read()
+    assert history.state == "failed"
+    assert "A file cannot be written" in history.message
+    assert "make room on the disk" in history.message
+    assert "\n" not in history.message
+    assert [path.name for path in (home / "adapters").iterdir()] == ["earlier"]
+    assert (earlier / WEIGHTS_FILE).read_bytes() == b"as it was"
+
+
+def test_a_death_just_after_the_adapter_was_written_is_no_failure(
+    base: BaseModel, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
+    home = tmp_path / "home"
+    id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
+    told = train_job(home, id)  # and then the process dies
+    do_job(home, id)
+    history = Follower(home / "jobs" / id).read()
+    assert (history.state, history.message, history.adapter) == ("done", told, True)
+    other = add_job(home / "jobs", Job(TrainOrder("verse", PREFIX), base.id, None, file.name), file)
+    do_job(home, other)
+    assert "already something called 'verse'" in Follower(home / "jobs" / other).read().message
 
 
 @pytest.mark.parametrize(
