@@ -66,6 +66,15 @@ def card(report: Report) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def outcome(report: Report) -> str:
+    """One line about what came out."""
+    before, after = report.base_scores.perplexity, report.adapter_scores.perplexity
+    figures = f"Step {report.best_step} of {report.steps} was the best: perplexity {after:.2f}, base {before:.2f}."
+    ended = ENDED[report.ended].format(patience=report.settings.patience)
+    worse = "" if after < before else "It is no better than the base model: try another lr, more steps or more rows."
+    return " ".join(part for part in (ended, figures, worse) if part)
+
+
 def front_matter(report: Report) -> str:
     """What the Hub reads. It wants a Hub id as `base_model`: the embedded model is named by where it comes from."""
     return f"""---

@@ -14,6 +14,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from adapters.base_model import BaseModel
+from adapters.batches import evenly
 from adapters.card import Report, card, machine
 from adapters.checkpoint import read_checkpoint, write_checkpoint
 from adapters.corpus import Dataset, Example, encode, pair, rows_of, split
@@ -27,6 +28,7 @@ from adapters.uploads import Row
 
 STEP_TOKENS = 40  # of a sample on the way
 LEAST_ROOM = 8  # tokens beside a prefix
+CURVE_POINTS = 200  # that are kept
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -167,7 +169,7 @@ def make_adapter(
         ended=ended,
         validation_share=order.validation_share,
         notes=material.notes,
-        curve=progress.curve,
+        curve=(*evenly(progress.curve[:-1], CURVE_POINTS - 1), progress.curve[-1]),
     )
     write_folder(model, report, place)
     return report
@@ -177,6 +179,8 @@ def followed(
     base: BaseModel, training: Training, order: TrainOrder, place: Place, stop: Callable[[], bool]
 ) -> Generator[Event, None, Any]:
     """The steps of a training, with samples, checkpoints and reports to other tools; returns why it ended."""
+    if stop() and training.progress.step == 0:
+        raise UserError("It was stopped before its first step: nothing was kept.")
     steps = training.run(stop)
     with report_to(order.report_to, place.logs / order.name, to_json(order)) as tell:
         while True:

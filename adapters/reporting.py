@@ -12,6 +12,7 @@ from typing import Any
 from adapters.methods import UserError
 from adapters.training import TrainStep
 
+LIBRARIES = {"tensorboard": ("torch.utils.tensorboard", "tensorboard"), "trackio": ("trackio", "trackio")}
 Tell = Callable[[TrainStep], None]
 
 
@@ -26,6 +27,12 @@ def report_to(tools: Sequence[str], folder: Path, settings: dict[str, Any]) -> I
                 each(step)
 
         yield tell
+
+
+def check_tools(tools: Sequence[str]) -> None:
+    """Raises UserError for a tool that is not installed."""
+    for tool in tools:
+        imported(*LIBRARIES[tool])
 
 
 def figures(step: TrainStep) -> dict[str, float]:
@@ -47,7 +54,7 @@ def imported(module: str, package: str) -> Any:
 @contextmanager
 def tensorboard(folder: Path, settings: dict[str, Any]) -> Iterator[Tell]:
     """Writes events into the folder."""
-    writer = imported("torch.utils.tensorboard", "tensorboard").SummaryWriter(str(folder))
+    writer = imported(*LIBRARIES["tensorboard"]).SummaryWriter(str(folder))
     try:
         writer.add_text("settings", str(settings))
 
@@ -63,7 +70,7 @@ def tensorboard(folder: Path, settings: dict[str, Any]) -> Iterator[Tell]:
 @contextmanager
 def trackio(folder: Path, settings: dict[str, Any]) -> Iterator[Tell]:
     """Logs to where trackio keeps its records (TRACKIO_DIR), as a run called like the folder."""
-    library = imported("trackio", "trackio")
+    library = imported(*LIBRARIES["trackio"])
     library.init(project="steerboard", name=folder.name, config=settings)
     try:
         yield lambda step: library.log(figures(step), step=step.step)

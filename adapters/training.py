@@ -22,6 +22,7 @@ from adapters.methods import STRICT, UserError
 from adapters.prefix import PrefixSettings, prefix_model
 
 TOO_HIGH = "lower the learning rate (lr)"
+FAR_ABOVE, BATCHES_ABOVE = 1.5, 3  # times the loss, batches in a row: single ones vary much under a random prefix
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -76,6 +77,7 @@ class Progress(NamedTuple):
     best_step: int = 0
     worse: int = 0  # measurements in a row without a better one
     first_loss: float | None = None
+    high: int = 0  # batches in a row that look as if the training had diverged
     curve: tuple[CurvePoint, ...] = ()
     losses: tuple[float, ...] = ()  # of the batches since the newest measurement
 
@@ -198,10 +200,12 @@ class Training:
         return better
 
     def _diverged(self, loss: float) -> bool:
-        """Whether the loss is no number, or a nat above both what it was at first and what guessing would cost."""
+        """Whether the loss is no number, or for some batches far above what guessing costs and what it was first."""
         guessing = math.log(self.model.config.vocab_size)  # type: ignore[arg-type, union-attr]
-        first = self.progress.first_loss
-        return not math.isfinite(loss) or (first is not None and loss > max(guessing, first) + 1)
+        first = guessing if self.progress.first_loss is None else self.progress.first_loss
+        high = self.progress.high + 1 if loss > FAR_ABOVE * max(guessing, first) else 0
+        self.progress = self.progress._replace(high=high)
+        return not math.isfinite(loss) or high == BATCHES_ABOVE
 
     @torch.no_grad()
     def _restore(self, weights: Sequence[Tensor]) -> None:
