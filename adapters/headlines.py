@@ -1,6 +1,6 @@
 """Rows for `headline`, a text to a one-line summary: Debian's package descriptions, whose first line sums up the rest.
 
-    /usr/lib/apt/apt-helper cat-file /var/lib/apt/lists/*_main_i18n_Translation-en* |
+    /usr/lib/apt/apt-helper cat-file /var/lib/apt/lists/*_bookworm_main_i18n_Translation-en* |
         python -m adapters.headlines headline.jsonl headline-test.jsonl
 
 writes rows of `prompt` and `completion` to train on, and rows of `prompt` and `reference` for the leaderboard, which
