@@ -97,6 +97,8 @@ def prepare(base: BaseModel, order: TrainOrder, data: Dataset) -> Material:
         raise UserError(
             f"{virtual:,} virtual tokens leave no room in a context of {base.context_length:,}: take fewer."
         )
+    if len(base.encode(order.sample_prompt)) + STEP_TOKENS > room:
+        raise UserError(f"The sample prompt is too long for a context of {base.context_length:,} tokens: shorten it.")
     notes = []
     if settings.max_length > room:
         notes.append(f"max_length is {room:,} instead of {settings.max_length:,}: more does not fit into the context.")

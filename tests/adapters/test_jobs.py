@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -21,8 +22,8 @@ from adapters.base_model import BaseModel, load_base_model
 from adapters.corpus import own_dataset
 from adapters.files import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE, read_owner
 from adapters.fingerprint import Fingerprints
-from adapters.job_folder import CHECKPOINT_FILE, Follower, Job, add_job, write_event
-from adapters.jobs import JobView, Trainer, TrainOrder
+from adapters.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, Job, add_job, write_event
+from adapters.jobs import JobView, StepSample, Trainer, TrainOrder
 from adapters.lora import LoraSettings
 from adapters.making import Place, make_adapter
 from adapters.methods import UserError, to_json
@@ -273,6 +274,8 @@ def test_a_death_just_after_the_adapter_was_written_is_no_failure(
     [
         ({"name": "../verse"}, "cannot be a folder's"),
         ({"data": "", "name": "x"}, "upload a file, or choose"),
+        ({"sample_prompt": "x" * 100}, "The sample prompt is too long"),
+        ({"sample_prompt": "a\0"}, "holds a character that is not text"),
         ({"data": "/etc/passwd"}, "There is no data set '/etc/passwd'"),
         ({"report_to": ("trackio",)}, "trackio is not installed: run `pip install trackio`"),
         ({"settings": replace(LORA, adapter=LoraSettings(target_modules=("nothing",)))}, "no layer called 'nothing'"),
@@ -286,6 +289,40 @@ def test_what_cannot_be_trained_is_refused_before_it_is_queued(
         trainer.start(order, None, None)
     assert trainer.jobs() == ()
     assert not (tmp_path / "home" / "adapters").exists()
+
+
+def test_more_memory_than_there_is_is_not_asked_for(
+    trainer: Trainer, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=10**8))
+    with pytest.raises(UserError, match=r"needs about 0.4 GB of memory, and this machine has 0.1: lower batch_size"):
+        trainer.start(TrainOrder("verse", LORA), file, None)
+
+
+def test_a_job_stopped_before_its_first_step_leaves_nothing(base: BaseModel, file: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
+    (home / "jobs" / id / STOP_FILE).touch()
+    do_job(home, id)  # which had taken it just before
+    history = Follower(home / "jobs" / id).read()
+    assert (history.state, history.adapter) == ("stopped", False)
+    assert history.message == "It was stopped before its first step: nothing was kept."
+    assert not (home / "adapters").exists()
+
+
+@pytest.mark.parametrize("settings", [LORA, PREFIX], ids=["lora", "prefix"])
+def test_samples_on_the_way_change_nothing(
+    base: BaseModel, file: Path, tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
+    found = []
+    for prompt in ("", "What is"):
+        own = replace(base, model=copy.deepcopy(base.model))
+        order = TrainOrder("verse", settings, sample_prompt=prompt, sample_every=2)
+        events = list(make_adapter(own, order, own_dataset(file), Place(tmp_path / "verse", "", tmp_path)))
+        found.append([event.loss for event in events if isinstance(event, TrainStep)])
+    assert sum(isinstance(event, StepSample) for event in events) == 6
+    assert found[0] == found[1]
 
 
 def test_an_estimate_counts_and_says_where_its_time_is_from(trainer: Trainer, file: Path) -> None:
