@@ -23,7 +23,7 @@ from adapters.lora import LoraSettings, targets
 from adapters.methods import STRICT, UserError, to_json
 from adapters.reporting import report_to
 from adapters.scores import greedy, samples, score
-from adapters.training import Training, TrainSettings, TrainStep, adapted, never
+from adapters.training import Progress, Training, TrainSettings, TrainStep, adapted, never
 from adapters.uploads import Row
 
 STEP_TOKENS = 40  # of a sample on the way
@@ -134,44 +134,55 @@ def make_adapter(
     material = prepare(base, order, data)
     yield f"{len(material.rows):,} rows to train, {len(material.held_out):,} to validate on"
     yield Plan(material.settings.steps, material.notes)
-    model: Any = adapted(base, material.settings)
+    model = adapted(base, material.settings)
     training = Training(model, material.settings, material.training, material.validation)
     if place.checkpoint is not None and (saved := read_checkpoint(place.checkpoint)) is not None:
         training.go_on(saved)
         yield f"going on after step {saved.progress.step}"
     ended = yield from followed(base, training, order, place, stop)
+    measured = yield from measure_both(base, training, material)
     progress = training.progress
-    yield f"the best step was {progress.best_step}; measuring the adapter"
-    adapter_scores = score(base, model, material.validation, material.held_out)
-    texts = samples(base, model, material.held_out)
-    yield "measuring the base model"
-    with model.disable_adapter():
-        base_scores = score(base, model, material.validation, material.held_out)
     report = Report(
         name=order.name,
         base=base.id,
         about=data.about,
         licence=data.licence,
         command=place.command,
-        machine=machine(),
-        settings=material.settings,
-        steps=progress.step,
-        best_step=progress.best_step,
-        seconds=progress.seconds,
-        training_rows=len(material.rows),
-        validation_rows=len(material.held_out),
-        base_scores=base_scores,
-        adapter_scores=adapter_scores,
-        samples=texts,
-        prompted=pair(material.held_out[0]) is not None,
-        epochs=material.epochs * progress.step / material.settings.steps,
-        ended=ended,
         validation_share=order.validation_share,
-        notes=material.notes,
-        curve=(*evenly(progress.curve[:-1], CURVE_POINTS - 1), progress.curve[-1]),
+        ended=ended,
+        **described(material, progress),
+        **measured,
     )
     write_folder(model, report, place)
     return report
+
+
+def measure_both(base: BaseModel, training: Training, material: Material) -> Generator[str, None, dict[str, Any]]:
+    """What a report says of the adapter and of the base model below it; yields which it measures."""
+    model: Any = training.model
+    held_out = material.validation, material.held_out
+    yield f"the best step was {training.progress.best_step}; measuring the adapter"
+    of_adapter = {"adapter_scores": score(base, model, *held_out), "samples": samples(base, model, material.held_out)}
+    yield "measuring the base model"
+    with model.disable_adapter():
+        return of_adapter | {"base_scores": score(base, model, *held_out)}
+
+
+def described(material: Material, progress: Progress) -> dict[str, Any]:
+    """What a report says of the rows and of the training."""
+    return {
+        "machine": machine(),
+        "settings": material.settings,
+        "steps": progress.step,
+        "best_step": progress.best_step,
+        "seconds": progress.seconds,
+        "training_rows": len(material.rows),
+        "validation_rows": len(material.held_out),
+        "prompted": pair(material.held_out[0]) is not None,
+        "epochs": material.epochs * progress.step / material.settings.steps,
+        "notes": material.notes,
+        "curve": (*evenly(progress.curve[:-1], CURVE_POINTS - 1), progress.curve[-1]),
+    }
 
 
 def followed(

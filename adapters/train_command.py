@@ -41,7 +41,7 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """What can be said of one adapter."""
-    command.add_argument("name", help="of the adapter and its folder")
+    command.add_argument("name", help="of the adapter and its folder, which is replaced if it is there")
     command.add_argument("--kind", choices=sorted(KINDS), required=True)
     command.add_argument("--out", type=Path, default=WEIGHTS, help="the folder that the adapter's folder is made in")
     add_common_options(command)
