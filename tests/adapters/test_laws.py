@@ -40,6 +40,8 @@ METHODS = [
     BASE,
     Method("lora", lora="verse"),
     Method("weak lora", lora="space", lora_scale=0.4),
+    Method("dora", lora="gain"),
+    Method("pplm over weak dora", lora="gain", lora_scale=0.6, steering=replace(STEERING, step_size=0.1)),
     Method("prefix", prefix="facts"),
     Method("pplm", steering=STEERING),
     Method("fresh", steering=replace(STEERING, carry=False, num_iterations=3, window_length=2, gamma=1.0)),
