@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from adapters.base_model import BaseModel
 from adapters.corpus import DATASETS, Dataset, own_dataset
 from adapters.estimate import Estimate, estimate
@@ -32,7 +34,7 @@ from adapters.job_folder import (
 )
 from adapters.kv import cache_shape
 from adapters.lora import ALL_LINEAR, linear_endings
-from adapters.making import Material, StepSample, TrainOrder, prepare
+from adapters.making import StepSample, TrainOrder, prepare
 from adapters.methods import UserError
 from adapters.reporting import check_tools
 from adapters.store import AdapterStore
@@ -80,12 +82,18 @@ class Trainer:
 
     def estimate(self, order: TrainOrder, file: Path | None) -> Estimate:
         """What the order will take; `file` is what was uploaded. Raises UserError."""
-        return estimate(self._base, self._shape, self._prepare(order, file), self._jobs)
+        check_name(order.name)
+        return estimate(self._base, self._shape, prepare(self._base, order, chosen_data(order, file)), self._jobs)
 
     def start(self, order: TrainOrder, file: Path | None, owner: str | None) -> str:
         """Queues the order and returns the job's id; the file is copied. Raises UserError."""
         check_tools(order.report_to)
-        self._prepare(order, file)
+        needed, there = self.estimate(order, file).num_bytes, psutil.virtual_memory().total
+        if needed > there:
+            raise UserError(
+                f"This training needs about {needed / 1e9:.1f} GB of memory, and this machine has {there / 1e9:.1f}: "
+                "lower batch_size or max_length."
+            )
         with self._lock:
             self._check_room(order.name)
             try:
@@ -99,18 +107,24 @@ class Trainer:
 
     def jobs(self) -> tuple[JobView, ...]:
         """All jobs, newest first."""
-        return tuple(self._view(id) for id in reversed(job_ids(self._jobs)))
+        queue = self._queue()
+        return tuple(self._view(id, queue) for id in reversed(job_ids(self._jobs)))
 
     def watch(self, id: str) -> Iterator[JobView]:
-        """The job whenever something has changed; ends when it has ended. Raises UserError for an unknown id."""
+        """The job whenever something has changed; ends when it has ended, and its adapter is offered.
+
+        Raises UserError for an unknown id.
+        """
         before = None
         while True:
-            view = self._view(id)
-            if view != before:
+            about_to_be_offered = id in self._open and self._attending is not None
+            view = self._view(id, self._queue())
+            ended = view.state in ("done", "failed", "stopped")
+            if view != before and not (ended and about_to_be_offered):
                 yield view
-            if view.state in ("done", "failed", "stopped"):
-                return
-            before = view
+                before = view
+                if ended:
+                    return
             time.sleep(POLL_SECONDS)
 
     def stop(self, id: str, owner: str | None) -> None:
@@ -123,13 +137,9 @@ class Trainer:
         """Names that `target_modules` may use."""
         return (ALL_LINEAR, *linear_endings(self._base.model))
 
-    def _prepare(self, order: TrainOrder, file: Path | None) -> Material:
-        check_name(order.name)
-        return prepare(self._base, order, chosen_data(order, file))
-
     def _check_room(self, name: str) -> None:
         """Raises UserError where the name is taken, by a waiting job too, or there is no room for one more."""
-        waiting = [self._job(id).order.name for id in job_ids(self._jobs) if not self._history(id).ended]
+        waiting = [self._job(id).order.name for id in self._queue()]
         if self._store.is_taken(name) or (self._own / name).exists() or name in waiting:
             raise UserError(f"There is already something called {name!r}: choose another name.")
         if len(waiting) >= MAX_WAITING:
@@ -154,9 +164,13 @@ class Trainer:
         with self._lock:
             return self._followers.setdefault(id, Follower(self._jobs / id)).read()
 
-    def _view(self, id: str) -> JobView:
+    def _queue(self) -> list[str]:
+        """Ids of the jobs that have not ended, oldest first."""
+        return [id for id in job_ids(self._jobs) if not self._history(id).ended]
+
+    def _view(self, id: str, queue: list[str]) -> JobView:
         job, history = self._job(id), self._history(id)
-        ahead = [other for other in job_ids(self._jobs) if other < id and not self._history(other).ended]
+        ahead = [other for other in queue if other < id]
         tokens, left = pace(history)
         message = history.message
         if history.state == "waiting":
@@ -218,7 +232,6 @@ class Trainer:
         """Offers the adapters of the jobs that have ended since the last look."""
         with self._lock:
             ended = {id: history for id in sorted(self._open) if (history := self._history(id)).ended}
-            self._open -= ended.keys()
         for id, history in ended.items():
             job = self._job(id)
             if history.adapter and job.base == self._base.id:
@@ -226,6 +239,8 @@ class Trainer:
                     self._store.offer(self._own / job.order.name)
                 except UserError as error:
                     logging.getLogger(__name__).warning("%s was trained, and cannot be used: %s", job.order.name, error)
+        with self._lock:
+            self._open -= ended.keys()
 
 
 def chosen_data(order: TrainOrder, file: Path | None) -> Dataset:

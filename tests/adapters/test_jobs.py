@@ -7,11 +7,11 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -21,8 +21,8 @@ from adapters.base_model import BaseModel, load_base_model
 from adapters.corpus import own_dataset
 from adapters.files import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE, read_owner
 from adapters.fingerprint import Fingerprints
-from adapters.job_folder import CHECKPOINT_FILE, Follower, Job, add_job, write_event
-from adapters.jobs import JobView, Trainer, TrainOrder
+from adapters.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, Job, add_job, write_event
+from adapters.jobs import JobView, StepSample, Trainer, TrainOrder
 from adapters.lora import LoraSettings
 from adapters.making import Place, make_adapter
 from adapters.methods import UserError, to_json
@@ -110,6 +110,7 @@ def test_a_queue_of_jobs_is_done_in_order_and_the_base_model_is_not_touched(
         trainer.stop(first, "you")
     view = last(trainer, first)
     assert view.state == "done", view.message
+    assert offered(trainer) == ["verse"]
     assert "was the best" in view.message
     assert [step.step for step in view.steps] == list(range(1, 13))
     assert [sample.step for sample in view.samples] == [6, 12]
@@ -117,8 +118,6 @@ def test_a_queue_of_jobs_is_done_in_order_and_the_base_model_is_not_touched(
     assert last(trainer, second).state == "done"
     began = [(tmp_path / "home" / "adapters" / name / METRICS_FILE).stat().st_mtime for name in ("verse", "facts")]
     assert began == sorted(began)
-    while len(offered(trainer)) < 2:
-        time.sleep(0.05)
     assert offered(trainer) == ["verse", "facts"]
     assert read_owner(tmp_path / "home" / "adapters" / "verse") == "me"
     assert AdapterStore([tmp_path / "home" / "adapters"], base).refused == {}
@@ -170,14 +169,6 @@ def test_stop_keeps_the_best_and_what_waits_is_taken_off(trainer: Trainer, file:
     assert report["steps"] == view.steps[-1].step
     assert report["curve"][-1][0] == report["steps"]
     assert not (tmp_path / "home" / "adapters" / "prose").exists()
-
-
-def test_a_job_that_another_start_of_the_app_left_is_gone_on_with(base: BaseModel, file: Path, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
-    trainer = Trainer(base, home, Offered(base))
-    assert last(trainer, id).state == "done"
-    assert (home / "adapters" / "verse" / CONFIG_FILE).is_file()
 
 
 START = """
@@ -233,7 +224,7 @@ def small_disk(num_bytes: int) -> Iterator[None]:
 def test_a_full_disk_ends_a_job_with_one_line_and_leaves_earlier_adapters(
     base: BaseModel, file: Path, tmp_path: Path, eval_every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
+    monkeypatch.setattr("adapters.worker.GENERAL_ROWS", 4)
     home = tmp_path / "home"
     earlier = home / "adapters" / "earlier"
     earlier.mkdir(parents=True)
@@ -256,7 +247,7 @@ def test_a_full_disk_ends_a_job_with_one_line_and_leaves_earlier_adapters(
 def test_a_death_just_after_the_adapter_was_written_is_no_failure(
     base: BaseModel, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
+    monkeypatch.setattr("adapters.worker.GENERAL_ROWS", 4)
     home = tmp_path / "home"
     id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
     told = train_job(home, id)  # and then the process dies
@@ -273,6 +264,8 @@ def test_a_death_just_after_the_adapter_was_written_is_no_failure(
     [
         ({"name": "../verse"}, "cannot be a folder's"),
         ({"data": "", "name": "x"}, "upload a file, or choose"),
+        ({"sample_prompt": "x" * 100}, "The sample prompt is too long"),
+        ({"sample_prompt": "a\0"}, "holds a character that is not text"),
         ({"data": "/etc/passwd"}, "There is no data set '/etc/passwd'"),
         ({"report_to": ("trackio",)}, "trackio is not installed: run `pip install trackio`"),
         ({"settings": replace(LORA, adapter=LoraSettings(target_modules=("nothing",)))}, "no layer called 'nothing'"),
@@ -286,6 +279,49 @@ def test_what_cannot_be_trained_is_refused_before_it_is_queued(
         trainer.start(order, None, None)
     assert trainer.jobs() == ()
     assert not (tmp_path / "home" / "adapters").exists()
+
+
+def test_more_memory_than_there_is_is_not_asked_for(
+    trainer: Trainer, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=10**8))
+    with pytest.raises(UserError, match=r"needs about 0.4 GB of memory, and this machine has 0.1: lower batch_size"):
+        trainer.start(TrainOrder("verse", LORA), file, None)
+
+
+def test_a_job_stopped_before_its_first_step_leaves_nothing(base: BaseModel, file: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
+    (home / "jobs" / id / STOP_FILE).touch()
+    do_job(home, id)  # which had taken it just before
+    history = Follower(home / "jobs" / id).read()
+    assert (history.state, history.adapter) == ("stopped", False)
+    assert history.message == "It was stopped before its first step: nothing was kept."
+    assert not (home / "adapters").exists()
+
+
+def test_a_part_of_the_held_out_rows_may_do_and_is_said(base: BaseModel, file: Path, tmp_path: Path) -> None:
+    own = replace(base, model=copy.deepcopy(base.model))
+    place = Place(tmp_path / "verse", "", tmp_path, general_rows=4, held_out=3)
+    list(make_adapter(own, TrainOrder("verse", LORA), own_dataset(file), place))
+    report = json.loads((tmp_path / "verse" / METRICS_FILE).read_text())
+    assert report["notes"] == ["Measured at the end: 3 of 4 held-out examples."]
+    assert report["general_rows"] == 4
+    assert "Measured at the end: 3 of 4" in (tmp_path / "verse" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("settings", [LORA, PREFIX], ids=["lora", "prefix"])
+def test_samples_on_the_way_change_nothing(
+    base: BaseModel, file: Path, tmp_path: Path, settings: TrainSettings
+) -> None:
+    found = []
+    for prompt in ("", "What is"):
+        own = replace(base, model=copy.deepcopy(base.model))
+        order = TrainOrder("verse", settings, sample_prompt=prompt, sample_every=2)
+        events = list(make_adapter(own, order, own_dataset(file), Place(tmp_path / "verse", "", tmp_path, 4)))
+        found.append([event.loss for event in events if isinstance(event, TrainStep)])
+    assert sum(isinstance(event, StepSample) for event in events) == 6
+    assert found[0] == found[1]
 
 
 def test_an_estimate_counts_and_says_where_its_time_is_from(trainer: Trainer, file: Path) -> None:
