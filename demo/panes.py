@@ -56,9 +56,9 @@ def build_view(services: Services, name: str, method: Method = BASE, visible: bo
     return View(column, head, body, figures, note)
 
 
-def words(name: str) -> dict[str, Any]:
-    """Label and explanation of a control."""
-    return text.CONTROLS[name]._asdict()
+def words(name: str, interactive: bool = True) -> dict[str, Any]:
+    """Label and explanation of a control. A part that is built late is read-only unless it says otherwise."""
+    return text.CONTROLS[name]._asdict() | {"interactive": interactive}
 
 
 def slider(name: str, low: float, high: float, value: Any, step: float) -> gr.Slider:

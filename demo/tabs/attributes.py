@@ -146,7 +146,7 @@ def wire_lists(services: Services, lists: Lists, page: Page) -> None:
     """The choice of a list, typing one, uploading one, and sending it to the panes."""
     show = partial(or_message, lists.message, partial(show_list, services, lists))
     shown: list[Any] = [lists.message, lists.table]
-    gr.on([page.tab.select, lists.words.change], show, lists.words, shown, trigger_mode="always_last", **LIGHT)
+    gr.on([page.blocks.load, lists.words.change], show, lists.words, shown, trigger_mode="always_last", **LIGHT)
     fill = partial(or_message, lists.message, partial(fill_list, services, lists))
     lists.chosen.input(fill, lists.chosen, [lists.words, lists.message], **LIGHT)
     lists.words.input(lambda: text.OWN_WORDS, None, lists.chosen, **LIGHT)
@@ -158,7 +158,7 @@ def wire_heads(services: Services, heads: Heads, page: Page) -> None:
     """The choice of a discriminator; there may be more each time that the tab is opened."""
     show = partial(or_message, heads.message, partial(show_head, services, heads))
     outputs = [heads.message, heads.confusion, heads.curve]
-    gr.on([heads.chosen.change, page.tab.select], show, heads.chosen, outputs, **LIGHT)
+    gr.on([page.blocks.load, heads.chosen.change], show, heads.chosen, outputs, **LIGHT)
     page.tab.select(partial(offer_heads, services), None, heads.chosen, **LIGHT)
 
 

@@ -15,6 +15,7 @@ from adapters.methods import Sampling, UserError, from_json
 from demo import text
 from demo.api import compare_endpoint
 from demo.board import Board
+from demo.confirm import LIGHT
 from demo.forms import MAX_PANES, SLOTS, Form, default_panes, first_shown, read_seed
 from demo.page import Page
 from demo.pane_settings import attribute_choices, build_pane, offer_attributes, read_pane, settings_updates
@@ -24,10 +25,9 @@ from demo.sampling import FIRST_SEED, lay_out_sampling
 from demo.services import Services
 from demo.tabs.shared import find_texts, lay_out_shared, on_share, share_link, wire_shared
 from demo.tabs.xray import Source, xray_section
-from demo.xray import texts_of_board
+from demo.xray import Text, texts_of_board
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}  # light work
 Run = Callable[[Services, Form, Board], Iterator[Board]]
 
 
@@ -62,11 +62,11 @@ def compare_tab(services: Services, page: Page) -> None:
     wire_settings(services, bench)
     wire_panes(services, bench)
     wire_attributes(services, bench, page)
-    bench.share.click(partial(on_share, services), [bench.board, page.owner], [bench.link, bench.message], **QUIET)
+    bench.share.click(partial(on_share, services), [bench.board, page.owner], [bench.link, bench.message], **LIGHT)
     shared = lay_out_shared(services)
     wire_shared(services, shared, live, page, MODEL)
-    kept = Source(shared.xray, shared.id, partial(find_texts, services))
-    xray_section(services, [Source(bench.xray, bench.board, texts_of_board), kept], MODEL)
+    texts = partial(texts_on_page, services)
+    xray_section(services, Source([bench.xray, shared.xray], [bench.board, shared.id], texts), page.blocks, MODEL)
     gr.api(compare_endpoint(services), api_name="compare", **MODEL)
 
 
@@ -146,7 +146,7 @@ def wire_runs(services: Services, bench: Bench) -> None:
         )
     ]
     stopped = bench.stop.click(None, cancels=events)
-    stopped.then(partial(on_stop, services, bench), bench.board, outputs, **QUIET)
+    stopped.then(partial(on_stop, services, bench), bench.board, outputs, **LIGHT)
 
 
 def wire_settings(services: Services, bench: Bench) -> None:
@@ -158,20 +158,20 @@ def wire_settings(services: Services, bench: Bench) -> None:
         shared,
         [bench.folded, bench.message],
         trigger_mode="always_last",
-        **QUIET,
+        **LIGHT,
     )
-    bench.new_seed.click(new_seed, None, bench.seed, **QUIET)
+    bench.new_seed.click(new_seed, None, bench.seed, **LIGHT)
     chosen = [pane.controls[name] for pane in bench.panes for name in ("lora", "attribute")]
     for button, example in zip(bench.examples, text.EXAMPLES, strict=True):
         use = partial(on_example, services, bench, example)
-        button.click(use, set(chosen), [bench.prompt, bench.mode, *chosen], **QUIET)
+        button.click(use, set(chosen), [bench.prompt, bench.mode, *chosen], **LIGHT)
 
 
 def wire_panes(services: Services, bench: Bench) -> None:
     """Each pane's settings, adding a pane and removing one."""
     columns = [pane.column for pane in bench.panes]
     outputs = [bench.shown, bench.message, bench.add, *columns]
-    bench.add.click(partial(on_add, bench), bench.shown, outputs, **QUIET)
+    bench.add.click(partial(on_add, bench), bench.shown, outputs, **LIGHT)
     for place, pane in enumerate(bench.panes):
         controls = list(pane.controls.values())
         gr.on(
@@ -180,18 +180,18 @@ def wire_panes(services: Services, bench: Bench) -> None:
             {bench.board, *controls},
             [pane.head, pane.text, pane.figures, pane.note, pane.own],
             trigger_mode="always_last",
-            **QUIET,
+            **LIGHT,
         )
-        pane.remove.click(partial(on_remove, bench, place), bench.shown, outputs, **QUIET)
+        pane.remove.click(partial(on_remove, bench, place), bench.shown, outputs, **LIGHT)
 
 
 def wire_attributes(services: Services, bench: Bench, page: Page) -> None:
     """What there is to steer by, which grows while the app runs, and the list that is sent from the Attributes tab."""
     dropdowns = [pane.controls[name] for pane in bench.panes for name, _ in SLOTS]
     offer = partial(offer_attributes, services, attribute_choices(services), len(dropdowns))
-    gr.on([page.blocks.load, page.tab.select], offer, None, dropdowns, **QUIET)
+    gr.on([page.blocks.load, page.tab.select], offer, None, dropdowns, **LIGHT)
     chosen = [pane.controls[name] for pane in bench.panes for name in ("attribute", "words")]
-    page.tab.select(partial(on_words, bench, page), {page.words, *chosen}, [page.words, *chosen], **QUIET)
+    page.tab.select(partial(on_words, bench, page), {page.words, *chosen}, [page.words, *chosen], **LIGHT)
 
 
 # Handlers: values in, values out
@@ -269,6 +269,11 @@ def new_seed() -> int:
 
 
 # Between components and data
+
+
+def texts_on_page(services: Services, board: Board, id: Any) -> dict[int, Text]:
+    """The texts of a shared comparison where one is open, else those that were written last."""
+    return texts_of_board(board) if id is None else find_texts(services, id)
 
 
 def show_panes(bench: Bench, shown: Sequence[int]) -> Values:

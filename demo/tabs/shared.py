@@ -71,7 +71,7 @@ def lay_out_shared(services: Services) -> SharedPage:
 
 def share_link() -> gr.Textbox:
     """The address of what has been shared, hidden until there is one."""
-    link = gr.Textbox(visible=False, interactive=False, buttons=["copy"], elem_classes="link", **words("link"))
+    link = gr.Textbox(visible=False, buttons=["copy"], elem_classes="link", **words("link", interactive=False))
     link.change(None, link, link, js=WHOLE_ADDRESS, **LIGHT)
     return link
 

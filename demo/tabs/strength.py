@@ -51,8 +51,7 @@ def strength_tab(services: Services, page: Page, file: Path = FILE) -> None:
     view = lay_out_strength(frontier)
     draw = partial(or_message, view.message, partial(draw_strength, view, frontier))
     chosen, shown = [view.goal, view.across], [view.plot, view.table, view.message]
-    gr.on([view.goal.input, view.across.input], draw, chosen, shown, **LIGHT)
-    page.tab.select(draw, chosen, shown, **LIGHT)  # a plot that is drawn out of sight has no width
+    gr.on([page.blocks.load, view.goal.input, view.across.input], draw, chosen, shown, **LIGHT)
 
 
 def lay_out_strength(frontier: Frontier) -> StrengthView:
@@ -67,7 +66,7 @@ def lay_out_strength(frontier: Frontier) -> StrengthView:
     gr.HTML(f"<p>{text.STRENGTH_PLOT_HELP}</p>", elem_classes="help")
     table = figures_table(text.STRENGTH)
     gr.HTML(f"<p>{text.STRENGTH_TABLE_HELP}</p>", elem_classes="help")
-    gr.Textbox("\n".join(frontier.commands), interactive=False, buttons=["copy"], **words("measured_by"))
+    gr.Textbox("\n".join(frontier.commands), buttons=["copy"], **words("measured_by", interactive=False))
     with gr.Accordion(text.MADE_WITH, open=False):
         facts_table(strength_facts(frontier))
     return StrengthView(goal, across, plot, table, line)

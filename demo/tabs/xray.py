@@ -14,6 +14,7 @@ from adapters.xray import Record, as_json, pack, unpack
 from demo import text, xray_figures
 from demo.confirm import LIGHT
 from demo.files import as_file, save_on_click
+from demo.lazy import build_at_first
 from demo.panes import Marked, Values, head_html, message
 from demo.services import Services
 from demo.tabs.xray_page import XRayPage, lay_out_xray
@@ -21,26 +22,28 @@ from demo.xray import Text, View, examine, steered
 
 
 class Source(NamedTuple):
-    """Where texts come from: the button that looks at them, what the page holds of them, and how that is read."""
+    """Where texts come from: the buttons that look at them, what the page holds of them, and how that is read."""
 
-    button: gr.Button
-    held: gr.State
-    read: Callable[[Any], Mapping[int, Text]]
+    buttons: Sequence[gr.Button]
+    held: Sequence[gr.State]
+    read: Callable[..., Mapping[int, Text]]
 
 
-def xray_section(services: Services, sources: Sequence[Source], model: dict[str, Any]) -> None:
-    """The section, hidden until the button of one of the sources is pressed."""
+def xray_section(services: Services, source: Source, blocks: gr.Blocks, model: dict[str, Any]) -> None:
+    """The section, built when one of the buttons is first pressed."""
+    pressed = [button.click for button in source.buttons]
+    build_at_first(pressed, partial(build_xray, services, source, [blocks.load, *pressed], model))
+
+
+def build_xray(services: Services, source: Source, events: Sequence[Any], model: dict[str, Any]) -> None:
+    """The section, laid out and wired; it looks at the texts at each of the events."""
     page = lay_out_xray()
     outputs = [page.column, page.message, page.record, page.texts, page.pane, page.judged, page.stop, page.save]
     outputs += [page.body, page.under_line, *(part for side in (*page.next, *page.under) for part in side)]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": page.message}
     options |= {"api_visibility": "private"} | model
-    runs = [
-        source.button.click(
-            partial(on_open, services, page, source.read), [source.held, page.named], outputs, **options
-        )
-        for source in sources
-    ]
+    look = partial(on_open, services, page, source.read)
+    first = gr.on(events, look, [page.named, *source.held], outputs, **options)
     again = gr.on(
         [page.pane.input, page.named.submit],
         partial(on_again, services, page),
@@ -49,9 +52,9 @@ def xray_section(services: Services, sources: Sequence[Source], model: dict[str,
         **options,
     )
     shown = [page.body, page.number, page.text, *page.step.values()]
-    for run in (*runs, again):
+    for run in (first, again):
         run.then(partial(show_xray, page), page.record, shown, **LIGHT)
-    stopped = page.stop.click(None, cancels=[*runs, again])
+    stopped = page.stop.click(None, cancels=[first, again])
     stopped.then(partial(on_stop, page), None, [page.message, page.stop], **LIGHT)
     wire_looking(services, page)
 
@@ -76,10 +79,10 @@ def wire_looking(services: Services, page: XRayPage) -> None:
 
 
 def on_open(
-    services: Services, page: XRayPage, read: Callable[[Any], Mapping[int, Text]], held: Any, named: Any
+    services: Services, page: XRayPage, read: Callable[..., Mapping[int, Text]], named: Any, *held: Any
 ) -> Iterator[Values]:
     """Looks at the texts that are on the page now."""
-    texts = dict(read(held))
+    texts = dict(read(*held))
     places = steered(texts)
     choices = [(f"{place + 1}: {text.title(texts[place].request.method)}", place) for place in places]
     first = places[0] if places else None

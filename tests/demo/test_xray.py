@@ -74,7 +74,7 @@ def xrays(services: Services) -> FakeXRays:
 def opened(services: Services, page: XRayPage, board: Board, named: str = "happy, sad") -> Values:
     """What the section shows at the end of a run."""
     shown: Values = {}
-    for updates in on_open(services, page, texts_of_board, board, named):
+    for updates in on_open(services, page, texts_of_board, named, board):
         shown |= updates
     return shown | show_xray(page, shown[page.record])
 
