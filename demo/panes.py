@@ -76,6 +76,7 @@ def marked_text(label: str, elem_class: str, spans: Marked | None = None) -> gr.
     return gr.HighlightedText(
         spans,
         label=label,
+        interactive=False,
         color_map=COLORS,
         show_inline_category=False,
         show_label=False,
@@ -89,6 +90,7 @@ def message_line(label: str, elem_class: str, words: str = "") -> gr.Highlighted
     return gr.HighlightedText(
         message(words),
         label=label,
+        interactive=False,
         color_map={ERROR: "transparent"},
         show_inline_category=False,
         show_label=False,

@@ -214,9 +214,9 @@ def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
     expect(tokens).to_have_count(4)
     pieces: list[str] = tokens.evaluate_all("spans => spans.map(span => span.textContent)")
     assert PROMPT + "".join(pieces) == written, "the record is of the text in the pane"
-    expect(section.locator(".step-line")).to_contain_text("Token 1 ")
+    expect(section.locator(".step-line:visible")).to_contain_text("Token 1 ")
     tokens.nth(2).click()
-    expect(section.locator(".step-line")).to_contain_text(f"Token 3 {text.quote(pieces[2])}")
+    expect(section.locator(".step-line:visible")).to_contain_text(f"Token 3 {text.quote(pieces[2])}")
     expect(section.locator(".js-plotly-plot:visible")).to_have_count(3)
     expect(section.locator(".ytick", has_text="←")).to_contain_text(pieces[2].strip())
     for name in (text.GRADIENT_TAB, text.NUDGE_TAB, text.NEXT_TAB):
@@ -235,7 +235,7 @@ def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
 
 
 def test_an_xray_can_be_stopped(app: Page) -> None:
-    set_new_tokens(app, 4)
+    set_new_tokens(app, 16)  # long enough to be stopped
     generate(app)
     expect_done(app)
     app.get_by_role("button", name=text.XRAY, exact=True).first.click()

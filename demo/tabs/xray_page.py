@@ -130,5 +130,10 @@ def lay_out_side(place: int, as_plot: bool) -> Side:
 def shaded_text(label: str) -> gr.HighlightedText:
     """A text of tokens that can be clicked, shaded by numbers from 0 to 1; the chosen one is below 0."""
     return gr.HighlightedText(
-        label=label, show_label=False, container=False, show_legend=False, elem_classes="shaded-text"
+        label=label,
+        interactive=False,
+        show_label=False,
+        container=False,
+        show_legend=False,
+        elem_classes="shaded-text",
     )
