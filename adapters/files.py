@@ -21,6 +21,8 @@ from adapters.methods import UserError
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 METRICS_FILE = "metrics.json"
+CARD_FILE = "README.md"
+OWNER_FILE = ".owner"  # never leaves the machine: whoever packs or publishes a folder leaves it out
 MAX_CONFIG_BYTES = 65_536
 DTYPES = frozenset({"F32", "F16", "BF16"})  # as safetensors spells them
 
@@ -42,6 +44,18 @@ def new_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             folder.rename(Path(scratch) / "old")
         made.rename(folder)
+
+
+def write_owner(folder: Path, owner: str | None) -> None:
+    """Notes whose folder it is; nobody's where there is no owner."""
+    if owner is not None:
+        (folder / OWNER_FILE).write_text(owner, "utf-8")
+
+
+def read_owner(folder: Path) -> str | None:
+    """Whose folder it is; None: nobody's."""
+    file = folder / OWNER_FILE
+    return file.read_text("utf-8") if file.is_file() else None
 
 
 def read_config(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:

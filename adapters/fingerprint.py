@@ -37,11 +37,12 @@ class Fingerprints:
         return sha256(kind, vocabulary, *pieces(self._base.model.state_dict().items()))
 
     def lora(self, name: str) -> str:
-        """Of a LoRA's matrices and scaling. Raises UserError for an unknown name."""
+        """Of a LoRA's matrices, scaling and gains. Raises UserError for an unknown name."""
         if name not in self._loras:
             weights = self._store.lora(name)
             named = ((f"{module}.{part}", t) for module, pair in weights.modules.items() for part, t in enumerate(pair))
-            self._loras[name] = sha256(str(weights.scaling), *pieces(named))
+            gains = ((f"{module}.gain", gain) for module, gain in weights.gains.items())
+            self._loras[name] = sha256(str(weights.scaling), *pieces(named), *pieces(gains))
         return self._loras[name]
 
     def prefix(self, name: str) -> str:

@@ -111,7 +111,9 @@ class AdapterStore:
         if kind == "LORA":
             lora = self._loras[folder.name] = read_lora(folder, config, self._base)
             pairs = list(lora.modules.values())
-            name, size, parameters = "lora", pairs[0][0].shape[0], sum(a.numel() + b.numel() for a, b in pairs)
+            magnitudes = sum(gain.numel() for gain in lora.gains.values())
+            parameters = sum(a.numel() + b.numel() for a, b in pairs) + magnitudes
+            name, size = "lora", pairs[0][0].shape[0]
         elif kind == "PREFIX_TUNING":
             kv = self._prefixes[folder.name] = read_prefix(folder, config, self._base)
             name, size, parameters = "prefix", kv.shape[3], kv.numel()
