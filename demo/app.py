@@ -20,11 +20,13 @@ from demo.tabs.attributes import attributes_tab
 from demo.tabs.compare import compare_tab
 from demo.tabs.leaderboard import leaderboard_tab
 from demo.tabs.strength import strength_tab
+from demo.tabs.train import train_tab
 from demo.theme import FAVICON, STYLE_SHEET, theme
 
 TABS: dict[str, Callable[[Services, Page], None]] = {
     "Compare": compare_tab,
     "Leaderboard": leaderboard_tab,
+    "Train": train_tab,
     "Attributes": attributes_tab,
     "Strength": strength_tab,
 }

@@ -14,6 +14,7 @@ from adapters.xray import Candidate, NextTokens, Scored, Step, Word, XRay
 from demo.services import Services
 from leaderboard.prompts import Limits
 from tests.demo.fake_runs import FakeRunner
+from tests.demo.fake_training import FakeAdapter, FakeLibrary, FakeTrainer
 
 TEXTS = {
     "base": " a little too long for its own good, but I liked the actor who plays the brother, and the scene on the "
@@ -39,13 +40,6 @@ class FakeContinuation(NamedTuple):
 
 class FakeLogLikelihood(NamedTuple):
     logprobs: tuple[float, ...]
-
-
-class FakeAdapter(NamedTuple):
-    name: str
-    kind: str
-    num_parameters: int
-    size: int
 
 
 class FakeHead(NamedTuple):
@@ -300,7 +294,9 @@ def fake_services(
 ) -> Services:
     """Services around a fake engine."""
     engine, runner, store = engine or FakeEngine(), runner or FakeRunner(), store or FakeStore()
-    store = store._replace(discriminators=dict(store.discriminators))  # a training adds to it
+    adapters = list(store.adapters)  # a training adds to them
+    store = store._replace(adapters=adapters, discriminators=dict(store.discriminators))
+    library = FakeLibrary(adapters)
     attributes = {
         "science": ("science", "laboratory", "researcher", "theory", "gravity", "experiment", "data", "physics"),
         "positive": ("good", "liked", "wonderful"),
@@ -323,6 +319,8 @@ def fake_services(
         publish=None,
         splits=fake_splits,
         workshop=FakeWorkshop(store),
+        trainer=FakeTrainer(library),
+        library=library,
     )
 
 
