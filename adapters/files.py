@@ -21,6 +21,7 @@ from adapters.methods import UserError
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 METRICS_FILE = "metrics.json"
+OWNER_FILE = ".owner"  # of who may delete the folder; it is part of no zip and never leaves the machine
 MAX_CONFIG_BYTES = 65_536
 DTYPES = frozenset({"F32", "F16", "BF16"})  # as safetensors spells them
 
@@ -42,6 +43,18 @@ def new_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             folder.rename(Path(scratch) / "old")
         made.rename(folder)
+
+
+def write_owner(folder: Path, owner: str | None) -> None:
+    """Notes whose the folder is; None: nobody's, it was made on the command line."""
+    if owner is not None:
+        (folder / OWNER_FILE).write_text(owner, "utf-8")
+
+
+def read_owner(folder: Path) -> str | None:
+    """Whose the folder is; None: nobody's."""
+    file = folder / OWNER_FILE
+    return file.read_text("utf-8") if file.is_file() else None
 
 
 def read_config(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:
