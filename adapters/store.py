@@ -93,6 +93,10 @@ class AdapterStore:
         shelf = self._shelf
         return (*shelf.adapters, *shelf.discriminators)
 
+    def check(self, folder: Path) -> None:
+        """Reads what is in `folder` as `offer` does, and offers nothing. Raises UserError."""
+        self._read_any(folder)
+
     def offer(self, folder: Path) -> None:
         """Hands out the adapter or discriminator in `folder` under the folder's name from now on.
 
@@ -100,8 +104,7 @@ class AdapterStore:
         that they began with. Raises UserError where it cannot be used or the name is another folder's; then nothing has
         changed.
         """
-        name, is_head = folder.name, (folder / DISCRIMINATOR_FILE).is_file()
-        read = read_discriminator(folder, self._base) if is_head else self._read(folder)
+        name, read = folder.name, self._read_any(folder)
         with self._changing:
             before = self._shelf
             if self._folder(before, name) not in (None, folder):
@@ -173,6 +176,10 @@ class AdapterStore:
         if name in self.refused:
             return UserError(f"The adapter {name!r} cannot be used: {self.refused[name]}")
         return UserError(f"There is no {kind} {name!r}: choose one of {', '.join(known) or 'none'}.")
+
+    def _read_any(self, folder: Path) -> "Discriminator | tuple[Adapter, LoraWeights | PrefixKV]":
+        is_head = (folder / DISCRIMINATOR_FILE).is_file()
+        return read_discriminator(folder, self._base) if is_head else self._read(folder)
 
     def _read(self, folder: Path) -> tuple[Adapter, LoraWeights | PrefixKV]:
         config = read_config(folder)
