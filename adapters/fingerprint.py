@@ -41,12 +41,13 @@ class Fingerprints:
         return sha256(kind, vocabulary, *pieces(self._base.model.state_dict().items()))
 
     def lora(self, name: str) -> str:
-        """Of a LoRA's matrices and scaling. Raises UserError for an unknown name."""
+        """Of a LoRA's matrices, scaling and gains. Raises UserError for an unknown name."""
         weights = self._store.lora(name)
         known, digest = self._loras.get(name, (None, ""))
         if known is not weights:
             named = ((f"{module}.{part}", t) for module, pair in weights.modules.items() for part, t in enumerate(pair))
-            digest = sha256(str(weights.scaling), *pieces(named))
+            gains = ((f"{module}.gain", gain) for module, gain in weights.gains.items())
+            digest = sha256(str(weights.scaling), *pieces(named), *pieces(gains))
             self._loras[name] = weights, digest
         return digest
 

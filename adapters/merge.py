@@ -1,4 +1,5 @@
-"""A LoRA merged into full weights, as a folder that transformers loads: W + scaling * B A in the place of W.
+"""A LoRA merged into full weights, as a folder that transformers loads: W + scaling * B A in the place of W, and of a DoRA
+its gains on top.
 
 Knows weights and the files of a model; knows nothing of where adapters come from. The live model is read and never
 written: merged weights are new tensors, and what `save_pretrained` notes in a model it notes in a copy of the shell.
@@ -44,13 +45,26 @@ def merged_state(base: BaseModel, lora: LoraWeights) -> dict[str, Tensor]:
         if path in lora.modules and name != path:
             if shared.count(weight.data_ptr()) > 1:
                 raise UserError(f"{path} shares its weights with another layer, so a LoRA cannot be merged into it.")
-            a, b = lora.modules[path]
-            delta = lora.scaling * (b @ a)  # (out, in), float32
-            turned = delta.T if isinstance(base.model.get_submodule(path), Conv1D) else delta
-            merged[name] = (weight.cpu().float() + turned.cpu()).to(weight.dtype).contiguous()
+            turned = isinstance(base.model.get_submodule(path), Conv1D)  # GPT-2 stores (in, out)
+            whole = added(weight.cpu().float().T if turned else weight.cpu().float(), lora, path)
+            merged[name] = (whole.T if turned else whole).to(weight.dtype).contiguous()
         else:
             merged[name] = kept.setdefault(weight.data_ptr(), weight.cpu().contiguous())
     return merged
+
+
+def added(weight: Tensor, lora: LoraWeights, path: str) -> Tensor:
+    """What the module at `path` multiplies by under a LoRA: W + scaling * B A, times the gains of a DoRA. (out, in)
+
+    >>> lora = LoraWeights(1.0, {"q": (torch.tensor([[0.5, 0.6]]), torch.tensor([[0.1], [0.2]]))})
+    >>> added(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), lora, "q")
+    tensor([[1.0500, 2.0600],
+            [3.1000, 4.1200]])
+    """
+    a, b = lora.modules[path]
+    whole = weight + lora.scaling * (b @ a).to(weight.device)
+    gain = lora.gains.get(path)
+    return whole if gain is None else gain.to(whole.device)[:, None] * whole
 
 
 def card(base: BaseModel, name: str) -> str:
@@ -65,6 +79,5 @@ tags:
 
 # {name}, merged
 
-`{base.id}` with the LoRA `{name}` added to its weights: W + scaling * B A in the place of W. It is a plain model and
-needs no PEFT. What the LoRA was trained on and how well it does stands in the card of the LoRA itself.
+`{base.id}` with the LoRA `{name}` added to its weights. It is a plain model and needs no PEFT. What the LoRA was trained on and how well it does stands in the card of the LoRA itself.
 """

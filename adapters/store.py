@@ -190,7 +190,9 @@ class AdapterStore:
         if kind == "LORA":
             weights = read_lora(folder, config, self._base)
             pairs = list(weights.modules.values())
-            name, size, parameters = "lora", pairs[0][0].shape[0], sum(a.numel() + b.numel() for a, b in pairs)
+            magnitudes = sum(gain.numel() for gain in weights.gains.values())
+            parameters = sum(a.numel() + b.numel() for a, b in pairs) + magnitudes
+            name, size = "lora", pairs[0][0].shape[0]
         elif kind == "PREFIX_TUNING":
             weights = read_prefix(folder, config, self._base)
             name, size, parameters = "prefix", weights.shape[3], weights.numel()

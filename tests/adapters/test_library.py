@@ -24,7 +24,7 @@ from adapters.discriminator import write_discriminator
 from adapters.engine import Engine
 from adapters.files import CONFIG_FILE, OWNER_FILE, WEIGHTS_FILE, write_owner
 from adapters.library import Library
-from adapters.lora import LoraSettings, attention_projections
+from adapters.lora import LoraSettings
 from adapters.methods import Request, Sampling, UserError, parse_method
 from adapters.prefix import PrefixSettings
 from adapters.store import AdapterStore
@@ -566,11 +566,11 @@ def test_a_zip_is_the_same_each_time_holds_no_owner_and_can_be_taken_in_again(pl
         place.library.zip("none", out)
 
 
-@pytest.mark.parametrize("rslora", [False, True])
-def test_a_merged_lora_is_what_peft_merges(tiny_base: BaseModel, tmp_path: Path, rslora: bool) -> None:
+@pytest.mark.parametrize("how", [{}, {"use_rslora": True}, {"use_dora": True}], ids=["plain", "rsLoRA", "DoRA"])
+def test_a_merged_lora_is_what_peft_merges(tiny_base: BaseModel, tmp_path: Path, how: dict[str, bool]) -> None:
     place = new_place(tiny_base, tmp_path)
-    targets = attention_projections(tiny_base.model) + ("lm_head",)
-    peft = saved(tiny_base, tmp_path / "own" / "verse", LoraSettings(r=2, use_rslora=rslora, target_modules=targets))
+    settings = LoraSettings(r=2, target_modules=("all-linear",), **how)
+    peft = saved(tiny_base, tmp_path / "own" / "verse", settings)
     place.store.offer(tmp_path / "own" / "verse")
     before, dtype = digest(tiny_base), tiny_base.model.config.dtype
     architectures = tiny_base.model.config.architectures
