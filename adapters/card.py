@@ -16,9 +16,10 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO, BaseModel
+from adapters.batches import evenly, measure
 from adapters.corpus import GENERAL, Example, Row, encode_rows, question, read_rows
 from adapters.methods import STRICT, to_json
-from adapters.training import TrainSettings, evenly, measure
+from adapters.training import TrainSettings
 
 GENERAL_ROWS = 128
 MEASURE_BATCH = 8

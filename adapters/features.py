@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from adapters.base_model import BaseModel
-from adapters.training import chunks
+from adapters.batches import chunks
 
 MAX_TOKENS = 256  # of a text that are read, bos included
 TEXTS_A_FILE = 256  # that are kept together: what an interrupted reading loses at most

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 from peft import PeftModel, PrefixTuningConfig, get_peft_model, initialize_kv_prefix_from_text
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -28,9 +28,16 @@ class PrefixSettings:
     """What is trained."""
 
     num_virtual_tokens: VirtualTokens = 20  # entries before the prompt in every layer's cache; they use up context
-    init_text: str = (
-        ""  # the prefix starts as the keys and values of this text (repeated or cut to length); empty: at random
-    )
+    # The prefix starts as the keys and values of this text (repeated or cut to length); empty: at random.
+    init_text: Annotated[str, Field(max_length=4_000)] = ""
+    prefix_projection: bool = False  # train an MLP that computes the prefix, as in the paper; the file holds its result
+    encoder_hidden_size: Annotated[int, Field(ge=1, le=8192)] = 512  # of that MLP
+
+    @model_validator(mode="after")
+    def starts_in_one_way(self) -> "PrefixSettings":
+        if self.prefix_projection and self.init_text:
+            raise ValueError("With prefix_projection a prefix starts at random: leave init_text empty.")
+        return self
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -64,6 +71,8 @@ def prefix_model(base: BaseModel, settings: PrefixSettings, seed: int) -> PeftMo
         token_dim=shape.num_heads * shape.head_size,
         num_attention_heads=shape.num_heads,
         num_layers=shape.num_layers,
+        prefix_projection=settings.prefix_projection,
+        encoder_hidden_size=settings.encoder_hidden_size if settings.prefix_projection else None,  # type: ignore[arg-type]
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -74,6 +83,15 @@ def prefix_model(base: BaseModel, settings: PrefixSettings, seed: int) -> PeftMo
         text = " ".join([settings.init_text] * count)
         initialize_kv_prefix_from_text(model, base.tokenizer, text=text, use_chat_template=False, max_length=count)
     return model
+
+
+def num_parameters(base: BaseModel, settings: PrefixSettings) -> int:
+    """That are trained, from shapes alone: the keys and values, or the embedding and the MLP that compute them."""
+    layers, heads, head_size = cache_shape(base.model)
+    count, width, hidden = settings.num_virtual_tokens, heads * head_size, settings.encoder_hidden_size
+    if not settings.prefix_projection:
+        return count * layers * 2 * width
+    return count * width + (width + 1) * hidden + (hidden + 1) * layers * 2 * width
 
 
 def read_prefix(folder: Path, config: dict[str, Any], base: BaseModel) -> PrefixKV:

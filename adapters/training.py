@@ -1,30 +1,27 @@
 """Trains an adapter: a plain loop of AdamW over PEFT parameters, as a generator that yields after every step.
 
-Knows token ids, losses and the clock; knows nothing of rows, files or cards. The model is always in eval mode, so there
-is no dropout and nothing is drawn but the order of the examples, from the settings' seed. B rows, T positions, K
-positions that are scored, V vocabulary.
+Knows losses, weights and the clock; knows nothing of rows, files or cards. The base model is always in eval mode; what
+is drawn (the order of the examples, and LoRA's dropout) comes from the settings' seed alone.
 """
 
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
-from typing import Annotated, NamedTuple, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import Annotated, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from adapters.base_model import BaseModel
+from adapters.batches import IGNORED, Batch, batches, collate, evenly, measure, token_losses
 from adapters.corpus import Example
-from adapters.lora import LoraSettings, lora_model
+from adapters.lora import Dropout, LoraSettings, dropping, lora_model
 from adapters.methods import STRICT, UserError
 from adapters.prefix import PrefixSettings, prefix_model
 
-T = TypeVar("T")
-IGNORED = -100  # cross_entropy's label for a position that is not scored
-SORTED_BATCHES = 8  # examples of this many batches are sorted by length together, so that little is padding
+TOO_HIGH = "lower the learning rate (lr)"
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -35,13 +32,15 @@ class TrainSettings:
     steps: Annotated[int, Field(ge=1, le=100_000)] = 300
     batch_size: Annotated[int, Field(ge=1, le=256)] = 8
     max_length: Annotated[int, Field(ge=8, le=4096)] = 128  # tokens of an example
-    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3  # at its highest: linear warm-up, then a cosine down to 0
+    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3  # at its highest, after a linear warm-up
     warmup_steps: Annotated[int, Field(ge=0)] = 20
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"  # how lr falls to 0 after the warm-up
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     bfloat16: bool = False  # the step's products in bfloat16: faster where the processor has them; measured in float32
     eval_every: Annotated[int, Field(ge=1)] = 25
     eval_examples: Annotated[int, Field(ge=1)] = 48  # validation examples that choose the best step, the same each time
+    patience: Annotated[int, Field(ge=0)] = 0  # measurements in a row without a better one that end it; 0: never
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
@@ -56,36 +55,30 @@ class TrainStep(NamedTuple):
     seconds: float  # since training began
 
 
-class Batch(NamedTuple):
-    """Examples padded on the right. `labels[b, t]` is what position t predicts, or IGNORED."""
-
-    ids: Tensor  # (B, T)
-    mask: Tensor  # (B, T)
-    labels: Tensor  # (B, T)
+End = Literal["steps", "patience", "stopped", "diverged"]  # why a training ended
 
 
-class Tally(NamedTuple):
-    """Sums of negative log-likelihood in nats, end tokens apart from the rest."""
+class Progress(NamedTuple):
+    """How far a training is, in numbers that go to JSON."""
 
-    text_nll: float
-    text_tokens: int
-    end_nll: float
-    end_tokens: int
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best: float | None = None  # the lowest validation loss so far
+    best_step: int = 0
+    worse: int = 0  # measurements in a row without a better one
+    first_loss: float | None = None
 
-    @property
-    def loss(self) -> float:
-        """Nats per scored token, end tokens included: what training lowers."""
-        return (self.text_nll + self.end_nll) / (self.text_tokens + self.end_tokens)
 
-    @property
-    def text_perplexity(self) -> float:
-        """exp of the mean loss per token, end tokens left out."""
-        return math.exp(self.text_nll / self.text_tokens)
+class Saved(NamedTuple):
+    """Everything that a training needs to go on as if it had never been interrupted."""
 
-    @property
-    def perplexity(self) -> float:
-        """exp of the mean loss per token, end tokens included."""
-        return math.exp(self.loss)
+    progress: Progress
+    tensors: dict[str, Tensor]
+
+
+def never() -> bool:
+    return False
 
 
 def adapted(base: BaseModel, settings: TrainSettings) -> nn.Module:
@@ -97,46 +90,119 @@ def adapted(base: BaseModel, settings: TrainSettings) -> nn.Module:
 
 def train(
     model: nn.Module, settings: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
-) -> Generator[TrainStep, None, None]:
-    """Trains the parameters of `model` that ask for gradients, one step an item.
+) -> Generator[TrainStep, None, End]:
+    """Trains the parameters of `model` that ask for gradients, one step an item; see `Training.run`."""
+    return Training(model, settings, training, validation).run()
 
-    However it ends (also when it is closed early), the model is left with the weights of the best measured step.
-    Raises UserError where there is nothing to train or validate on, or the loss is no longer finite.
-    """
-    if not training or not validation:
-        raise UserError(f"{len(training)} examples to train and {len(validation)} to validate on: give more rows.")
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
-    checks = evenly(validation, settings.eval_examples)
-    best, best_weights = math.inf, [p.detach().clone() for p in parameters]
-    began, tokens = time.monotonic(), 0
-    source = batches(training, settings.batch_size, torch.Generator().manual_seed(settings.seed))
-    try:
-        for step in range(1, settings.steps + 1):
-            for group in optimizer.param_groups:
-                group["lr"] = settings.lr * lr_factor(step, settings)
-            examples = next(source)
-            loss = update(model, collate(examples), optimizer, settings)
-            if not math.isfinite(loss):
-                raise UserError(f"The loss is no longer a number at step {step}: train again with a lower lr.")
-            tokens += sum(len(example.ids) for example in examples)
-            checked = None
-            if step % settings.eval_every == 0 or step == settings.steps:
-                checked = measure(model, checks, settings.batch_size).loss
-            better = checked is not None and checked < best
-            if checked is not None and better:
-                best, best_weights = checked, [p.detach().clone() for p in parameters]
-            yield TrainStep(step, loss, checked, better, tokens, time.monotonic() - began)
-    finally:
-        with torch.no_grad():
-            for parameter, weight in zip(parameters, best_weights, strict=True):
-                parameter.copy_(weight)
+
+class Training:
+    """A training under way, which can be saved after each step and gone on with later."""
+
+    def __init__(
+        self, model: nn.Module, settings: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
+    ) -> None:
+        """Raises UserError where there is nothing to train or validate on."""
+        if not training or not validation:
+            raise UserError(f"{len(training)} examples to train and {len(validation)} to validate on: give more rows.")
+        self.model, self.settings, self.examples = model, settings, training
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+        self.checks = evenly(validation, settings.eval_examples)
+        self.progress = Progress()
+        self.best_weights = [p.detach().clone() for p in self.parameters]
+        device = self.parameters[0].device
+        self.dropout = torch.Generator(device).manual_seed(settings.seed)
+        for module in model.modules():
+            if isinstance(module, Dropout):
+                module.generator = self.dropout
+
+    def run(self, stop: Callable[[], bool] = never) -> Generator[TrainStep, None, End]:
+        """One step an item, from where the training is; returns why it ended.
+
+        `stop` is asked after each step: the training then ends there, measured. However it ends (also when it is
+        closed early), the model is left with the weights of the best measured step. Raises UserError where the loss
+        is no longer a number, or worse than guessing, before anything was measured.
+        """
+        settings = self.settings
+        source = batches(self.examples, settings.batch_size, torch.Generator().manual_seed(settings.seed))
+        for _ in range(self.progress.step):  # the order of the examples up to here
+            next(source)
+        before, began = self.progress.seconds, time.monotonic()
+        try:
+            while self.progress.step < settings.steps:
+                if 0 < settings.patience <= self.progress.worse:
+                    return "patience"
+                examples, step = next(source), self.progress.step + 1
+                for group in self.optimizer.param_groups:
+                    group["lr"] = settings.lr * lr_factor(step, settings)
+                batch = collate(examples)
+                loss = update(self.model, batch, self.optimizer, settings)
+                if self._diverged(loss):
+                    if self.progress.best is None:
+                        raise UserError(f"The loss diverged at step {step}, before anything was kept: {TOO_HIGH}.")
+                    return "diverged"
+                stopped = stop()
+                due = step % settings.eval_every == 0 or step == settings.steps or stopped
+                checked = measure(self.model, self.checks, settings.batch_size).loss if due else None
+                better = self._note(step, loss, checked)
+                tokens = self.progress.tokens + sum(len(example.ids) for example in examples)
+                self.progress = self.progress._replace(tokens=tokens, seconds=before + time.monotonic() - began)
+                yield TrainStep(step, loss, checked, better, tokens, self.progress.seconds)
+                if stopped:
+                    return "stopped"
+            return "steps"
+        finally:
+            self._restore(self.best_weights)
+
+    def saved(self) -> Saved:
+        """The state after the newest step, in tensors that are shared with the training: to be written at once."""
+        tensors = {"dropout": self.dropout.get_state()}
+        for place, (parameter, best) in enumerate(zip(self.parameters, self.best_weights, strict=True)):
+            tensors |= {f"{place}.weight": parameter.detach(), f"{place}.best": best}
+            tensors |= {f"{place}.{name}": value for name, value in self.optimizer.state[parameter].items()}
+        return Saved(self.progress, tensors)
+
+    def go_on(self, saved: Saved) -> None:
+        """Takes up the state that `saved` gave, of a training with the same settings and examples."""
+        self.progress = saved.progress
+        self.dropout.set_state(saved.tensors["dropout"])
+        names = sorted({name.partition(".")[2] for name in saved.tensors if "." in name} - {"weight", "best"})
+        state = {p: {name: saved.tensors[f"{p}.{name}"] for name in names} for p in range(len(self.parameters))}
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+        self.best_weights = [saved.tensors[f"{p}.best"].to(w.device) for p, w in enumerate(self.parameters)]
+        self._restore([saved.tensors[f"{place}.weight"] for place in range(len(self.parameters))])
+
+    def _note(self, step: int, loss: float, checked: float | None) -> bool:
+        """Notes a step and keeps its weights where it is the best so far; returns whether it is."""
+        now = self.progress._replace(step=step)
+        if now.first_loss is None:
+            now = now._replace(first_loss=loss)
+        better = checked is not None and (now.best is None or checked < now.best)
+        if better:
+            now = now._replace(best=checked, best_step=step, worse=0)
+            self.best_weights = [p.detach().clone() for p in self.parameters]
+        elif checked is not None:
+            now = now._replace(worse=now.worse + 1)
+        self.progress = now
+        return better
+
+    def _diverged(self, loss: float) -> bool:
+        """Whether the loss is no number, or a nat above both what it was at first and what guessing would cost."""
+        guessing = math.log(self.model.config.vocab_size)  # type: ignore[arg-type, union-attr]
+        first = self.progress.first_loss
+        return not math.isfinite(loss) or (first is not None and loss > max(guessing, first) + 1)
+
+    @torch.no_grad()
+    def _restore(self, weights: Sequence[Tensor]) -> None:
+        for parameter, weight in zip(self.parameters, weights, strict=True):
+            parameter.copy_(weight)
 
 
 def update(model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, settings: TrainSettings) -> float:
     """One optimiser step on one batch; returns its loss in nats per scored token."""
     optimizer.zero_grad()
-    with torch.autocast(next(model.parameters()).device.type, torch.bfloat16, enabled=settings.bfloat16):
+    device = next(model.parameters()).device.type
+    with dropping(model), torch.autocast(device, torch.bfloat16, enabled=settings.bfloat16):
         losses = token_losses(model, batch)
     loss = losses.sum() / (batch.labels != IGNORED).sum().to(losses.device)
     loss.backward()
@@ -150,66 +216,6 @@ def lr_factor(step: int, settings: TrainSettings) -> float:
     if step <= settings.warmup_steps:
         return step / settings.warmup_steps
     done = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps + 1)
-    return 0.5 * (1 + math.cos(math.pi * done))
-
-
-def batches(examples: Sequence[Example], size: int, generator: torch.Generator) -> Iterator[list[Example]]:
-    """Batches for ever, every example once in each round, in an order of the generator's."""
-    while True:
-        order = [examples[i] for i in torch.randperm(len(examples), generator=generator).tolist()]
-        for window in chunks(order, size * SORTED_BATCHES):
-            similar = chunks(sorted(window, key=lambda example: len(example.ids)), size)
-            yield from (similar[i] for i in torch.randperm(len(similar), generator=generator).tolist())
-
-
-def chunks(items: Sequence[T], size: int) -> list[list[T]]:
-    """`items` in pieces of `size`, the last one perhaps shorter."""
-    return [list(items[i : i + size]) for i in range(0, len(items), size)]
-
-
-def evenly(items: Sequence[T], count: int) -> list[T]:
-    """At most `count` of the items, evenly spread over them."""
-    return [items[i * len(items) // count] for i in range(count)] if count < len(items) else list(items)
-
-
-def collate(examples: Sequence[Example]) -> Batch:
-    """The examples as one batch. Padding is id 0: it is masked, and no position after it is scored."""
-    width = max(len(example.ids) for example in examples)
-    ids = torch.zeros(len(examples), width, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    labels = torch.full_like(ids, IGNORED)
-    for row, example in enumerate(examples):
-        length = len(example.ids)
-        ids[row, :length] = torch.tensor(example.ids)
-        mask[row, :length] = 1
-        labels[row, example.start - 1 : length - 1] = ids[row, example.start : length]
-    return Batch(ids, mask, labels)
-
-
-def token_losses(model: nn.Module, batch: Batch) -> Tensor:
-    """(B, K) negative log-likelihoods, 0 where a position is not scored; no logits are made where no row is scored."""
-    device = next(model.parameters()).device
-    kept = (batch.labels != IGNORED).any(dim=0).nonzero().squeeze(1)  # (K,)
-    output = model(input_ids=batch.ids.to(device), attention_mask=batch.mask.to(device), logits_to_keep=kept.to(device))
-    labels = batch.labels[:, kept].to(device)
-    logits = output.logits.float().flatten(0, 1)  # (B * K, V)
-    return F.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="none").view(labels.shape)
-
-
-@torch.no_grad()
-def measure(model: nn.Module, examples: Sequence[Example], batch_size: int) -> Tally:
-    """The likelihood of the examples' scored tokens."""
-    sums = [0.0, 0, 0.0, 0]
-    for batch in chunks(sorted(examples, key=lambda example: len(example.ids)), batch_size):
-        collated = collate(batch)
-        scored = collated.labels != IGNORED
-        losses = torch.zeros(scored.shape, dtype=torch.float64)
-        losses[:, scored.any(dim=0)] = token_losses(model, collated).double().cpu()
-        ends = torch.zeros_like(scored)
-        for row, example in enumerate(batch):
-            ends[row, len(example.ids) - 2] = example.ends
-        sums[0] += losses[scored & ~ends].sum().item()
-        sums[1] += int((scored & ~ends).sum())
-        sums[2] += losses[ends].sum().item()
-        sums[3] += int(ends.sum())
-    return Tally(sums[0], int(sums[1]), sums[2], int(sums[3]))
+    if settings.schedule == "constant":
+        return 1.0
+    return 1 - done if settings.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))

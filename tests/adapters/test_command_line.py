@@ -9,12 +9,13 @@ from peft import PeftModel
 
 from adapters.__main__ import main, run_steps
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
+from adapters.batches import measure
 from adapters.card import Report, card, exact_matches, fenced
 from adapters.corpus import dataset, encode_rows, read_rows, split
 from adapters.files import CONFIG_FILE, METRICS_FILE
 from adapters.methods import from_json
 from adapters.store import WEIGHTS, AdapterStore
-from adapters.training import TrainStep, measure
+from adapters.training import TrainStep
 
 QUICK = ["--steps", "6", "--batch-size", "4", "--lr", "0.03", "--warmup-steps", "2", "--eval-every", "3"]
 

@@ -15,9 +15,11 @@ from safetensors.torch import load_file, save_file
 from adapters.base_model import BaseModel
 from adapters.discriminator import write_discriminator
 from adapters.files import CONFIG_FILE, WEIGHTS_FILE
-from adapters.lora import LoraSettings, lora_model
+from adapters.lora import LoraSettings, linear_endings, lora_model, num_parameters, targets
+from adapters.lora_rows import LoraRows, LoraWeights, ScaledLora
 from adapters.methods import UserError
 from adapters.prefix import PrefixSettings, prefix_model
+from adapters.prefix import num_parameters as num_prefix_parameters
 from adapters.store import AdapterStore
 from tests.adapters.heads import MOOD
 
@@ -51,6 +53,88 @@ def test_lora_weights_compute_what_peft_computes(tiny_base: BaseModel, tmp_path:
     adapted = {name.removesuffix(".lora_A.default") for name, _ in model.get_base_model().named_modules()}
     assert set(lora.modules) <= adapted
     assert len(lora.modules) == tiny_base.model.config.num_hidden_layers * (4 if "llama" in tiny_base.id else 2)
+
+
+@pytest.mark.parametrize(
+    "settings", [LoraSettings(r=4, use_dora=True), LoraSettings(r=2, use_dora=True, use_rslora=True)]
+)
+def test_a_dora_runs_as_peft_runs_it(tiny_base: BaseModel, tmp_path: Path, settings: LoraSettings) -> None:
+    model = saved(tiny_base, tmp_path / "verse", settings)
+    plain = saved(tiny_base, tmp_path / "plain", LoraSettings(r=3))
+    store = AdapterStore([tmp_path], tiny_base)
+    assert store.refused == {}
+    adapter = store.adapters[1]
+    assert adapter.num_parameters == sum(p.numel() for p in model.parameters() if p.requires_grad)
+    ids = torch.randint(0, 256, (1, 9), generator=torch.Generator().manual_seed(0))
+    dora, lora = ScaledLora(store.lora("verse"), 1.0), ScaledLora(store.lora("plain"), 1.0)
+    with torch.no_grad():
+        alone = tiny_base.model(ids).logits
+        with LoraRows(tiny_base.model, [None, lora]).applied():
+            before = tiny_base.model(ids.repeat(2, 1)).logits
+        with LoraRows(tiny_base.model, [None, dora, lora, dora._replace(scale=0.0)]).applied():
+            base_row, dora_row, lora_row, off = tiny_base.model(ids.repeat(4, 1)).logits.split(1)
+        torch.testing.assert_close(dora_row, model(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(lora_row, plain(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(off, alone, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(base_row, before[:1], rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(dora_row, alone, atol=0.1)
+
+
+def test_a_module_with_a_bias_keeps_it_under_dora() -> None:
+    layer = torch.nn.Linear(3, 2)
+    x = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    a, b, gain = torch.ones(1, 3), torch.tensor([[0.5], [1.0]]), torch.tensor([2.0, 0.5])
+    weights = LoraWeights(0.25, {"0": (a, b)}, {"0": gain})
+    model = torch.nn.Sequential(layer)
+    with torch.no_grad():
+        clean = model(x)
+        with LoraRows(model, [None, ScaledLora(weights, 1.0)]).applied():
+            first, second = model(x)
+        expected = gain * (x[1] @ (layer.weight + 0.25 * b @ a).T) + layer.bias
+    assert torch.equal(first, clean[0])
+    torch.testing.assert_close(second, expected)
+
+
+def test_a_computed_prefix_is_saved_as_what_was_computed(tiny_base: BaseModel, tmp_path: Path) -> None:
+    model = saved(tiny_base, tmp_path / "facts", PrefixSettings(num_virtual_tokens=5, prefix_projection=True))
+    kv = AdapterStore([tmp_path], tiny_base).prefix("facts")
+    for layer, (keys, values, *_) in enumerate(model.get_prompt(1)):
+        assert torch.equal(kv[layer, 0], keys[0])
+        assert torch.equal(kv[layer, 1], values[0])
+    own = replace(tiny_base, model=copy.deepcopy(tiny_base.model))
+    reloaded = PeftModel.from_pretrained(own.model, str(tmp_path / "facts")).eval()
+    ids = torch.randint(0, 256, (2, 9), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(reloaded(input_ids=ids).logits, model(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        LoraSettings(r=3),
+        LoraSettings(r=2, use_dora=True, target_modules=("all-linear",)),
+        PrefixSettings(num_virtual_tokens=4),
+        PrefixSettings(num_virtual_tokens=4, prefix_projection=True, encoder_hidden_size=7),
+    ],
+)
+def test_parameters_are_counted_without_making_them(
+    tiny_base: BaseModel, tmp_path: Path, settings: LoraSettings | PrefixSettings
+) -> None:
+    trainable = saved(tiny_base, tmp_path / "it", settings).get_nb_trainable_parameters()[0]
+    if isinstance(settings, LoraSettings):
+        assert num_parameters(tiny_base.model, settings) == trainable
+    else:
+        assert num_prefix_parameters(tiny_base, settings) == trainable
+
+
+def test_layers_are_named_and_those_that_are_not_there_are_answered_with_those_that_are(tiny_base: BaseModel) -> None:
+    gpt2 = "gpt2" in tiny_base.id
+    known = linear_endings(tiny_base.model)
+    assert ("attn.c_attn" if gpt2 else "self_attn.q_proj") in known
+    assert not any("head" in name for name in known)
+    assert targets(tiny_base.model, ("all-linear",)) == known
+    with pytest.raises(UserError, match=f"no layer called 'w_proj': choose from all-linear, {', '.join(known)}"):
+        targets(tiny_base.model, ("c_attn" if gpt2 else "q_proj", "w_proj"))
 
 
 def test_prefix_equals_what_peft_puts_in_the_cache(tiny_base: BaseModel, tmp_path: Path) -> None:
@@ -145,7 +229,7 @@ LORA_ONLY = {
     "pattern": (config(target_modules=".*"), "target_modules"),
     "no such module": (config(target_modules=["w_proj"]), "no layer called w_proj"),
     "not a linear layer": (config(target_modules=["self_attn"]), "not a linear layer"),
-    "DoRA": (config(use_dora=True), "use_dora"),
+    "DoRA without magnitudes": (config(use_dora=True), "lacks a tensor .*lora_magnitude_vector"),
     "saved modules": (config(modules_to_save=["lm_head"]), "modules_to_save"),
     "base weights changed": (config(init_lora_weights="pissa"), "init_lora_weights"),
     "NaN alpha": (config(lora_alpha=float("nan")), "lora_alpha"),
