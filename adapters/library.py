@@ -156,6 +156,10 @@ class Library:
                 folder.rename(Path(scratch) / name)  # at once, so that no part of it is ever read
                 self._store.withdraw(name)
 
+    def owner(self, name: str) -> str | None:
+        """Whose an adapter or discriminator is, None for one of the app's. Raises UserError for an unknown name."""
+        return read_owner(self._folder(name))
+
     def card(self, name: str) -> str:
         """The README.md of an adapter or discriminator, "" where there is none. It may be a stranger's text."""
         file = self._folder(name) / CARD_FILE

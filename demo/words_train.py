@@ -44,7 +44,7 @@ QUEUE_HTML = (
 )
 QUEUE = "Trainings"
 QUEUE_COLUMNS = ["Name", "Method", "State", "Whose", "Id"]
-MINE, SOMEBODY, SHIPPED = "yours", "somebody else's", "comes with the app"
+MINE, SOMEBODY, SHIPPED = "yours", "somebody else's", "the app's"
 
 # The list of adapters
 ADAPTERS_HTML = (

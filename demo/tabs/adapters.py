@@ -76,7 +76,7 @@ def lay_out(services: Services, page: Page) -> AdaptersPart:
 
 def lay_out_take_in(services: Services) -> TakeIn:
     """A name, and where the adapter comes from."""
-    permitted = services.library.allows_hub
+    permitted = services.library.can_fetch
     with gr.Row(elem_classes="bring"):
         name = gr.Textbox(max_lines=1, max_length=40, min_width=180, **control("take_in_name"))
         hub_id = gr.Textbox(max_lines=1, max_length=200, min_width=220, visible=permitted, **control("hub_id"))

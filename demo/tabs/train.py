@@ -125,7 +125,7 @@ def on_start(services: Services, train: TrainPage, values: Values) -> Values:
         id = services.trainer.start(order, file, owner)
     except UserError as error:
         return {train.form.message: message(str(error), is_error=True)}
-    return {train.form.message: []} | look(services, train, id, values[train.seen], secret)
+    return {train.form.message: []} | follow(services, train, id, values[train.seen], secret)
 
 
 def on_stop(services: Services, train: TrainPage, followed: Any, seen: Seen, secret: Any) -> Values:
@@ -141,7 +141,12 @@ def on_stop(services: Services, train: TrainPage, followed: Any, seen: Seen, sec
 
 def on_follow(services: Services, train: TrainPage, id: Any, seen: Seen, secret: Any) -> Values:
     """The training that was chosen in the list. Raises UserError where it is somebody else's."""
-    return look(services, train, find_own(services, id, secret).id, seen, secret)
+    return follow(services, train, find_own(services, id, secret).id, seen, secret)
+
+
+def follow(services: Services, train: TrainPage, id: str, seen: Seen, secret: Any) -> Values:
+    """The page with this training from now on."""
+    return {train.followed: id} | look(services, train, id, seen, secret)
 
 
 def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret: Any) -> Values:
@@ -153,7 +158,7 @@ def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret
     if listed != seen.queue:
         updates[train.queue] = [list(row) for row in listed.rows]
         updates[train.timer] = gr.Timer(active=listed.live)
-    if followed != own:
+    if followed is None:
         updates[train.followed] = own
     if signature(job) != seen.job:
         updates |= job_updates(train, job)

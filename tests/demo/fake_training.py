@@ -26,10 +26,10 @@ class FakeAdapter(NamedTuple):
 class FakeLibrary:
     """Keeps owners and reports by name; everybody else's adapters come with the app."""
 
-    allows_hub, can_push = True, True
+    can_fetch, can_push = True, True
 
-    def __init__(self, adapters: list[Any]) -> None:
-        self.adapters = adapters
+    def __init__(self, adapters: list[Any], heads: dict[str, Any]) -> None:
+        self.adapters, self.heads = adapters, heads
         self.owners: dict[str, str | None] = {}
         self.reports: dict[str, Report] = {}
         self.pushed: list[tuple[str, str]] = []
@@ -74,6 +74,7 @@ class FakeLibrary:
         if owner is None or self.owners.get(name) != owner:
             raise UserError(f"{name} is not yours.")
         self.adapters[:] = [adapter for adapter in self.adapters if adapter.name != name]
+        self.heads.pop(name, None)
 
     def card(self, name: str) -> str:
         return f"# {name}\n<img src=x onerror=alert(1)> ![](http://example.org/x.png)"

@@ -259,10 +259,10 @@ class FakeReport(NamedTuple):
 class FakeWorkshop:
     """Trains in three steps; a text that contains BREAK makes it break. Remembers how often it was left early."""
 
-    def __init__(self, store: FakeStore) -> None:
-        self.store, self.left = store, 0
+    def __init__(self, store: FakeStore, library: FakeLibrary) -> None:
+        self.store, self.library, self.left = store, library, 0
 
-    def train(self, name: str, rows: Sequence[Labelled]) -> Iterator[str]:
+    def train(self, name: str, rows: Sequence[Labelled], owner: str | None) -> Iterator[str]:
         if name in self.store.discriminators:
             raise UserError(f"There is already something called {name!r}: choose another name.")
         try:
@@ -274,6 +274,7 @@ class FakeWorkshop:
             self.left += 1
             raise
         self.store.discriminators[name] = FakeHead(tuple(sorted({row.label for row in rows})))
+        self.library.owners[name] = owner
 
     def report(self, name: str) -> FakeReport | None:
         classes = self.store.discriminators[name].classes
@@ -296,7 +297,7 @@ def fake_services(
     engine, runner, store = engine or FakeEngine(), runner or FakeRunner(), store or FakeStore()
     adapters = list(store.adapters)  # a training adds to them
     store = store._replace(adapters=adapters, discriminators=dict(store.discriminators))
-    library = FakeLibrary(adapters)
+    library = FakeLibrary(adapters, store.discriminators)
     attributes = {
         "science": ("science", "laboratory", "researcher", "theory", "gravity", "experiment", "data", "physics"),
         "positive": ("good", "liked", "wonderful"),
@@ -318,7 +319,7 @@ def fake_services(
         judges=("org/judge",),
         publish=None,
         splits=fake_splits,
-        workshop=FakeWorkshop(store),
+        workshop=FakeWorkshop(store, library),
         trainer=FakeTrainer(library),
         library=library,
     )
