@@ -12,7 +12,8 @@ STEERBOARD_MAX_BYTES        of an uploaded prompt set; default 2000000
 STEERBOARD_MAX_PROMPTS      of a prompt set; default 500
 STEERBOARD_MAX_CHARACTERS   of each of its values; default 4000
 STEERBOARD_RESULTS          Hub dataset that runs can be sent to, with the token in HF_TOKEN; unset: they cannot
-HF_TOKEN                    the token for it
+STEERBOARD_HUB_ADAPTERS     1: adapters may be taken in from the Hub by their id; default 0
+HF_TOKEN                    the token for the dataset, and for adapters that their makers push to the Hub
 """
 
 import os
@@ -26,6 +27,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from adapters.methods import UserError
 
 if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
     from demo.services import Services
 
 QUIET = {  # no library may report to anybody; read by them when they are imported
@@ -47,6 +50,7 @@ class Settings(NamedTuple):
     limits: tuple[int, int, int] = (2_000_000, 500, 4_000)  # of a prompt set: bytes, prompts, characters
     results: str | None = None
     token: str | None = None
+    hub_adapters: bool = False
 
 
 def read_settings() -> Settings:
@@ -66,7 +70,16 @@ def read_settings() -> Settings:
         ),
         os.environ.get("STEERBOARD_RESULTS") or None,
         os.environ.get("HF_TOKEN") or None,
+        read_switch("STEERBOARD_HUB_ADAPTERS"),
     )
+
+
+def read_switch(name: str) -> bool:
+    """Whether a switch of the environment is on; raises UserError for anything but 0 and 1."""
+    value = os.environ.get(name) or "0"
+    if value not in ("0", "1"):
+        raise UserError(f"{name} is {value!r}: set it to 0 or 1.")
+    return value == "1"
 
 
 def read_number(name: str, default: int, most: int) -> int:
@@ -117,6 +130,8 @@ def build_services(settings: Settings) -> "Services":
     from adapters.attributes import split_words, word_lists
     from adapters.base_model import load_base_model
     from adapters.engine import Engine
+    from adapters.jobs import Trainer
+    from adapters.library import Library
     from adapters.replay import XRays
     from adapters.store import WEIGHTS, AdapterStore
     from adapters.workshop import Workshop
@@ -150,7 +165,17 @@ def build_services(settings: Settings) -> "Services":
         publish=publisher(settings),
         splits=partial(split_words, base.tokenizer),
         workshop=Workshop(engine, settings.home, own),
+        trainer=Trainer(base, settings.home, store),
+        library=Library(base, store, own, *hubs(settings)),
     )
+
+
+def hubs(settings: Settings) -> "tuple[HfApi | None, HfApi | None]":
+    """Where adapters may be fetched from, and where they may be pushed to; None: nowhere."""
+    from huggingface_hub import HfApi
+
+    source = HfApi(token=False) if settings.hub_adapters else None
+    return source, None if settings.token is None else HfApi(token=settings.token)
 
 
 def publisher(settings: Settings) -> Callable[[Any, Any], str] | None:

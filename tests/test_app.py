@@ -20,6 +20,7 @@ MORE = {
     "STEERBOARD_MAX_PROMPTS": "900",
     "STEERBOARD_MAX_CHARACTERS": "9000",
     "STEERBOARD_RESULTS": "org/runs",
+    "STEERBOARD_HUB_ADAPTERS": "1",
     "HF_TOKEN": "hf_x",
 }
 
@@ -59,6 +60,19 @@ def test_every_variable_of_the_leaderboard_is_read(monkeypatch: pytest.MonkeyPat
     assert settings.judges == ("org/judge", "another")
     assert settings.limits == (5_000_000, 900, 9_000)
     assert app.publisher(settings) is not None
+
+
+def test_the_hub_is_used_for_adapters_only_as_the_operator_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert app.hubs(app.read_settings()) == (None, None)
+    monkeypatch.setenv("STEERBOARD_HUB_ADAPTERS", "1")
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    source, target = app.hubs(app.read_settings())
+    assert source is not None
+    assert target is not None
+    assert (source.token, target.token) == (False, "hf_x"), "the operator's token opens nothing for a visitor"
+    monkeypatch.setenv("STEERBOARD_HUB_ADAPTERS", "yes")
+    with pytest.raises(UserError, match="STEERBOARD_HUB_ADAPTERS"):
+        app.read_settings()
 
 
 def test_without_a_token_nothing_is_sent_to_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:

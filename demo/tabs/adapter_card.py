@@ -47,8 +47,8 @@ class CardPart(NamedTuple):
 
 def lay_out_card() -> CardPart:
     """The card, hidden until an adapter is chosen."""
-    with gr.Column(visible=False, elem_classes="stack results") as column:
-        with gr.Row(elem_classes="head-row"):
+    with gr.Column(visible=False, elem_classes="stack results card") as column:
+        with gr.Row(elem_classes=["head-row", "card-head"]):
             head = gr.HTML(elem_classes="link-head")
             with gr.Row(elem_classes="below"):
                 download = gr.Button(words_train.DOWNLOAD, size="sm", min_width=0, scale=0)

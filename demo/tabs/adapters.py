@@ -54,7 +54,7 @@ class AdaptersPart(NamedTuple):
 
 def adapters_section(services: Services, page: Page, trained: gr.State) -> None:
     """The section, laid out and wired; `trained` changes when a training of this browser has ended."""
-    with gr.Column(elem_classes="stack"):
+    with gr.Column(elem_classes="stack next-section"):
         part = lay_out(services, page)
     show = partial(show_rows, services, part)
     gr.on([page.blocks.load, page.tab.select, trained.change], show, part.owner, [part.rows], **LIGHT)

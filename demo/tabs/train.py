@@ -45,6 +45,7 @@ class TrainPage(NamedTuple):
     curve: gr.Plot
     samples: gr.HighlightedText
     queue: gr.Dataframe
+    queue_column: gr.Column
     owner: gr.BrowserState
     followed: gr.State
     seen: gr.State
@@ -54,7 +55,8 @@ class TrainPage(NamedTuple):
     @property
     def outputs(self) -> list[Any]:
         """What a look at the trainings changes."""
-        shown = [self.column, self.bar, self.head, self.figures, self.curve, self.samples, self.queue]
+        shown = [self.column, self.bar, self.head, self.figures, self.curve, self.samples]
+        shown += [self.queue, self.queue_column]
         form = [self.form.message, self.form.start, self.form.stop]
         return [*shown, *form, self.followed, self.seen, self.done, self.timer]
 
@@ -80,7 +82,7 @@ def lay_out(services: Services, page: Page) -> TrainPage:
                 curve = gr.Plot(label=words_train.CURVE, show_label=False)
             with gr.Column(min_width=280, elem_classes="pane samples"):
                 samples = marked_text(words_train.SAMPLES, "pane-text")
-    with gr.Column(elem_classes="stack"):
+    with gr.Column(visible=False, elem_classes="stack next-section") as queue_column:
         gr.HTML(words_train.QUEUE_HTML, elem_classes="section")
         listed = gr.Dataframe(
             headers=words_train.QUEUE_COLUMNS,
@@ -93,8 +95,9 @@ def lay_out(services: Services, page: Page) -> TrainPage:
             buttons=[],
             elem_classes=["quiet-table", "earlier"],
         )
-    states = gr.State(None), gr.State(Seen()), gr.State(None)
-    return TrainPage(form, column, bar, head, figures, curve, samples, listed, page.owner, *states, gr.Timer(PACE))
+    states = gr.State(None), gr.State(Seen()), gr.State(None), gr.Timer(PACE)
+    shown = form, column, bar, head, figures, curve, samples, listed, queue_column
+    return TrainPage(*shown, page.owner, *states)
 
 
 def wire_trainings(services: Services, train: TrainPage, page: Page) -> None:
@@ -157,6 +160,7 @@ def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret
     updates: Values = {train.seen: Seen(listed, signature(job))}
     if listed != seen.queue:
         updates[train.queue] = [list(row) for row in listed.rows]
+        updates[train.queue_column] = gr.update(visible=bool(listed.rows))
         updates[train.timer] = gr.Timer(active=listed.live)
     if followed is None:
         updates[train.followed] = own
