@@ -52,14 +52,13 @@ class AdaptersPart(NamedTuple):
         return [self.message, self.rows, self.name, *self.card.outputs]
 
 
-def adapters_section(services: Services, page: Page, trained: gr.State) -> None:
-    """The section, laid out and wired; `trained` changes when a training of this browser has ended."""
+def adapters_section(services: Services, page: Page) -> AdaptersPart:
+    """The section, laid out and wired but for what fills the list when the tab is opened."""
     with gr.Column(elem_classes="stack next-section"):
         part = lay_out(services, page)
-    show = partial(show_rows, services, part)
-    gr.on([page.blocks.load, page.tab.select, trained.change], show, part.owner, [part.rows], **LIGHT)
     wire_take_in(services, part)
     wire_card(services, part)
+    return part
 
 
 # What is where

@@ -12,6 +12,7 @@ import gradio as gr
 from adapters.jobs import JobView
 from adapters.methods import UserError
 from demo import text, words_train
+from demo.adapter_cards import adapter_rows
 from demo.confirm import LIGHT
 from demo.links import owner_of
 from demo.page import Page
@@ -32,10 +33,11 @@ class Seen(NamedTuple):
 
     queue: Queue | None = None
     job: tuple[Any, ...] | None = None
+    adapters: tuple[str, ...] = ()
 
 
 class TrainPage(NamedTuple):
-    """The components; `followed` is the id of the training that is shown, `done` that of the newest that has ended."""
+    """The components; `followed` is the id of the training that is shown, `adapters` the list of those there are."""
 
     form: FormPart
     column: gr.Column
@@ -46,19 +48,19 @@ class TrainPage(NamedTuple):
     samples: gr.HighlightedText
     queue: gr.Dataframe
     queue_column: gr.Column
+    adapters: gr.Dataframe
     owner: gr.BrowserState
     followed: gr.State
     seen: gr.State
-    done: gr.State
     timer: gr.Timer
 
     @property
     def outputs(self) -> list[Any]:
         """What a look at the trainings changes."""
         shown = [self.column, self.bar, self.head, self.figures, self.curve, self.samples]
-        shown += [self.queue, self.queue_column]
+        shown += [self.queue, self.queue_column, self.adapters]
         form = [self.form.message, self.form.start, self.form.stop]
-        return [*shown, *form, self.followed, self.seen, self.done, self.timer]
+        return [*shown, *form, self.followed, self.seen, self.timer]
 
 
 def train_tab(services: Services, page: Page) -> None:
@@ -66,7 +68,6 @@ def train_tab(services: Services, page: Page) -> None:
     train = lay_out(services, page)
     wire_form(services, train.form, page)
     wire_trainings(services, train, page)
-    adapters_section(services, page, train.done)
 
 
 def lay_out(services: Services, page: Page) -> TrainPage:
@@ -95,8 +96,9 @@ def lay_out(services: Services, page: Page) -> TrainPage:
             buttons=[],
             elem_classes=["quiet-table", "earlier"],
         )
-    states = gr.State(None), gr.State(Seen()), gr.State(None), gr.Timer(PACE)
-    shown = form, column, bar, head, figures, curve, samples, listed, queue_column
+    adapters = adapters_section(services, page)
+    states = gr.State(None), gr.State(Seen()), gr.Timer(PACE)
+    shown = form, column, bar, head, figures, curve, samples, listed, queue_column, adapters.rows
     return TrainPage(*shown, page.owner, *states)
 
 
@@ -153,11 +155,12 @@ def follow(services: Services, train: TrainPage, id: str, seen: Seen, secret: An
 
 
 def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret: Any) -> Values:
-    """What is new about the trainings since the page last showed them."""
+    """What is new about the trainings and the adapters since the page last showed them."""
     jobs = services.trainer.jobs()
     own = newest_own(jobs, secret) if followed is None else followed
     listed, job = queue(jobs, secret), next((job for job in jobs if job.id == own), None)
-    updates: Values = {train.seen: Seen(listed, signature(job))}
+    names = tuple(adapter.name for adapter in services.store.adapters)
+    updates: Values = {train.seen: Seen(listed, signature(job), names)}
     if listed != seen.queue:
         updates[train.queue] = [list(row) for row in listed.rows]
         updates[train.queue_column] = gr.update(visible=bool(listed.rows))
@@ -166,6 +169,8 @@ def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret
         updates[train.followed] = own
     if signature(job) != seen.job:
         updates |= job_updates(train, job)
+    if names != seen.adapters:
+        updates[train.adapters] = adapter_rows(services, secret)
     return updates
 
 
@@ -177,7 +182,7 @@ def job_updates(train: TrainPage, job: JobView | None) -> Values:
     if job is None:
         return {train.column: gr.update(visible=False), train.form.stop: gr.update(interactive=False)}
     live = job.state in LIVE
-    updates: Values = {
+    return {
         train.column: gr.update(visible=True),
         train.head: message(f"{job.order.name}: {job.message}", job.state == "failed"),
         train.figures: message(words_train.figures_line(job)),
@@ -187,7 +192,6 @@ def job_updates(train: TrainPage, job: JobView | None) -> Values:
         train.form.stop: gr.update(interactive=live, variant="primary" if live else "secondary"),
         train.form.start: gr.update(variant="secondary" if live else "primary"),
     }
-    return updates if live else updates | {train.done: job.id}
 
 
 def bar_html(job: JobView) -> str:

@@ -65,7 +65,7 @@ def test_a_training_is_followed_from_its_start_to_its_adapter(tab: Tab) -> None:
         curves.append(len(updates[tab.page.curve].data[0].x))
         assert tab.page.followed not in updates, "what is followed stays"
     assert curves == list(range(2, 31)), "the curve moves at every step"
-    assert updates[tab.page.done] == id
+    assert updates[tab.page.adapters][-1][:2] == ["waves", "LoRA"], "the list of adapters has it at once"
     assert updates[tab.page.form.stop]["interactive"] is False
     assert updates[tab.page.timer].active is False, "nobody asks any longer"
     ((first, _), *_) = updates[tab.page.samples]
