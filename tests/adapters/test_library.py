@@ -596,7 +596,13 @@ def test_a_layer_that_shares_its_weights_is_not_merged(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"vocab_size": 258, "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 32}
     base = tiny(GPT2LMHeadModel, GPT2Config(**settings, bos_token_id=256, eos_token_id=257, tie_word_embeddings=True))
     place = new_place(base, tmp_path)
-    saved(base, tmp_path / "own" / "verse", LoraSettings(r=2, target_modules=("lm_head",)))
+    saved(base, tmp_path / "own" / "verse", LoraSettings(r=2))
+    config(target_modules=["lm_head"])(tmp_path / "own" / "verse")
+    pair = {"lora_A": torch.zeros(2, 16), "lora_B": torch.zeros(258, 2)}
+    save_file(
+        {f"base_model.model.lm_head.{part}.weight": matrix for part, matrix in pair.items()},
+        tmp_path / "own" / "verse" / WEIGHTS_FILE,
+    )
     place.store.offer(tmp_path / "own" / "verse")
     with pytest.raises(UserError, match="lm_head shares its weights"):
         place.library.merged("verse", tmp_path)
