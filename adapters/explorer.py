@@ -65,6 +65,13 @@ class Explorer:
         attention = prefix_attention(self._private(), prefix, row.prompt_ids, row.token_ids)
         yield Watched(self._pieces(row.token_ids), attention)
 
+    def as_json(self, name: str) -> bytes:
+        """Everything that is known of an adapter without a prompt, as a file to save. Raises UserError."""
+        adapter = self._engine.store.find(name)
+        found = self.updates(name) if adapter.kind == "lora" else self.words(name)
+        data = {"name": name, "kind": adapter.kind, "base": adapter.base, "learned": found}
+        return orjson.dumps(data, option=orjson.OPT_INDENT_2, default=as_fields)
+
     def _pieces(self, ids: tuple[int, ...]) -> tuple[str, ...]:
         return tuple(str(self._engine.base.tokenizer.decode([token])) for token in ids)
 
@@ -83,6 +90,9 @@ class Explorer:
         return starting_prefix(own, settings, report.settings.seed)
 
 
-def as_json(found: Any) -> bytes:
-    """What was found, as a file to save."""
-    return orjson.dumps(found, option=orjson.OPT_INDENT_2, default=lambda part: part._asdict())
+def as_fields(part: Any) -> dict[str, Any]:
+    """A NamedTuple by its fields, with what follows from them."""
+    fields: dict[str, Any] = part._asdict()
+    if isinstance(part, Update):
+        fields |= {"relative": part.relative, "effective_rank": part.effective_rank}
+    return fields

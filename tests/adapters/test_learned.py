@@ -14,7 +14,7 @@ from transformers.pytorch_utils import Conv1D
 
 from adapters.base_model import BaseModel
 from adapters.engine import Engine
-from adapters.explorer import Explorer, Watched, as_json
+from adapters.explorer import Explorer, Watched
 from adapters.learned import BLOCK, crop, effective_rank, updates
 from adapters.learned_prefix import (
     nearest_words,
@@ -189,7 +189,9 @@ def test_an_explorer_answers_beside_a_running_engine(tiny_llama: BaseModel, tmp_
     assert (len(attention.layers), len(attention.layers[0])) == (3, 3)
     assert len(attention.tokens) == len(seen[-1].tokens)
     assert all(0 < share < 1 for row in attention.tokens for share in row)
-    assert json.loads(as_json({"words": words, "watched": seen[-1]}))["watched"]["attention"]["layers"]
+    lora, prefix = (json.loads(explorer.as_json(name)) for name in ("verse", "facts"))
+    assert lora["learned"][0]["effective_rank"] == pytest.approx(explorer.updates("verse")[0].effective_rank)
+    assert prefix["learned"][0]["after"][0]["text"] == words[0].after[0].text
     assert digest(tiny_llama) == before
     for ask in (explorer.updates, explorer.words):
         with pytest.raises(UserError, match="no "):

@@ -339,6 +339,14 @@ def test_a_bomb(place: Place) -> None:
     refused(place, made_of(place, (CONFIG_FILE, b" " * 10_000_000), (WEIGHTS_FILE, b"x")), "has 10,000,000 bytes")
 
 
+def test_a_file_that_is_too_large_is_not_opened(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = made_of(place, *sound(place))
+    size = file.stat().st_size
+    place.library._max_bytes = size - 1
+    monkeypatch.setattr("adapters.library.unpack", lambda *_: pytest.fail("it was opened"))
+    refused(place, file, f"The zip has {size:,} bytes")
+
+
 def test_a_bomb_that_lies_about_its_size(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sizes of entries are given twice, and neither need be true; at most the size that is allowed is written."""
     config_entry, _ = sound(place)
@@ -648,6 +656,7 @@ def test_what_is_published_goes_with_its_card_and_without_its_owner(place: Place
 
 def test_only_the_owner_deletes_and_nothing_is_left(place: Place) -> None:
     place.library.take_in(zipped(lora_folder(place), "", without_card), "mine", ME)
+    assert (place.library.owner("mine"), place.library.owner("poetry")) == (ME, None)
     write = place.text("lora:mine")
     running = Engine(place.base, place.store).generate([Request("Once", parse_method("lora:mine"))], GREEDY)
     next(running)
