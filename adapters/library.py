@@ -37,6 +37,7 @@ from adapters.workshop import MAX_OWN
 
 REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
 PUBLIC = (*LIMITS, DISCRIMINATOR_FILE)  # the files of a folder that may leave the machine: the owner's is none of them
+MAX_ZIP_BYTES = 100_000_000
 LEFT_BEHIND = 3600  # seconds after which a scratch folder is one of a process that was killed
 FETCHED = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
 
@@ -51,10 +52,11 @@ class Library:
         own: Path,
         source: HfApi | None = None,
         target: HfApi | None = None,
+        max_bytes: int = MAX_ZIP_BYTES,
     ) -> None:
         """`source`: where adapters may be fetched from, None: nowhere. `target`: where they may be published, with the
-        operator's token."""
-        self._base, self._store, self._own = base, store, own
+        operator's token. `max_bytes`: of a zip that is taken in."""
+        self._base, self._store, self._own, self._max_bytes = base, store, own, max_bytes
         self._source, self._target = source, target
         self._placing = threading.Lock()
         for scratch in [*own.glob(".import-*"), *own.glob(".delete-*")]:
@@ -74,6 +76,8 @@ class Library:
     def take_in(self, file: Path, name: str, owner: str | None) -> Adapter:
         """The adapter in a zip, usable as `name` from now on. Raises UserError; then there is nothing new."""
         self._check_new(name)
+        if file.stat().st_size > self._max_bytes:
+            raise UserError(f"The zip has {file.stat().st_size:,} bytes, at most {self._max_bytes:,} are read here.")
         with self._scratch() as scratch:
             made = Path(scratch) / name
             made.mkdir()
@@ -157,7 +161,7 @@ class Library:
                 self._store.withdraw(name)
 
     def owner(self, name: str) -> str | None:
-        """Whose an adapter or discriminator is, None for one of the app's. Raises UserError for an unknown name."""
+        """Whose an adapter or discriminator is, None: nobody's. Raises UserError for an unknown name."""
         return read_owner(self._folder(name))
 
     def card(self, name: str) -> str:

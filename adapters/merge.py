@@ -1,5 +1,6 @@
-"""A LoRA merged into full weights, as a folder that transformers loads: W + scaling * B A in the place of W, and of a DoRA
-its gains on top.
+"""A LoRA merged into full weights, as a folder that transformers loads.
+
+    W + scaling * B A in the place of W; of a DoRA g (W + scaling * B A), a gain g for each output
 
 Knows weights and the files of a model; knows nothing of where adapters come from. The live model is read and never
 written: merged weights are new tensors, and what `save_pretrained` notes in a model it notes in a copy of the shell.
@@ -79,5 +80,6 @@ tags:
 
 # {name}, merged
 
-`{base.id}` with the LoRA `{name}` added to its weights. It is a plain model and needs no PEFT. What the LoRA was trained on and how well it does stands in the card of the LoRA itself.
+`{base.id}` with the LoRA `{name}` added to its weights. It is a plain model and needs no PEFT.
+What the LoRA was trained on and how well it does stands in the card of the LoRA itself.
 """

@@ -19,6 +19,7 @@ from demo.services import Services
 from demo.tabs.attributes import attributes_tab
 from demo.tabs.compare import compare_tab
 from demo.tabs.leaderboard import leaderboard_tab
+from demo.tabs.learned import learned_tab
 from demo.tabs.strength import strength_tab
 from demo.tabs.train import train_tab
 from demo.theme import FAVICON, STYLE_SHEET, theme
@@ -27,6 +28,7 @@ TABS: dict[str, Callable[[Services, Page], None]] = {
     "Compare": compare_tab,
     "Leaderboard": leaderboard_tab,
     "Train": train_tab,
+    "Learned": learned_tab,
     "Attributes": attributes_tab,
     "Strength": strength_tab,
 }

@@ -105,13 +105,18 @@ def read_data(form: TrainForm, limits: Limits) -> tuple[str, Path | None]:
 
 
 def checked_file(path: Any, limits: Limits) -> Path:
-    """An uploaded file that is still there and not too long; raises UserError."""
-    file = Path(path) if isinstance(path, str) else None
-    if file is None or not file.is_file():
-        raise UserError(words_train.FILE_GONE)
+    """An uploaded text that is still there and not too long; raises UserError."""
+    file = uploaded(path)
     if file.stat().st_size > limits.max_bytes:
         raise UserError(words_train.FILE_TOO_LONG.format(most=limits.max_bytes))
     return file
+
+
+def uploaded(path: Any) -> Path:
+    """An uploaded file that is still there; raises UserError."""
+    if not isinstance(path, str) or not Path(path).is_file():
+        raise UserError(words_train.FILE_GONE)
+    return Path(path)
 
 
 def your_file(path: str) -> str:

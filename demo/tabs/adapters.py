@@ -22,7 +22,7 @@ from demo.panes import Marked, Values, message, message_line
 from demo.services import Services
 from demo.tabs.adapter_card import CardPart, card_updates, lay_out_card, table
 from demo.tabs.inner import cell_of, or_message
-from demo.train_form import checked_file
+from demo.train_form import uploaded
 from demo.words_train import control
 
 HEAVY: dict[str, Any] = {"concurrency_id": "library", "concurrency_limit": 1}  # a merged model takes memory
@@ -126,7 +126,7 @@ def show_rows(services: Services, part: AdaptersPart, secret: Any) -> Values:
 def on_zip(services: Services, part: AdaptersPart, path: Any, name: Any, secret: Any) -> Values:
     """An adapter from an uploaded zip. Raises UserError."""
     name = str(name or "").strip()
-    services.library.take_in(checked_file(path, services.limits), name, own_owner(secret))
+    services.library.take_in(uploaded(path), name, own_owner(secret))
     return taken_in(services, part, name, secret)
 
 

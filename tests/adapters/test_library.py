@@ -16,6 +16,7 @@ from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZipFile, ZipInfo
 import pytest
 import torch
 from huggingface_hub import HfApi
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from adapters import archive
@@ -338,6 +339,14 @@ def test_a_bomb(place: Place) -> None:
     refused(place, made_of(place, (CONFIG_FILE, b" " * 10_000_000), (WEIGHTS_FILE, b"x")), "has 10,000,000 bytes")
 
 
+def test_a_file_that_is_too_large_is_not_opened(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = made_of(place, *sound(place))
+    size = file.stat().st_size
+    place.library._max_bytes = size - 1
+    monkeypatch.setattr("adapters.library.unpack", lambda *_: pytest.fail("it was opened"))
+    refused(place, file, f"The zip has {size:,} bytes")
+
+
 def test_a_bomb_that_lies_about_its_size(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sizes of entries are given twice, and neither need be true; at most the size that is allowed is written."""
     config_entry, _ = sound(place)
@@ -596,7 +605,13 @@ def test_a_layer_that_shares_its_weights_is_not_merged(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"vocab_size": 258, "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 32}
     base = tiny(GPT2LMHeadModel, GPT2Config(**settings, bos_token_id=256, eos_token_id=257, tie_word_embeddings=True))
     place = new_place(base, tmp_path)
-    saved(base, tmp_path / "own" / "verse", LoraSettings(r=2, target_modules=("lm_head",)))
+    saved(base, tmp_path / "own" / "verse", LoraSettings(r=2))
+    config(target_modules=["lm_head"])(tmp_path / "own" / "verse")
+    pair = {"lora_A": torch.zeros(2, 16), "lora_B": torch.zeros(258, 2)}
+    save_file(
+        {f"base_model.model.lm_head.{part}.weight": matrix for part, matrix in pair.items()},
+        tmp_path / "own" / "verse" / WEIGHTS_FILE,
+    )
     place.store.offer(tmp_path / "own" / "verse")
     with pytest.raises(UserError, match="lm_head shares its weights"):
         place.library.merged("verse", tmp_path)
@@ -641,6 +656,7 @@ def test_what_is_published_goes_with_its_card_and_without_its_owner(place: Place
 
 def test_only_the_owner_deletes_and_nothing_is_left(place: Place) -> None:
     place.library.take_in(zipped(lora_folder(place), "", without_card), "mine", ME)
+    assert (place.library.owner("mine"), place.library.owner("poetry")) == (ME, None)
     write = place.text("lora:mine")
     running = Engine(place.base, place.store).generate([Request("Once", parse_method("lora:mine"))], GREEDY)
     next(running)
