@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from adapters.jobs import Estimate, JobView, TrainOrder
+from adapters.estimate import Estimate
+from adapters.jobs import JobView
+from adapters.making import TrainOrder
 
 
 class Trainer(Protocol):
@@ -42,6 +44,17 @@ class Written(Protocol):
     def continuation(self) -> str: ...
 
 
+class Point(Protocol):
+    """A step of a training, or what was kept of several; losses in nats a token."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def loss(self) -> float: ...
+    @property
+    def validation_loss(self) -> float | None: ...
+
+
 class AdapterReport(Protocol):
     """What is known of a trained adapter (see adapters.card.Report)."""
 
@@ -69,6 +82,8 @@ class AdapterReport(Protocol):
     def base_scores(self) -> Scores: ...
     @property
     def adapter_scores(self) -> Scores: ...
+    @property
+    def curve(self) -> Sequence[Point]: ...
     @property
     def samples(self) -> Sequence[Written]: ...
 

@@ -9,23 +9,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.corpus import DATASETS
-from adapters.jobs import TrainOrder
-from adapters.lora import LoraSettings
+from adapters.lora import ALL_LINEAR, LoraSettings
+from adapters.making import TrainOrder
 from adapters.methods import UserError, from_json
 from adapters.prefix import PrefixSettings
+from adapters.train_command import DEFAULT_LR
 from adapters.training import TrainSettings
 from demo import words_train
-from leaderboard.prompts import Limits
 
 LORA_FIELDS, PREFIX_FIELDS = (tuple(field.name for field in fields(of)) for of in (LoraSettings, PrefixSettings))
 SETTINGS_FIELDS = tuple(field.name for field in fields(TrainSettings) if field.name != "adapter")
 ORDER_FIELDS = ("epochs", "validation_share", "sample_prompt", "sample_every", "report_to")
-LR = {"lora": 1e-3, "prefix": 1e-2}  # on the embedded model: higher ones diverge, lower ones take longer
 # What a first try needs: some minutes on a laptop, curves that can be seen to move, texts on the way.
 FIRST_TRY: dict[str, Any] = {
     "steps": 100,
     "warmup_steps": 10,
-    "lr": LR["lora"],
+    "lr": DEFAULT_LR["lora"],
     "eval_every": 10,
     "eval_examples": 32,
     "patience": 4,
@@ -70,7 +69,7 @@ def all_fields() -> tuple[str, ...]:
     return (*LORA_FIELDS, *PREFIX_FIELDS, *SETTINGS_FIELDS, *ORDER_FIELDS)
 
 
-def read_train(form: TrainForm, limits: Limits) -> Reading:
+def read_train(form: TrainForm) -> Reading:
     """The order that the form describes; raises UserError with one line."""
     kind = words_train.METHODS.get(form.method) if isinstance(form.method, str) else None
     if kind is None:
@@ -79,7 +78,7 @@ def read_train(form: TrainForm, limits: Limits) -> Reading:
     adapter_class, names = (LoraSettings, LORA_FIELDS) if kind == "lora" else (PrefixSettings, PREFIX_FIELDS)
     adapter = from_json(adapter_class, {name: values[name] for name in names})
     settings = from_json(TrainSettings, {name: values[name] for name in SETTINGS_FIELDS} | {"adapter": adapter})
-    data, file = read_data(form, limits)
+    data, file = read_data(form)
     order = {name: values[name] for name in ORDER_FIELDS} | {"epochs": values["epochs"] or None}
     name = str(form.name or "").strip()
     return Reading(from_json(TrainOrder, order | {"name": name, "settings": settings, "data": data}), file)
@@ -89,27 +88,19 @@ def target_modules(chosen: Any) -> Any:
     """The modules as the settings name them: none for all of attention. Raises UserError for a group beside others."""
     if not isinstance(chosen, list):
         return chosen
-    groups = {words_train.ATTENTION, words_train.ALL_LINEAR} & {name for name in chosen if isinstance(name, str)}
+    groups = {words_train.ATTENTION, ALL_LINEAR} & {name for name in chosen if isinstance(name, str)}
     if groups and len(chosen) > 1:
         raise UserError(words_train.ONE_GROUP)
     return [] if words_train.ATTENTION in groups else chosen
 
 
-def read_data(form: TrainForm, limits: Limits) -> tuple[str, Path | None]:
+def read_data(form: TrainForm) -> tuple[str, Path | None]:
     """(the shipped set, None), or ("", the uploaded file). Raises UserError."""
     if isinstance(form.data, str) and form.data in DATASETS:
         return form.data, None
     if not isinstance(form.file, str) or form.data != your_file(form.file):
         raise UserError(words_train.NO_DATA)
-    return "", checked_file(form.file, limits)
-
-
-def checked_file(path: Any, limits: Limits) -> Path:
-    """An uploaded text that is still there and not too long; raises UserError."""
-    file = uploaded(path)
-    if file.stat().st_size > limits.max_bytes:
-        raise UserError(words_train.FILE_TOO_LONG.format(most=limits.max_bytes))
-    return file
+    return "", uploaded(form.file)
 
 
 def uploaded(path: Any) -> Path:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from adapters.training import TrainStep
 from demo import words_train
+from demo.adapter_services import Point
 from demo.results.plots import SYMBOLS, dressed
 from demo.theme import COLORS
 
@@ -17,8 +17,8 @@ HEIGHT = 320  # px
 MOST_POINTS = 400  # of a line; more cannot be told apart, and would be sent at every step
 
 
-def loss_curve(steps: Sequence[TrainStep], total: int, kind: str) -> go.Figure:
-    """Loss in nats a token against the step: batches as a thin line, checks as marks, a ring around the best."""
+def loss_curve(steps: Sequence[Point], total: int, kind: str) -> go.Figure:
+    """Loss against the step: batches as a thin line, checks as marks, a ring around the best."""
     plot = go.Figure()
     every = math.ceil(len(steps) / MOST_POINTS) if steps else 1
     shown = [step for step in steps[::every] if math.isfinite(step.loss)]
@@ -40,9 +40,10 @@ def loss_curve(steps: Sequence[TrainStep], total: int, kind: str) -> go.Figure:
         marker={"size": 8, "symbol": SYMBOLS[kind], "color": COLORS[kind]},
         hovertemplate="%{x}: %{y:.3f}<extra></extra>",
     )
-    if best := [step for step in steps if step.best]:
+    if checked:
+        best = min(checked, key=lambda point: point[1])
         ring = {"size": 16, "symbol": "circle-open", "color": COLORS[kind], "line": {"width": 2}}
-        plot.add_scatter(x=[best[-1].step], y=[best[-1].validation_loss], mode="markers", marker=ring, hoverinfo="skip")
+        plot.add_scatter(x=[best[0]], y=[best[1]], mode="markers", marker=ring, hoverinfo="skip")
     plot.update_xaxes(title_text=words_train.STEP, range=[0, max(total, 1) * 1.02])
     plot.update_yaxes(title_text=words_train.LOSS)
     return named_lines(dressed(plot, HEIGHT))

@@ -43,10 +43,9 @@ def lay_out_settings(services: Services) -> SettingControls:
 
 def special_controls(services: Services) -> dict[str, Make]:
     """How the settings are made that are neither a number nor a switch nor a text."""
-    groups = [words_train.ATTENTION, words_train.ALL_LINEAR]
 
     def modules(name: str, value: Any) -> Component:
-        choices = [*groups, *services.trainer.modules()]
+        choices = [words_train.ATTENTION, *services.trainer.modules()]
         return gr.Dropdown(choices, value=value, multiselect=True, allow_custom_value=True, **control(name))
 
     def schedule(name: str, value: Any) -> Component:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.jobs import Estimate, JobView
+from adapters.estimate import Estimate
+from adapters.jobs import JobView
 from adapters.lora import LoraSettings
 from demo.text import Control, count, duration, percent
 
 LORA, PREFIX = "LoRA", "prefix tuning"
 METHODS = {LORA: "lora", PREFIX: "prefix"}
-ATTENTION, ALL_LINEAR = "attention", "all-linear"
+ATTENTION = "attention"
 SCHEDULES = ["cosine", "linear", "constant"]
 REPORTS = ["tensorboard", "trackio"]
 
@@ -32,7 +33,6 @@ SAMPLE_STEP = "step {step}"
 # Errors a person can mend
 NO_DATA = "There is no such data: choose a set from the list, or upload a file."
 FILE_GONE = "The uploaded file is not kept any longer: upload it again."
-FILE_TOO_LONG = "The file has more than {most:,} bytes, which is what this app reads: shorten it."
 BAD_METHOD = "Choose LoRA or prefix tuning."
 ONE_GROUP = "Modules: choose attention or all-linear alone, or layers by name."
 NOTHING_TO_STOP = "There is nothing of yours to stop: choose a training of your own from the list."

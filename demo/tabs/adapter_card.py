@@ -103,7 +103,7 @@ def card_updates(services: Services, part: CardPart, card: Card) -> Values:
     }
     if report is None:
         return updates
-    steps = getattr(report, "curve", ())
+    steps = report.curve
     return updates | {
         part.figures: figures(report),
         part.curve: gr.update(

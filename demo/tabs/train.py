@@ -126,7 +126,7 @@ def on_start(services: Services, train: TrainPage, values: Values) -> Values:
     try:
         if (owner := owner_of(secret)) is None:
             raise UserError(text.NO_OWNER)
-        order, file = read_train(read_form(train.form, values), services.limits)
+        order, file = read_train(read_form(train.form, values))
         id = services.trainer.start(order, file, owner)
     except UserError as error:
         return {train.form.message: message(str(error), is_error=True)}

@@ -3,6 +3,7 @@
 Knows which component feeds which handler; what the controls may say is in demo.train_form.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,14 +12,17 @@ from gradio.components import Component
 
 from adapters.corpus import DATASETS
 from adapters.methods import UserError
+from adapters.train_command import DEFAULT_LR
 from demo import text, words_train
 from demo.confirm import LIGHT
 from demo.page import Page
 from demo.panes import Marked, Values, message, message_line
 from demo.services import Services
-from demo.train_form import LR, TrainForm, checked_file, defaults, read_train, your_file
+from demo.train_form import TrainForm, defaults, read_train, uploaded, your_file
 from demo.train_settings import SettingControls, lay_out_settings
 from demo.words_train import control
+
+UNNAMED = "unnamed"  # what is estimated while nobody has thought of a name
 
 
 class FormPart(NamedTuple):
@@ -55,7 +59,7 @@ def lay_out_form(services: Services) -> FormPart:
             stop = gr.Button(text.STOP, interactive=False)
     note = message_line(words_train.MESSAGE, "shared-note")
     with gr.Row(elem_classes="shared"):
-        with gr.Accordion(first_line(services), open=False) as folded:
+        with gr.Accordion(first_line(), open=False) as folded:
             settings = lay_out_settings(services)
         upload = gr.UploadButton(words_train.UPLOAD_TEXT, size="sm", min_width=110, scale=0)
     estimate = message_line(words_train.ESTIMATE, "estimate")
@@ -65,7 +69,7 @@ def lay_out_form(services: Services) -> FormPart:
 def wire_form(services: Services, form: FormPart, page: Page) -> None:
     """The upload, the method, and the lines that say what was chosen."""
     taken = [form.data, form.file, form.message]
-    form.upload.upload(partial(on_upload, services), form.upload, taken, **LIGHT)
+    form.upload.upload(on_upload, form.upload, taken, **LIGHT)
     lr = form.settings.fields["lr"]
     shown = [form.settings.lora, form.settings.prefix, lr]
     form.method.input(on_method, [form.method, lr], shown, **LIGHT)
@@ -83,29 +87,28 @@ def wire_form(services: Services, form: FormPart, page: Page) -> None:
 # Handlers: values in, values out
 
 
-def on_upload(services: Services, path: Any) -> tuple[Any, Any, Marked]:
+def on_upload(path: Any) -> tuple[Any, Any, Marked]:
     """An uploaded file as the data; a refusal is one line, and nothing else changes."""
     try:
-        checked_file(path, services.limits)
+        name = your_file(str(uploaded(path)))
     except UserError as error:
         return gr.skip(), gr.skip(), message(str(error), is_error=True)
-    name = your_file(path)
     return gr.update(choices=[*DATASETS, name], value=name), path, []
 
 
 def on_method(method: Any, lr: Any) -> tuple[Any, Any, Any]:
     """The settings of the chosen method, and its learning rate where the other's had not been changed."""
     kind = words_train.METHODS.get(method, "lora")
-    untouched = lr in LR.values()
-    return gr.update(visible=kind == "lora"), gr.update(visible=kind != "lora"), LR[kind] if untouched else gr.skip()
+    rate = DEFAULT_LR[kind] if lr in DEFAULT_LR.values() else gr.skip()
+    return gr.update(visible=kind == "lora"), gr.update(visible=kind != "lora"), rate
 
 
 def on_estimate(services: Services, form: FormPart, values: Values) -> Values:
     """The folded line, and what the training would take here, or what is wrong with it."""
     try:
-        order, file = read_train(read_form(form, values), services.limits)
+        order, file = read_train(read_form(form, values))
         line: Values = {form.folded: gr.update(label=words_train.settings_line(order))}
-        estimate = services.trainer.estimate(order, file)
+        estimate = services.trainer.estimate(replace(order, name=UNNAMED), file)
         return line | {form.estimate: message(words_train.estimate_lines(estimate))}
     except UserError as error:
         return {form.estimate: message(str(error), is_error=True)}
@@ -114,10 +117,10 @@ def on_estimate(services: Services, form: FormPart, values: Values) -> Values:
 # Between components and data
 
 
-def first_line(services: Services) -> str:
+def first_line() -> str:
     """The folded line of a fresh page."""
     form = TrainForm("", words_train.LORA, next(iter(DATASETS)), None, defaults())
-    return words_train.settings_line(read_train(form, services.limits).order)
+    return words_train.settings_line(read_train(form).order)
 
 
 def read_form(form: FormPart, values: Values) -> TrainForm:

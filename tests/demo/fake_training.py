@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.card import Report, Sample, Scores
-from adapters.jobs import Estimate, JobView, StepSample, TrainOrder
+from adapters.estimate import Estimate
+from adapters.files import check_name
+from adapters.jobs import JobView
 from adapters.lora import LoraSettings
+from adapters.making import StepSample, TrainOrder
 from adapters.methods import UserError
 from adapters.training import TrainStep
 from demo.train_form import FIRST_TRY
 
-MODULES = ("self_attn.q_proj", "self_attn.v_proj", "mlp.up_proj")
+MODULES = ("all-linear", "self_attn.q_proj", "self_attn.v_proj", "mlp.up_proj")
 TEXT = " said <b>nothing</b>, for the tide was out."
 
 
@@ -95,18 +98,18 @@ class FakeTrainer:
         return MODULES
 
     def estimate(self, order: TrainOrder, file: Path | None) -> Estimate:
+        check_name(order.name)
         adapter = order.settings.adapter
-        unknown = (
-            [] if not isinstance(adapter, LoraSettings) else set(adapter.target_modules) - {*MODULES, "all-linear"}
-        )
+        unknown = [] if not isinstance(adapter, LoraSettings) else set(adapter.target_modules) - {*MODULES}
         if unknown:
             raise UserError(f"target_modules: there is no {min(unknown)!r}: choose among {', '.join(MODULES)}.")
         notes = () if file is None else ("2 texts were cut to 128 tokens.",)
         return Estimate(921_600, 0.0068, 1_400_000_000, 700.0, 1200, 130, order.settings.steps, notes)
 
     def start(self, order: TrainOrder, file: Path | None, owner: str | None) -> str:
-        if not order.name or "/" in order.name or any(view.order.name == order.name for view in self.views):
-            raise UserError(f"The name {order.name!r} is taken or cannot be a folder's.")
+        check_name(order.name)
+        if any(view.order.name == order.name for view in self.views):
+            raise UserError(f"There is already something called {order.name!r}: choose another name.")
         id = f"{len(self.views):032x}"
         waiting = sum(view.state in ("waiting", "running") for view in self.views)
         new = JobView(id, order, owner, "waiting", waiting, "waiting", (), (), order.settings.steps, None, None)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import gradio as gr
 import pytest
 
-from adapters.jobs import TrainOrder
 from adapters.lora import LoraSettings
+from adapters.making import TrainOrder
 from adapters.methods import UserError
 from adapters.training import TrainSettings
 from demo import text, words_train

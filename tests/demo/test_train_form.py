@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from adapters.corpus import DATASETS
-from adapters.jobs import Estimate, TrainOrder
+from adapters.estimate import Estimate
 from adapters.lora import LoraSettings
+from adapters.making import TrainOrder
 from adapters.methods import UserError
 from adapters.prefix import PrefixSettings
 from adapters.training import TrainSettings
 from demo import words_train
 from demo.train_form import Reading, TrainForm, all_fields, defaults, read_train, your_file
 from demo.words_train import CONTROLS, estimate_lines, num_bytes, settings_line
-from leaderboard.prompts import Limits
 
 FIRST = next(iter(DATASETS))
 
 
 def read(method: Any = words_train.LORA, data: Any = FIRST, file: Any = None, **changes: Any) -> Reading:
     name = changes.pop("name", " waves ")
-    return read_train(TrainForm(name, method, data, file, defaults() | changes), Limits(max_bytes=100))
+    return read_train(TrainForm(name, method, data, file, defaults() | changes))
 
 
 def test_every_setting_of_a_training_has_a_control_with_its_line() -> None:
@@ -90,9 +90,6 @@ def test_an_uploaded_file_goes_with_the_order(tmp_path: Path) -> None:
     found = read(data=your_file(str(file)), file=str(file))
     assert (found.order.data, found.file) == ("", file)
     assert read(file=str(file)).file is None, "a shipped set was chosen after the upload"
-    file.write_text("x" * 101)
-    with pytest.raises(UserError, match="more than 100 bytes"):
-        read(data=your_file(str(file)), file=str(file))
     file.unlink()
     with pytest.raises(UserError, match="upload it again"):
         read(data=your_file(str(file)), file=str(file))
