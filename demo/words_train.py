@@ -182,7 +182,7 @@ def figures_line(job: JobView) -> str:
         parts.append(f"best validation loss {checked[-1].validation_loss:.3f} at step {checked[-1].step}")
     if job.tokens_per_second is not None:
         parts.append(f"{job.tokens_per_second:,.0f} tokens/s")
-    if job.seconds_left is not None and job.state == "running":
+    if job.seconds_left and job.state == "running":
         parts.append(f"about {duration(job.seconds_left)} left")
     return " · ".join(parts)
 
