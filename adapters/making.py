@@ -14,6 +14,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from adapters.base_model import BaseModel
+from adapters.batches import evenly
 from adapters.card import Report, card, machine
 from adapters.checkpoint import read_checkpoint, write_checkpoint
 from adapters.corpus import Dataset, Example, encode, pair, rows_of, split
@@ -27,6 +28,7 @@ from adapters.uploads import Row
 
 STEP_TOKENS = 40  # of a sample on the way
 LEAST_ROOM = 8  # tokens beside a prefix
+CURVE_POINTS = 200  # that are kept
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -95,6 +97,8 @@ def prepare(base: BaseModel, order: TrainOrder, data: Dataset) -> Material:
         raise UserError(
             f"{virtual:,} virtual tokens leave no room in a context of {base.context_length:,}: take fewer."
         )
+    if len(base.encode(order.sample_prompt)) + STEP_TOKENS > room:
+        raise UserError(f"The sample prompt is too long for a context of {base.context_length:,} tokens: shorten it.")
     notes = []
     if settings.max_length > room:
         notes.append(f"max_length is {room:,} instead of {settings.max_length:,}: more does not fit into the context.")
@@ -164,7 +168,7 @@ def make_adapter(
         ended=ended,
         validation_share=order.validation_share,
         notes=material.notes,
-        curve=progress.curve,
+        curve=(*evenly(progress.curve[:-1], CURVE_POINTS - 1), progress.curve[-1]),
     )
     write_folder(model, report, place)
     return report

@@ -8,6 +8,7 @@ imported once it is its turn, so that waiting takes no memory.
 import fcntl
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ NICENESS = 10  # the page goes first
 
 def work(home: Path) -> None:
     """Does the oldest job below `home` that has not ended, if there is any."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app, and this ends with it
     threading.Thread(target=end_with_parent, daemon=True).start()
     os.nice(NICENESS)
     jobs = home / "jobs"
