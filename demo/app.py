@@ -21,12 +21,16 @@ from demo.services import Services
 from demo.tabs.attributes import attributes_tab
 from demo.tabs.compare import compare_tab
 from demo.tabs.leaderboard import leaderboard_tab
+from demo.tabs.learned import learned_tab
 from demo.tabs.strength import strength_tab
+from demo.tabs.train import train_tab
 from demo.theme import FAVICON, STYLE_SHEET, theme
 
 TABS: dict[str, Callable[[Services, Page], None]] = {
     "Compare": compare_tab,
     "Leaderboard": leaderboard_tab,
+    "Train": train_tab,
+    "Learned": learned_tab,
     "Attributes": attributes_tab,
     "Strength": strength_tab,
 }

@@ -26,11 +26,11 @@ class Confirm(NamedTuple):
     yes: gr.Button
 
 
-def build_confirm() -> Confirm:
+def build_confirm(question: str = text.DELETE_QUESTION) -> Confirm:
     """The buttons in the page, wired but for what `yes` does."""
     ask = gr.Button(text.DELETE, size="sm", min_width=0, scale=0, visible=False)
     with gr.Row(visible=False, elem_classes="confirm") as row:
-        gr.HTML(f"<p>{text.DELETE_QUESTION}</p>")
+        gr.HTML(f"<p>{question}</p>")
         yes = gr.Button(text.DELETE_YES, size="sm", min_width=0, scale=0, variant="stop")
         no = gr.Button(text.DELETE_NO, size="sm", min_width=0, scale=0)
     ask.click(show_question, None, [ask, row], **LIGHT)

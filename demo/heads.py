@@ -48,13 +48,13 @@ def class_sizes(rows: Sequence[Labelled]) -> dict[str, int]:
     return dict(sorted(Counter(row.label for row in rows).items()))
 
 
-def train(services: Services, name: Any, rows: Sequence[Labelled]) -> Iterator[TrainView]:
-    """Trains a discriminator; the last view says that it can be used, or what is wrong."""
+def train(services: Services, name: Any, rows: Sequence[Labelled], owner: str | None = None) -> Iterator[TrainView]:
+    """Trains a discriminator of this owner; the last view says that it can be used, or what is wrong."""
     try:
         if not rows:
             raise UserError(text.NO_ROWS)
         yield TrainView(text.STARTING, running=True)
-        with closed_at_end(services.workshop.train(str(name or "").strip(), rows)) as lines:
+        with closed_at_end(services.workshop.train(str(name or "").strip(), rows, owner)) as lines:
             for line in lines:
                 yield TrainView(f"{line[:1].upper()}{line[1:]}.", running=True)
         names = [f"{str(name).strip()}:{label}" for label in class_sizes(rows)]

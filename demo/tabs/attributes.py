@@ -12,14 +12,16 @@ import gradio as gr
 from adapters.labelled import Labelled
 from adapters.methods import UserError
 from adapters.word_list import as_text, parse_words
-from demo import text
-from demo.confirm import LIGHT
+from demo import text, words_train
+from demo.confirm import LIGHT, Confirm, build_confirm
 from demo.heads import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
+from demo.links import owner_of
 from demo.page import Page
 from demo.panes import Marked, Values, message, message_line, words
 from demo.runs import closed_at_end
 from demo.services import Services
 from demo.tabs.inner import or_message
+from demo.train_view import is_own
 from demo.word_table import list_text, read_upload, summary, table
 
 TRAINING: dict[str, Any] = {"concurrency_id": "training", "concurrency_limit": 1}  # one at a time, whoever asks
@@ -40,6 +42,7 @@ class Heads(NamedTuple):
     """The components that show a discriminator."""
 
     chosen: gr.Dropdown
+    delete: Confirm
     message: gr.HighlightedText
     confusion: gr.Dataframe
     curve: gr.Plot
@@ -64,7 +67,7 @@ def attributes_tab(services: Services, page: Page) -> None:
         training = lay_out_training()
     wire_lists(services, lists, page)
     wire_heads(services, heads, page)
-    wire_training(services, training, heads)
+    wire_training(services, training, heads, page)
 
 
 # What is where
@@ -98,14 +101,16 @@ def lay_out_heads(services: Services) -> Heads:
     """A discriminator and its figures."""
     gr.HTML(text.HEADS_HTML, elem_classes="section")
     names = list(services.store.discriminators)
-    chosen = gr.Dropdown(names, value=names[0] if names else None, allow_custom_value=True, **words("head"))
+    with gr.Row(elem_classes="below"):
+        chosen = gr.Dropdown(names, value=names[0] if names else None, allow_custom_value=True, **words("head"))
+        delete = build_confirm(words_train.DELETE_QUESTION)
     line = message_line(text.HELD_OUT_ACCURACY, "shared-note")
     with gr.Row(elem_classes="plots"):
         with gr.Column(min_width=280):
             told = text_table(text.CONFUSION, [text.IS_TOLD_AS])
         with gr.Column(min_width=280):
             learned = gr.Plot(label=text.CURVE, show_label=False)
-    return Heads(chosen, line, told, learned)
+    return Heads(chosen, delete, line, told, learned)
 
 
 def lay_out_training() -> Training:
@@ -157,17 +162,19 @@ def wire_lists(services: Services, lists: Lists, page: Page) -> None:
 def wire_heads(services: Services, heads: Heads, page: Page) -> None:
     """The choice of a discriminator; there may be more each time that the tab is opened."""
     show = partial(or_message, heads.message, partial(show_head, services, heads))
-    outputs = [heads.message, heads.confusion, heads.curve]
-    gr.on([page.blocks.load, heads.chosen.change], show, heads.chosen, outputs, **LIGHT)
+    outputs = [heads.message, heads.confusion, heads.curve, heads.delete.ask, heads.delete.row]
+    gr.on([page.blocks.load, heads.chosen.change], show, [heads.chosen, page.owner], outputs, **LIGHT)
+    delete = partial(or_message, heads.message, partial(on_delete, services, heads))
+    heads.delete.yes.click(delete, [heads.chosen, page.owner], [*outputs, heads.chosen], **LIGHT)
     page.tab.select(partial(offer_heads, services), None, heads.chosen, **LIGHT)
 
 
-def wire_training(services: Services, training: Training, heads: Heads) -> None:
+def wire_training(services: Services, training: Training, heads: Heads, page: Page) -> None:
     """The upload of rows, Train and Stop."""
     training.upload.upload(partial(take_rows, services), training.upload, [training.rows, training.message], **LIGHT)
     begun = training.train.click(
         partial(play, services, training, heads),
-        [training.name, training.rows],
+        [training.name, training.rows, page.owner],
         [training.message, training.train, training.stop, heads.chosen],
         show_progress="minimal",
         show_progress_on=training.message,
@@ -216,17 +223,29 @@ def offer_heads(services: Services) -> Any:
     return gr.update(choices=list(services.store.discriminators))
 
 
-def show_head(services: Services, heads: Heads, name: Any) -> Values:
+def show_head(services: Services, heads: Heads, name: Any, secret: Any) -> Values:
     """The figures of a discriminator, nothing where there is none to choose. Raises UserError."""
     if not services.store.discriminators:
         return {}
     measured = find_report(services, name).measured
     headers, rows = confusion(measured)
     return {
+        heads.delete.ask: gr.update(visible=is_own(services.library.owner(name), secret)),
+        heads.delete.row: gr.update(visible=False),
         heads.message: message(text.accuracy_line(measured)),
         heads.confusion: gr.update(value={"headers": headers, "data": rows}),
         heads.curve: curve(measured),
     }
+
+
+def on_delete(services: Services, heads: Heads, name: Any, secret: Any) -> Values:
+    """Deletes one's own discriminator; the first of the others is shown. Raises UserError."""
+    if not isinstance(name, str) or name not in services.store.discriminators:
+        raise UserError(text.NO_SUCH_HEAD)
+    services.library.delete(name, owner_of(secret))
+    left = list(services.store.discriminators)
+    chosen = gr.update(choices=left, value=left[0] if left else None)
+    return {heads.chosen: chosen, heads.delete.row: gr.update(visible=False)}
 
 
 def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked]:
@@ -238,9 +257,11 @@ def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked
     return rows, message(text.rows_line(class_sizes(rows)))
 
 
-def play(services: Services, training: Training, heads: Heads, name: Any, rows: Sequence[Labelled]) -> Iterator[Values]:
+def play(
+    services: Services, training: Training, heads: Heads, name: Any, rows: Sequence[Labelled], secret: Any
+) -> Iterator[Values]:
     """Trains and shows how far it is; at the end the new discriminator."""
-    with closed_at_end(train(services, name, rows)) as views:
+    with closed_at_end(train(services, name, rows, owner_of(secret))) as views:
         for view in views:
             shown = training_updates(training, view)
             if view.done:

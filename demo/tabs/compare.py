@@ -18,7 +18,7 @@ from demo.board import Board
 from demo.confirm import LIGHT
 from demo.forms import MAX_PANES, SLOTS, Form, default_panes, first_shown, read_seed
 from demo.page import Page
-from demo.pane_settings import attribute_choices, build_pane, offer_attributes, read_pane, settings_updates
+from demo.pane_settings import Offered, build_pane, offer, offered, read_pane, settings_updates
 from demo.panes import Pane, Values, message, message_line, pane_note, pane_updates, words
 from demo.runs import check_parity, closed_at_end, compare
 from demo.sampling import FIRST_SEED, lay_out_sampling
@@ -52,6 +52,7 @@ class Bench(NamedTuple):
     link: gr.Textbox
     shown: gr.State  # places of the panes on the page
     board: gr.State
+    offered: gr.State  # the choices that the page has
 
 
 def compare_tab(services: Services, page: Page) -> None:
@@ -61,7 +62,7 @@ def compare_tab(services: Services, page: Page) -> None:
     wire_runs(services, bench)
     wire_settings(services, bench)
     wire_panes(services, bench)
-    wire_attributes(services, bench, page)
+    wire_choices(services, bench, page)
     bench.share.click(partial(on_share, services), [bench.board, page.owner], [bench.link, bench.message], **LIGHT)
     shared = lay_out_shared(services)
     wire_shared(services, shared, live, page, MODEL)
@@ -120,6 +121,7 @@ def lay_out(services: Services) -> Bench:
         link=link,
         shown=gr.State(first),
         board=gr.State(Board()),
+        offered=gr.State(offered(services)),
     )
 
 
@@ -185,11 +187,12 @@ def wire_panes(services: Services, bench: Bench) -> None:
         pane.remove.click(partial(on_remove, bench, place), bench.shown, outputs, **LIGHT)
 
 
-def wire_attributes(services: Services, bench: Bench, page: Page) -> None:
-    """What there is to steer by, which grows while the app runs, and the list that is sent from the Attributes tab."""
-    dropdowns = [pane.controls[name] for pane in bench.panes for name, _ in SLOTS]
-    offer = partial(offer_attributes, services, attribute_choices(services), len(dropdowns))
-    gr.on([page.blocks.load, page.tab.select], offer, None, dropdowns, **LIGHT)
+def wire_choices(services: Services, bench: Bench, page: Page) -> None:
+    """What there is to choose, which changes while the app runs, and the list that is sent from the Attributes tab."""
+    names = ["lora", "prefix", *(name for name, _ in SLOTS)]
+    dropdowns = [pane.controls[name] for pane in bench.panes for name in names]
+    again = [page.blocks.load, page.tab.select]
+    gr.on(again, partial(on_open, services, bench), bench.offered, [bench.offered, *dropdowns], **LIGHT)
     chosen = [pane.controls[name] for pane in bench.panes for name in ("attribute", "words")]
     page.tab.select(partial(on_words, bench, page), {page.words, *chosen}, [page.words, *chosen], **LIGHT)
 
@@ -239,6 +242,11 @@ def on_example(services: Services, bench: Bench, example: text.Example, values: 
             if choice in known and values[pane.controls[name]] != text.NONE:
                 updates[pane.controls[name]] = choice
     return updates
+
+
+def on_open(services: Services, bench: Bench, before: Offered) -> Values:
+    """The choices that have changed since the page was built, or since the tab was last opened."""
+    return {bench.offered: offered(services)} | offer(services, bench.panes, before)
 
 
 def on_words(bench: Bench, page: Page, values: Values) -> Values:

@@ -22,6 +22,7 @@ from demo.tabs.attributes import (
     lay_out_heads,
     lay_out_lists,
     lay_out_training,
+    on_delete,
     on_stop,
     play,
     send_list,
@@ -32,6 +33,7 @@ from demo.tabs.attributes import (
 )
 from tests.demo.fakes import FakeStore, fake_services
 
+SECRET = "0" * 32
 ROWS = tuple(Labelled(f"text {place}", "ab"[place % 2]) for place in range(20))
 
 
@@ -112,24 +114,38 @@ def test_a_list_is_sent_to_the_panes() -> None:
 
 def test_a_discriminator_shows_its_figures(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
     _, heads, _ = tab
-    updates = show_head(services, heads, "sentiment")
+    updates = show_head(services, heads, "sentiment", None)
     assert updates[heads.confusion]["value"]["headers"] == [text.IS_TOLD_AS, "negative", "positive"]
     assert updates[heads.curve].data
     assert "70.0" in updates[heads.message][0][0]
 
 
 def test_a_model_without_discriminators_shows_nothing_and_no_error(tab: tuple[Lists, Heads, Training]) -> None:
-    assert show_head(fake_services(store=FakeStore(discriminators={})), tab[1], None) == {}
+    assert show_head(fake_services(store=FakeStore(discriminators={})), tab[1], None, None) == {}
 
 
 def test_a_training_ends_with_a_discriminator_to_choose(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
     _, heads, training = tab
-    updates = list(play(services, training, heads, "tone", ROWS))
+    updates = list(play(services, training, heads, "tone", ROWS, SECRET))
     assert updates[0][training.train]["interactive"] is False
     assert all(heads.chosen not in update for update in updates[:-1])
     last = updates[-1]
     assert last[training.train]["interactive"] is True
     assert (last[heads.chosen]["value"], last[heads.chosen]["choices"]) == ("tone", ["sentiment", "tone"])
+
+
+def test_only_its_own_browser_deletes_a_discriminator(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
+    _, heads, training = tab
+    list(play(services, training, heads, "tone", ROWS, SECRET))
+    assert show_head(services, heads, "tone", SECRET)[heads.delete.ask]["visible"] is True
+    assert show_head(services, heads, "tone", "1" * 32)[heads.delete.ask]["visible"] is False
+    assert show_head(services, heads, "sentiment", SECRET)[heads.delete.ask]["visible"] is False
+    for name, secret in (("tone", "1" * 32), ("tone", None), ("sentiment", SECRET), (["tone"], SECRET)):
+        with pytest.raises(UserError):
+            on_delete(services, heads, name, secret)
+    updates = on_delete(services, heads, "tone", SECRET)
+    assert (updates[heads.chosen]["value"], updates[heads.chosen]["choices"]) == ("sentiment", ["sentiment"])
+    assert "tone:a" not in attribute_choices(services)
 
 
 def test_stop_says_that_nothing_was_stored(tab: tuple[Lists, Heads, Training]) -> None:
@@ -150,13 +166,12 @@ def test_rows_that_are_refused_take_those_before_away(services: Services, tmp_pa
 def test_what_was_trained_is_offered_to_every_pane(services: Services) -> None:
     built = attribute_choices(services)
     assert built[:5] == [text.NONE, text.OWN_WORDS, "science", "positive", "sentiment:negative"]
-    assert "choices" not in offer_attributes(services, built, 3)[0], "nothing new, nothing sent"
     list(play_through(services))
-    updates = offer_attributes(services, built, 3)
+    updates = offer_attributes(services, 3)
     assert len(updates) == 3
     assert all({"tone:a", "tone:b"} < set(update["choices"]) for update in updates)
     assert all("value" not in update for update in updates), "what is chosen stays"
 
 
 def play_through(services: Services) -> Iterator[str]:
-    return services.workshop.train("tone", ROWS)
+    return services.workshop.train("tone", ROWS, None)
