@@ -14,6 +14,7 @@ from gradio.components import Component
 from adapters.methods import BASE, Method
 from demo import text
 from demo.board import Board, Figures, PaneView
+from demo.controls import CONTROLS
 from demo.figures import ATTRIBUTE, PROMPT
 from demo.services import Services
 
@@ -58,7 +59,7 @@ def build_view(services: Services, name: str, method: Method = BASE, visible: bo
 
 def words(name: str, interactive: bool = True) -> dict[str, Any]:
     """Label and explanation of a control. A part that is built late is read-only unless it says otherwise."""
-    return text.CONTROLS[name]._asdict() | {"interactive": interactive}
+    return CONTROLS[name]._asdict() | {"interactive": interactive}
 
 
 def slider(name: str, low: float, high: float, value: Any, step: float) -> gr.Slider:

@@ -6,7 +6,8 @@ from typing import Any
 from adapters.estimate import Estimate
 from adapters.jobs import JobView
 from adapters.lora import LoraSettings
-from demo.text import Control, count, duration, percent
+from demo.controls import Control
+from demo.text import count, duration, percent
 
 LORA, PREFIX = "LoRA", "prefix tuning"
 METHODS = {LORA: "lora", PREFIX: "prefix"}

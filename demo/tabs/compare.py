@@ -12,10 +12,11 @@ import gradio as gr
 from gradio.components import Component
 
 from adapters.methods import Sampling, UserError, from_json
-from demo import text
+from demo import text, words_xray
 from demo.api import compare_endpoint
 from demo.board import Board
 from demo.confirm import LIGHT
+from demo.examples import EXAMPLES, Example
 from demo.forms import MAX_PANES, SLOTS, Form, default_panes, first_shown, read_seed
 from demo.page import Page
 from demo.pane_settings import Offered, build_pane, offer, offered, read_pane, settings_updates
@@ -84,7 +85,7 @@ def lay_out(services: Services) -> Bench:
     note = message_line("Message", "shared-note")
     with gr.Row(elem_classes="examples"):
         gr.HTML("Try", elem_classes="try")
-        examples = tuple(gr.Button(example.title, size="sm", min_width=0, scale=0) for example in text.EXAMPLES)
+        examples = tuple(gr.Button(example.title, size="sm", min_width=0, scale=0) for example in EXAMPLES)
     with gr.Row(elem_classes="shared"):
         with gr.Accordion(text.sampling_line(Sampling(), FIRST_SEED, False), open=False) as folded:
             sampling, mode, seed = lay_out_sampling(services)
@@ -96,7 +97,7 @@ def lay_out(services: Services) -> Bench:
     with gr.Row(elem_classes="below"):
         add = gr.Button("Add a pane", size="sm", min_width=0, scale=0)
         parity = gr.Button("Check parity", size="sm", min_width=0, scale=0)
-        xray = gr.Button(text.XRAY, size="sm", min_width=0, scale=0, interactive=False)
+        xray = gr.Button(words_xray.XRAY, size="sm", min_width=0, scale=0, interactive=False)
         share = gr.Button(text.SHARE, size="sm", min_width=0, scale=0, interactive=False)
     link = share_link()
     gr.HTML(f"<p>{text.HELP}</p>", elem_classes="help")
@@ -164,7 +165,7 @@ def wire_settings(services: Services, bench: Bench) -> None:
     )
     bench.new_seed.click(new_seed, None, bench.seed, **LIGHT)
     chosen = [pane.controls[name] for pane in bench.panes for name in ("lora", "attribute")]
-    for button, example in zip(bench.examples, text.EXAMPLES, strict=True):
+    for button, example in zip(bench.examples, EXAMPLES, strict=True):
         use = partial(on_example, services, bench, example)
         button.click(use, set(chosen), [bench.prompt, bench.mode, *chosen], **LIGHT)
 
@@ -232,7 +233,7 @@ def on_pane_settings(services: Services, bench: Bench, place: int, values: Value
     return settings_updates(pane, read_pane(pane, values), view, services)
 
 
-def on_example(services: Services, bench: Bench, example: text.Example, values: Values) -> Values:
+def on_example(services: Services, bench: Bench, example: Example, values: Values) -> Values:
     """The example's prompt and mode; its adapter and attribute wherever a pane has one already."""
     mode = text.CHAT if example.chat and services.has_chat else text.PLAIN
     updates: Values = {bench.prompt: example.prompt, bench.mode: mode}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from adapters.methods import UserError
-from demo import text
+from demo import text, words_xray
 from demo.board import Board
 from demo.comparisons import Comparison, find_comparison, make_record, replay
 from demo.confirm import LIGHT, Confirm, build_confirm
@@ -56,7 +56,7 @@ def lay_out_shared(services: Services) -> SharedPage:
             with gr.Row(elem_classes="below"):
                 again = gr.Button(text.REPLAY, size="sm", min_width=0, scale=0)
                 stop = gr.Button(text.STOP, size="sm", min_width=0, scale=0, interactive=False)
-                look = gr.Button(text.XRAY, size="sm", min_width=0, scale=0)
+                look = gr.Button(words_xray.XRAY, size="sm", min_width=0, scale=0)
                 report = gr.Button(text.REPORT, size="sm", min_width=0, scale=0)
                 delete = build_confirm()
             note = message_line("Message", "shared-note")

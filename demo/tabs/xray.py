@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from adapters.xray import Record, as_json, pack, unpack
-from demo import text, xray_figures
+from demo import text, words_xray, xray_figures
 from demo.confirm import LIGHT
 from demo.files import as_file, save_on_click
 from demo.lazy import build_at_first
@@ -126,7 +126,7 @@ def play(services: Services, page: XRayPage, views: Iterator[View], shown: Recor
 
 def on_stop(page: XRayPage) -> Values:
     """The section after Stop."""
-    return {page.message: message(text.XRAY_STOPPED), page.stop: gr.update(interactive=False)}
+    return {page.message: message(words_xray.XRAY_STOPPED), page.stop: gr.update(interactive=False)}
 
 
 def on_select(event: gr.SelectData) -> Any:
@@ -142,16 +142,17 @@ def on_judged(data: bytes | None, place: Any, event: gr.SelectData) -> Marked:
         return []
     scored = record.scores[place]
     values = [
-        f"{text.title(model)} {text.nats(row[at])}" for model, row in zip(record.models, scored.logprobs, strict=True)
+        f"{text.title(model)} {words_xray.nats(row[at])}"
+        for model, row in zip(record.models, scored.logprobs, strict=True)
     ]
     token = text.quote(scored.tokens[at])
-    return message(text.UNDER_LINE.format(number=at + 1, token=token, values=", ".join(values)))
+    return message(words_xray.UNDER_LINE.format(number=at + 1, token=token, values=", ".join(values)))
 
 
 def on_save(data: bytes | None) -> tuple[dict[str, str] | None, Marked]:
     """The record as a file."""
     if data is None:
-        return None, message(text.NOTHING_TO_XRAY, is_error=True)
+        return None, message(words_xray.NOTHING_TO_XRAY, is_error=True)
     return as_file("xray.json", as_json(unpack(data))), []
 
 
@@ -176,7 +177,7 @@ def show_step(page: XRayPage, data: bytes | None, number: Any) -> Values:
     place = int(number) - 1
     step = xray.steps[place]
     made = {
-        "line": message(text.step_line(step, place)),
+        "line": message(words_xray.step_line(step, place)),
         "likely": xray_figures.likely(step),
         "words": xray_figures.words(step),
         "followed": xray_figures.followed(xray, place),
@@ -210,7 +211,7 @@ def show_under(services: Services, page: XRayPage, data: bytes | None, place: An
         return updates
     scored = record.scores[place]
     for side, method, row in zip(page.under, record.models, scored.logprobs, strict=False):
-        mean = f"<p>{text.mean_line(row)}</p>"
+        mean = f"<p>{words_xray.mean_line(row)}</p>"
         updates |= {side.column: gr.update(visible=True), side.head: head_html(method, services) + mean}
         updates[side.body] = xray_figures.surprises(scored.tokens, row)
     return updates

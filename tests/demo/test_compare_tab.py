@@ -13,6 +13,7 @@ from adapters.word_list import NO_WORDS
 from demo import text
 from demo.app import build_app
 from demo.board import Board, PaneView
+from demo.examples import EXAMPLES, Example
 from demo.figures import ATTRIBUTE, PROMPT
 from demo.forms import PPLM_FIELDS
 from demo.page import Page
@@ -152,8 +153,8 @@ def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services
     assert updates[bench.panes[3].note] == [(NO_WORDS, ERROR)]
 
 
-@pytest.mark.parametrize("example", text.EXAMPLES, ids=lambda example: example.label)
-def test_an_example_fills_what_it_needs(services: Services, bench: Bench, example: text.Example) -> None:
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.label)
+def test_an_example_fills_what_it_needs(services: Services, bench: Bench, example: Example) -> None:
     updates = on_example(services, bench, example, fresh(bench))
     assert updates[bench.prompt] == example.prompt
     assert updates[bench.mode] == (text.CHAT if example.chat else text.PLAIN)
