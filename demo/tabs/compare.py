@@ -66,9 +66,11 @@ def compare_tab(services: Services, page: Page) -> None:
     wire_choices(services, bench, page)
     bench.share.click(partial(on_share, services), [bench.board, page.owner], [bench.link, bench.message], **LIGHT)
     shared = lay_out_shared(services)
-    wire_shared(services, shared, live, page, MODEL)
-    texts = partial(texts_on_page, services)
-    xray_section(services, Source([bench.xray, shared.xray], [bench.board, shared.id], texts), page.blocks, MODEL)
+    deleted = wire_shared(services, shared, live, page, MODEL)
+    source = Source([bench.xray, shared.xray], [bench.board, shared.id], partial(texts_on_page, services))
+    with gr.Column(elem_classes="stack") as below:
+        xray_section(services, source, page.blocks, MODEL)
+    deleted.then(lambda id: gr.update(visible=id is not None), shared.id, below, **LIGHT)
     gr.api(compare_endpoint(services), api_name="compare", **MODEL)
 
 
