@@ -27,6 +27,7 @@ from adapters.training import Progress, Training, TrainSettings, TrainStep, adap
 from adapters.uploads import Row
 
 STEP_TOKENS = 40  # of a sample on the way
+GENERAL_ROWS = 128
 LEAST_ROOM = 8  # tokens beside a prefix
 CURVE_POINTS = 200  # that are kept
 
@@ -68,6 +69,8 @@ class Place(NamedTuple):
     folder: Path  # of the adapter
     command: str  # that makes it again
     logs: Path  # for what `report_to` writes
+    general_rows: int = GENERAL_ROWS  # of general text that are measured at the end
+    held_out: int | None = None  # rows and examples of them that are measured then; None: all
     owner: str | None = None
     checkpoint: Path | None = None  # the file to go on from; None: nothing is kept
 
@@ -140,7 +143,7 @@ def make_adapter(
         training.go_on(saved)
         yield f"going on after step {saved.progress.step}"
     ended = yield from followed(base, training, order, place, stop)
-    measured = yield from measure_both(base, training, material)
+    measured = yield from measure_both(base, training, material, place)
     progress = training.progress
     report = Report(
         name=order.name,
@@ -149,6 +152,7 @@ def make_adapter(
         licence=data.licence,
         command=place.command,
         validation_share=order.validation_share,
+        general_rows=place.general_rows,
         ended=ended,
         **described(material, progress),
         **measured,
@@ -157,15 +161,21 @@ def make_adapter(
     return report
 
 
-def measure_both(base: BaseModel, training: Training, material: Material) -> Generator[str, None, dict[str, Any]]:
+def measure_both(
+    base: BaseModel, training: Training, material: Material, place: Place
+) -> Generator[str, None, dict[str, Any]]:
     """What a report says of the adapter and of the base model below it; yields which it measures."""
     model: Any = training.model
-    held_out = material.validation, material.held_out
+    most = place.held_out or max(len(material.validation), len(material.held_out))
+    held_out = evenly(material.validation, most), evenly(material.held_out, most), place.general_rows
+    left = len(held_out[0]) < len(material.validation)
+    note = f"Measured at the end: {most:,} of {len(material.validation):,} held-out examples."
     yield f"the best step was {training.progress.best_step}; measuring the adapter"
     of_adapter = {"adapter_scores": score(base, model, *held_out), "samples": samples(base, model, material.held_out)}
     yield "measuring the base model"
     with model.disable_adapter():
-        return of_adapter | {"base_scores": score(base, model, *held_out)}
+        of_base = {"base_scores": score(base, model, *held_out)}
+    return of_adapter | of_base | {"notes": (*material.notes, *([note] if left else []))}
 
 
 def described(material: Material, progress: Progress) -> dict[str, Any]:
@@ -180,7 +190,6 @@ def described(material: Material, progress: Progress) -> dict[str, Any]:
         "validation_rows": len(material.held_out),
         "prompted": pair(material.held_out[0]) is not None,
         "epochs": material.epochs * progress.step / material.settings.steps,
-        "notes": material.notes,
         "curve": (*evenly(progress.curve[:-1], CURVE_POINTS - 1), progress.curve[-1]),
     }
 

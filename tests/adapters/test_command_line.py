@@ -50,7 +50,7 @@ def report_of(folder: Path) -> Report:
 def test_a_trained_adapter_is_whole_and_reloads_to_the_measured_figures(
     model_folder: str, questions: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
+    monkeypatch.setattr("adapters.train_command.GENERAL_ROWS", 4)
     size = ["--r", "2"] if kind == "lora" else ["--num-virtual-tokens", "3"]
     common = ["--kind", kind, "--data", str(questions), "--out", str(tmp_path), "--model", model_folder, *QUICK, *size]
     assert main(["train", "facts", *common]) == 0
