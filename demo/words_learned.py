@@ -44,13 +44,14 @@ MOVED = "How far each virtual token moved, by layer"
 ATTENTION = "Attention to each virtual token, by layer"
 BY_TOKEN = "Attention to the whole prefix, by token and layer"
 VIRTUAL, TOKEN, PAID, MOVED_SHARE = "virtual token", "token", "share of attention", "change over size before"
+OUTSIDE = "outside of the layers"
 UNKNOWN_START = "not known"
 WORDS_HELP = (
     "A virtual token is no word. In the first layer a real token's value, what attention reads of it, depends on that "
     "token alone; so there the values of a virtual token are compared with those of every token of the vocabulary, "
     "and the nearest by cosine are named. A prefix that begins as a text begins at its words, with a cosine of 1. "
-    "Higher layers mix in context and have no such dictionary: for them the table below says how far keys and values "
-    "moved, the norm of the change over the norm before."
+    "Higher layers mix in context and have no such dictionary: for them the map says how far keys and values moved: "
+    "the norm of the change over the norm before."
 )
 ATTENTION_HELP = (
     "Means over the heads of a layer. The attention of a token is that of the position which predicts it. The rest, up "

@@ -82,6 +82,7 @@ def learned_tab(services: Services, page: Page) -> None:
         fill,
         view.adapter,
         [view.message, prefix.words, prefix.moved],
+        show_progress="minimal",
         show_progress_on=view.message,
         api_visibility="private",
         concurrency_id="learned",
@@ -91,7 +92,11 @@ def learned_tab(services: Services, page: Page) -> None:
     one = [view.message, lora.line, lora.singular, *lora.squares]
     lora.module.input(redraw, [view.adapter, lora.module], one, **LIGHT)
     watching = partial(watch, services, view)
-    options: dict[str, Any] = {"show_progress_on": prefix.line, "api_visibility": "private"} | MODEL
+    options: dict[str, Any] = {
+        "show_progress": "minimal",
+        "show_progress_on": prefix.line,
+        "api_visibility": "private",
+    } | MODEL
     shown = [prefix.line, prefix.attention, prefix.tokens]
     gr.on([prefix.watch.click, prefix.prompt.submit], watching, [view.adapter, prefix.prompt], shown, **options)
     save_on_click(view.save, partial(on_save, services), view.adapter, view.message)
@@ -141,7 +146,7 @@ def lay_out_prefix(column: gr.Column) -> PrefixPart:
         show_label=False,
         buttons=[],
         max_height=520,
-        column_widths=[90, 300, 300, 90],
+        column_widths=["12%", "38%", "38%", "12%"],
         elem_classes="quiet-table",
     )
     moved = plot(words_learned.MOVED)
