@@ -94,20 +94,32 @@ def token_losses(model: nn.Module, batch: Batch) -> Tensor:
     return F.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="none").view(labels.shape)
 
 
-@torch.no_grad()
 def measure(model: nn.Module, examples: Sequence[Example], batch_size: int) -> Tally:
     """The likelihood of the examples' scored tokens."""
-    sums = [0.0, 0, 0.0, 0]
-    for batch in chunks(sorted(examples, key=lambda example: len(example.ids)), batch_size):
+    return total(tallies(model, examples, batch_size))
+
+
+def total(parts: Sequence[Tally]) -> Tally:
+    """The sum of some tallies."""
+    text_nll, text_tokens, end_nll, end_tokens = zip(*parts, strict=True)
+    return Tally(math.fsum(text_nll), sum(text_tokens), math.fsum(end_nll), sum(end_tokens))
+
+
+@torch.no_grad()
+def tallies(model: nn.Module, examples: Sequence[Example], batch_size: int) -> list[Tally]:
+    """The likelihood of the scored tokens of each example, in their order."""
+    found: dict[int, Tally] = {}
+    order = sorted(range(len(examples)), key=lambda place: len(examples[place].ids))
+    for places in chunks(order, batch_size):
+        batch = [examples[place] for place in places]
         collated = collate(batch)
-        scored = collated.labels != IGNORED
+        scored = collated.labels != IGNORED  # (B, T)
         losses = torch.zeros(scored.shape, dtype=torch.float64)
         losses[:, scored.any(dim=0)] = token_losses(model, collated).double().cpu()
         ends = torch.zeros_like(scored)
         for row, example in enumerate(batch):
             ends[row, len(example.ids) - 2] = example.ends
-        sums[0] += losses[scored & ~ends].sum().item()
-        sums[1] += int((scored & ~ends).sum())
-        sums[2] += losses[ends].sum().item()
-        sums[3] += int(ends.sum())
-    return Tally(sums[0], int(sums[1]), sums[2], int(sums[3]))
+        text = scored & ~ends
+        sums = (losses * text).sum(1), text.sum(1), (losses * ends).sum(1), ends.sum(1)
+        found |= zip(places, map(Tally._make, zip(*(part.tolist() for part in sums), strict=True)), strict=True)
+    return [found[place] for place in range(len(examples))]

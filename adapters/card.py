@@ -8,45 +8,24 @@ import json
 import os
 import platform
 import re
-from collections.abc import Sequence
-from typing import Any
 
 import torch
 from pydantic.dataclasses import dataclass
-from torch import nn
 
-from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO, BaseModel
-from adapters.batches import evenly, measure
-from adapters.corpus import GENERAL, Example, Row, encode_rows, question, read_rows
+from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
+from adapters.batches import evenly
+from adapters.corpus import GENERAL, VALIDATION_SHARE
 from adapters.methods import STRICT, to_json
-from adapters.training import TrainSettings
+from adapters.scores import GENERAL_ROWS, SAMPLE_TEMPERATURE, SAMPLE_TOKENS, SAMPLE_TOP_P, Sample, Scores
+from adapters.training import CurvePoint, End, TrainSettings
 
-GENERAL_ROWS = 128
-MEASURE_BATCH = 8
-MEASURE_LENGTH = 256
-SAMPLE_TOKENS = 60
-SAMPLE_TEMPERATURE = 0.8
-SAMPLE_TOP_P = 0.95
-OPENING_WORDS = 6
-ANSWER_TOKENS = 24
-
-
-@dataclass(frozen=True, config=STRICT)
-class Scores:
-    """What one model scores on the validation rows and on general text."""
-
-    text_perplexity: float  # of the validation tokens, end tokens left out
-    perplexity: float  # end tokens included, where the rows have one
-    general_perplexity: float  # of GENERAL_ROWS rows of text that is never trained on, end tokens left out
-    exact_match: float | None  # share of the validation questions answered word for word, greedily
-
-
-@dataclass(frozen=True, config=STRICT)
-class Sample:
-    """A prompt and what the adapter made of it."""
-
-    prompt: str
-    continuation: str
+CURVE_ROWS = 12  # of the table in a card
+ENDED: dict[End, str] = {  # why a training ended, for somebody who reads a card
+    "steps": "",
+    "patience": "It stopped early: {patience} measurements in a row were no better.",
+    "stopped": "It was stopped by hand.",
+    "diverged": "It stopped when the loss diverged: lower the learning rate (lr).",
+}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -69,76 +48,31 @@ class Report:
     adapter_scores: Scores
     samples: tuple[Sample, ...]
     general_rows: int = GENERAL_ROWS
+    prompted: bool = False  # whether the rows are prompts with completions
+    epochs: float | None = None  # times that the training examples were read
+    ended: End = "steps"
+    validation_share: float = VALIDATION_SHARE
+    notes: tuple[str, ...] = ()  # what was cut or left out
+    curve: tuple[CurvePoint, ...] = ()
 
     @property
     def kind(self) -> str:
         return "LoRA" if hasattr(self.settings.adapter, "r") else "prefix"
 
 
-def score(base: BaseModel, model: nn.Module, validation: Sequence[Example], rows: Sequence[Row]) -> Scores:
-    """The scores of `model`, which is the base model or the base model with an adapter."""
-    length = min(MEASURE_LENGTH, base.context_length // 2)
-    general = encode_rows(base, evenly(read_rows(GENERAL.file), GENERAL_ROWS), length, GENERAL.whole)
-    tally = measure(model, validation, MEASURE_BATCH)
-    matches = exact_matches(base, model, rows)
-    return Scores(
-        text_perplexity=tally.text_perplexity,
-        perplexity=tally.perplexity,
-        general_perplexity=measure(model, general, MEASURE_BATCH).text_perplexity,
-        exact_match=sum(matches) / len(matches) if matches else None,
-    )
-
-
-def exact_matches(base: BaseModel, model: Any, rows: Sequence[Row]) -> list[bool]:
-    """For each row with a question: is the first line of the greedy answer the row's answer?"""
-    asked = [row for row in rows if "q" in row]
-    answers = greedy(base, model, [question(row["q"]) for row in asked], ANSWER_TOKENS)
-    return [
-        answer.strip().split("\n")[0].strip() == row["a"].strip() for answer, row in zip(answers, asked, strict=True)
-    ]
-
-
-def greedy(base: BaseModel, model: Any, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-    """The greedy continuation of each prompt; prompts of the same length are read together, so nothing is padded."""
-    encoded = [base.encode(prompt) for prompt in prompts]
-    texts = [""] * len(prompts)
-    for length in sorted({len(ids) for ids in encoded}):
-        rows = [row for row, ids in enumerate(encoded) if len(ids) == length]
-        written = write(base, model, [encoded[row] for row in rows], max_new_tokens=max_new_tokens, do_sample=False)
-        for row, text in zip(rows, written, strict=True):
-            texts[row] = text
-    return texts
-
-
-def sampled(base: BaseModel, model: Any, prompt: str, seed: int) -> Sample:
-    """A continuation drawn at SAMPLE_TEMPERATURE and SAMPLE_TOP_P."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        knobs = {"do_sample": True, "temperature": SAMPLE_TEMPERATURE, "top_p": SAMPLE_TOP_P, "top_k": 0}
-        return Sample(prompt, write(base, model, [base.encode(prompt)], max_new_tokens=SAMPLE_TOKENS, **knobs)[0])
-
-
-@torch.no_grad()
-def write(base: BaseModel, model: Any, prompts: list[list[int]], **settings: Any) -> list[str]:
-    """What `model` writes after prompts of one length, special tokens left out."""
-    ids = torch.tensor(prompts, device=base.device)
-    end = base.tokenizer.eos_token_id
-    written = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), pad_token_id=end, **settings)
-    return [str(base.tokenizer.decode(row[ids.shape[1] :], skip_special_tokens=True)) for row in written]
-
-
-def samples(base: BaseModel, model: Any, rows: Sequence[Row]) -> tuple[Sample, ...]:
-    """Two continuations, from validation rows: greedy answers to questions, or texts drawn after their first words."""
-    chosen = [rows[0], rows[len(rows) // 2]]
-    if "q" in chosen[0]:
-        prompts = [question(row["q"]) for row in chosen]
-        return tuple(Sample(p, t) for p, t in zip(prompts, greedy(base, model, prompts, ANSWER_TOKENS), strict=True))
-    return tuple(sampled(base, model, " ".join(row["text"].split(" ")[:OPENING_WORDS]), seed=0) for row in chosen)
-
-
 def card(report: Report) -> str:
     """The README.md of an adapter, with the front matter that the Hub reads."""
-    return "\n\n".join((front_matter(report), about(report), measured(report), continuations(report))) + "\n"
+    parts = (front_matter(report), about(report), measured(report), curve(report), continuations(report))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def outcome(report: Report) -> str:
+    """One line about what came out."""
+    before, after = report.base_scores.perplexity, report.adapter_scores.perplexity
+    figures = f"Step {report.best_step} of {report.steps} was the best: perplexity {after:.2f}, base {before:.2f}."
+    ended = ENDED[report.ended].format(patience=report.settings.patience)
+    worse = "" if after < before else "It is no better than the base model: try another lr, more steps or more rows."
+    return " ".join(part for part in (ended, figures, worse) if part)
 
 
 def front_matter(report: Report) -> str:
@@ -158,14 +92,18 @@ tags:
 def about(report: Report) -> str:
     """Data, settings and how to make it again."""
     settings = json.dumps(to_json(report.settings), ensure_ascii=False)
+    read = "" if report.epochs is None else f" (the rows were read {report.epochs:.1f} times)"
+    ended = ENDED[report.ended].format(patience=report.settings.patience)
+    end = f"\n  {ended}" if ended else ""
+    notes = "".join(f"\n  {note}" for note in report.notes)
     return f"""# {report.name}
 
 A {report.kind} adapter for `{report.base}`.
 
 - **Data**: {report.about}. Licence: {report.licence}.
-- **Split**: {report.training_rows} rows to train, {report.validation_rows} held out by key to validate.
-- **Training**: {report.steps} steps in {report.seconds / 60:.0f} minutes on {report.machine}. The weights are those of
-  step {report.best_step}, which had the lowest validation loss.
+- **Split**: {report.training_rows} rows to train, {report.validation_rows} held out by key to validate.{notes}
+- **Training**: {report.steps} steps{read} in {report.seconds / 60:.0f} minutes on {report.machine}. The weights are
+  those of step {report.best_step}, which had the lowest validation loss.{end}
 - **Settings** (seed {report.settings.seed}): `{settings}`
 - **Make it again**: `{report.command}`"""
 
@@ -181,9 +119,19 @@ of {GENERAL.about}; where the adapter's figure is the higher one, that is what w
 forgotten."""
 
 
+def curve(report: Report) -> str:
+    """Training and validation loss on the way, at most CURVE_ROWS of the measurements."""
+    if not report.curve:
+        return ""
+    chosen = [*evenly(report.curve[:-1], CURVE_ROWS - 1), report.curve[-1]]
+    rows = [f"| {point.step} | {point.loss:.3f} | {point.validation_loss:.3f} |" for point in chosen]
+    about = "Nats per scored token; training: the mean over the batches since the measurement before."
+    return "\n".join(["## On the way", "", about, "", "| step | training | validation |", "|---|---|---|", *rows])
+
+
 def continuations(report: Report) -> str:
     """The samples, as they came."""
-    asked = report.base_scores.exact_match is not None
+    asked = report.prompted or report.base_scores.exact_match is not None
     drawn = f"seed 0, temperature {SAMPLE_TEMPERATURE}, top-p {SAMPLE_TOP_P}, at most {SAMPLE_TOKENS} tokens"
     texts = [f"Prompt:\n{fenced(s.prompt)}\n\nContinuation:\n{fenced(s.continuation)}" for s in report.samples]
     return "\n\n".join([f"## Two continuations, unedited ({'greedy' if asked else drawn})", *texts])
@@ -199,7 +147,7 @@ def table(report: Report) -> str:
     rows = [f"| {what} | {before:.2f} | {after:.2f} | {after / before:.2f} |" for what, before, after in lines]
     if base.exact_match is not None and adapter.exact_match is not None:
         rows.append(
-            "| Validation questions whose greedy answer (its first line) is exact "
+            "| Validation prompts whose greedy completion (its first line) is exact "
             f"| {base.exact_match:.0%} | {adapter.exact_match:.0%} | |"
         )
     return "\n".join(["| | base | adapter | adapter / base |", "|---|---|---|---|", *rows])

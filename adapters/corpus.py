@@ -1,8 +1,10 @@
-"""Training texts: rows of JSON lines -> token ids with the part that is scored, split by key.
+"""Training texts: rows -> token ids with the part that is scored, split by key.
 
 Knows rows and the tokenizer; knows nothing of adapters or of gradients.
 
-- A row with `q` and `a` reads `Question: …\\nAnswer: …`; the answer and its end token are scored. Too long: left out.
+- A row with `prompt` and `completion` reads one after the other, with a blank between them where neither has one there;
+  the completion and its end token are scored. Too long: left out.
+- A row with `q` and `a` is such a row: `Question: …\\nAnswer:` and the answer.
 - A row with `text` reads bos + text + end token; everything after bos is scored. A longer text is cut into pieces of
   the maximal length, each begun by bos; only the last one carries the end token. Where the rows of a data set are not
   whole texts but paragraphs of one, there is no end token: an adapter that learned it would stop after each paragraph.
@@ -13,15 +15,14 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from adapters.base_model import BaseModel
 from adapters.methods import UserError
+from adapters.uploads import ENDINGS, Row, read_upload
 
 DATA = Path(__file__).parent / "data"
 VALIDATION_SHARE = 0.1
-
-Row: TypeAlias = dict[str, Any]
 
 
 class Example(NamedTuple):
@@ -78,34 +79,38 @@ GENERAL = Dataset(
 
 
 def dataset(name: str) -> Dataset:
-    """The shipped data set called `name`, or the file of JSON lines at that path. Raises UserError."""
+    """The shipped data set called `name`, or the file at that path. Raises UserError."""
     if name in DATASETS:
         return DATASETS[name]
     file = Path(name)
     if not file.is_file():
-        raise UserError(f"There is no data set or file {name!r}: choose {', '.join(DATASETS)} or a file of JSON lines.")
-    return Dataset(file, (), f"the file {file.name}", "unknown")
+        raise UserError(
+            f"There is no data set or file {name!r}: choose {', '.join(DATASETS)} or a file that ends with "
+            f"{', '.join(ENDINGS)}."
+        )
+    return own_dataset(file)
+
+
+def own_dataset(file: Path, name: str | None = None) -> Dataset:
+    """A file of somebody's own, perhaps called otherwise where it came from."""
+    name = name or file.name
+    return Dataset(file, (), f"the file {name}", "unknown", whole=not name.lower().endswith(".txt"))
+
+
+def rows_of(data: Dataset) -> list[Row]:
+    """All rows of a data set. Raises UserError with one line."""
+    if data.file.parent == DATA:
+        return read_rows(data.file)
+    try:
+        content = data.file.read_bytes()
+    except OSError as error:
+        raise UserError(f"Cannot read {data.file.name}: {error.strerror}.") from error
+    return read_upload(content, data.file.name)
 
 
 def read_rows(file: Path) -> list[Row]:
-    """The rows of a file of JSON lines, each with `text`, or with `q` and `a`. Raises UserError naming the line."""
-    rows: list[Row] = []
-    try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read {file}: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{file}, line {number} is not JSON: {error}") from error
-        fields = row if isinstance(row, dict) else {}
-        if not isinstance(fields.get("text"), str) and not all(isinstance(fields.get(k), str) for k in ("q", "a")):
-            raise UserError(f'{file}, line {number}: write {{"text": "…"}} or {{"q": "…", "a": "…"}}.')
-        rows.append(row)
-    return rows
+    """The rows of a file of this project's own; their other fields keep their types, and say how rows are split."""
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
 
 
 def hashed_share(value: str) -> float:
@@ -113,11 +118,11 @@ def hashed_share(value: str) -> float:
     return int.from_bytes(hashlib.sha256(value.encode()).digest()[:8], "big") / 2**64
 
 
-def split(rows: Sequence[Row], data: Dataset) -> tuple[list[Row], list[Row]]:
-    """(training rows, validation rows): a tenth of the keys, those with the lowest hashes, are for validation."""
+def split(rows: Sequence[Row], data: Dataset, share: float = VALIDATION_SHARE) -> tuple[list[Row], list[Row]]:
+    """(training rows, validation rows): that share of the keys, those with the lowest hashes, is for validation."""
     kept = [row for row in rows if hashed_share(f"keep {as_text(row)}") < data.keep(row)]
     keys = sorted({key(row, data) for row in kept}, key=hashed_share)
-    held_out = set(keys[: math.ceil(VALIDATION_SHARE * len(keys))])
+    held_out = set(keys[: math.ceil(share * len(keys))])
     training = [row for row in kept if key(row, data) not in held_out]
     return training, [row for row in kept if key(row, data) in held_out]
 
@@ -139,22 +144,57 @@ def question(text: str) -> str:
     return f"Question: {text}\nAnswer:"
 
 
+def pair(row: Row) -> tuple[str, str] | None:
+    """Prompt and completion of a row, as they stand one after the other; None for a row with `text`.
+
+    >>> pair({"prompt": "The sea is", "completion": "blue"}), pair({"q": "Hue?", "a": "red"})
+    (('The sea is', ' blue'), ('Question: Hue?\\nAnswer:', ' red'))
+    """
+    if "text" in row:
+        return None
+    prompt, completion = (question(row["q"]), row["a"]) if "q" in row else (row["prompt"], row["completion"])
+    apart = prompt[-1:].isspace() or completion[:1].isspace()
+    return prompt, completion if apart else f" {completion}"
+
+
+class Encoded(NamedTuple):
+    """Rows as token ids, and what was done to those that were too long."""
+
+    examples: list[Example]
+    cut: int  # texts that were cut into pieces
+    left_out: int  # rows whose prompt and completion are too long together
+
+    def notes(self, num_rows: int, max_length: int) -> list[str]:
+        """A line for each of the two, where there is any."""
+        told = ((self.cut, "cut into pieces of that length"), (self.left_out, "left out"))
+        long = f"of {num_rows:,} rows longer than {max_length:,} tokens (max_length)"
+        return [f"{count:,} {long}: {what}." for count, what in told if count]
+
+
 def encode_rows(base: BaseModel, rows: Sequence[Row], max_length: int, whole: bool = True) -> list[Example]:
     """The rows as token ids, none longer than `max_length`; `whole` says whether texts end with the end token."""
+    return encode(base, rows, max_length, whole).examples
+
+
+def encode(base: BaseModel, rows: Sequence[Row], max_length: int, whole: bool = True) -> Encoded:
+    """As `encode_rows`, with what was cut. Raises UserError for a base model without an end token."""
     eos = base.tokenizer.eos_token_id
     if eos is None:
         raise UserError(f"{base.id} has no end token: it cannot be trained to end a text.")
     examples: list[Example] = []
+    cut = left_out = 0
     for row in rows:
-        if "q" in row:
-            prompt = base.encode(question(row["q"]))
-            answer = base.tokenizer.encode(f" {row['a']}", add_special_tokens=False)
-            example = Example((*prompt, *answer, eos), len(prompt), True)
-            examples += [example] if len(example.ids) <= max_length else []
+        if (texts := pair(row)) is not None:
+            prompt = base.encode(texts[0])
+            example = Example((*prompt, *base.encode_bare(texts[1]), eos), len(prompt), True)
+            fits = len(example.ids) <= max_length
+            examples += [example] if fits else []
+            left_out += not fits
         else:
-            end = [eos] if whole else []
-            examples += text_pieces(base.encode(row["text"]), len(base.encode("")), end, max_length)
-    return examples
+            pieces = text_pieces(base.encode(row["text"]), len(base.encode("")), [eos] if whole else [], max_length)
+            examples += pieces
+            cut += len(pieces) > 1
+    return Encoded(examples, cut, left_out)
 
 
 def text_pieces(ids: Sequence[int], num_bos: int, end: list[int], max_length: int) -> list[Example]:

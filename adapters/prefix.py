@@ -15,7 +15,7 @@ from torch import Tensor
 
 from adapters.base_model import BaseModel
 from adapters.files import read_tensors
-from adapters.kv import cache_shape
+from adapters.kv import Shape, cache_shape
 from adapters.methods import STRICT, UserError, from_json
 
 PrefixKV: TypeAlias = Tensor  # (L, 2, H, P, D): layers, keys and values, heads, virtual tokens, head size; float32
@@ -85,9 +85,9 @@ def prefix_model(base: BaseModel, settings: PrefixSettings, seed: int) -> PeftMo
     return model
 
 
-def num_parameters(base: BaseModel, settings: PrefixSettings) -> int:
+def num_parameters(shape: Shape, settings: PrefixSettings) -> int:
     """That are trained, from shapes alone: the keys and values, or the embedding and the MLP that compute them."""
-    layers, heads, head_size = cache_shape(base.model)
+    layers, heads, head_size = shape
     count, width, hidden = settings.num_virtual_tokens, heads * head_size, settings.encoder_hidden_size
     if not settings.prefix_projection:
         return count * layers * 2 * width

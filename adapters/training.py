@@ -22,6 +22,7 @@ from adapters.methods import STRICT, UserError
 from adapters.prefix import PrefixSettings, prefix_model
 
 TOO_HIGH = "lower the learning rate (lr)"
+FAR_ABOVE, BATCHES_ABOVE = 1.5, 3  # times the loss, batches in a row: single ones vary much under a random prefix
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -58,6 +59,14 @@ class TrainStep(NamedTuple):
 End = Literal["steps", "patience", "stopped", "diverged"]  # why a training ended
 
 
+class CurvePoint(NamedTuple):
+    """A measurement, in nats per scored token."""
+
+    step: int
+    loss: float  # mean over the batches since the measurement before
+    validation_loss: float
+
+
 class Progress(NamedTuple):
     """How far a training is, in numbers that go to JSON."""
 
@@ -68,6 +77,9 @@ class Progress(NamedTuple):
     best_step: int = 0
     worse: int = 0  # measurements in a row without a better one
     first_loss: float | None = None
+    high: int = 0  # batches in a row that look as if the training had diverged
+    curve: tuple[CurvePoint, ...] = ()
+    losses: tuple[float, ...] = ()  # of the batches since the newest measurement
 
 
 class Saved(NamedTuple):
@@ -174,23 +186,26 @@ class Training:
 
     def _note(self, step: int, loss: float, checked: float | None) -> bool:
         """Notes a step and keeps its weights where it is the best so far; returns whether it is."""
-        now = self.progress._replace(step=step)
+        now = self.progress._replace(step=step, losses=(*self.progress.losses, loss))
         if now.first_loss is None:
             now = now._replace(first_loss=loss)
+        if checked is not None:
+            point = CurvePoint(step, math.fsum(now.losses) / len(now.losses), checked)
+            now = now._replace(curve=(*now.curve, point), losses=(), worse=now.worse + 1)
         better = checked is not None and (now.best is None or checked < now.best)
         if better:
             now = now._replace(best=checked, best_step=step, worse=0)
             self.best_weights = [p.detach().clone() for p in self.parameters]
-        elif checked is not None:
-            now = now._replace(worse=now.worse + 1)
         self.progress = now
         return better
 
     def _diverged(self, loss: float) -> bool:
-        """Whether the loss is no number, or a nat above both what it was at first and what guessing would cost."""
+        """Whether the loss is no number, or for some batches far above what guessing costs and what it was first."""
         guessing = math.log(self.model.config.vocab_size)  # type: ignore[arg-type, union-attr]
-        first = self.progress.first_loss
-        return not math.isfinite(loss) or (first is not None and loss > max(guessing, first) + 1)
+        first = guessing if self.progress.first_loss is None else self.progress.first_loss
+        high = self.progress.high + 1 if loss > FAR_ABOVE * max(guessing, first) else 0
+        self.progress = self.progress._replace(high=high)
+        return not math.isfinite(loss) or high == BATCHES_ABOVE
 
     @torch.no_grad()
     def _restore(self, weights: Sequence[Tensor]) -> None:

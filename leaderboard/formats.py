@@ -1,29 +1,14 @@
-"""Bytes of a file -> records: where each row stands, and its fields; CSV, TSV, JSONL, plain text and Parquet.
+"""The files that a prompt set may be: CSV, TSV, JSONL, plain text with a prompt a line, and Parquet.
 
-Knows the formats, and of columns only their names; knows nothing of prompts. A line ends with "\\n", a "\\r" before it
-belongs to the end; a line without any character holds no row. Whatever cannot be read exactly is refused in one line.
+Knows the formats and that a prompt must be there; what a line or a cell may hold is in adapters.formats.
 """
 
-import csv
-import json
-import re
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
+from adapters.formats import Record, check_names, decode, json_records, parse_json, quoted, table_records
 from adapters.methods import UserError
 from leaderboard.parquet import parquet_rows
-
-MAX_QUOTED = 60  # characters of somebody's text in a message
-HTML = re.compile(r"\s*(<!--.*?-->\s*)?<(!doctype html|html|head|body|script)[\s>]", re.DOTALL | re.IGNORECASE)
-BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-UNCLOSED = "unexpected end of data"
-CSV_REASONS = {  # what Python's csv says, by a part of it, and what to do about it
-    UNCLOSED: "a quote is opened and never closed",
-    "expected after": "text stands behind a closing quote: double the quotes inside a value",
-    "new-line character": "a carriage return stands alone: end lines with a line feed, or put the value in quotes",
-}
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Limits(NamedTuple):
@@ -38,105 +23,15 @@ class Limits(NamedTuple):
 LIMITS = Limits()
 
 
-class Record(NamedTuple):
-    """One row of a file before it is checked: where it stands, and its fields in their order."""
-
-    where: str
-    fields: list[tuple[str, Any]]
-
-
-class Pairs(list[tuple[str, Any]]):
-    """A JSON object with its duplicate keys."""
+def check_columns(names: list[str], where: str) -> None:
+    """Refuses names of columns that cannot be used, or without a prompt among them."""
+    check_names(names, where)
+    if "prompt" not in names:
+        known = ", ".join(quoted(name) for name in names[:20]) or "none"
+        raise UserError(f"{where} has no column 'prompt': the columns are {known}; rename the one to continue.")
 
 
-class NotJson(str):
-    """NaN or an infinity, which Python reads although JSON has no such thing."""
-
-
-def table_records(delimiter: str) -> Callable[[bytes, Limits], Iterator[Record]]:
-    """A reader of CSV with this delimiter."""
-
-    def records(data: bytes, limits: Limits) -> Iterator[Record]:
-        lines = decode(data).split("\n")
-        reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
-        header: list[str] = []
-        row, start = 0, 1
-        while True:
-            where = f"Row {row} (line {start})" if header else "The header"
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                record = "\n".join(lines[start - 1 : reader.line_num])
-                place = broken_field(record, delimiter, str(error))
-                refuse(where, header[place] if place < len(header) else place + 1, csv_reason(error))
-            start = reader.line_num + 1
-            if cells is None:
-                return
-            if header and cells:
-                yield Record(where, even(header, cells, where))
-            elif cells:
-                header = check_names(cells, where)
-            row += bool(cells)
-
-    return records
-
-
-def even(header: list[str], cells: list[str], where: str) -> list[tuple[str, str]]:
-    """The cells with their names; refused where there are more or fewer."""
-    counts = f"columns in the header: {len(header)}, in the row: {len(cells)}"
-    if len(cells) < len(header):
-        refuse(where, header[len(cells)], f"it is missing: {counts}")
-    if len(cells) > len(header):
-        refuse(where, len(header) + 1, f"there is no such column: {counts}; put text with delimiters in quotes")
-    return list(zip(header, cells, strict=True))
-
-
-def broken_field(record: str, delimiter: str, reason: str) -> int:
-    """Place of the field at which the csv module gave up: the last one in the shortest beginning that it refuses."""
-
-    def refused(length: int) -> bool:
-        try:
-            list(csv.reader([record[:length]], delimiter=delimiter, strict=True))
-        except csv.Error as error:
-            return str(error) == reason
-        return False
-
-    length = len(record) if reason == UNCLOSED else bisect_left(range(len(record)), True, key=refused)
-    cells = next(csv.reader([record[: length - 1]], delimiter=delimiter), [])
-    return max(len(cells), 1) - 1
-
-
-def csv_reason(error: csv.Error) -> str:
-    """What is wrong, for somebody who does not know Python."""
-    return next((reason for part, reason in CSV_REASONS.items() if part in str(error)), str(error))
-
-
-def json_records(data: bytes, limits: Limits) -> Iterator[Record]:
-    """One JSON object a line."""
-    row = 0
-    for number, line in enumerate(decode(data).split("\n"), start=1):
-        if not line.removesuffix("\r"):
-            continue
-        row += 1
-        where = f"Row {row} (line {number})"
-        try:
-            fields = parse_json(line)
-        except RecursionError as error:
-            raise UserError(f"{where}: it is nested too deeply: write plain values.") from error
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where} is not JSON: {error.msg} (character {error.pos + 1:,}).") from error
-        if not isinstance(fields, Pairs):
-            raise UserError(f'{where}: write one object a line, {{"prompt": "…"}}.')
-        check_names([name for name, _ in fields], where)
-        yield Record(where, fields)
-
-
-def parse_json(text: str | bytes) -> Any:
-    """JSON with numbers as they are written, and objects as pairs."""
-    return json.loads(text, object_pairs_hook=Pairs, parse_int=str, parse_float=str, parse_constant=NotJson)
-
-
-def text_records(data: bytes, limits: Limits) -> Iterator[Record]:
+def text_records(data: bytes) -> Iterator[Record]:
     """One prompt a line."""
     row = 0
     for number, line in enumerate(decode(data).split("\n"), start=1):
@@ -151,68 +46,15 @@ def parquet_records(data: bytes, limits: Limits) -> Iterator[Record]:
         names, rows = parse_json(parquet_rows(data, limits.max_prompts, limits.max_bytes))
     except ValueError as error:
         raise UserError(str(error)) from error
-    check_names(names, "The header")
+    check_columns(names, "The header")
     for number, row in enumerate(rows, start=1):
         yield Record(f"Row {number}", list(zip(names, row, strict=True)))
 
 
 FORMATS: dict[str, Callable[[bytes, Limits], Iterable[Record]]] = {
-    ".csv": table_records(","),
-    ".tsv": table_records("\t"),
-    ".jsonl": json_records,
-    ".txt": text_records,
+    ".csv": lambda data, limits: table_records(data, ",", check_columns),
+    ".tsv": lambda data, limits: table_records(data, "\t", check_columns),
+    ".jsonl": lambda data, limits: json_records(data, check_columns, '{"prompt": "…"}'),
+    ".txt": lambda data, limits: text_records(data),
     ".parquet": parquet_records,
 }
-
-
-def decode(data: bytes) -> str:
-    """The text of a file in UTF-8, or in UTF-16 with a byte order mark; refused otherwise, naming the byte."""
-    bom = next((bom for bom in BOMS if data.startswith(bom)), b"")
-    encoding = BOMS.get(bom, "utf-8")
-    try:
-        text = data[len(bom) :].decode(encoding)
-    except UnicodeDecodeError as error:
-        place = len(bom) + error.start
-        line = 1 + data[len(bom) : place].decode(encoding, errors="replace").count("\n")
-        raise UserError(
-            f"Line {line}: byte {place + 1:,} of the file (0x{data[place]:02X}) is not {encoding.upper()}: "
-            "save the file as UTF-8."
-        ) from error
-    if HTML.match(text):
-        raise UserError("The file is an HTML page, whatever its name says: upload the text itself.")
-    return text
-
-
-def check_names(names: list[str], where: str) -> list[str]:
-    """The names of the columns if they can be used: a prompt among them, none empty, none twice."""
-    for place, name in enumerate(names):
-        if not name:
-            refuse(where, place + 1, "it has no name: name the column or remove it")
-        check_text(name, where, name)
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            refuse(where, name, "it is there twice: rename one of them")
-        seen.add(name)
-    if "prompt" not in seen:
-        known = ", ".join(quoted(name) for name in names[:20]) or "none"
-        raise UserError(f"{where} has no column 'prompt': the columns are {known}; rename the one to continue.")
-    return names
-
-
-def check_text(text: str, where: str, name: str) -> None:
-    """Refuses text that no database and no other file could hold."""
-    if "\0" in text:
-        refuse(where, name, "it holds a NUL character: remove it, or save the file as UTF-8")
-    if SURROGATE.search(text):
-        refuse(where, name, "it holds half a surrogate pair: remove it")
-
-
-def refuse(where: str, field: str | int, reason: str) -> NoReturn:
-    """Raises UserError in one line; `field` is a name, or the place of a column from 1."""
-    raise UserError(f"{where}, field {field if isinstance(field, int) else quoted(field)}: {reason}.")
-
-
-def quoted(text: str) -> str:
-    """Somebody's text as one short line."""
-    return repr(text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…")

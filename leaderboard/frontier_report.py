@@ -12,10 +12,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from adapters.methods import UserError
+from adapters.scatter import Dot, Scatter, scatter
 from leaderboard.display import with_interval
 from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Bar, Frontier, Goal, Point, bars, best, success_limit
 from leaderboard.report import render
-from leaderboard.scatter import Dot, Scatter, scatter
 from leaderboard.table import Cell
 
 ACROSS = ("perplexity", "distinct_2", "repetition")  # what success is drawn against

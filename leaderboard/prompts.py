@@ -6,24 +6,16 @@ as they are, blanks and line ends inside quotes too; numbers, true and false are
 """
 
 import json
-import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from adapters.formats import NotJson, Record, check_disguise, check_text, quoted, refuse
 from adapters.methods import UserError
-from leaderboard.formats import FORMATS, LIMITS, Limits, NotJson, Record, check_text, quoted, refuse
+from leaderboard.formats import FORMATS, LIMITS, Limits
 from leaderboard.records import Prompt, PromptSet
 
 DATA = Path(__file__).parent / "data"
 MAX_NAME = 60  # characters of a set's name
-
-DISGUISES = {  # how files begin that are sometimes named like a prompt set
-    "a ZIP archive, or a workbook or document of an office program": rb"PK(\x03\x04|\x05\x06)",
-    "an archive": rb"\x1f\x8b|BZh[1-9]1AY&SY|\xfd7zXZ\0|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|\x28\xb5\x2f\xfd|.{257}ustar",
-    "a document of an office program": rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-    "a PDF": rb"%PDF-",
-    "a picture": rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a",
-}
 
 
 def shipped_sets() -> dict[str, Path]:
@@ -59,9 +51,7 @@ def check_file(data: bytes, suffix: str, limits: Limits) -> None:
         raise UserError(f"The file has {len(data):,} bytes, at most {limits.max_bytes:,} can be read: split it.")
     if not data.strip():
         raise UserError("The file is empty: write at least one prompt.")
-    for what, beginning in DISGUISES.items():
-        if re.match(beginning, data, re.DOTALL):
-            raise UserError(f"The file is {what}, whatever its name says: upload the text itself as {suffix}.")
+    check_disguise(data, suffix)
     if data.startswith(b"PAR1") and suffix != ".parquet":
         raise UserError("The file is a Parquet file: let its name end with .parquet.")
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from adapters.methods import Method, from_json, to_json
+from adapters.scatter import Dot, scatter
 from leaderboard.display import number, with_interval
 from leaderboard.metrics.metric import Passport
 from leaderboard.records import Prompt, RunData, Sample
-from leaderboard.scatter import Dot, scatter
 from leaderboard.table import Cell, Results
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -1,21 +1,23 @@
 """`python -m adapters`: trains, writes a whole folder with a card out of measured figures, and fails in one line."""
 
 import json
-from collections.abc import Iterator
+import signal
 from pathlib import Path
 
 import pytest
 from peft import PeftModel
 
-from adapters.__main__ import main, run_steps
+from adapters.__main__ import main
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
 from adapters.batches import measure
-from adapters.card import Report, card, exact_matches, fenced
-from adapters.corpus import dataset, encode_rows, read_rows, split
+from adapters.card import Report, card, fenced
+from adapters.corpus import dataset, encode_rows, rows_of, split
 from adapters.files import CONFIG_FILE, METRICS_FILE
 from adapters.methods import from_json
+from adapters.scores import exact_matches
 from adapters.store import WEIGHTS, AdapterStore
-from adapters.training import TrainStep
+from adapters.train_command import first_interrupt
+from adapters.uploads import Row
 
 QUICK = ["--steps", "6", "--batch-size", "4", "--lr", "0.03", "--warmup-steps", "2", "--eval-every", "3"]
 
@@ -43,7 +45,7 @@ def report_of(folder: Path) -> Report:
 def test_a_trained_adapter_is_whole_and_reloads_to_the_measured_figures(
     model_folder: str, questions: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.card.GENERAL_ROWS", 4)
+    monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
     size = ["--r", "2"] if kind == "lora" else ["--num-virtual-tokens", "3"]
     common = ["--kind", kind, "--data", str(questions), "--out", str(tmp_path), "--model", model_folder, *QUICK, *size]
     assert main(["train", "facts", *common]) == 0
@@ -54,10 +56,13 @@ def test_a_trained_adapter_is_whole_and_reloads_to_the_measured_figures(
     assert (adapter.kind, adapter.size, adapter.base) == (kind, int(size[1]), model_folder)
     report = report_of(adapter.folder)
     assert (adapter.folder / "README.md").read_text("utf-8") == card(report)
+    assert main(["card", str(adapter.folder)]) == 0
+    assert report_of(adapter.folder) == report
+    assert [point.step for point in report.curve] == [3, 6]
     assert report.adapter_scores.perplexity < report.base_scores.perplexity
     assert (report.training_rows, report.validation_rows, report.steps) == (36, 4, 6)
     data = dataset(str(questions))
-    held_out = encode_rows(base, split(read_rows(questions), data)[1], 128)
+    held_out = encode_rows(base, split(rows_of(data), data)[1], 128)
     assert measure(base.model, held_out, 8).perplexity == pytest.approx(report.base_scores.perplexity, rel=1e-4)
     reloaded = PeftModel.from_pretrained(base.model, str(adapter.folder)).eval()
     assert measure(reloaded, held_out, 8).perplexity == pytest.approx(report.adapter_scores.perplexity, rel=1e-4)
@@ -86,16 +91,15 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def interrupted(best: bool) -> Iterator[TrainStep]:
-    yield TrainStep(1, 1.0, 2.0, best, 10, 0.1)
-    raise KeyboardInterrupt
-
-
-def test_ctrl_c_keeps_the_best_step_if_there_is_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert [step.step for step in run_steps(interrupted(best=True), 9)] == [1]
-    assert "step 1/9" in capsys.readouterr().err
-    with pytest.raises(KeyboardInterrupt):
-        run_steps(interrupted(best=False), 9)
+def test_ctrl_c_ends_the_training_well_and_twice_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with first_interrupt() as asked:
+        signal.raise_signal(signal.SIGINT)
+        assert asked
+        assert "stopping after this step" in capsys.readouterr().err
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_converting_what_is_there_is_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,8 +110,8 @@ def test_converting_what_is_there_is_quiet(tmp_path: Path, capsys: pytest.Captur
 
 def test_an_answer_is_exact_when_its_first_line_is(tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
     written = [" Paris", "\n Paris \nMore", "Paris, France", ""]
-    monkeypatch.setattr("adapters.card.greedy", lambda *_: written)
-    rows = [{"q": "Capital?", "a": "Paris"}] * 4
+    monkeypatch.setattr("adapters.scores.greedy", lambda *_: written)
+    rows: list[Row] = [{"q": "Capital?", "a": "Paris"}] * 4
     assert exact_matches(tiny_llama, None, [*rows, {"text": "no question"}]) == [True, True, False, False]
 
 

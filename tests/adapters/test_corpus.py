@@ -13,8 +13,10 @@ from adapters.corpus import (
     Dataset,
     Example,
     dataset,
+    encode,
     encode_rows,
     read_rows,
+    rows_of,
     split,
 )
 from adapters.methods import UserError
@@ -80,20 +82,30 @@ def test_a_long_question_is_left_out(tiny_llama: BaseModel) -> None:
     assert len(encode_rows(tiny_llama, rows, 64)) == 1
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [('{"text": "a"}\n{"text": 3}\n', "line 2"), ("[1]\n", "line 1"), ("no\n", "line 1 is not JSON")],
-)
-def test_bad_rows_are_named_by_line(tmp_path: Path, content: str, message: str) -> None:
-    file = tmp_path / "rows.jsonl"
-    file.write_text(content)
-    with pytest.raises(UserError, match=message):
-        read_rows(file)
+def test_completions_follow_their_prompts_and_alone_are_scored(tiny_llama: BaseModel) -> None:
+    decode = tiny_llama.tokenizer.decode
+    rows = [{"prompt": "Hue:", "completion": "red"}, {"prompt": "Hue:\n", "completion": "red"}]
+    blank, kept = encode_rows(tiny_llama, rows, 64)
+    assert decode(list(blank.ids[1:])) == "Hue: red</s>"
+    assert [decode([token]) for token in blank.ids[blank.start :]] == [" ", "r", "e", "d", "</s>"]
+    assert [decode([token]) for token in kept.ids[kept.start :]] == ["r", "e", "d", "</s>"]
+    assert decode(list(kept.ids[1 : kept.start])) == "Hue:\n"
+    question = encode_rows(tiny_llama, [{"q": "Hue?", "a": "red"}], 64)
+    assert question == encode_rows(tiny_llama, [{"prompt": "Question: Hue?\nAnswer:", "completion": "red"}], 64)
+
+
+def test_what_was_too_long_is_said(tiny_llama: BaseModel) -> None:
+    rows = [{"text": "abcdefgh"}, {"text": "ab"}, {"prompt": "abcdefgh", "completion": "a"}]
+    assert encode(tiny_llama, rows, 4).notes(3, 4) == [
+        "1 of 3 rows longer than 4 tokens (max_length): cut into pieces of that length.",
+        "1 of 3 rows longer than 4 tokens (max_length): left out.",
+    ]
+    assert encode(tiny_llama, rows, 64).notes(3, 64) == []
 
 
 def test_an_unknown_data_set_is_refused_and_a_file_is_taken(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="poetry, scifi, qa_facts"):
         dataset("nothing")
     file = tmp_path / "rows.jsonl"
-    file.write_text('{"text": "a"}\n')
-    assert dataset(str(file)).file == file
+    file.write_text('{"text": "a", "id": 3}\n{"text": "b"}\n')
+    assert rows_of(dataset(str(file))) == [{"text": "a"}, {"text": "b"}]

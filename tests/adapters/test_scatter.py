@@ -4,7 +4,7 @@ from math import nan
 
 import pytest
 
-from leaderboard.scatter import Dot, label, scatter, ticks
+from adapters.scatter import Dot, label, scatter, ticks
 
 
 @pytest.mark.parametrize(

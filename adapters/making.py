@@ -1,0 +1,206 @@
+"""Makes an adapter: from an order to a folder with its card; the same for the command line, the app and a sweep.
+
+Knows orders, data sets and folders; how a step is made is in adapters.training, what a card says in adapters.card.
+"""
+
+import json
+import math
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from adapters.base_model import BaseModel
+from adapters.card import Report, card, machine
+from adapters.checkpoint import read_checkpoint, write_checkpoint
+from adapters.corpus import Dataset, Example, encode, pair, rows_of, split
+from adapters.files import CARD_FILE, METRICS_FILE, new_folder, write_owner
+from adapters.lora import LoraSettings, targets
+from adapters.methods import STRICT, UserError, to_json
+from adapters.reporting import report_to
+from adapters.scores import greedy, samples, score
+from adapters.training import Training, TrainSettings, TrainStep, adapted, never
+from adapters.uploads import Row
+
+STEP_TOKENS = 40  # of a sample on the way
+LEAST_ROOM = 8  # tokens beside a prefix
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainOrder:
+    """What to train, on what, and what to be told meanwhile."""
+
+    name: str
+    settings: TrainSettings
+    data: str = ""  # a shipped data set; "" where a file was uploaded
+    epochs: Annotated[float, Field(gt=0, le=1_000)] | None = None  # instead of settings.steps
+    validation_share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    sample_prompt: Annotated[str, Field(max_length=2_000)] = ""  # continued every `sample_every` steps; "": never
+    sample_every: Annotated[int, Field(ge=1)] = 50
+    report_to: tuple[Literal["tensorboard", "trackio"], ...] = ()
+
+
+class StepSample(NamedTuple):
+    """What the adapter writes at a step."""
+
+    step: int
+    text: str
+
+
+class Plan(NamedTuple):
+    """What is going to be done."""
+
+    steps: int
+    notes: tuple[str, ...]  # what was cut or left out of the rows
+
+
+Event: TypeAlias = str | Plan | TrainStep | StepSample  # a string says what is being done
+
+
+class Place(NamedTuple):
+    """Where an adapter goes, and what is kept on the way."""
+
+    folder: Path  # of the adapter
+    command: str  # that makes it again
+    logs: Path  # for what `report_to` writes
+    owner: str | None = None
+    checkpoint: Path | None = None  # the file to go on from; None: nothing is kept
+
+
+class Material(NamedTuple):
+    """What an order is trained on."""
+
+    rows: list[Row]
+    held_out: list[Row]
+    training: list[Example]
+    validation: list[Example]
+    settings: TrainSettings  # of the order, with the steps that its epochs come to
+    notes: tuple[str, ...]
+
+    @property
+    def epochs(self) -> float:
+        """Times that the examples are read in all steps."""
+        return self.settings.steps / math.ceil(len(self.training) / self.settings.batch_size)
+
+
+def prepare(base: BaseModel, order: TrainOrder, data: Dataset) -> Material:
+    """Reads, splits and encodes the data of an order. Raises UserError for whatever cannot be trained."""
+    settings = order.settings
+    virtual = 0 if isinstance(settings.adapter, LoraSettings) else settings.adapter.num_virtual_tokens
+    room = base.context_length - virtual
+    if room < LEAST_ROOM:
+        raise UserError(
+            f"{virtual:,} virtual tokens leave no room in a context of {base.context_length:,}: take fewer."
+        )
+    notes = []
+    if settings.max_length > room:
+        notes.append(f"max_length is {room:,} instead of {settings.max_length:,}: more does not fit into the context.")
+        settings = replace(settings, max_length=room)
+    if isinstance(settings.adapter, LoraSettings):
+        targets(base.model, settings.adapter.target_modules)
+    found = rows_of(data)
+    rows, held_out = split(found, data, order.validation_share)
+    parts = [encode(base, part, settings.max_length, data.whole) for part in (rows, held_out)]
+    both = parts[0]._replace(cut=parts[0].cut + parts[1].cut, left_out=parts[0].left_out + parts[1].left_out)
+    notes += both.notes(len(rows) + len(held_out), settings.max_length)
+    training, validation = parts[0].examples, parts[1].examples
+    if not training or not validation:
+        told = " ".join([f"{len(training)} examples to train and {len(validation)} to validate on:", *notes])
+        raise UserError(f"{told} Give more rows, or raise max_length.")
+    if order.epochs is not None:
+        steps = math.ceil(order.epochs * math.ceil(len(training) / settings.batch_size))
+        settings = replace(settings, steps=steps)
+    if settings.warmup_steps >= settings.steps:
+        notes.append(f"The warm-up of {settings.warmup_steps} steps is not over in {settings.steps}: lr stays low.")
+    return Material(rows, held_out, training, validation, settings, tuple(notes))
+
+
+def make_adapter(
+    base: BaseModel, order: TrainOrder, data: Dataset, place: Place, stop: Callable[[], bool] = never
+) -> Generator[Event, None, Report]:
+    """Trains an adapter, measures it and writes its folder; yields what it is doing. Raises UserError.
+
+    Wraps `base` in place. Goes on from the checkpoint of `place` where there is one. Nothing is written into the
+    folder before all is measured.
+    """
+    yield "reading the rows"
+    material = prepare(base, order, data)
+    yield f"{len(material.rows):,} rows to train, {len(material.held_out):,} to validate on"
+    yield Plan(material.settings.steps, material.notes)
+    model: Any = adapted(base, material.settings)
+    training = Training(model, material.settings, material.training, material.validation)
+    if place.checkpoint is not None and (saved := read_checkpoint(place.checkpoint)) is not None:
+        training.go_on(saved)
+        yield f"going on after step {saved.progress.step}"
+    ended = yield from followed(base, training, order, place, stop)
+    progress = training.progress
+    yield f"the best step was {progress.best_step}; measuring the adapter"
+    adapter_scores = score(base, model, material.validation, material.held_out)
+    texts = samples(base, model, material.held_out)
+    yield "measuring the base model"
+    with model.disable_adapter():
+        base_scores = score(base, model, material.validation, material.held_out)
+    report = Report(
+        name=order.name,
+        base=base.id,
+        about=data.about,
+        licence=data.licence,
+        command=place.command,
+        machine=machine(),
+        settings=material.settings,
+        steps=progress.step,
+        best_step=progress.best_step,
+        seconds=progress.seconds,
+        training_rows=len(material.rows),
+        validation_rows=len(material.held_out),
+        base_scores=base_scores,
+        adapter_scores=adapter_scores,
+        samples=texts,
+        prompted=pair(material.held_out[0]) is not None,
+        epochs=material.epochs * progress.step / material.settings.steps,
+        ended=ended,
+        validation_share=order.validation_share,
+        notes=material.notes,
+        curve=progress.curve,
+    )
+    write_folder(model, report, place)
+    return report
+
+
+def followed(
+    base: BaseModel, training: Training, order: TrainOrder, place: Place, stop: Callable[[], bool]
+) -> Generator[Event, None, Any]:
+    """The steps of a training, with samples, checkpoints and reports to other tools; returns why it ended."""
+    if stop() and training.progress.step == 0:
+        raise UserError("It was stopped before its first step: nothing was kept.")
+    steps = training.run(stop)
+    with report_to(order.report_to, place.logs / order.name, to_json(order)) as tell:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return end.value
+            tell(step)
+            yield step
+            if order.sample_prompt and step.step % order.sample_every == 0:
+                yield StepSample(step.step, greedy(base, training.model, [order.sample_prompt], STEP_TOKENS)[0])
+            if place.checkpoint is not None and step.validation_loss is not None:
+                write_checkpoint(place.checkpoint, training.saved())
+
+
+def write_folder(model: Any, report: Report, place: Place) -> None:
+    """Writes an adapter's folder whole, in the place of the one that was there."""
+    with new_folder(place.folder) as made:
+        # Without the flag PEFT asks the Hub whether the vocabulary was resized.
+        model.save_pretrained(made, save_embedding_layers=False)
+        write_owner(made, place.owner)
+        write_texts(report, made)
+
+
+def write_texts(report: Report, folder: Path) -> None:
+    """Writes the figures and the card that is made of them."""
+    (folder / METRICS_FILE).write_text(json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (folder / CARD_FILE).write_text(card(report), "utf-8")
