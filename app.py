@@ -136,6 +136,7 @@ def build_services(settings: Settings) -> "Services":
     from adapters.base_model import load_base_model
     from adapters.engine import Engine
     from adapters.explorer import Explorer
+    from adapters.method_costs import MethodCosts
     from adapters.replay import XRays
     from adapters.store import WEIGHTS, AdapterStore
     from adapters.workshop import Workshop
@@ -170,6 +171,7 @@ def build_services(settings: Settings) -> "Services":
         splits=partial(split_words, base.tokenizer),
         workshop=Workshop(engine, settings.home, own),
         explorer=Explorer(engine, library(settings, base, store, own).report),
+        costs=MethodCosts(settings.model, base.id, settings.home),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from adapters.labelled import Labelled
 from adapters.methods import Method, Request, Sampling
 from adapters.xray import NextTokens, Scored, XRay
-from demo.learned_services import Explorer
+from demo.learned_services import Explorer, MethodCosts
 from leaderboard.prompts import Limits
 from leaderboard.records import PromptSet, Run, RunData, RunSpec, Sample
 from leaderboard.table import Results
@@ -267,6 +267,7 @@ class Services(NamedTuple):
     splits: Callable[[Sequence[str]], Sequence[Split]]  # words -> how the tokenizer splits them
     workshop: Workshop
     explorer: Explorer
+    costs: MethodCosts
 
     def adapter(self, name: str | None) -> Adapter | None:
         """The adapter called `name`, if it can be used."""

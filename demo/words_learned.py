@@ -58,6 +58,19 @@ ATTENTION_HELP = (
     "to 100 %, goes to the prompt and the text. The first position often draws attention that means nothing."
 )
 
+# What methods cost
+COSTS_HTML = (
+    "<h2>What each method costs</h2><p>Measured on the machine of this app, with its base model. Full fine-tuning "
+    "trains every weight; merging adds a LoRA to the weights, which then are a model of their own.</p>"
+)
+COSTS = "What each method costs"
+MEASURE, STOP = "Measure here", "Stop"
+NOT_MEASURED = (
+    "Nothing was measured for this base model yet: press Measure here, or run python -m adapters methods. It takes "
+    "minutes and several times the memory of the model."
+)
+MEASURING_STOPPED = "Stopped: the figures are those of before."
+
 
 def control(name: str) -> dict[str, Any]:
     """Label and explanation of a control."""

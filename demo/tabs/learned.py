@@ -19,6 +19,7 @@ from demo.page import Page
 from demo.panes import Marked, Values, message, message_line
 from demo.runs import closed_at_end
 from demo.services import Adapter, Services
+from demo.tabs.costs import costs_section
 from demo.tabs.inner import or_message
 from demo.tabs.xray_page import plot
 from demo.words_learned import control
@@ -66,6 +67,7 @@ def learned_tab(services: Services, page: Page) -> None:
     """The tab, laid out and wired."""
     with gr.Column(elem_classes="stack"):
         view = lay_out_learned()
+        costs_section(services, page)
     lora, prefix = view.lora, view.prefix
     of_lora = [lora.column, lora.norms, lora.ranks, lora.module, lora.line, lora.singular, *lora.squares]
     of_prefix = [prefix.column, prefix.line, prefix.attention, prefix.tokens, prefix.words, prefix.moved]

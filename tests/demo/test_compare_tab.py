@@ -243,6 +243,7 @@ def test_whatever_uses_the_model_shares_one_place() -> None:
         ("leaderboard", 1): 3,
         ("training", 1): 1,
         ("learned", 1): 1,
+        ("costs", 1): 1,
     }
 
 
