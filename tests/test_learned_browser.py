@@ -70,7 +70,7 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     page = context.new_page()
     found = {}
     open_tab(page, address, theme)
-    for name, line in (("facts", "20 virtual tokens"), ("poetry", "trained parameters in")):
+    for name, line in (("facts", "20 virtual tokens, 230,400 numbers"), ("poetry", "trained parameters in")):
         choose(page, "Adapter", name)
         expect(page.get_by_text(line).first).to_be_visible(timeout=ANSWER)
         page.wait_for_timeout(1500)
