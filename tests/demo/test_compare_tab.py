@@ -11,7 +11,7 @@ import pytest
 from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, Sampling, parse_method, to_json
 from adapters.word_list import NO_WORDS
 from demo import text
-from demo.app import build_app
+from demo.app import AT_ONCE, TABS, build_app
 from demo.board import Board, PaneView
 from demo.examples import EXAMPLES, Example
 from demo.figures import ATTRIBUTE, PROMPT
@@ -20,7 +20,6 @@ from demo.page import Page
 from demo.panes import ERROR, Values, figures_html, head_html, pane_text
 from demo.runs import compare
 from demo.services import Services
-from demo.tabs.attributes import attributes_tab
 from demo.tabs.compare import (
     MODEL,
     Bench,
@@ -241,8 +240,10 @@ def test_every_control_has_a_label_and_a_line_of_explanation(store: FakeStore) -
 
 def test_whatever_uses_the_model_shares_one_place() -> None:
     services = fake_services()
-    with gr.Blocks() as late, gr.Tab("Attributes") as tab:
-        attributes_tab(services, Page(late, tab, gr.BrowserState(), gr.State("")))
+    with gr.Blocks() as late, gr.Tab() as tab:
+        for name, build in TABS.items():
+            if name not in AT_ONCE:
+                build(services, Page(late, tab, gr.BrowserState(), gr.State("")))
         build_xray(services, Source([gr.Button()], [gr.State()], dict), [late.load], MODEL)
     heavy = [
         (fn.concurrency_id, fn.concurrency_limit)
@@ -250,7 +251,14 @@ def test_whatever_uses_the_model_shares_one_place() -> None:
         for fn in blocks.fns.values()
         if fn.fn is not None and fn.queue and fn.concurrency_limit not in ("default", None)
     ]
-    assert Counter(heavy) == {("model", 1): 6, ("leaderboard", 1): 3, ("training", 1): 1}
+    assert Counter(heavy) == {
+        ("model", 1): 7,
+        ("leaderboard", 1): 3,
+        ("training", 1): 1,
+        ("library", 1): 5,
+        ("learned", 1): 1,
+        ("costs", 1): 1,
+    }
 
 
 def test_only_compare_is_public() -> None:
