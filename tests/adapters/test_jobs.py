@@ -234,7 +234,7 @@ def small_disk(num_bytes: int) -> Iterator[None]:
 def test_a_full_disk_ends_a_job_with_one_line_and_leaves_earlier_adapters(
     base: BaseModel, file: Path, tmp_path: Path, eval_every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
+    monkeypatch.setattr("adapters.worker.GENERAL_ROWS", 4)
     home = tmp_path / "home"
     earlier = home / "adapters" / "earlier"
     earlier.mkdir(parents=True)
@@ -257,7 +257,7 @@ def test_a_full_disk_ends_a_job_with_one_line_and_leaves_earlier_adapters(
 def test_a_death_just_after_the_adapter_was_written_is_no_failure(
     base: BaseModel, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
+    monkeypatch.setattr("adapters.worker.GENERAL_ROWS", 4)
     home = tmp_path / "home"
     id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
     told = train_job(home, id)  # and then the process dies
@@ -310,16 +310,25 @@ def test_a_job_stopped_before_its_first_step_leaves_nothing(base: BaseModel, fil
     assert not (home / "adapters").exists()
 
 
+def test_a_part_of_the_held_out_rows_may_do_and_is_said(base: BaseModel, file: Path, tmp_path: Path) -> None:
+    own = replace(base, model=copy.deepcopy(base.model))
+    place = Place(tmp_path / "verse", "", tmp_path, general_rows=4, held_out=3)
+    list(make_adapter(own, TrainOrder("verse", LORA), own_dataset(file), place))
+    report = json.loads((tmp_path / "verse" / METRICS_FILE).read_text())
+    assert report["notes"] == ["Measured at the end: 3 of 4 held-out examples."]
+    assert report["general_rows"] == 4
+    assert "Measured at the end: 3 of 4" in (tmp_path / "verse" / "README.md").read_text()
+
+
 @pytest.mark.parametrize("settings", [LORA, PREFIX], ids=["lora", "prefix"])
 def test_samples_on_the_way_change_nothing(
-    base: BaseModel, file: Path, tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+    base: BaseModel, file: Path, tmp_path: Path, settings: TrainSettings
 ) -> None:
-    monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
     found = []
     for prompt in ("", "What is"):
         own = replace(base, model=copy.deepcopy(base.model))
         order = TrainOrder("verse", settings, sample_prompt=prompt, sample_every=2)
-        events = list(make_adapter(own, order, own_dataset(file), Place(tmp_path / "verse", "", tmp_path)))
+        events = list(make_adapter(own, order, own_dataset(file), Place(tmp_path / "verse", "", tmp_path, 4)))
         found.append([event.loss for event in events if isinstance(event, TrainStep)])
     assert sum(isinstance(event, StepSample) for event in events) == 6
     assert found[0] == found[1]
