@@ -137,6 +137,7 @@ def build_services(settings: Settings) -> "Services":
     from adapters.engine import Engine
     from adapters.explorer import Explorer
     from adapters.jobs import Trainer
+    from adapters.method_costs import MethodCosts
     from adapters.replay import XRays
     from adapters.store import WEIGHTS, AdapterStore
     from adapters.workshop import Workshop
@@ -174,6 +175,7 @@ def build_services(settings: Settings) -> "Services":
         trainer=Trainer(base, settings.home, store),
         library=shelf,
         explorer=Explorer(engine, shelf.report),
+        costs=MethodCosts(settings.model, base.id, settings.home),
     )
 
 

@@ -18,7 +18,7 @@ from demo.xray_figures import name_lines, quoted
 RGB = {"lora": "0,114,178", "prefix": "0,158,115"}
 BOTH_SIGNS = [[0, "rgba(213,94,0,1)"], [0.5, "rgba(127,138,155,0)"], [1, "rgba(0,114,178,1)"]]
 BAR = {"orientation": "h", "thickness": 8, "len": 0.6, "outlinewidth": 0, "y": 1, "yanchor": "bottom"}
-LINE = 24  # pixels of a line of a heat map
+LINE, MANY, NARROW = 24, 12, 14  # pixels of a line of a heat map; of more than so many lines; then
 Table = Sequence[Sequence[float | None]]
 
 
@@ -41,10 +41,14 @@ def by_layer(updates: Sequence[Update], values: Sequence[float], title: str, for
         for update, value in zip(updates, values, strict=True)
     }
     table = [[known.get((module, layer)) for layer in layers] for module in modules]
-    across = ["–" if layer < 0 else str(layer + 1) for layer in layers]
-    plot = heat(table, "lora", f"%{{y}}, {said.LAYER} %{{x}}: {title} %{{z:{form}}}", form)
-    plot.update_xaxes(title_text=said.LAYER, tickvals=list(range(len(layers))), ticktext=across)
-    name_lines(plot, [module.rpartition(".")[2] for module in modules])
+    named = range(0, len(layers), 5 if len(layers) > 12 else 1)
+    across = ["–" if layers[place] < 0 else str(layers[place] + 1) for place in named]
+    plot = heat(table, "lora", f"%{{customdata}}: {title} %{{z:{form}}}", form)
+    places = [said.OUTSIDE if layer < 0 else f"{said.LAYER} {layer + 1}" for layer in layers]
+    plot.update_traces(customdata=[[f"{module}, {place}" for place in places] for module in modules])
+    plot.update_xaxes(title_text=said.LAYER, tickvals=list(named), ticktext=across)
+    short = [module.rpartition(".")[2] for module in modules]
+    name_lines(plot, short if len(set(short)) == len(short) else modules)
     return plot
 
 
@@ -62,7 +66,7 @@ def heat(table: Table, kind: str, hover: str, form: str) -> go.Figure:
             hovertemplate=f"{hover}<extra></extra>",
         )
     )
-    dressed(plot, 120 + LINE * max(2, len(table)))
+    dressed(plot, 120 + (LINE if len(table) <= MANY else NARROW) * max(2, len(table)))
     plot.update_xaxes(showgrid=False, zeroline=False)
     return plot
 
@@ -114,14 +118,15 @@ def square(table: Sequence[Sequence[float]], most: float, crop: Crop) -> go.Figu
 
 def attention(found: Attention) -> go.Figure:
     """The attention to each virtual token, by layer."""
-    hover = f"{said.LAYER} %{{y}}, {said.VIRTUAL} %{{x}}: %{{z:.2%}}"
-    return numbered(heat(found.layers, "prefix", hover, ".1%"), len(found.layers), said.LAYER, said.VIRTUAL)
+    return by_virtual(found.layers, ".1%")
 
 
 def by_token(found: Attention, tokens: Sequence[str]) -> go.Figure:
     """The attention that each token pays to the whole prefix, by layer; a line a token."""
-    plot = heat(found.tokens, "prefix", f"%{{y}}, {said.LAYER} %{{x}}: %{{z:.1%}}", ".0%")
+    plot = heat(found.tokens, "prefix", "%{customdata}: %{z:.1%}", ".0%")
     count = len(found.tokens[0])
+    names = [[f"{quoted(token)}, {said.LAYER} {place + 1}" for place in range(count)] for token in tokens]
+    plot.update_traces(customdata=names)
     plot.update_xaxes(title_text=said.LAYER, tickvals=list(range(0, count, 5)), ticktext=list(range(1, count + 1, 5)))
     name_lines(plot, [quoted(token) for token in tokens])
     return plot
@@ -131,20 +136,19 @@ def moved(words: Sequence[Virtual]) -> go.Figure | None:
     """How far keys and values moved, by layer; None where it is not known where they began."""
     if not all(virtual.moved for virtual in words):
         return None
-    table = [list(row) for row in zip(*(virtual.moved for virtual in words), strict=True)]  # (L, P)
-    hover = f"{said.LAYER} %{{y}}, {said.VIRTUAL} %{{x}}: %{{z:.2f}}"
-    return numbered(heat(table, "prefix", hover, ".2f"), len(table), said.LAYER, said.VIRTUAL)
+    return by_virtual([list(row) for row in zip(*(virtual.moved for virtual in words), strict=True)], ".2f")
 
 
-def numbered(plot: go.Figure, lines: int, up: str, across: str) -> go.Figure:
-    """The figure with both axes counted from 1, every fifth line named."""
-    named = list(range(0, lines, 5))
-    plot.update_yaxes(title_text=up, autorange="reversed", showgrid=False, zeroline=False)
-    plot.update_yaxes(tickvals=named, ticktext=[place + 1 for place in named])
-    count = len(plot.data[0].z[0])
-    places = list(range(0, count, 5 if count > 10 else 1))
-    plot.update_xaxes(title_text=across, tickvals=places, ticktext=[place + 1 for place in places])
-    return plot
+def by_virtual(table: Table, form: str) -> go.Figure:
+    """One number for each layer and virtual token (L, P), both counted from 1, some of them named."""
+    layers, count = len(table), len(table[0])
+    plot = heat(table, "prefix", f"%{{customdata}}: %{{z:{form}}}", form)
+    names = [[f"{said.LAYER} {i + 1}, {said.VIRTUAL} {j + 1}" for j in range(count)] for i in range(layers)]
+    plot.update_traces(customdata=names)
+    rows, columns = (range(0, length, 5 if length > 12 else 1) for length in (layers, count))
+    plot.update_yaxes(title_text=said.LAYER, autorange="reversed", showgrid=False, zeroline=False)
+    plot.update_yaxes(tickvals=list(rows), ticktext=[place + 1 for place in rows])
+    return plot.update_xaxes(title_text=said.VIRTUAL, tickvals=list(columns), ticktext=[place + 1 for place in columns])
 
 
 def words_table(words: Sequence[Virtual]) -> list[list[str]]:

@@ -6,6 +6,8 @@ Knows which calls the tab makes; knows nothing of how they are answered.
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from adapters.costs import Costs
+
 
 class Update(Protocol):
     """What a LoRA does to one module (see adapters.learned.Update)."""
@@ -91,3 +93,10 @@ class Explorer(Protocol):
     def words(self, name: str) -> Sequence[Virtual]: ...
     def watch(self, name: str, prompt: str) -> Iterator[Watched]: ...
     def as_json(self, name: str) -> bytes: ...
+
+
+class MethodCosts(Protocol):
+    """What each method costs here (see adapters.method_costs.MethodCosts)."""
+
+    def stored(self) -> Costs | None: ...
+    def measure(self) -> Iterator[str]: ...

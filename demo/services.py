@@ -12,7 +12,7 @@ from adapters.labelled import Labelled
 from adapters.methods import Method, Request, Sampling
 from adapters.xray import NextTokens, Scored, XRay
 from demo.adapter_services import Library, Trainer
-from demo.learned_services import Explorer
+from demo.learned_services import Explorer, MethodCosts
 from leaderboard.prompts import Limits
 from leaderboard.records import PromptSet, Run, RunData, RunSpec, Sample
 from leaderboard.table import Results
@@ -270,6 +270,7 @@ class Services(NamedTuple):
     trainer: Trainer
     library: Library
     explorer: Explorer
+    costs: MethodCosts
 
     def adapter(self, name: str | None) -> Adapter | None:
         """The adapter called `name`, if it can be used."""

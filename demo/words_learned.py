@@ -44,18 +44,32 @@ MOVED = "How far each virtual token moved, by layer"
 ATTENTION = "Attention to each virtual token, by layer"
 BY_TOKEN = "Attention to the whole prefix, by token and layer"
 VIRTUAL, TOKEN, PAID, MOVED_SHARE = "virtual token", "token", "share of attention", "change over size before"
+OUTSIDE = "outside of the layers"
 UNKNOWN_START = "not known"
 WORDS_HELP = (
     "A virtual token is no word. In the first layer a real token's value, what attention reads of it, depends on that "
     "token alone; so there the values of a virtual token are compared with those of every token of the vocabulary, "
     "and the nearest by cosine are named. A prefix that begins as a text begins at its words, with a cosine of 1. "
-    "Higher layers mix in context and have no such dictionary: for them the table below says how far keys and values "
-    "moved, the norm of the change over the norm before."
+    "Higher layers mix in context and have no such dictionary: for them the map says how far keys and values moved: "
+    "the norm of the change over the norm before."
 )
 ATTENTION_HELP = (
     "Means over the heads of a layer. The attention of a token is that of the position which predicts it. The rest, up "
     "to 100 %, goes to the prompt and the text. The first position often draws attention that means nothing."
 )
+
+# What methods cost
+COSTS_HTML = (
+    "<h2>What each method costs</h2><p>Measured on the machine of this app, with its base model. Full fine-tuning "
+    "trains every weight; merging adds a LoRA to the weights, which then are a model of their own.</p>"
+)
+COSTS = "What each method costs"
+MEASURE, STOP = "Measure here", "Stop"
+NOT_MEASURED = (
+    "Nothing was measured for this base model yet: press Measure here, or run python -m adapters methods. It takes "
+    "minutes and several times the memory of the model."
+)
+MEASURING_STOPPED = "Stopped: the figures are those of before."
 
 
 def control(name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from demo.page import Page
 from demo.panes import Marked, Values, message, message_line
 from demo.runs import closed_at_end
 from demo.services import Adapter, Services
+from demo.tabs.costs import costs_section
 from demo.tabs.inner import or_message
 from demo.tabs.xray_page import plot
 from demo.words_learned import control
@@ -66,6 +67,7 @@ def learned_tab(services: Services, page: Page) -> None:
     """The tab, laid out and wired."""
     with gr.Column(elem_classes="stack"):
         view = lay_out_learned()
+        costs_section(services, page)
     lora, prefix = view.lora, view.prefix
     of_lora = [lora.column, lora.norms, lora.ranks, lora.module, lora.line, lora.singular, *lora.squares]
     of_prefix = [prefix.column, prefix.line, prefix.attention, prefix.tokens, prefix.words, prefix.moved]
@@ -82,6 +84,7 @@ def learned_tab(services: Services, page: Page) -> None:
         fill,
         view.adapter,
         [view.message, prefix.words, prefix.moved],
+        show_progress="minimal",
         show_progress_on=view.message,
         api_visibility="private",
         concurrency_id="learned",
@@ -91,7 +94,11 @@ def learned_tab(services: Services, page: Page) -> None:
     one = [view.message, lora.line, lora.singular, *lora.squares]
     lora.module.input(redraw, [view.adapter, lora.module], one, **LIGHT)
     watching = partial(watch, services, view)
-    options: dict[str, Any] = {"show_progress_on": prefix.line, "api_visibility": "private"} | MODEL
+    options: dict[str, Any] = {
+        "show_progress": "minimal",
+        "show_progress_on": prefix.line,
+        "api_visibility": "private",
+    } | MODEL
     shown = [prefix.line, prefix.attention, prefix.tokens]
     gr.on([prefix.watch.click, prefix.prompt.submit], watching, [view.adapter, prefix.prompt], shown, **options)
     save_on_click(view.save, partial(on_save, services), view.adapter, view.message)
@@ -141,7 +148,7 @@ def lay_out_prefix(column: gr.Column) -> PrefixPart:
         show_label=False,
         buttons=[],
         max_height=520,
-        column_widths=[90, 300, 300, 90],
+        column_widths=["12%", "38%", "38%", "12%"],
         elem_classes="quiet-table",
     )
     moved = plot(words_learned.MOVED)

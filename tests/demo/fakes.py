@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
+from adapters.costs import Cost, Costs
 from adapters.labelled import Labelled
 from adapters.methods import Method, Request, Sampling, UserError, weighted_word
 from adapters.xray import Candidate, NextTokens, Scored, Step, Word, XRay
@@ -359,6 +360,40 @@ class FakeExplorer:
         return f'{{"name": "{name}"}}'.encode()
 
 
+COSTS = Costs(
+    *("fake-135M", 135_000_000, "cpu", "float32", "2 CPU cores", "2026-11-25 10:00", 8, 20, 4, 64, 16, 5),
+    methods=(
+        Cost("base", 0, 0, token_seconds=0.1),
+        Cost("LoRA", 920_000, 3_680_000, 500_000_000, 1.5, 0.11),
+        Cost("merged LoRA", None, 540_000_000, token_seconds=0.1),
+        Cost("prefix", 230_400, 921_600, 400_000_000, 1.2, 0.102),
+        Cost("full fine-tuning", 135_000_000, 540_000_000, 2_000_000_000, 3.0),
+    ),
+)
+
+
+class FakeCosts:
+    """Nothing is measured at first; `breaks` is what a measurement ends with instead of figures."""
+
+    def __init__(self, breaks: Exception | None = None) -> None:
+        self.costs: Costs | None = None
+        self.breaks, self.left = breaks, 0
+
+    def stored(self) -> Costs | None:
+        return self.costs
+
+    def measure(self) -> Iterator[str]:
+        try:
+            yield "training steps, round 0 of 5"
+            if self.breaks is not None:
+                raise self.breaks
+            yield "decoding, round 5 of 5"
+        except GeneratorExit:
+            self.left += 1
+            raise
+        self.costs = COSTS
+
+
 def parts(method: Method) -> Iterator[tuple[str, str]]:
     if method.lora is not None:
         yield "lora", method.lora
@@ -401,6 +436,7 @@ def fake_services(
         trainer=FakeTrainer(library),
         library=library,
         explorer=FakeExplorer(),
+        costs=FakeCosts(),
     )
 
 

@@ -238,7 +238,14 @@ def test_every_control_has_a_label_and_a_line_of_explanation(store: FakeStore) -
 def test_whatever_uses_the_model_shares_one_place() -> None:
     blocks = build_app(fake_services())
     queued = [(fn.concurrency_id, fn.concurrency_limit) for fn in blocks.fns.values() if fn.fn is not None and fn.queue]
-    assert Counter(queued) == {("model", 1): 7, ("leaderboard", 1): 3, ("training", 1): 1, ("library", 1): 5}
+    assert Counter(queued) == {
+        ("model", 1): 8,
+        ("leaderboard", 1): 3,
+        ("training", 1): 1,
+        ("library", 1): 5,
+        ("learned", 1): 1,
+        ("costs", 1): 1,
+    }
 
 
 def test_only_compare_is_public() -> None:
