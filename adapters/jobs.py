@@ -165,6 +165,8 @@ class Trainer:
         message = history.message
         if history.state == "waiting":
             message = f"waiting for {len(ahead)} before it" if ahead else "about to begin"
+        if history.adapter and id in self._open:  # done means that it can be used
+            history = history._replace(state="running")
         total = history.total or job.order.settings.steps
         place = 0 if history.ended else len(ahead)
         return JobView(
@@ -222,7 +224,6 @@ class Trainer:
         """Offers the adapters of the jobs that have ended since the last look."""
         with self._lock:
             ended = {id: history for id in sorted(self._open) if (history := self._history(id)).ended}
-            self._open -= ended.keys()
         for id, history in ended.items():
             job = self._job(id)
             if history.adapter and job.base == self._base.id:
@@ -230,6 +231,8 @@ class Trainer:
                     self._store.offer(self._own / job.order.name)
                 except UserError as error:
                     logging.getLogger(__name__).warning("%s was trained, and cannot be used: %s", job.order.name, error)
+        with self._lock:
+            self._open -= ended.keys()
 
 
 def chosen_data(order: TrainOrder, file: Path | None) -> Dataset:

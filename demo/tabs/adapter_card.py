@@ -72,7 +72,7 @@ def lay_out_card() -> CardPart:
     return CardPart(column, *parts)
 
 
-def table(label: str, headers: list[str], elem_class: str) -> gr.Dataframe:
+def table(label: str, headers: list[str], *elem_classes: str) -> gr.Dataframe:
     """An empty table of texts."""
     return gr.Dataframe(
         headers=headers,
@@ -84,7 +84,7 @@ def table(label: str, headers: list[str], elem_class: str) -> gr.Dataframe:
         show_label=False,
         buttons=[],
         max_height=420,
-        elem_classes=["quiet-table", elem_class],
+        elem_classes=["quiet-table", *elem_classes],
     )
 
 

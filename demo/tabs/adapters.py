@@ -69,7 +69,7 @@ def lay_out(services: Services, page: Page) -> AdaptersPart:
     gr.HTML(words_train.ADAPTERS_HTML, elem_classes="section")
     take_in = lay_out_take_in(services)
     note = message_line(words_train.ADAPTERS, "shared-note")
-    rows = table(words_train.ADAPTERS, words_train.ADAPTER_COLUMNS, "earlier")
+    rows = table(words_train.ADAPTERS, words_train.ADAPTER_COLUMNS, "earlier", "adapters-table")
     return AdaptersPart(take_in, note, rows, lay_out_card(), page.owner, gr.State(None))
 
 
