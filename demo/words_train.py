@@ -167,7 +167,7 @@ def num_bytes(number: int) -> str:
 def state_line(job: JobView, of_mine: bool) -> str:
     """The state of a training in the queue; how far it is, for the one whose it is."""
     if job.state == "waiting":
-        return f"waiting, place {job.place}"
+        return f"waiting, {job.place} before it" if job.place else "about to begin"
     done = job.steps[-1].step if job.steps else 0
     return f"running, step {done} of {job.total}" if job.state == "running" and of_mine else job.state
 
