@@ -1,6 +1,5 @@
 """The words of the Train tab: training adapters, the queue, and the list of adapters."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from adapters.estimate import Estimate
@@ -187,6 +186,10 @@ def figures_line(job: JobView) -> str:
     return " · ".join(parts)
 
 
-def setting_lines(settings: Mapping[str, Any]) -> str:
-    """Every setting with its name, a line each."""
-    return "\n".join(f"{name} {value}" for name, value in settings.items())
+def setting(value: Any) -> str:
+    """The value of a setting as a person reads it; no modules are all of attention."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or ATTENTION
+    return f"{value:g}" if isinstance(value, float) else str(value) or "–"
