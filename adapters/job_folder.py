@@ -127,6 +127,8 @@ class Follower:
     def read(self) -> History:
         """What has happened up to now."""
         file = self._folder / EVENTS_FILE
+        if self.history.ended:
+            return self.history
         if file.is_file() and file.stat().st_size > self._offset:
             with file.open("rb") as events:
                 events.seek(self._offset)

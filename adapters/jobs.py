@@ -107,18 +107,24 @@ class Trainer:
 
     def jobs(self) -> tuple[JobView, ...]:
         """All jobs, newest first."""
-        return tuple(self._view(id) for id in reversed(job_ids(self._jobs)))
+        queue = self._queue()
+        return tuple(self._view(id, queue) for id in reversed(job_ids(self._jobs)))
 
     def watch(self, id: str) -> Iterator[JobView]:
-        """The job whenever something has changed; ends when it has ended. Raises UserError for an unknown id."""
+        """The job whenever something has changed; ends when it has ended, and its adapter is offered.
+
+        Raises UserError for an unknown id.
+        """
         before = None
         while True:
-            view = self._view(id)
-            if view != before:
+            about_to_be_offered = id in self._open and self._attending is not None
+            view = self._view(id, self._queue())
+            ended = view.state in ("done", "failed", "stopped")
+            if view != before and not (ended and about_to_be_offered):
                 yield view
-            if view.state in ("done", "failed", "stopped"):
-                return
-            before = view
+                before = view
+                if ended:
+                    return
             time.sleep(POLL_SECONDS)
 
     def stop(self, id: str, owner: str | None) -> None:
@@ -133,7 +139,7 @@ class Trainer:
 
     def _check_room(self, name: str) -> None:
         """Raises UserError where the name is taken, by a waiting job too, or there is no room for one more."""
-        waiting = [self._job(id).order.name for id in job_ids(self._jobs) if not self._history(id).ended]
+        waiting = [self._job(id).order.name for id in self._queue()]
         if self._store.is_taken(name) or (self._own / name).exists() or name in waiting:
             raise UserError(f"There is already something called {name!r}: choose another name.")
         if len(waiting) >= MAX_WAITING:
@@ -158,9 +164,13 @@ class Trainer:
         with self._lock:
             return self._followers.setdefault(id, Follower(self._jobs / id)).read()
 
-    def _view(self, id: str) -> JobView:
+    def _queue(self) -> list[str]:
+        """Ids of the jobs that have not ended, oldest first."""
+        return [id for id in job_ids(self._jobs) if not self._history(id).ended]
+
+    def _view(self, id: str, queue: list[str]) -> JobView:
         job, history = self._job(id), self._history(id)
-        ahead = [other for other in job_ids(self._jobs) if other < id and not self._history(other).ended]
+        ahead = [other for other in queue if other < id]
         tokens, left = pace(history)
         message = history.message
         if history.state == "waiting":

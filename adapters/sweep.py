@@ -137,11 +137,16 @@ def size_of(settings: TrainSettings) -> str:
 def noted(
     results: Results, base: BaseModel, data: Dataset, order: TrainOrder, material: Material
 ) -> tuple[int, Results]:
-    """The place of what is held out here, measured under the base model if it was not there."""
+    """The place of what is held out here, measured under the base model if it was not there.
+
+    Rows that have changed are told by the number of their tokens.
+    """
+    tokens = [len(example.ids) - example.start for example in material.validation]
     share, length = order.validation_share, order.settings.max_length
     asked = (base.id, base.weights_hash, data.file.name, share, length)
     for place, known in enumerate(results.held_out):
-        if (known.base, known.base_hash, known.data, known.validation_share, known.max_length) == asked:
+        same = (known.base, known.base_hash, known.data, known.validation_share, known.max_length) == asked
+        if same and [count for _, count in known.losses] == tokens:
             return place, results
     own = HeldOut(*asked, losses_of(tallies(base.model, material.validation, MEASURE_BATCH)))
     return len(results.held_out), replace(results, held_out=(*results.held_out, own))

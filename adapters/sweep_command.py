@@ -23,7 +23,7 @@ from adapters.training import TrainSettings
 
 TEMPLATES = Path(__file__).parent / "templates"
 PANEL = (400.0, 300.0)  # of the drawing, px
-TITLES = {"r": "LoRA, by r", "num_virtual_tokens": "prefix, by virtual tokens"}
+TITLES = {"r": ("LoRA", "r"), "num_virtual_tokens": ("prefix", "virtual tokens")}  # and the axis below
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -89,13 +89,15 @@ def table(curve: Curve) -> str:
 def drawing(found: list[Curve]) -> str:
     """An SVG with a panel for each curve."""
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    panels = [(panel(curve), title(curve), number * PANEL[0]) for number, curve in enumerate(found)]
+    panels = [
+        (panel(curve), title(curve), TITLES[curve.axis][1], number * PANEL[0]) for number, curve in enumerate(found)
+    ]
     size = PANEL[0] * len(found), PANEL[1]
     return environment.get_template("sweep.svg").render(panels=panels, size=size)
 
 
 def title(curve: Curve) -> str:
-    return f"{TITLES[curve.axis]}: {curve.held_out.data} (base {curve.base:.1f})"
+    return f"{TITLES[curve.axis][0]}: {Path(curve.held_out.data).stem} (base {curve.base:.1f})"
 
 
 def panel(curve: Curve) -> Scatter:

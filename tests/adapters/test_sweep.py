@@ -65,6 +65,11 @@ def test_a_sweep_goes_on_where_it_was_and_draws_what_it_found(
     assert [len(curve.figures) for curve in curves(found)] == [3, 1]
     assert len(found.held_out) == 1
     assert len(found.commands) == 2
+    file.write_text(file.read_text().replace('"it"', '"it is"'))
+    assert main([*common, "--r", "1", "--seeds", "1"]) == 0
+    assert "is there already" not in capsys.readouterr().err
+    assert len(read_results(out).held_out) == 2
+    file.write_text(file.read_text().replace('"it is"', '"it"'))
     ElementTree.fromstring(plot.read_text("utf-8"))
     base = load_base_model(str(folder), tmp_path)
     settings = first.points[2].settings
