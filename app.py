@@ -136,6 +136,7 @@ def build_services(settings: Settings) -> "Services":
     from adapters.base_model import load_base_model
     from adapters.engine import Engine
     from adapters.explorer import Explorer
+    from adapters.jobs import Trainer
     from adapters.method_costs import MethodCosts
     from adapters.replay import XRays
     from adapters.store import WEIGHTS, AdapterStore
@@ -149,6 +150,7 @@ def build_services(settings: Settings) -> "Services":
     base = load_base_model(settings.model, settings.home)
     own = settings.home / "adapters"
     store = AdapterStore([WEIGHTS, own], base)
+    shelf = library(settings, base, store, own)
     engine = Engine(base, store)
     judges = {name: partial(load_judge, name, settings.home) for name in settings.judges}
     runner = Runner(engine, database, judges)
@@ -170,7 +172,9 @@ def build_services(settings: Settings) -> "Services":
         publish=publisher(settings),
         splits=partial(split_words, base.tokenizer),
         workshop=Workshop(engine, settings.home, own),
-        explorer=Explorer(engine, library(settings, base, store, own).report),
+        trainer=Trainer(base, settings.home, store),
+        library=shelf,
+        explorer=Explorer(engine, shelf.report),
         costs=MethodCosts(settings.model, base.id, settings.home),
     )
 

@@ -16,7 +16,7 @@ from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.batches import evenly
 from adapters.corpus import GENERAL, VALIDATION_SHARE
 from adapters.methods import STRICT, to_json
-from adapters.scores import GENERAL_ROWS, SAMPLE_TEMPERATURE, SAMPLE_TOKENS, SAMPLE_TOP_P, Sample, Scores
+from adapters.scores import SAMPLE_TEMPERATURE, SAMPLE_TOKENS, SAMPLE_TOP_P, Sample, Scores
 from adapters.training import CurvePoint, End, TrainSettings
 
 CURVE_ROWS = 12  # of the table in a card
@@ -47,7 +47,7 @@ class Report:
     base_scores: Scores
     adapter_scores: Scores
     samples: tuple[Sample, ...]
-    general_rows: int = GENERAL_ROWS
+    general_rows: int = 128
     prompted: bool = False  # whether the rows are prompts with completions
     epochs: float | None = None  # times that the training examples were read
     ended: End = "steps"

@@ -24,8 +24,8 @@ from adapters.corpus import Example
 from adapters.kv import Shape
 from adapters.lora import LoraSettings
 from adapters.making import Material
-from adapters.scores import GENERAL_ROWS
 from adapters.training import TrainSettings, TrainStep
+from adapters.worker import GENERAL_ROWS, HELD_OUT
 
 LIBRARIES = 410_000_000  # bytes, once they are imported
 SPEED_FILE = "speed.json"
@@ -98,7 +98,8 @@ def num_tokens(material: Material) -> float:
     settings = material.settings
     trained = mean_length(material.training) * settings.batch_size * settings.steps
     checked = mean_length(material.validation) * min(len(material.validation), settings.eval_examples)
-    at_the_end = 2 * (mean_length(material.validation) * len(material.validation) + GENERAL_ROWS * GENERAL_TOKENS)
+    held_out = min(len(material.validation), HELD_OUT)
+    at_the_end = 2 * (mean_length(material.validation) * held_out + GENERAL_ROWS * GENERAL_TOKENS)
     return trained + OF_A_STEP * (checked * settings.steps / settings.eval_every + at_the_end)
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from adapters.base_model import BaseModel
 from adapters.corpus import DATASETS, Dataset, own_dataset
 from adapters.estimate import Estimate, estimate
@@ -32,7 +34,7 @@ from adapters.job_folder import (
 )
 from adapters.kv import cache_shape
 from adapters.lora import ALL_LINEAR, linear_endings
-from adapters.making import Material, StepSample, TrainOrder, prepare
+from adapters.making import StepSample, TrainOrder, prepare
 from adapters.methods import UserError
 from adapters.reporting import check_tools
 from adapters.store import AdapterStore
@@ -80,12 +82,18 @@ class Trainer:
 
     def estimate(self, order: TrainOrder, file: Path | None) -> Estimate:
         """What the order will take; `file` is what was uploaded. Raises UserError."""
-        return estimate(self._base, self._shape, self._prepare(order, file), self._jobs)
+        check_name(order.name)
+        return estimate(self._base, self._shape, prepare(self._base, order, chosen_data(order, file)), self._jobs)
 
     def start(self, order: TrainOrder, file: Path | None, owner: str | None) -> str:
         """Queues the order and returns the job's id; the file is copied. Raises UserError."""
         check_tools(order.report_to)
-        self._prepare(order, file)
+        needed, there = self.estimate(order, file).num_bytes, psutil.virtual_memory().total
+        if needed > there:
+            raise UserError(
+                f"This training needs about {needed / 1e9:.1f} GB of memory, and this machine has {there / 1e9:.1f}: "
+                "lower batch_size or max_length."
+            )
         with self._lock:
             self._check_room(order.name)
             try:
@@ -122,10 +130,6 @@ class Trainer:
     def modules(self) -> tuple[str, ...]:
         """Names that `target_modules` may use."""
         return (ALL_LINEAR, *linear_endings(self._base.model))
-
-    def _prepare(self, order: TrainOrder, file: Path | None) -> Material:
-        check_name(order.name)
-        return prepare(self._base, order, chosen_data(order, file))
 
     def _check_room(self, name: str) -> None:
         """Raises UserError where the name is taken, by a waiting job too, or there is no room for one more."""

@@ -234,7 +234,7 @@ def gain(model: PreTrainedModel, path: str, magnitude: Tensor, pair: tuple[Tenso
     found = magnitude.to(norm.device) / norm
     if not torch.isfinite(found).all():
         raise UserError(f"The weights of {path} with this DoRA are all zero for some output: it cannot be scaled.")
-    return found
+    return found.cpu()
 
 
 def tensor_name(path: str, part: str) -> str:

@@ -88,7 +88,7 @@ class LoraRows:
                 stacked_a[row, :, : a.shape[0]] = a.T
                 stacked_b[row, : a.shape[0]] = b.T * (lora.scale * lora.weights.scaling)
             if gains is not None and (gain := lora.weights.gains.get(name)) is not None:
-                stacked_b[row] *= gain
+                stacked_b[row] *= gain.to(weight)
                 gains[row, 0] = 1 + lora.scale * (gain - 1)
         return Stacked(module, stacked_a, stacked_b, gains)
 

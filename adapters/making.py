@@ -14,6 +14,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from adapters.base_model import BaseModel
+from adapters.batches import evenly
 from adapters.card import Report, card, machine
 from adapters.checkpoint import read_checkpoint, write_checkpoint
 from adapters.corpus import Dataset, Example, encode, pair, rows_of, split
@@ -22,11 +23,13 @@ from adapters.lora import LoraSettings, targets
 from adapters.methods import STRICT, UserError, to_json
 from adapters.reporting import report_to
 from adapters.scores import greedy, samples, score
-from adapters.training import Training, TrainSettings, TrainStep, adapted, never
+from adapters.training import Progress, Training, TrainSettings, TrainStep, adapted, never
 from adapters.uploads import Row
 
 STEP_TOKENS = 40  # of a sample on the way
+GENERAL_ROWS = 128
 LEAST_ROOM = 8  # tokens beside a prefix
+CURVE_POINTS = 200  # that are kept
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -66,6 +69,8 @@ class Place(NamedTuple):
     folder: Path  # of the adapter
     command: str  # that makes it again
     logs: Path  # for what `report_to` writes
+    general_rows: int = GENERAL_ROWS  # of general text that are measured at the end
+    held_out: int | None = None  # rows and examples of them that are measured then; None: all
     owner: str | None = None
     checkpoint: Path | None = None  # the file to go on from; None: nothing is kept
 
@@ -95,6 +100,8 @@ def prepare(base: BaseModel, order: TrainOrder, data: Dataset) -> Material:
         raise UserError(
             f"{virtual:,} virtual tokens leave no room in a context of {base.context_length:,}: take fewer."
         )
+    if len(base.encode(order.sample_prompt)) + STEP_TOKENS > room:
+        raise UserError(f"The sample prompt is too long for a context of {base.context_length:,} tokens: shorten it.")
     notes = []
     if settings.max_length > room:
         notes.append(f"max_length is {room:,} instead of {settings.max_length:,}: more does not fit into the context.")
@@ -130,44 +137,61 @@ def make_adapter(
     material = prepare(base, order, data)
     yield f"{len(material.rows):,} rows to train, {len(material.held_out):,} to validate on"
     yield Plan(material.settings.steps, material.notes)
-    model: Any = adapted(base, material.settings)
+    model = adapted(base, material.settings)
     training = Training(model, material.settings, material.training, material.validation)
     if place.checkpoint is not None and (saved := read_checkpoint(place.checkpoint)) is not None:
         training.go_on(saved)
         yield f"going on after step {saved.progress.step}"
     ended = yield from followed(base, training, order, place, stop)
+    measured = yield from measure_both(base, training, material, place)
     progress = training.progress
-    yield f"the best step was {progress.best_step}; measuring the adapter"
-    adapter_scores = score(base, model, material.validation, material.held_out)
-    texts = samples(base, model, material.held_out)
-    yield "measuring the base model"
-    with model.disable_adapter():
-        base_scores = score(base, model, material.validation, material.held_out)
     report = Report(
         name=order.name,
         base=base.id,
         about=data.about,
         licence=data.licence,
         command=place.command,
-        machine=machine(),
-        settings=material.settings,
-        steps=progress.step,
-        best_step=progress.best_step,
-        seconds=progress.seconds,
-        training_rows=len(material.rows),
-        validation_rows=len(material.held_out),
-        base_scores=base_scores,
-        adapter_scores=adapter_scores,
-        samples=texts,
-        prompted=pair(material.held_out[0]) is not None,
-        epochs=material.epochs * progress.step / material.settings.steps,
-        ended=ended,
         validation_share=order.validation_share,
-        notes=material.notes,
-        curve=progress.curve,
+        general_rows=place.general_rows,
+        ended=ended,
+        **described(material, progress),
+        **measured,
     )
     write_folder(model, report, place)
     return report
+
+
+def measure_both(
+    base: BaseModel, training: Training, material: Material, place: Place
+) -> Generator[str, None, dict[str, Any]]:
+    """What a report says of the adapter and of the base model below it; yields which it measures."""
+    model: Any = training.model
+    most = place.held_out or max(len(material.validation), len(material.held_out))
+    held_out = evenly(material.validation, most), evenly(material.held_out, most), place.general_rows
+    left = len(held_out[0]) < len(material.validation)
+    note = f"Measured at the end: {most:,} of {len(material.validation):,} held-out examples."
+    yield f"the best step was {training.progress.best_step}; measuring the adapter"
+    of_adapter = {"adapter_scores": score(base, model, *held_out), "samples": samples(base, model, material.held_out)}
+    yield "measuring the base model"
+    with model.disable_adapter():
+        of_base = {"base_scores": score(base, model, *held_out)}
+    return of_adapter | of_base | {"notes": (*material.notes, *([note] if left else []))}
+
+
+def described(material: Material, progress: Progress) -> dict[str, Any]:
+    """What a report says of the rows and of the training."""
+    return {
+        "machine": machine(),
+        "settings": material.settings,
+        "steps": progress.step,
+        "best_step": progress.best_step,
+        "seconds": progress.seconds,
+        "training_rows": len(material.rows),
+        "validation_rows": len(material.held_out),
+        "prompted": pair(material.held_out[0]) is not None,
+        "epochs": material.epochs * progress.step / material.settings.steps,
+        "curve": (*evenly(progress.curve[:-1], CURVE_POINTS - 1), progress.curve[-1]),
+    }
 
 
 def followed(

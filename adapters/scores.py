@@ -16,7 +16,6 @@ from adapters.batches import evenly, measure
 from adapters.corpus import GENERAL, Example, Row, encode_rows, pair, read_rows
 from adapters.methods import STRICT
 
-GENERAL_ROWS = 128
 ASKED_ROWS = 200  # prompts at most whose completions are compared
 SHORT = 40  # characters of a completion that can be expected word for word
 MEASURE_BATCH = 8
@@ -34,7 +33,7 @@ class Scores:
 
     text_perplexity: float  # of the validation tokens, end tokens left out
     perplexity: float  # end tokens included, where the rows have one
-    general_perplexity: float  # of GENERAL_ROWS rows of text that is never trained on, end tokens left out
+    general_perplexity: float  # of some rows of text that is never trained on, end tokens left out
     exact_match: float | None  # share of the validation questions answered word for word, greedily
 
 
@@ -46,10 +45,12 @@ class Sample:
     continuation: str
 
 
-def score(base: BaseModel, model: nn.Module, validation: Sequence[Example], rows: Sequence[Row]) -> Scores:
+def score(
+    base: BaseModel, model: nn.Module, validation: Sequence[Example], rows: Sequence[Row], general_rows: int
+) -> Scores:
     """The scores of `model`, which is the base model or the base model with an adapter."""
     length = min(MEASURE_LENGTH, base.context_length // 2)
-    general = encode_rows(base, evenly(read_rows(GENERAL.file), GENERAL_ROWS), length, GENERAL.whole)
+    general = encode_rows(base, evenly(read_rows(GENERAL.file), general_rows), length, GENERAL.whole)
     tally = measure(model, validation, MEASURE_BATCH)
     matches = exact_matches(base, model, rows)
     return Scores(

@@ -20,7 +20,7 @@ from adapters.card import Report, table
 from adapters.corpus import DATASETS, dataset
 from adapters.files import check_name
 from adapters.lora import LoraSettings
-from adapters.making import Event, Place, Plan, StepSample, TrainOrder, make_adapter
+from adapters.making import GENERAL_ROWS, Event, Place, Plan, StepSample, TrainOrder, make_adapter
 from adapters.methods import UserError, from_json
 from adapters.prefix import PrefixSettings
 from adapters.store import WEIGHTS
@@ -41,7 +41,7 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """What can be said of one adapter."""
-    command.add_argument("name", help="of the adapter and its folder")
+    command.add_argument("name", help="of the adapter and its folder, which is replaced if it is there")
     command.add_argument("--kind", choices=sorted(KINDS), required=True)
     command.add_argument("--out", type=Path, default=WEIGHTS, help="the folder that the adapter's folder is made in")
     add_common_options(command)
@@ -117,7 +117,7 @@ def run(options: argparse.Namespace, command: str) -> int:
     """Trains, measures and writes one adapter; says whether it beats the base model. Raises UserError."""
     order, data = read_order(options), dataset(options.data)
     base = load_base_model(options.model, options.home)
-    place = Place(options.out / order.name, command, options.home / "logs")
+    place = Place(options.out / order.name, command, options.home / "logs", GENERAL_ROWS)
     with first_interrupt() as asked:
         report = told(make_adapter(base, order, data, place, lambda: bool(asked)))
     say(table(report))

@@ -145,10 +145,7 @@ class Training:
                 if 0 < settings.patience <= self.progress.worse:
                     return "patience"
                 examples, step = next(source), self.progress.step + 1
-                for group in self.optimizer.param_groups:
-                    group["lr"] = settings.lr * lr_factor(step, settings)
-                batch = collate(examples)
-                loss = update(self.model, batch, self.optimizer, settings)
+                loss = self._update(examples, step)
                 if self._diverged(loss):
                     if self.progress.best is None:
                         raise UserError(f"The loss diverged at step {step}, before anything was kept: {TOO_HIGH}.")
@@ -183,6 +180,12 @@ class Training:
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
         self.best_weights = [saved.tensors[f"{p}.best"].to(w.device) for p, w in enumerate(self.parameters)]
         self._restore([saved.tensors[f"{place}.weight"] for place in range(len(self.parameters))])
+
+    def _update(self, examples: Sequence[Example], step: int) -> float:
+        """Makes a step at the learning rate of its place in the schedule; returns the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.lr * lr_factor(step, self.settings)
+        return update(self.model, collate(examples), self.optimizer, self.settings)
 
     def _note(self, step: int, loss: float, checked: float | None) -> bool:
         """Notes a step and keeps its weights where it is the best so far; returns whether it is."""

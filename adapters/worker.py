@@ -8,6 +8,7 @@ imported once it is its turn, so that waiting takes no memory.
 import fcntl
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
 LOCK_FILE = ".lock"
 NICENESS = 10  # the page goes first
+GENERAL_ROWS, HELD_OUT = 32, 128  # that are measured at the end: as many as on the command line take long on one core
 
 
 def work(home: Path) -> None:
     """Does the oldest job below `home` that has not ended, if there is any."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app, and this ends with it
     threading.Thread(target=end_with_parent, daemon=True).start()
     os.nice(NICENESS)
     jobs = home / "jobs"
@@ -100,7 +103,8 @@ def train_job(home: Path, id: str) -> str:
     jobs, folder = home / "jobs", home / "jobs" / id
     job = read_job(jobs, id)
     target = home / "adapters" / job.order.name
-    place = Place(target, command_line(job.order, job.file), home / "logs", job.owner, folder / CHECKPOINT_FILE)
+    checkpoint, again = folder / CHECKPOINT_FILE, command_line(job.order, job.file)
+    place = Place(target, again, home / "logs", GENERAL_ROWS, HELD_OUT, job.owner, checkpoint)
     if target.exists():
         return finished(place)
     write_event(folder, "doing", message="loading the base model")

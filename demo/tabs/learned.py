@@ -75,7 +75,7 @@ def learned_tab(services: Services, page: Page) -> None:
     of_prefix = [prefix.column, prefix.line, prefix.seen, prefix.words, prefix.far]
     show = partial(or_message, view.message, partial(show_adapter, services, view))
     chosen = gr.on(
-        [page.tab.select, view.adapter.input],
+        [page.blocks.load, page.tab.select, view.adapter.input],
         show,
         view.adapter,
         [view.message, view.adapter, *of_lora, *of_prefix],

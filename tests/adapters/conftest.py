@@ -47,6 +47,7 @@ def make_bench(base: BaseModel, folder: Path) -> Bench:
         "verse": randomise(lora_model(own_copy(), LoraSettings(r=3), 0), 0.3, 1),
         "space": randomise(lora_model(own_copy(), LoraSettings(r=2, lora_alpha=5), 0), 0.3, 2),
         "facts": randomise(prefix_model(own_copy(), PrefixSettings(num_virtual_tokens=5), 0), 0.7, 3),
+        "gain": randomise(lora_model(own_copy(), LoraSettings(r=2, use_dora=True), 0), 0.5, 5),
         "burst": randomise(lora_model(own_copy(), LoraSettings(r=1), 0), 1e30, 4),
     }
     for name, model in peft.items():

@@ -1,22 +1,27 @@
 """`python -m adapters`: trains, writes a whole folder with a card out of measured figures, and fails in one line."""
 
 import json
+import shlex
 import signal
 from pathlib import Path
 
 import pytest
 from peft import PeftModel
 
-from adapters.__main__ import main
+from adapters.__main__ import main, parser
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
 from adapters.batches import measure
 from adapters.card import Report, card, fenced
 from adapters.corpus import dataset, encode_rows, rows_of, split
 from adapters.files import CONFIG_FILE, METRICS_FILE
+from adapters.lora import LoraSettings
+from adapters.making import TrainOrder
 from adapters.methods import from_json
+from adapters.prefix import PrefixSettings
 from adapters.scores import exact_matches
 from adapters.store import WEIGHTS, AdapterStore
-from adapters.train_command import first_interrupt
+from adapters.train_command import command_line, first_interrupt, read_order
+from adapters.training import TrainSettings
 from adapters.uploads import Row
 
 QUICK = ["--steps", "6", "--batch-size", "4", "--lr", "0.03", "--warmup-steps", "2", "--eval-every", "3"]
@@ -45,7 +50,7 @@ def report_of(folder: Path) -> Report:
 def test_a_trained_adapter_is_whole_and_reloads_to_the_measured_figures(
     model_folder: str, questions: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.scores.GENERAL_ROWS", 4)
+    monkeypatch.setattr("adapters.train_command.GENERAL_ROWS", 4)
     size = ["--r", "2"] if kind == "lora" else ["--num-virtual-tokens", "3"]
     common = ["--kind", kind, "--data", str(questions), "--out", str(tmp_path), "--model", model_folder, *QUICK, *size]
     assert main(["train", "facts", *common]) == 0
@@ -77,6 +82,15 @@ def test_a_trained_adapter_is_whole_and_reloads_to_the_measured_figures(
         (["x", "--kind", "prefix", "--data", "poetry", "--r", "4"], "--r is not a setting of a prefix"),
         (["x", "--kind", "lora", "--data", "poetry", "--steps", "0"], "steps: "),
         (["x", "--kind", "lora", "--data", "poetry", "--lr", "nan"], "lr: "),
+        (["x", "--kind", "lora", "--data", "poetry", "--r", "0"], "r: Input should be greater than or equal to 1"),
+        (["x", "--kind", "lora", "--data", "poetry", "--r", "4096"], "r: Input should be less than or equal to 256"),
+        (["x", "--kind", "lora", "--data", "poetry", "--lora-dropout", "1"], "lora_dropout: "),
+        (["x", "--kind", "lora", "--data", "poetry", "--epochs", "0"], "epochs: "),
+        (["x", "--kind", "lora", "--data", "poetry", "--report-to", "wandb"], "report_to.0: "),
+        (
+            ["x", "--kind", "prefix", "--data", "poetry", "--prefix-projection", "--init-text", "a"],
+            "leave init_text empty",
+        ),
         (["x", "--kind", "lora", "--data", "poetry", "--model", "/nowhere"], "Cannot load the base model"),
     ],
 )
@@ -100,6 +114,26 @@ def test_ctrl_c_ends_the_training_well_and_twice_at_once(capsys: pytest.CaptureF
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_line_on_a_card_asks_for_the_same_again() -> None:
+    lora = LoraSettings(r=4, target_modules=("q_proj", "v_proj"), use_dora=True, lora_dropout=0.1)
+    prefix = PrefixSettings(num_virtual_tokens=5, init_text="Two words.")
+    orders = [
+        TrainOrder("verse", TrainSettings(lora, steps=7, schedule="linear", bfloat16=True), "poetry", epochs=1.5),
+        TrainOrder(
+            "facts", TrainSettings(prefix, lr=0.01), sample_prompt="It is", report_to=("tensorboard", "trackio")
+        ),
+    ]
+    for order in orders:
+        words = shlex.split(command_line(order, "my file.csv"))
+        assert words[:4] == ["python", "-m", "adapters", "train"]
+        options = parser().parse_args(words[3:])
+        assert read_order(options) == order
+        assert options.data == (order.data or "my file.csv")
+    assert command_line(TrainOrder("x", TrainSettings(LoraSettings()), "poetry"), "") == (
+        "python -m adapters train x --kind lora --data poetry"
+    )
 
 
 def test_converting_what_is_there_is_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

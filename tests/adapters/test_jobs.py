@@ -3,11 +3,16 @@
 import copy
 import json
 import os
+import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -17,15 +22,15 @@ from adapters.base_model import BaseModel, load_base_model
 from adapters.corpus import own_dataset
 from adapters.files import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE, read_owner
 from adapters.fingerprint import Fingerprints
-from adapters.job_folder import CHECKPOINT_FILE, Follower, Job, add_job, write_event
-from adapters.jobs import JobView, Trainer, TrainOrder
+from adapters.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, Job, add_job, write_event
+from adapters.jobs import JobView, StepSample, Trainer, TrainOrder
 from adapters.lora import LoraSettings
 from adapters.making import Place, make_adapter
-from adapters.methods import UserError
+from adapters.methods import UserError, to_json
 from adapters.prefix import PrefixSettings
 from adapters.store import AdapterStore
 from adapters.training import TrainSettings, TrainStep
-from adapters.worker import num_threads
+from adapters.worker import do_job, num_threads, train_job
 
 ROWS = "".join(json.dumps({"prompt": f"What is {n}?", "completion": "it"}) + "\n" for n in range(40))
 LORA = TrainSettings(LoraSettings(r=2, lora_dropout=0.2), 12, 4, 64, 0.03, 2, eval_every=3, eval_examples=4)
@@ -176,11 +181,101 @@ def test_a_job_that_another_start_of_the_app_left_is_gone_on_with(base: BaseMode
     assert (home / "adapters" / "verse" / CONFIG_FILE).is_file()
 
 
+START = """
+import sys, time
+from pathlib import Path
+from adapters.base_model import load_base_model
+from adapters.jobs import Trainer, TrainOrder
+from adapters.methods import from_json
+from adapters.store import AdapterStore
+import json
+base = load_base_model(sys.argv[1], Path("."))
+trainer = Trainer(base, Path(sys.argv[2]), AdapterStore([], base))
+id = trainer.start(from_json(TrainOrder, json.loads(sys.argv[4])), Path(sys.argv[3]), None)
+for view in trainer.watch(id):
+    if view.steps and view.steps[-1].step > 12:
+        print(id, flush=True)
+"""
+
+
+def test_killing_the_app_ends_its_training_and_the_next_start_goes_on(
+    base: BaseModel, file: Path, tmp_path: Path
+) -> None:
+    home, order = tmp_path / "home", TrainOrder("verse", replace(LONG, steps=400))
+    arguments = [base.id, str(home), str(file), json.dumps(to_json(order))]
+    with subprocess.Popen([sys.executable, "-c", START, *arguments], stdout=subprocess.PIPE, text=True) as app:
+        assert app.stdout is not None
+        id = app.stdout.readline().strip()
+        worker = next(c for c in psutil.Process(app.pid).children() if c.nice() == 10)
+        app.kill()
+    worker.wait(timeout=30)
+    reached = len(Follower(home / "jobs" / id).read().steps)
+    assert 12 < reached < 400
+    trainer = Trainer(base, home, Offered(base))
+    view = wait_for(trainer, id, reached + 1)
+    assert Follower(home / "jobs" / id).read().begun_at >= 10
+    assert [step.step for step in view.steps] == list(range(1, len(view.steps) + 1))
+    trainer.stop(id, None)
+    assert last(trainer, id).state == "stopped"
+
+
+@contextmanager
+def small_disk(num_bytes: int) -> Iterator[None]:
+    """No file can grow beyond so many bytes: writing fails as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("eval_every", [3, 12], ids=["in the first checkpoint", "in the adapter"])
+def test_a_full_disk_ends_a_job_with_one_line_and_leaves_earlier_adapters(
+    base: BaseModel, file: Path, tmp_path: Path, eval_every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.worker.GENERAL_ROWS", 4)
+    home = tmp_path / "home"
+    earlier = home / "adapters" / "earlier"
+    earlier.mkdir(parents=True)
+    (earlier / WEIGHTS_FILE).write_bytes(b"as it was")
+    order = TrainOrder("verse", replace(LORA, eval_every=eval_every))
+    if eval_every == 12:
+        monkeypatch.setattr("adapters.making.write_checkpoint", lambda *_: None)
+    id = add_job(home / "jobs", Job(order, base.id, None, file.name), file)
+    with small_disk(6_000):
+        do_job(home, id)
+    history = Follower(home / "jobs" / id).read()
+    assert history.state == "failed"
+    assert "A file cannot be written" in history.message
+    assert "make room on the disk" in history.message
+    assert "\n" not in history.message
+    assert [path.name for path in (home / "adapters").iterdir()] == ["earlier"]
+    assert (earlier / WEIGHTS_FILE).read_bytes() == b"as it was"
+
+
+def test_a_death_just_after_the_adapter_was_written_is_no_failure(
+    base: BaseModel, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.worker.GENERAL_ROWS", 4)
+    home = tmp_path / "home"
+    id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
+    told = train_job(home, id)  # and then the process dies
+    do_job(home, id)
+    history = Follower(home / "jobs" / id).read()
+    assert (history.state, history.message, history.adapter) == ("done", told, True)
+    other = add_job(home / "jobs", Job(TrainOrder("verse", PREFIX), base.id, None, file.name), file)
+    do_job(home, other)
+    assert "already something called 'verse'" in Follower(home / "jobs" / other).read().message
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"name": "../verse"}, "cannot be a folder's"),
         ({"data": "", "name": "x"}, "upload a file, or choose"),
+        ({"sample_prompt": "x" * 100}, "The sample prompt is too long"),
+        ({"sample_prompt": "a\0"}, "holds a character that is not text"),
         ({"data": "/etc/passwd"}, "There is no data set '/etc/passwd'"),
         ({"report_to": ("trackio",)}, "trackio is not installed: run `pip install trackio`"),
         ({"settings": replace(LORA, adapter=LoraSettings(target_modules=("nothing",)))}, "no layer called 'nothing'"),
@@ -194,6 +289,49 @@ def test_what_cannot_be_trained_is_refused_before_it_is_queued(
         trainer.start(order, None, None)
     assert trainer.jobs() == ()
     assert not (tmp_path / "home" / "adapters").exists()
+
+
+def test_more_memory_than_there_is_is_not_asked_for(
+    trainer: Trainer, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=10**8))
+    with pytest.raises(UserError, match=r"needs about 0.4 GB of memory, and this machine has 0.1: lower batch_size"):
+        trainer.start(TrainOrder("verse", LORA), file, None)
+
+
+def test_a_job_stopped_before_its_first_step_leaves_nothing(base: BaseModel, file: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
+    (home / "jobs" / id / STOP_FILE).touch()
+    do_job(home, id)  # which had taken it just before
+    history = Follower(home / "jobs" / id).read()
+    assert (history.state, history.adapter) == ("stopped", False)
+    assert history.message == "It was stopped before its first step: nothing was kept."
+    assert not (home / "adapters").exists()
+
+
+def test_a_part_of_the_held_out_rows_may_do_and_is_said(base: BaseModel, file: Path, tmp_path: Path) -> None:
+    own = replace(base, model=copy.deepcopy(base.model))
+    place = Place(tmp_path / "verse", "", tmp_path, general_rows=4, held_out=3)
+    list(make_adapter(own, TrainOrder("verse", LORA), own_dataset(file), place))
+    report = json.loads((tmp_path / "verse" / METRICS_FILE).read_text())
+    assert report["notes"] == ["Measured at the end: 3 of 4 held-out examples."]
+    assert report["general_rows"] == 4
+    assert "Measured at the end: 3 of 4" in (tmp_path / "verse" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("settings", [LORA, PREFIX], ids=["lora", "prefix"])
+def test_samples_on_the_way_change_nothing(
+    base: BaseModel, file: Path, tmp_path: Path, settings: TrainSettings
+) -> None:
+    found = []
+    for prompt in ("", "What is"):
+        own = replace(base, model=copy.deepcopy(base.model))
+        order = TrainOrder("verse", settings, sample_prompt=prompt, sample_every=2)
+        events = list(make_adapter(own, order, own_dataset(file), Place(tmp_path / "verse", "", tmp_path, 4)))
+        found.append([event.loss for event in events if isinstance(event, TrainStep)])
+    assert sum(isinstance(event, StepSample) for event in events) == 6
+    assert found[0] == found[1]
 
 
 def test_an_estimate_counts_and_says_where_its_time_is_from(trainer: Trainer, file: Path) -> None:

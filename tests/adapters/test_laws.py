@@ -49,6 +49,8 @@ METHODS = [
     Method("class to come", prefix="facts", steering=replace(UP, horizon_length=2, carry=False, decay=True)),
     Method("both", lora="verse", steering=replace(UP, attributes=(WORDS, Attribute("mood:down", -0.5)), cooldown=3)),
     Method("at first", steering=replace(STEERING, grad_length=4, attributes=(WORDS,))),
+    Method("dora", lora="gain"),
+    Method("pplm over weak dora", lora="gain", lora_scale=0.6, steering=replace(STEERING, step_size=0.1)),
 ]
 REQUESTS = [
     Request(prompt, method, seed)
@@ -132,7 +134,7 @@ def test_law_3_every_method_without_its_effect_equals_base(bench: Bench, method:
     assert off.token_ids == base.token_ids
 
 
-@pytest.mark.parametrize("name", ["facts", "verse", "space"])
+@pytest.mark.parametrize("name", ["facts", "verse", "space", "gain"])
 def test_law_4_an_adapted_row_equals_peft(bench: Bench, name: str) -> None:
     method = Method(name, prefix=name) if name == "facts" else Method(name, lora=name)
     (row,) = finish(bench.engine, [Request("Once upon a time", method)], GREEDY)

@@ -2,8 +2,9 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,11 +14,12 @@ from torch import nn
 
 from adapters.base_model import BaseModel
 from adapters.batches import IGNORED, batches, collate, measure, token_losses
+from adapters.checkpoint import read_checkpoint, write_checkpoint
 from adapters.corpus import Example, encode_rows
-from adapters.lora import LoraSettings
+from adapters.lora import Dropout, LoraSettings
 from adapters.methods import UserError, from_json, to_json
 from adapters.prefix import PrefixSettings
-from adapters.training import TrainSettings, TrainStep, adapted, lr_factor, train
+from adapters.training import End, Training, TrainSettings, TrainStep, adapted, lr_factor, train
 
 ROWS = [{"q": f"How many is {number}?", "a": str(number)} for number in range(20)]
 KINDS = {"lora": LoraSettings(r=2), "prefix": PrefixSettings(num_virtual_tokens=3, init_text="Facts.")}
@@ -170,6 +172,110 @@ def test_each_round_reads_every_example_once(tiny_llama: BaseModel) -> None:
     rounds = [[example for _ in range(7) for example in next(source)] for _ in range(2)]
     assert sorted(rounds[0]) == sorted(rounds[1]) == sorted(examples)
     assert rounds[0] != rounds[1]
+
+
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        LoraSettings(r=2, lora_dropout=0.3),
+        LoraSettings(r=2, lora_dropout=0.3, use_dora=True, target_modules=("all-linear",)),
+        PrefixSettings(num_virtual_tokens=3),
+        PrefixSettings(num_virtual_tokens=3, prefix_projection=True, encoder_hidden_size=8),
+    ],
+)
+def test_a_training_that_goes_on_equals_one_that_was_never_interrupted(
+    tiny_llama: BaseModel, tmp_path: Path, adapter: LoraSettings | PrefixSettings
+) -> None:
+    settings = quick("lora", adapter=to_json(adapter), patience=3, lr=3e-3)
+    examples = encode_rows(tiny_llama, ROWS, 64)
+    whole, steps = trained(tiny_llama, settings, examples)
+    first = Training(adapted(own_copy(tiny_llama), settings), settings, examples[5:], examples[:5])
+    run = first.run()
+    begun = [next(run) for _ in range(8)]
+    write_checkpoint(tmp_path / "checkpoint.safetensors", first.saved())
+    run.close()
+    second = Training(adapted(own_copy(tiny_llama), settings), settings, examples[5:], examples[:5])
+    saved = read_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert saved is not None
+    assert saved.progress == first.progress
+    second.go_on(saved)
+    rest = list(second.run())
+    assert [step._replace(seconds=0) for step in begun + rest] == [step._replace(seconds=0) for step in steps]
+    assert rest[0].seconds > begun[-1].seconds
+    for ours, theirs in zip(second.model.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert read_checkpoint(tmp_path / "none.safetensors") is None
+
+
+def test_dropout_changes_the_steps_and_not_what_is_measured(tiny_llama: BaseModel) -> None:
+    examples = encode_rows(tiny_llama, ROWS, 64)
+    dropout = to_json(LoraSettings(r=2, lora_dropout=0.5))
+    state = torch.get_rng_state()
+    model, steps = trained(tiny_llama, quick("lora", adapter=dropout), examples)
+    assert torch.equal(state, torch.get_rng_state())
+    assert [step.loss for step in trained(tiny_llama, quick("lora", adapter=dropout), examples)[1]] == [
+        step.loss for step in steps
+    ]
+    assert [step.loss for step in trained(tiny_llama, quick("lora"), examples)[1]][1:] != [s.loss for s in steps][1:]
+    assert measure(model, examples[:5], 4) == measure(model, examples[:5], 4)
+    assert not any(module.training for module in model.modules())
+
+
+def test_dropout_leaves_out_its_share_and_scales_the_rest() -> None:
+    dropout = Dropout(0.25)
+    dropout.generator = torch.Generator().manual_seed(0)
+    x = torch.ones(10_000)
+    assert torch.equal(dropout.eval()(x), x)
+    out = dropout.train()(x)
+    assert set(out.tolist()) == {0.0, torch.tensor(4 / 3).item()}
+    assert out.mean().item() == pytest.approx(1, abs=0.03)
+
+
+def test_patience_ends_it_and_stop_ends_it_measured(tiny_llama: BaseModel) -> None:
+    training = encode_rows(tiny_llama, [row | {"a": "aaaa"} for row in ROWS], 64)
+    validation = encode_rows(tiny_llama, [row | {"a": "bbbb"} for row in ROWS[:5]], 64)
+    settings = quick("lora", steps=200, eval_every=2, patience=2)
+    steps, end = ended(Training(adapted(own_copy(tiny_llama), settings), settings, training, validation).run())
+    assert end == "patience"
+    checks = [step.best for step in steps if step.validation_loss is not None]
+    assert checks[-3:] == [True, False, False]
+    asked = iter([False, False, True])
+    settings = quick("lora", steps=200, eval_every=50)
+    steps, end = ended(
+        Training(adapted(own_copy(tiny_llama), settings), settings, training, validation).run(lambda: next(asked))
+    )
+    assert (end, [step.best for step in steps]) == ("stopped", [False, False, True])
+
+
+def ended(run: Generator[TrainStep, None, End]) -> tuple[list[TrainStep], End]:
+    steps = []
+    while True:
+        try:
+            steps.append(next(run))
+        except StopIteration as end:
+            return steps, end.value
+
+
+def test_a_training_that_diverges_stops_and_keeps_what_was_best(tiny_llama: BaseModel) -> None:
+    examples = encode_rows(tiny_llama, ROWS, 64)
+    settings = quick("lora", steps=60, lr=1.0, eval_every=1, schedule="constant", warmup_steps=0, max_grad_norm=1e9)
+    settings = replace(settings, adapter=LoraSettings(r=8, lora_alpha=2000))
+    model = adapted(own_copy(tiny_llama), settings)
+    steps, end = ended(Training(model, settings, examples[5:], examples[:5]).run())
+    assert end == "diverged"
+    best = min(step.validation_loss for step in steps if step.validation_loss is not None)
+    assert measure(model, examples[:5], 4).loss == pytest.approx(best, rel=1e-5)
+    late = replace(settings, eval_every=60)
+    model = adapted(own_copy(tiny_llama), late)
+    with pytest.raises(UserError, match="diverged at step .*, before anything was kept: lower the learning rate"):
+        list(train(model, late, examples[5:], examples[:5]))
+
+
+def test_lr_falls_as_the_schedule_says() -> None:
+    linear = quick("lora", steps=10, warmup_steps=2, schedule="linear")
+    assert [lr_factor(step, linear) for step in (1, 2, 3, 10)] == pytest.approx([1 / 2, 1, 8 / 9, 1 / 9])
+    constant = quick("lora", steps=10, warmup_steps=2, schedule="constant")
+    assert [lr_factor(step, constant) for step in (1, 2, 3, 10)] == [0.5, 1, 1, 1]
 
 
 def test_lr_warms_up_and_then_falls_to_nearly_nothing() -> None:

@@ -15,6 +15,7 @@ from adapters.xray import Candidate, NextTokens, Scored, Step, Word, XRay
 from demo.services import Services
 from leaderboard.prompts import Limits
 from tests.demo.fake_runs import FakeRunner
+from tests.demo.fake_training import FakeAdapter, FakeLibrary, FakeTrainer
 
 TEXTS = {
     "base": " a little too long for its own good, but I liked the actor who plays the brother, and the scene on the "
@@ -40,13 +41,6 @@ class FakeContinuation(NamedTuple):
 
 class FakeLogLikelihood(NamedTuple):
     logprobs: tuple[float, ...]
-
-
-class FakeAdapter(NamedTuple):
-    name: str
-    kind: str
-    num_parameters: int
-    size: int
 
 
 class FakeHead(NamedTuple):
@@ -266,10 +260,10 @@ class FakeReport(NamedTuple):
 class FakeWorkshop:
     """Trains in three steps; a text that contains BREAK makes it break. Remembers how often it was left early."""
 
-    def __init__(self, store: FakeStore) -> None:
-        self.store, self.left = store, 0
+    def __init__(self, store: FakeStore, library: FakeLibrary) -> None:
+        self.store, self.library, self.left = store, library, 0
 
-    def train(self, name: str, rows: Sequence[Labelled]) -> Iterator[str]:
+    def train(self, name: str, rows: Sequence[Labelled], owner: str | None) -> Iterator[str]:
         if name in self.store.discriminators:
             raise UserError(f"There is already something called {name!r}: choose another name.")
         try:
@@ -281,6 +275,7 @@ class FakeWorkshop:
             self.left += 1
             raise
         self.store.discriminators[name] = FakeHead(tuple(sorted({row.label for row in rows})))
+        self.library.owners[name] = owner
 
     def report(self, name: str) -> FakeReport | None:
         classes = self.store.discriminators[name].classes
@@ -413,7 +408,9 @@ def fake_services(
 ) -> Services:
     """Services around a fake engine."""
     engine, runner, store = engine or FakeEngine(), runner or FakeRunner(), store or FakeStore()
-    store = store._replace(discriminators=dict(store.discriminators))  # a training adds to it
+    adapters = list(store.adapters)  # a training adds to them
+    store = store._replace(adapters=adapters, discriminators=dict(store.discriminators))
+    library = FakeLibrary(adapters, store.discriminators)
     attributes = {
         "science": ("science", "laboratory", "researcher", "theory", "gravity", "experiment", "data", "physics"),
         "positive": ("good", "liked", "wonderful"),
@@ -435,7 +432,9 @@ def fake_services(
         judges=("org/judge",),
         publish=None,
         splits=fake_splits,
-        workshop=FakeWorkshop(store),
+        workshop=FakeWorkshop(store, library),
+        trainer=FakeTrainer(library),
+        library=library,
         explorer=FakeExplorer(),
         costs=FakeCosts(),
     )
