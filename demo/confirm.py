@@ -9,7 +9,13 @@ import gradio as gr
 
 from demo import text
 
-LIGHT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+# Light work. Without a place to show progress the browser need not go through all components for each output.
+LIGHT: dict[str, Any] = {
+    "show_progress": "hidden",
+    "show_progress_on": [],
+    "api_visibility": "private",
+    "queue": False,
+}
 
 
 class Confirm(NamedTuple):

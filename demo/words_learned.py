@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from demo.controls import Control
 from demo.learned_services import Update, Watched
-from demo.text import Control, percent, quote
+from demo.text import percent, quote
 
 LEARNED = "What was learned"
 LEARNED_HTML = (

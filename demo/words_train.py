@@ -5,7 +5,8 @@ from typing import Any
 from adapters.estimate import Estimate
 from adapters.jobs import JobView
 from adapters.lora import LoraSettings
-from demo.text import Control, count, duration, percent
+from demo.controls import Control
+from demo.text import count, duration, percent
 
 LORA, PREFIX = "LoRA", "prefix tuning"
 METHODS = {LORA: "lora", PREFIX: "prefix"}
@@ -116,9 +117,9 @@ CONTROLS = {
 }
 
 
-def control(name: str) -> dict[str, Any]:
-    """Label and explanation of a control."""
-    return CONTROLS[name]._asdict()
+def control(name: str, interactive: bool = True) -> dict[str, Any]:
+    """Label and explanation of a control. A part that is built late is read-only unless it says otherwise."""
+    return CONTROLS[name]._asdict() | {"interactive": interactive}
 
 
 def method_name(kind: str) -> str:

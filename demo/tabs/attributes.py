@@ -12,7 +12,7 @@ import gradio as gr
 from adapters.labelled import Labelled
 from adapters.methods import UserError
 from adapters.word_list import as_text, parse_words
-from demo import text, words_train
+from demo import text, words_attributes, words_train
 from demo.confirm import LIGHT, Confirm, build_confirm
 from demo.heads import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
 from demo.links import owner_of
@@ -75,7 +75,7 @@ def attributes_tab(services: Services, page: Page) -> None:
 
 def lay_out_lists(services: Services) -> Lists:
     """A list of words and its table."""
-    gr.HTML(text.LISTS_HTML, elem_classes="section")
+    gr.HTML(words_attributes.LISTS_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
         names = [text.OWN_WORDS, *services.attributes]
         first = names[1] if len(names) > 1 else text.OWN_WORDS
@@ -90,40 +90,46 @@ def lay_out_lists(services: Services) -> Lists:
         )
         with gr.Column(min_width=150, elem_classes="run"):
             upload = gr.UploadButton(text.UPLOAD_LIST, size="sm")
-            send = gr.Button(text.SEND_WORDS, size="sm")
-    line = message_line(text.SPLITS, "shared-note")
-    headers = [text.WORD, text.IS_USED, text.PIECES, text.WEIGHT, text.WHY]
-    shown = text_table(text.SPLITS, headers, [180, 110, 240, 90, 600])
+            send = gr.Button(words_attributes.SEND_WORDS, size="sm")
+    line = message_line(words_attributes.SPLITS, "shared-note")
+    headers = [
+        words_attributes.WORD,
+        words_attributes.IS_USED,
+        words_attributes.PIECES,
+        words_attributes.WEIGHT,
+        words_attributes.WHY,
+    ]
+    shown = text_table(words_attributes.SPLITS, headers, [180, 110, 240, 90, 600])
     return Lists(chosen, own, upload, send, line, shown)
 
 
 def lay_out_heads(services: Services) -> Heads:
     """A discriminator and its figures."""
-    gr.HTML(text.HEADS_HTML, elem_classes="section")
+    gr.HTML(words_attributes.HEADS_HTML, elem_classes="section")
     names = list(services.store.discriminators)
     with gr.Row(elem_classes="below"):
         chosen = gr.Dropdown(names, value=names[0] if names else None, allow_custom_value=True, **words("head"))
         delete = build_confirm(words_train.DELETE_QUESTION)
-    line = message_line(text.HELD_OUT_ACCURACY, "shared-note")
+    line = message_line(words_attributes.HELD_OUT_ACCURACY, "shared-note")
     with gr.Row(elem_classes="plots"):
         with gr.Column(min_width=280):
-            told = text_table(text.CONFUSION, [text.IS_TOLD_AS])
+            told = text_table(words_attributes.CONFUSION, [words_attributes.IS_TOLD_AS])
         with gr.Column(min_width=280):
-            learned = gr.Plot(label=text.CURVE, show_label=False)
+            learned = gr.Plot(label=words_attributes.CURVE, show_label=False)
     return Heads(chosen, delete, line, told, learned)
 
 
 def lay_out_training() -> Training:
     """The form that trains a discriminator."""
-    gr.HTML(text.TRAIN_HTML, elem_classes="section")
+    gr.HTML(words_attributes.TRAIN_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
         name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **words("head_name"))
         with gr.Column(min_width=150, elem_classes="run"):
-            upload = gr.UploadButton(text.UPLOAD_ROWS, size="sm")
+            upload = gr.UploadButton(words_attributes.UPLOAD_ROWS, size="sm")
             with gr.Row():
-                begin = gr.Button(text.TRAIN, size="sm", min_width=0)
+                begin = gr.Button(words_attributes.TRAIN, size="sm", min_width=0)
                 stop = gr.Button(text.STOP, size="sm", min_width=0)
-    line = message_line(text.TRAIN, "shared-note")
+    line = message_line(words_attributes.TRAIN, "shared-note")
     return Training(name, upload, begin, stop, line, gr.State(()))
 
 
@@ -151,7 +157,7 @@ def wire_lists(services: Services, lists: Lists, page: Page) -> None:
     """The choice of a list, typing one, uploading one, and sending it to the panes."""
     show = partial(or_message, lists.message, partial(show_list, services, lists))
     shown: list[Any] = [lists.message, lists.table]
-    gr.on([page.tab.select, lists.words.change], show, lists.words, shown, trigger_mode="always_last", **LIGHT)
+    gr.on([page.blocks.load, lists.words.change], show, lists.words, shown, trigger_mode="always_last", **LIGHT)
     fill = partial(or_message, lists.message, partial(fill_list, services, lists))
     lists.chosen.input(fill, lists.chosen, [lists.words, lists.message], **LIGHT)
     lists.words.input(lambda: text.OWN_WORDS, None, lists.chosen, **LIGHT)
@@ -163,7 +169,7 @@ def wire_heads(services: Services, heads: Heads, page: Page) -> None:
     """The choice of a discriminator; there may be more each time that the tab is opened."""
     show = partial(or_message, heads.message, partial(show_head, services, heads))
     outputs = [heads.message, heads.confusion, heads.curve, heads.delete.ask, heads.delete.row]
-    gr.on([heads.chosen.change, page.tab.select], show, [heads.chosen, page.owner], outputs, **LIGHT)
+    gr.on([page.blocks.load, heads.chosen.change], show, [heads.chosen, page.owner], outputs, **LIGHT)
     delete = partial(or_message, heads.message, partial(on_delete, services, heads))
     heads.delete.yes.click(delete, [heads.chosen, page.owner], [*outputs, heads.chosen], **LIGHT)
     page.tab.select(partial(offer_heads, services), None, heads.chosen, **LIGHT)
@@ -213,7 +219,7 @@ def take_file(path: Any) -> tuple[Any, Any, Marked]:
 def send_list(typed: Any) -> tuple[Any, Marked]:
     """The list for the panes of the Compare tab."""
     try:
-        return as_text(parse_words(str(typed or ""))), message(text.WORDS_SENT)
+        return as_text(parse_words(str(typed or ""))), message(words_attributes.WORDS_SENT)
     except UserError as error:
         return gr.skip(), message(str(error), is_error=True)
 
@@ -232,7 +238,7 @@ def show_head(services: Services, heads: Heads, name: Any, secret: Any) -> Value
     return {
         heads.delete.ask: gr.update(visible=is_own(services.library.owner(name), secret)),
         heads.delete.row: gr.update(visible=False),
-        heads.message: message(text.accuracy_line(measured)),
+        heads.message: message(words_attributes.accuracy_line(measured)),
         heads.confusion: gr.update(value={"headers": headers, "data": rows}),
         heads.curve: curve(measured),
     }
@@ -241,7 +247,7 @@ def show_head(services: Services, heads: Heads, name: Any, secret: Any) -> Value
 def on_delete(services: Services, heads: Heads, name: Any, secret: Any) -> Values:
     """Deletes one's own discriminator; the first of the others is shown. Raises UserError."""
     if not isinstance(name, str) or name not in services.store.discriminators:
-        raise UserError(text.NO_SUCH_HEAD)
+        raise UserError(words_attributes.NO_SUCH_HEAD)
     services.library.delete(name, owner_of(secret))
     left = list(services.store.discriminators)
     chosen = gr.update(choices=left, value=left[0] if left else None)
@@ -254,7 +260,7 @@ def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked
         rows = read_rows(path, services)
     except UserError as error:
         return (), message(str(error), is_error=True)
-    return rows, message(text.rows_line(class_sizes(rows)))
+    return rows, message(words_attributes.rows_line(class_sizes(rows)))
 
 
 def play(
@@ -271,7 +277,7 @@ def play(
 
 def on_stop(training: Training) -> Values:
     """After Stop: nothing was stored."""
-    return training_updates(training, TrainView(text.TRAINING_STOPPED))
+    return training_updates(training, TrainView(words_attributes.TRAINING_STOPPED))
 
 
 def training_updates(training: Training, view: TrainView) -> Values:

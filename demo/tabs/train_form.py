@@ -75,7 +75,7 @@ def wire_form(services: Services, form: FormPart, page: Page) -> None:
     form.method.input(on_method, [form.method, lr], shown, **LIGHT)
     told = [control for control in form.inputs if control is not form.name]
     gr.on(
-        [page.tab.select, *(control.change for control in told)],  # type: ignore[attr-defined]
+        [page.blocks.load, page.tab.select, *(control.change for control in told)],  # type: ignore[attr-defined]
         partial(on_estimate, services, form),
         set(form.inputs),
         [form.estimate, form.folded],

@@ -10,7 +10,7 @@ import pytest
 from adapters.labelled import Labelled
 from adapters.methods import UserError
 from adapters.word_list import NO_WORDS
-from demo import text
+from demo import text, words_attributes
 from demo.pane_settings import attribute_choices, offer_attributes, take_list
 from demo.panes import ERROR
 from demo.services import Services
@@ -69,7 +69,7 @@ def test_every_word_says_whether_it_is_used_and_how_it_is_split(
     ("typed", "message"),
     [
         (",;", NO_WORDS),
-        ("exotic, x", text.NO_USABLE_WORD),
+        ("exotic, x", words_attributes.NO_USABLE_WORD),
         (" ".join(f"w{place}" for place in range(100_000)), "A list has 100,000 words"),
         ("oc\0ean", "not text"),
     ],
@@ -108,14 +108,14 @@ def test_an_uploaded_list_fills_the_box_of_the_tab_or_of_a_pane(tmp_path: Path) 
 
 def test_a_list_is_sent_to_the_panes() -> None:
     assert send_list("black  hole")[0] == "black, hole"
-    assert send_list("black hole,") == ("black hole,", [(text.WORDS_SENT, None)])
+    assert send_list("black hole,") == ("black hole,", [(words_attributes.WORDS_SENT, None)])
     assert send_list(" ")[1] == [(NO_WORDS, ERROR)]
 
 
 def test_a_discriminator_shows_its_figures(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
     _, heads, _ = tab
     updates = show_head(services, heads, "sentiment", None)
-    assert updates[heads.confusion]["value"]["headers"] == [text.IS_TOLD_AS, "negative", "positive"]
+    assert updates[heads.confusion]["value"]["headers"] == [words_attributes.IS_TOLD_AS, "negative", "positive"]
     assert updates[heads.curve].data
     assert "70.0" in updates[heads.message][0][0]
 
@@ -151,7 +151,7 @@ def test_only_its_own_browser_deletes_a_discriminator(services: Services, tab: t
 def test_stop_says_that_nothing_was_stored(tab: tuple[Lists, Heads, Training]) -> None:
     training = tab[2]
     updates = on_stop(training)
-    assert updates[training.message] == [(text.TRAINING_STOPPED, None)]
+    assert updates[training.message] == [(words_attributes.TRAINING_STOPPED, None)]
     assert updates[training.train]["interactive"] is True
 
 
