@@ -102,7 +102,7 @@ def facts(report: AdapterReport) -> list[list[str]]:
         [words_train.LICENCE, report.licence],
         [words_train.SPLIT, f"{report.training_rows:,} to train, {report.validation_rows:,} held out"],
         [words_train.TOOK, took],
-        *([name, str(value)] for name, value in flat(to_json(report.settings)).items()),
+        *([name, words_train.setting(value)] for name, value in flat(to_json(report.settings)).items()),
         [words_train.MACHINE, report.machine],
         [words_train.COMMAND, report.command],
     ]

@@ -1,6 +1,5 @@
 """The words of the Train tab: training adapters, the queue, and the list of adapters."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from adapters.estimate import Estimate
@@ -118,9 +117,9 @@ CONTROLS = {
 }
 
 
-def control(name: str) -> dict[str, Any]:
-    """Label and explanation of a control."""
-    return CONTROLS[name]._asdict()
+def control(name: str, interactive: bool = True) -> dict[str, Any]:
+    """Label and explanation of a control. A part that is built late is read-only unless it says otherwise."""
+    return CONTROLS[name]._asdict() | {"interactive": interactive}
 
 
 def method_name(kind: str) -> str:
@@ -168,7 +167,7 @@ def num_bytes(number: int) -> str:
 def state_line(job: JobView, of_mine: bool) -> str:
     """The state of a training in the queue; how far it is, for the one whose it is."""
     if job.state == "waiting":
-        return f"waiting, place {job.place}"
+        return f"waiting, {job.place} before it" if job.place else "about to begin"
     done = job.steps[-1].step if job.steps else 0
     return f"running, step {done} of {job.total}" if job.state == "running" and of_mine else job.state
 
@@ -188,6 +187,10 @@ def figures_line(job: JobView) -> str:
     return " · ".join(parts)
 
 
-def setting_lines(settings: Mapping[str, Any]) -> str:
-    """Every setting with its name, a line each."""
-    return "\n".join(f"{name} {value}" for name, value in settings.items())
+def setting(value: Any) -> str:
+    """The value of a setting as a person reads it; no modules are all of attention."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or ATTENTION
+    return f"{value:g}" if isinstance(value, float) else str(value) or "–"

@@ -67,7 +67,7 @@ def lay_out_card() -> CardPart:
             with gr.Accordion(words_train.HOW, open=False):
                 made = facts_table()
         with gr.Accordion(words_train.CARD_FILE, open=False):
-            readme = gr.Textbox(lines=8, max_lines=30, interactive=False, buttons=["copy"], **control("readme"))
+            readme = gr.Textbox(lines=8, max_lines=30, buttons=["copy"], **control("readme", interactive=False))
     parts = head, download, merge, delete, push_row, repository, push, measured, measures, curve, samples, made, readme
     return CardPart(column, *parts)
 

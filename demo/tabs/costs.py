@@ -35,7 +35,7 @@ def costs_section(services: Services, page: Page) -> None:
     """The section, laid out and wired."""
     view = lay_out_costs()
     show = partial(or_message, view.message, partial(show_costs, services, view))
-    page.tab.select(show, None, [view.message, view.table], **LIGHT)
+    gr.on([page.blocks.load, page.tab.select], show, None, [view.message, view.table], **LIGHT)
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": view.message}
     options |= {"api_visibility": "private"} | ALONE
     measured = view.measure.click(partial(measure, services, view), None, list(view), **options)

@@ -45,10 +45,12 @@ class PrefixPart(NamedTuple):
 
     column: gr.Column
     words: gr.Dataframe
+    far: gr.Column  # around `moved`: an empty plot is nothing to look at
     moved: gr.Plot
     prompt: gr.Textbox
     watch: gr.Button
     line: gr.HighlightedText
+    seen: gr.Row  # around the two below
     attention: gr.Plot
     tokens: gr.Plot
 
@@ -70,7 +72,7 @@ def learned_tab(services: Services, page: Page) -> None:
         costs_section(services, page)
     lora, prefix = view.lora, view.prefix
     of_lora = [lora.column, lora.norms, lora.ranks, lora.module, lora.line, lora.singular, *lora.squares]
-    of_prefix = [prefix.column, prefix.line, prefix.attention, prefix.tokens, prefix.words, prefix.moved]
+    of_prefix = [prefix.column, prefix.line, prefix.seen, prefix.words, prefix.far]
     show = partial(or_message, view.message, partial(show_adapter, services, view))
     chosen = gr.on(
         [page.blocks.load, page.tab.select, view.adapter.input],
@@ -83,7 +85,7 @@ def learned_tab(services: Services, page: Page) -> None:
     chosen.then(
         fill,
         view.adapter,
-        [view.message, prefix.words, prefix.moved],
+        [view.message, prefix.words, prefix.far, prefix.moved],
         show_progress="minimal",
         show_progress_on=view.message,
         api_visibility="private",
@@ -99,7 +101,7 @@ def learned_tab(services: Services, page: Page) -> None:
         "show_progress_on": prefix.line,
         "api_visibility": "private",
     } | MODEL
-    shown = [prefix.line, prefix.attention, prefix.tokens]
+    shown = [prefix.line, prefix.seen, prefix.attention, prefix.tokens]
     gr.on([prefix.watch.click, prefix.prompt.submit], watching, [view.adapter, prefix.prompt], shown, **options)
     save_on_click(view.save, partial(on_save, services), view.adapter, view.message)
 
@@ -151,7 +153,8 @@ def lay_out_prefix(column: gr.Column) -> PrefixPart:
         column_widths=["12%", "38%", "38%", "12%"],
         elem_classes="quiet-table",
     )
-    moved = plot(words_learned.MOVED)
+    with gr.Column(visible=False) as far:
+        moved = plot(words_learned.MOVED)
     gr.HTML(f"<p>{words_learned.WORDS_HELP}</p>", elem_classes="help")
     with gr.Row(elem_classes="bring"):
         prompt = gr.Textbox(
@@ -160,10 +163,10 @@ def lay_out_prefix(column: gr.Column) -> PrefixPart:
         with gr.Column(min_width=150, scale=0, elem_classes="run"):
             watch = gr.Button(words_learned.WATCH, size="sm")
     line = message_line(words_learned.ATTENTION, "step-line")
-    with gr.Row(elem_classes="plots"):
+    with gr.Row(visible=False, elem_classes="plots") as seen:
         attention, tokens = plot(words_learned.ATTENTION), plot(words_learned.BY_TOKEN)
     gr.HTML(f"<p>{words_learned.ATTENTION_HELP}</p>", elem_classes="help")
-    return PrefixPart(column, words, moved, prompt, watch, line, attention, tokens)
+    return PrefixPart(column, words, far, moved, prompt, watch, line, seen, attention, tokens)
 
 
 # Handlers: values in, values out
@@ -184,8 +187,8 @@ def show_adapter(services: Services, view: LearnedView, name: Any) -> Values:
     if is_lora:
         return updates | show_lora(services, view, adapter)
     line = words_learned.prefix_line(adapter.name, adapter.size, adapter.num_parameters, services.num_parameters)
-    cleared = dict.fromkeys([view.prefix.attention, view.prefix.tokens, view.prefix.moved])
-    return updates | cleared | {view.prefix.words: [], view.prefix.line: [], view.message: message(line)}
+    hidden = dict.fromkeys([view.prefix.seen, view.prefix.far], gr.update(visible=False))
+    return updates | hidden | {view.prefix.words: [], view.prefix.line: [], view.message: message(line)}
 
 
 def show_lora(services: Services, view: LearnedView, adapter: Adapter) -> Values:
@@ -219,10 +222,12 @@ def fill_words(services: Services, view: LearnedView, name: Any) -> Values:
     if adapter is None or adapter.kind != "prefix":
         return {view.message: gr.skip()}
     words = services.explorer.words(adapter.name)
+    moved = figures.moved(words)
     return {
         view.message: gr.skip(),
         view.prefix.words: figures.words_table(words),
-        view.prefix.moved: figures.moved(words),
+        view.prefix.far: gr.update(visible=moved is not None),
+        view.prefix.moved: moved,
     }
 
 
@@ -241,6 +246,7 @@ def watch(services: Services, view: LearnedView, name: Any, prompt: Any) -> Iter
                 if seen.attention is not None:
                     shown = {
                         part.line: message(words_learned.watched_line(seen)),
+                        part.seen: gr.update(visible=True),
                         part.attention: figures.attention(seen.attention),
                         part.tokens: figures.by_token(seen.attention, seen.tokens),
                     }

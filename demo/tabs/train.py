@@ -184,7 +184,7 @@ def job_updates(train: TrainPage, job: JobView | None) -> Values:
     live = job.state in LIVE
     return {
         train.column: gr.update(visible=True),
-        train.head: message(f"{job.order.name}: {job.message}", job.state == "failed"),
+        train.head: message(": ".join(filter(None, [job.order.name, job.message])), job.state == "failed"),
         train.figures: message(words_train.figures_line(job)),
         train.bar: bar_html(job),
         train.curve: loss_curve(job.steps, job.total, kind_of(job)) if job.steps else None,

@@ -367,8 +367,10 @@ def test_a_bomb_that_lies_about_its_size(place: Place, monkeypatch: pytest.Monke
 
 
 def test_a_zip_with_many_entries_is_not_even_listed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = made_of(place, *((f"{number}", b"") for number in range(100))).rename(place.made / "some.zip")
     file = made_of(place, *((f"{number}", b"") for number in range(2000)))
     monkeypatch.setattr(archive, "ZipFile", lambda file: pytest.fail("it was opened"))
+    refused(place, some, "says that it has 100 entries")
     refused(place, file, "says that it has 2000 entries")
     data = bytearray(file.read_bytes())
     data[-14:-10] = struct.pack("<2H", 2, 2)  # it says two, but its directory is as long as before

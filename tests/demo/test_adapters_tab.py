@@ -73,6 +73,8 @@ def test_a_card_shows_figures_and_texts_and_reads_nothing_as_markup(tab: Tab) ->
     ]
     assert ["Data", "the file <b>sea.txt</b>"] in updates[card.facts]
     assert ["r", "8"] in updates[card.facts]
+    assert ["target_modules", "attention"] in updates[card.facts]
+    assert ["use_dora", "no"] in updates[card.facts]
     assert "<img" in updates[card.readme]
     assert isinstance(card.readme, gr.Textbox), "which shows a stranger's text as it stands"
     assert "<b>" not in updates[card.head]

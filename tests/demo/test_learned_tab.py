@@ -81,7 +81,7 @@ def test_a_prefix_shows_its_words(services: Services, view: LearnedView) -> None
     updates = show_adapter(services, view, "facts")
     assert (updates[view.lora.column]["visible"], updates[view.prefix.column]["visible"]) == (False, True)
     assert updates[view.prefix.words] == []
-    assert updates[view.prefix.attention] is None
+    assert (updates[view.prefix.seen]["visible"], updates[view.prefix.far]["visible"]) == (False, False)
     assert updates[view.message][0][0].startswith("facts: 20 virtual tokens, 230,400 numbers as keys and values")
     filled = fill_words(services, view, "facts")
     assert filled[view.prefix.words] == [
@@ -89,6 +89,7 @@ def test_a_prefix_shows_its_words(services: Services, view: LearnedView) -> None
         ["2", "not known", "“ <b>sea” 0.50, “x” 0.25", "–"],
     ]
     assert filled[view.prefix.moved] is None, "the start of one of them is not known"
+    assert not filled[view.prefix.far]["visible"]
 
 
 @pytest.mark.parametrize("name", ["nobody", 7, ["poetry"], "<script>"])
@@ -112,6 +113,7 @@ def test_watching_writes_and_then_shows_what_was_looked_at(services: Services, v
         "Written: “ a<i>”. Its tokens paid 50.0\u00a0% of their attention to the prefix."
     )
     assert last[view.prefix.attention].data[0].z == ([0.1, 0.2], [0.3, 0.4])
+    assert last[view.prefix.seen]["visible"]
     names = last[view.prefix.tokens].layout.yaxis.ticktext
     assert names == ("“ a”", "“&lt;i&gt;”"), "plotly reads markup"
 

@@ -84,7 +84,7 @@ def test_another_visit_finds_what_goes_on(tab: Tab) -> None:
     updates = tab.look()
     assert updates[tab.page.followed] == id, "the one that runs, not the newest"
     assert [row[:3] for row in updates[tab.page.queue]] == [
-        ["later", "LoRA", "waiting, place 1"],
+        ["later", "LoRA", "waiting, 1 before it"],
         ["waves", "LoRA", "running, step 3 of 30"],
     ]
     assert updates[tab.page.timer].active is True
