@@ -19,7 +19,7 @@ class Example(NamedTuple):
 
 
 EXAMPLES = (
-    Example("Once upon a time, there was a", "science words", attribute="science"),
+    Example("The potato", "science words", attribute="science"),
     Example("My review: this film is", "positive words", attribute="positive"),
     Example("In a distant galaxy", "science fiction", lora="scifi", attribute="space"),
     Example("The sea is", "verse", lora="poetry"),
