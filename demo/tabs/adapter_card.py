@@ -15,6 +15,7 @@ from demo.confirm import Confirm, build_confirm
 from demo.facts import facts_table
 from demo.panes import Values, marked_text
 from demo.services import Services
+from demo.text_table import text_table
 from demo.train_plots import loss_curve
 from demo.words_train import control
 
@@ -60,7 +61,7 @@ def lay_out_card() -> CardPart:
         with gr.Column(elem_classes="stack") as measured:
             with gr.Row(elem_classes="plots"):
                 with gr.Column(min_width=280):
-                    measures = table(words_train.FIGURES, words_train.FIGURES_COLUMNS, "facts")
+                    measures = text_table(words_train.FIGURES, words_train.FIGURES_COLUMNS, [220, 90, 90, 120], "facts")
                     curve = gr.Plot(label=words_train.CURVE, show_label=False)
                 with gr.Column(min_width=280, elem_classes="pane samples"):
                     samples = marked_text(words_train.CONTINUATIONS, "pane-text")
@@ -70,22 +71,6 @@ def lay_out_card() -> CardPart:
             readme = gr.Textbox(lines=8, max_lines=30, buttons=["copy"], **control("readme", interactive=False))
     parts = head, download, merge, delete, push_row, repository, push, measured, measures, curve, samples, made, readme
     return CardPart(column, *parts)
-
-
-def table(label: str, headers: list[str], *elem_classes: str) -> gr.Dataframe:
-    """An empty table of texts."""
-    return gr.Dataframe(
-        headers=headers,
-        datatype="str",
-        type="array",
-        interactive=False,
-        wrap=True,
-        label=label,
-        show_label=False,
-        buttons=[],
-        max_height=420,
-        elem_classes=["quiet-table", *elem_classes],
-    )
 
 
 def card_updates(services: Services, part: CardPart, card: Card) -> Values:

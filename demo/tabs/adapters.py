@@ -20,8 +20,9 @@ from demo.links import owner_of
 from demo.page import Page
 from demo.panes import Marked, Values, message, message_line
 from demo.services import Services
-from demo.tabs.adapter_card import CardPart, card_updates, lay_out_card, table
+from demo.tabs.adapter_card import CardPart, card_updates, lay_out_card
 from demo.tabs.inner import cell_of, or_message
+from demo.text_table import text_table
 from demo.train_form import uploaded
 from demo.words_train import control
 
@@ -69,7 +70,13 @@ def lay_out(services: Services, page: Page) -> AdaptersPart:
     gr.HTML(words_train.ADAPTERS_HTML, elem_classes="section")
     take_in = lay_out_take_in(services)
     note = message_line(words_train.ADAPTERS, "shared-note")
-    rows = table(words_train.ADAPTERS, words_train.ADAPTER_COLUMNS, "earlier", "adapters-table")
+    rows = text_table(
+        words_train.ADAPTERS,
+        words_train.ADAPTER_COLUMNS,
+        [140, 120, 140, 120, 220, 130, 120],
+        "earlier",
+        "adapters-table",
+    )
     return AdaptersPart(take_in, note, rows, lay_out_card(), page.owner, gr.State(None))
 
 

@@ -21,6 +21,7 @@ from demo.panes import Marked, Values, message, message_line, words
 from demo.runs import closed_at_end
 from demo.services import Services
 from demo.tabs.inner import or_message
+from demo.text_table import text_table
 from demo.train_view import is_own
 from demo.word_table import list_text, read_upload, summary, table
 
@@ -131,23 +132,6 @@ def lay_out_training() -> Training:
                 stop = gr.Button(text.STOP, size="sm", min_width=0)
     line = message_line(words_attributes.TRAIN, "shared-note")
     return Training(name, upload, begin, stop, line, gr.State(()))
-
-
-def text_table(label: str, headers: list[str], widths: list[int | str] | None = None) -> gr.Dataframe:
-    """An empty table of texts."""
-    return gr.Dataframe(
-        headers=headers,
-        datatype="str",
-        type="array",
-        interactive=False,
-        wrap=True,
-        label=label,
-        show_label=False,
-        buttons=[],
-        max_height=420,
-        column_widths=widths,
-        elem_classes="quiet-table",
-    )
 
 
 # Which event calls what

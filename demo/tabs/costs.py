@@ -18,6 +18,7 @@ from demo.panes import Values, message, message_line
 from demo.runs import closed_at_end
 from demo.services import Services
 from demo.tabs.inner import or_message
+from demo.text_table import text_table
 
 ALONE: dict[str, Any] = {"concurrency_id": "costs", "concurrency_limit": 1}  # one at a time, whoever asks
 
@@ -50,17 +51,7 @@ def lay_out_costs() -> CostsView:
         begin = gr.Button(words_learned.MEASURE, size="sm", min_width=0, scale=0)
         stop = gr.Button(words_learned.STOP, size="sm", min_width=0, scale=0, interactive=False)
     line = message_line(words_learned.COSTS, "step-line")
-    table = gr.Dataframe(
-        headers=COLUMNS,
-        datatype="str",
-        type="array",
-        interactive=False,
-        wrap=True,
-        label=words_learned.COSTS,
-        show_label=False,
-        buttons=[],
-        elem_classes="quiet-table",
-    )
+    table = text_table(words_learned.COSTS, COLUMNS, [220, 150, 100, 150, 90, 110, 90, 140])
     return CostsView(begin, stop, line, table)
 
 

@@ -22,6 +22,7 @@ from demo.services import Adapter, Services
 from demo.tabs.costs import costs_section
 from demo.tabs.inner import or_message
 from demo.tabs.xray_page import plot
+from demo.text_table import text_table
 from demo.words_learned import control
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
@@ -140,19 +141,7 @@ def lay_out_lora(column: gr.Column) -> LoraPart:
 def lay_out_prefix(column: gr.Column) -> PrefixPart:
     """The words near each virtual token, then what the tokens of a text look at."""
     gr.HTML(f"<h3>{words_learned.WORDS}</h3>", elem_classes="figure-title")
-    words = gr.Dataframe(
-        headers=words_learned.WORD_COLUMNS,
-        datatype="str",
-        type="array",
-        interactive=False,
-        wrap=True,
-        label=words_learned.WORDS,
-        show_label=False,
-        buttons=[],
-        max_height=520,
-        column_widths=["12%", "38%", "38%", "12%"],
-        elem_classes="quiet-table",
-    )
+    words = text_table(words_learned.WORDS, words_learned.WORD_COLUMNS, [110, 330, 330, 110], max_height=520)
     with gr.Column(visible=False) as far:
         moved = plot(words_learned.MOVED)
     gr.HTML(f"<p>{words_learned.WORDS_HELP}</p>", elem_classes="help")

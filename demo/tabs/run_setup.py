@@ -17,6 +17,7 @@ from demo.panes import Marked, Values, message, message_line, words
 from demo.run_form import RunForm, default_methods, known_methods, preview, read_run, read_set, read_upload
 from demo.sampling import SamplingControls, lay_out_sampling
 from demo.services import Services
+from demo.text_table import text_table
 from leaderboard.prompts import shipped_sets
 from leaderboard.records import PromptSet, RunSpec
 
@@ -114,18 +115,7 @@ def lay_out_setup(services: Services) -> Setup:
 def preview_table(prompts: PromptSet) -> gr.Dataframe:
     """The first rows of a prompt set."""
     headers, rows = preview(prompts)
-    return gr.Dataframe(
-        rows,
-        headers=headers,
-        datatype="str",
-        type="array",
-        interactive=False,
-        wrap=True,
-        label=words_leaderboard.PREVIEW,
-        show_label=False,
-        buttons=[],
-        elem_classes="quiet-table",
-    )
+    return text_table(words_leaderboard.PREVIEW, headers, rows=rows)
 
 
 def wire_setup(services: Services, setup: Setup) -> None:
