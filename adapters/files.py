@@ -22,7 +22,7 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
-OWNER_FILE = ".owner"  # never leaves the machine: whoever packs or publishes a folder leaves it out
+OWNER_FILE = ".owner"  # of who may delete the folder; it is part of no zip and never leaves the machine
 MAX_CONFIG_BYTES = 65_536
 MAX_METRICS_BYTES = 4_000_000  # curves of long trainings included
 MAX_HEADER_BYTES = 4_000_000  # of a safetensors file; two tensors for each of 500 layers take a tenth of it
@@ -49,13 +49,13 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_owner(folder: Path, owner: str | None) -> None:
-    """Notes whose folder it is; nobody's where there is no owner."""
+    """Notes whose the folder is; None: nobody's, it was made on the command line."""
     if owner is not None:
         (folder / OWNER_FILE).write_text(owner, "utf-8")
 
 
 def read_owner(folder: Path) -> str | None:
-    """Whose folder it is; None: nobody's."""
+    """Whose the folder is; None: nobody's."""
     file = folder / OWNER_FILE
     return file.read_text("utf-8") if file.is_file() else None
 
