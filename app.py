@@ -11,8 +11,10 @@ STEERBOARD_JUDGES           Hub ids or folders of models that may judge beside t
 STEERBOARD_MAX_BYTES        of an uploaded prompt set; default 2000000
 STEERBOARD_MAX_PROMPTS      of a prompt set; default 500
 STEERBOARD_MAX_CHARACTERS   of each of its values; default 4000
+STEERBOARD_MAX_ADAPTER_BYTES  of the zip of an adapter that is taken in; default 100000000
+STEERBOARD_HUB_ADAPTERS     1: adapters may be fetched from the Hub, after the same checks; unset: they may not
 STEERBOARD_RESULTS          Hub dataset that runs can be sent to, with the token in HF_TOKEN; unset: they cannot
-HF_TOKEN                    the token for it
+HF_TOKEN                    the token for it, and for publishing adapters in new repositories; unset: nobody can
 """
 
 import os
@@ -26,6 +28,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from adapters.methods import UserError
 
 if TYPE_CHECKING:
+    from adapters.base_model import BaseModel
+    from adapters.library import Library
+    from adapters.store import AdapterStore
     from demo.services import Services
 
 QUIET = {  # no library may report to anybody; read by them when they are imported
@@ -47,6 +52,8 @@ class Settings(NamedTuple):
     limits: tuple[int, int, int] = (2_000_000, 500, 4_000)  # of a prompt set: bytes, prompts, characters
     results: str | None = None
     token: str | None = None
+    adapter_bytes: int = 100_000_000  # of the zip of an adapter
+    hub_adapters: bool = False  # whether adapters may be fetched from the Hub
 
 
 def read_settings() -> Settings:
@@ -66,6 +73,8 @@ def read_settings() -> Settings:
         ),
         os.environ.get("STEERBOARD_RESULTS") or None,
         os.environ.get("HF_TOKEN") or None,
+        read_number("STEERBOARD_MAX_ADAPTER_BYTES", 100_000_000, 10**10),
+        read_switch("STEERBOARD_HUB_ADAPTERS"),
     )
 
 
@@ -75,6 +84,14 @@ def read_number(name: str, default: int, most: int) -> int:
     if not (value.isascii() and value.isdigit() and 0 < int(value) <= most):
         raise UserError(f"{name} is {value!r}: set it to a number from 1 to {most}.")
     return int(value)
+
+
+def read_switch(name: str) -> bool:
+    """Whether a variable is 1; raises UserError for anything but 1, 0 and nothing."""
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise UserError(f"{name} is {value!r}: set it to 1 or unset it.")
+    return value == "1"
 
 
 def main() -> int:
@@ -109,7 +126,8 @@ def serve(settings: Settings) -> None:
     from demo.app import build_app, launch
 
     services = build_services(settings)
-    launch(build_app(services), settings.host, settings.port, services.limits.max_bytes)
+    most = max(services.limits.max_bytes, settings.adapter_bytes // 2)  # Gradio lets twice as much through
+    launch(build_app(services), settings.host, settings.port, most)
 
 
 def build_services(settings: Settings) -> "Services":
@@ -117,6 +135,9 @@ def build_services(settings: Settings) -> "Services":
     from adapters.attributes import split_words, word_lists
     from adapters.base_model import load_base_model
     from adapters.engine import Engine
+    from adapters.explorer import Explorer
+    from adapters.jobs import Trainer
+    from adapters.method_costs import MethodCosts
     from adapters.replay import XRays
     from adapters.store import WEIGHTS, AdapterStore
     from adapters.workshop import Workshop
@@ -129,6 +150,7 @@ def build_services(settings: Settings) -> "Services":
     base = load_base_model(settings.model, settings.home)
     own = settings.home / "adapters"
     store = AdapterStore([WEIGHTS, own], base)
+    shelf = library(settings, base, store, own)
     engine = Engine(base, store)
     judges = {name: partial(load_judge, name, settings.home) for name in settings.judges}
     runner = Runner(engine, database, judges)
@@ -150,7 +172,22 @@ def build_services(settings: Settings) -> "Services":
         publish=publisher(settings),
         splits=partial(split_words, base.tokenizer),
         workshop=Workshop(engine, settings.home, own),
+        trainer=Trainer(base, settings.home, store),
+        library=shelf,
+        explorer=Explorer(engine, shelf.report),
+        costs=MethodCosts(settings.model, base.id, settings.home),
     )
+
+
+def library(settings: Settings, base: "BaseModel", store: "AdapterStore", own: Path) -> "Library":
+    """Adapters that come and go; the Hub is asked only where the operator says so."""
+    from huggingface_hub import HfApi
+
+    from adapters.library import Library
+
+    source = HfApi(token=False) if settings.hub_adapters else None
+    target = HfApi(token=settings.token) if settings.token is not None else None
+    return Library(base, store, own, source, target, settings.adapter_bytes)
 
 
 def publisher(settings: Settings) -> Callable[[Any, Any], str] | None:

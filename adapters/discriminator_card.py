@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO, BaseModel
 from adapters.classify import Measured
 from adapters.discriminator import Discriminator, write_discriminator
-from adapters.files import METRICS_FILE, new_folder
+from adapters.files import METRICS_FILE, new_folder, write_owner
 from adapters.methods import STRICT, to_json
 
 
@@ -29,12 +29,15 @@ class DiscriminatorReport:
     measured: Measured
 
 
-def write_discriminator_folder(head: Discriminator, base: BaseModel, report: DiscriminatorReport, folder: Path) -> None:
+def write_discriminator_folder(
+    head: Discriminator, base: BaseModel, report: DiscriminatorReport, folder: Path, owner: str | None = None
+) -> None:
     """Writes a discriminator's folder whole, in the place of the one that was there."""
     with new_folder(folder) as made:
         write_discriminator(head, base, made)
         (made / METRICS_FILE).write_text(json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
         (made / "README.md").write_text(discriminator_card(report), "utf-8")
+        write_owner(made, owner)
 
 
 def discriminator_card(report: DiscriminatorReport) -> str:

@@ -282,8 +282,8 @@ def best(texts: Sequence["Text"]) -> Continuation:
 
 def source(row: Row) -> Hashable:
     """What determines how the prompt of a row is read."""
-    method = row.request.method
-    return tuple(row.prompt_ids), method.lora, method.lora_scale if method.lora else None, method.prefix
+    lora = None if row.lora is None else (id(row.lora.weights), row.lora.scale)  # a name may change what it stands for
+    return tuple(row.prompt_ids), lora, id(row.prefix)
 
 
 class Text:

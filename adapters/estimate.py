@@ -6,8 +6,8 @@ them scored, V vocabulary, S outputs of all linear layers together, A those of t
     memory = libraries + 1.6 weights + 24 bytes a trained parameter (weight, gradient, two moments, best, checkpoint)
              + 4 (2.5 S + 1.3 A) T + 12 V K
 
-The factors were fitted to the peaks of five trainings of the embedded model (LoRA on attention and on all layers, with
-DoRA, batches of 256 and 1,024 tokens; a prefix): 1.9 to 4.3 GB, within a fifth.
+The factors were fitted to the peaks of four trainings of the embedded model (LoRA on attention and on all layers, with
+DoRA, batches of 256 and 1,024 tokens): 1.9 to 4.3 GB, within a fifth. For prefixes they are a rough guess.
 """
 
 import json

@@ -23,8 +23,10 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
-OWNER_FILE = ".owner"  # never leaves the machine: whoever packs or publishes a folder leaves it out
+OWNER_FILE = ".owner"  # of who may delete the folder; it is part of no zip and never leaves the machine
 MAX_CONFIG_BYTES = 65_536
+MAX_METRICS_BYTES = 4_000_000  # curves of long trainings included
+MAX_HEADER_BYTES = 4_000_000  # of a safetensors file; two tensors for each of 500 layers take a tenth of it
 DTYPES = frozenset({"F32", "F16", "BF16"})  # as safetensors spells them
 
 
@@ -48,24 +50,25 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_owner(folder: Path, owner: str | None) -> None:
-    """Notes whose folder it is; nobody's where there is no owner."""
+    """Notes whose the folder is; None: nobody's, it was made on the command line."""
     if owner is not None:
         (folder / OWNER_FILE).write_text(owner, "utf-8")
 
 
 def read_owner(folder: Path) -> str | None:
-    """Whose folder it is; None: nobody's."""
+    """Whose the folder is; None: nobody's."""
     file = folder / OWNER_FILE
     return file.read_text("utf-8") if file.is_file() else None
 
 
 def read_config(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:
     """The JSON object in the folder's adapter_config.json, or another file. Raises UserError with one line."""
+    most = MAX_METRICS_BYTES if name == METRICS_FILE else MAX_CONFIG_BYTES
     try:
         with (folder / name).open("rb") as stream:
-            text = stream.read(MAX_CONFIG_BYTES + 1)
-        if len(text) > MAX_CONFIG_BYTES:
-            raise UserError(f"{name} is longer than {MAX_CONFIG_BYTES} bytes.")
+            text = stream.read(most + 1)
+        if len(text) > most:
+            raise UserError(f"{name} is longer than {most} bytes.")
         config = json.loads(text)
     except (OSError, RecursionError) as error:
         raise UserError(f"Cannot read {name}: {error}") from error
@@ -83,6 +86,7 @@ def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
 
     Raises UserError with one line where anything is missing, extra, of another shape or dtype, or not finite.
     """
+    check_header_size(folder / WEIGHTS_FILE)
     try:
         with safe_open(folder / WEIGHTS_FILE, framework="pt", device="cpu") as file:
             check_header(file, shapes)
@@ -93,6 +97,17 @@ def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
         if not torch.isfinite(tensor).all():
             raise UserError(f"{WEIGHTS_FILE}: {name} holds numbers that are not finite.")
     return tensors
+
+
+def check_header_size(path: Path) -> None:
+    """Raises UserError where the header of a safetensors file is not there or huge: it is read before all else."""
+    try:
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+    except OSError as error:
+        raise UserError(f"Cannot read {WEIGHTS_FILE}: {error}") from error
+    if not 0 < size <= MAX_HEADER_BYTES:
+        raise UserError(f"Cannot read {WEIGHTS_FILE}: it is no safetensors file, or its header is damaged.")
 
 
 def check_header(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:

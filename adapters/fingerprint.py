@@ -15,6 +15,7 @@ from torch import Tensor
 
 from adapters.attributes import words_of
 from adapters.base_model import BaseModel
+from adapters.lora_rows import LoraWeights
 from adapters.methods import Attribute, Method, Request, Sampling, to_json
 from adapters.store import AdapterStore
 
@@ -22,12 +23,15 @@ DECODING = 3  # raised whenever a release may write another text for the same re
 
 
 class Fingerprints:
-    """The hashes of one base model and its adapters; each is computed once, when it is asked for."""
+    """The hashes of one base model and its adapters; each is computed when it is first asked for.
+
+    Those of adapters are kept with the weights that they are of: a name may come to stand for other weights.
+    """
 
     def __init__(self, base: BaseModel, store: AdapterStore) -> None:
         self._base, self._store = base, store
-        self._loras: dict[str, str] = {}
-        self._prefixes: dict[str, str] = {}
+        self._loras: dict[str, tuple[LoraWeights, str]] = {}
+        self._prefixes: dict[str, tuple[Tensor, str]] = {}
 
     @cached_property
     def base(self) -> str:
@@ -38,18 +42,23 @@ class Fingerprints:
 
     def lora(self, name: str) -> str:
         """Of a LoRA's matrices, scaling and gains. Raises UserError for an unknown name."""
-        if name not in self._loras:
-            weights = self._store.lora(name)
+        weights = self._store.lora(name)
+        known, digest = self._loras.get(name, (None, ""))
+        if known is not weights:
             named = ((f"{module}.{part}", t) for module, pair in weights.modules.items() for part, t in enumerate(pair))
             gains = ((f"{module}.gain", gain) for module, gain in weights.gains.items())
-            self._loras[name] = sha256(str(weights.scaling), *pieces(named), *pieces(gains))
-        return self._loras[name]
+            digest = sha256(str(weights.scaling), *pieces(named), *pieces(gains))
+            self._loras[name] = weights, digest
+        return digest
 
     def prefix(self, name: str) -> str:
         """Of a prefix's keys and values. Raises UserError for an unknown name."""
-        if name not in self._prefixes:
-            self._prefixes[name] = sha256(*pieces([("prefix", self._store.prefix(name))]))
-        return self._prefixes[name]
+        kv = self._store.prefix(name)
+        known, digest = self._prefixes.get(name, (None, ""))
+        if known is not kv:
+            digest = sha256(*pieces([("prefix", kv)]))
+            self._prefixes[name] = kv, digest
+        return digest
 
     def attribute(self, attribute: Attribute) -> str:
         """Of the words of a list, or of a discriminator and its class. Raises UserError for an unknown name."""

@@ -175,6 +175,8 @@ class Trainer:
         message = history.message
         if history.state == "waiting":
             message = f"waiting for {len(ahead)} before it" if ahead else "about to begin"
+        if history.adapter and id in self._open:  # done means that it can be used
+            history = history._replace(state="running")
         total = history.total or job.order.settings.steps
         place = 0 if history.ended else len(ahead)
         return JobView(

@@ -29,6 +29,7 @@ class Order(NamedTuple):
     about: str
     licence: str
     command: str  # that makes it again
+    owner: str | None = None  # who may delete it in the app
 
 
 def make_discriminator(
@@ -43,7 +44,7 @@ def make_discriminator(
 
     head, measured = yield from train_discriminator(base, rows, home / "features", turn)
     report = DiscriminatorReport(order.name, base.id, order.about, order.licence, order.command, machine(), measured)
-    write_discriminator_folder(head, base, report, out / order.name)
+    write_discriminator_folder(head, base, report, out / order.name, order.owner)
     return report
 
 
@@ -53,7 +54,9 @@ class Workshop:
     def __init__(self, engine: Engine, home: Path, own: Path) -> None:
         self._engine, self._home, self._own = engine, home, own
 
-    def train(self, name: str, rows: Sequence[Labelled]) -> Generator[str, None, "DiscriminatorReport"]:
+    def train(
+        self, name: str, rows: Sequence[Labelled], owner: str | None = None
+    ) -> Generator[str, None, "DiscriminatorReport"]:
         """A new discriminator in the folder of own ones, usable as soon as this ends; yields what it is doing.
 
         Raises UserError where the name is none or taken. What is closed or fails before its end leaves nothing.
@@ -65,7 +68,7 @@ class Workshop:
         if self._own.is_dir() and sum(1 for _ in self._own.iterdir()) >= MAX_OWN:
             raise UserError(f"There are {MAX_OWN} adapters of your own already: delete a folder in {self._own.name}.")
         command = f"python -m adapters train discriminator {name} --data FILE"
-        order = Order(name, "rows that were uploaded in the app", "unknown", command)
+        order = Order(name, "rows that were uploaded in the app", "unknown", command, owner)
         report = yield from make_discriminator(self._engine.base, rows, order, self._home, self._own, self._engine.turn)
         store.offer(self._own / name)
         return report

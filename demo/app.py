@@ -4,6 +4,7 @@ Knows which tabs there are; a new one is a file in demo/tabs and a line in TABS.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ from adapters.methods import UserError
 from demo import text
 from demo.comparisons import find_comparison
 from demo.confirm import LIGHT
+from demo.lazy import build_at_first
 from demo.links import COMPARE, RUN, Link, is_id, new_secret, read_link
 from demo.page import Page
 from demo.results.load import find_run
@@ -19,15 +21,20 @@ from demo.services import Services
 from demo.tabs.attributes import attributes_tab
 from demo.tabs.compare import compare_tab
 from demo.tabs.leaderboard import leaderboard_tab
+from demo.tabs.learned import learned_tab
 from demo.tabs.strength import strength_tab
+from demo.tabs.train import train_tab
 from demo.theme import FAVICON, STYLE_SHEET, theme
 
 TABS: dict[str, Callable[[Services, Page], None]] = {
     "Compare": compare_tab,
     "Leaderboard": leaderboard_tab,
+    "Train": train_tab,
+    "Learned": learned_tab,
     "Attributes": attributes_tab,
     "Strength": strength_tab,
 }
+AT_ONCE = {"Compare", "Leaderboard"}  # where links lead to; the other tabs are built when they are first opened
 TAB_OF = {COMPARE: "Compare", RUN: "Leaderboard"}  # where a link is opened
 # The browser keeps the owner's secret under these names; they must never change, or nobody could delete what is theirs.
 STORAGE_KEY, STORAGE_SECRET = "steerboard-owner", "steerboard"
@@ -62,7 +69,8 @@ def build_app(services: Services) -> gr.Blocks:
         with gr.Tabs() as tabs:
             for name, build in TABS.items():
                 with gr.Tab(name, id=name) as tab:
-                    build(services, Page(blocks, tab, owner, words))
+                    ready = partial(build, services, Page(blocks, tab, owner, words))
+                    ready() if name in AT_ONCE else build_at_first([tab.select], ready)
 
         def on_load(secret: Any, request: gr.Request) -> tuple[Any, ...]:
             return (keep_secret(secret), *open_tab(services, read_link(request.query_params)))

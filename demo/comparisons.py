@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from adapters.methods import Method, Request, Sampling, UserError, from_json, to_json
-from demo import text
+from demo import text, words_leaderboard
 from demo.board import Board, Figures, Outcome, PaneView
 from demo.figures import spans, word_pattern
 from demo.links import is_id
@@ -139,7 +139,7 @@ def verdict(services: Services, comparison: Comparison, now: Sequence[Sequence[i
         panes[place] = panes[place]._replace(note=note, is_error=False)
     methods = [request.method for request in comparison.requests.values()]
     changes = changed(services, methods, comparison.hashes, comparison.versions)
-    return Board(panes, " ".join([text.replayed(equal, len(panes)), *changes]))
+    return Board(panes, " ".join([words_leaderboard.replayed(equal, len(panes)), *changes]))
 
 
 def changed(

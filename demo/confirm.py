@@ -9,7 +9,13 @@ import gradio as gr
 
 from demo import text
 
-LIGHT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+# Light work. Without a place to show progress the browser need not go through all components for each output.
+LIGHT: dict[str, Any] = {
+    "show_progress": "hidden",
+    "show_progress_on": [],
+    "api_visibility": "private",
+    "queue": False,
+}
 
 
 class Confirm(NamedTuple):
@@ -20,11 +26,11 @@ class Confirm(NamedTuple):
     yes: gr.Button
 
 
-def build_confirm() -> Confirm:
+def build_confirm(question: str = text.DELETE_QUESTION) -> Confirm:
     """The buttons in the page, wired but for what `yes` does."""
     ask = gr.Button(text.DELETE, size="sm", min_width=0, scale=0, visible=False)
     with gr.Row(visible=False, elem_classes="confirm") as row:
-        gr.HTML(f"<p>{text.DELETE_QUESTION}</p>")
+        gr.HTML(f"<p>{question}</p>")
         yes = gr.Button(text.DELETE_YES, size="sm", min_width=0, scale=0, variant="stop")
         no = gr.Button(text.DELETE_NO, size="sm", min_width=0, scale=0)
     ask.click(show_question, None, [ask, row], **LIGHT)

@@ -8,23 +8,13 @@ from collections.abc import Mapping
 import gradio as gr
 
 from demo import text
+from demo.text_table import text_table
 
 
 def facts_table(rows: list[list[str]] | None = None) -> gr.Dataframe:
     """A table of two columns, empty where there are no rows yet."""
-    return gr.Dataframe(
-        rows,
-        headers=[text.FACT, text.VALUE],
-        datatype="str",
-        type="array",
-        interactive=False,
-        wrap=True,
-        label=text.MADE_WITH,
-        show_label=False,
-        column_widths=["30%", "70%"],
-        max_height=2000,
-        elem_classes=["quiet-table", "facts"],
-    )
+    headers, widths = [text.FACT, text.VALUE], ["30%", "70%"]
+    return text_table(text.MADE_WITH, headers, widths, "facts", rows=rows, max_height=2000)
 
 
 def model_facts(base: str, hashes: Mapping[str, str], versions: Mapping[str, str]) -> list[list[str]]:

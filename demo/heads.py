@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from adapters.labelled import Labelled, read_labelled
 from adapters.methods import UserError
-from demo import text
+from demo import text, words_attributes, words_leaderboard
 from demo.results.plots import dressed, whiskers
 from demo.runs import closed_at_end
 from demo.services import Measured, Report, Services
@@ -34,12 +34,12 @@ class TrainView(NamedTuple):
 def read_rows(path: Any, services: Services) -> tuple[Labelled, ...]:
     """The rows of an uploaded file; raises UserError."""
     if not isinstance(path, str):
-        raise UserError(text.NO_FILE)
+        raise UserError(words_leaderboard.NO_FILE)
     file, most = Path(path), services.limits.max_bytes
     with file.open("rb") as opened:
         data = opened.read(most + 1)
     if len(data) > most:
-        raise UserError(text.ROWS_TOO_LONG.format(most=most))
+        raise UserError(words_attributes.ROWS_TOO_LONG.format(most=most))
     return tuple(read_labelled(data, file.name))
 
 
@@ -48,17 +48,17 @@ def class_sizes(rows: Sequence[Labelled]) -> dict[str, int]:
     return dict(sorted(Counter(row.label for row in rows).items()))
 
 
-def train(services: Services, name: Any, rows: Sequence[Labelled]) -> Iterator[TrainView]:
-    """Trains a discriminator; the last view says that it can be used, or what is wrong."""
+def train(services: Services, name: Any, rows: Sequence[Labelled], owner: str | None = None) -> Iterator[TrainView]:
+    """Trains a discriminator of this owner; the last view says that it can be used, or what is wrong."""
     try:
         if not rows:
-            raise UserError(text.NO_ROWS)
-        yield TrainView(text.STARTING, running=True)
-        with closed_at_end(services.workshop.train(str(name or "").strip(), rows)) as lines:
+            raise UserError(words_attributes.NO_ROWS)
+        yield TrainView(words_leaderboard.STARTING, running=True)
+        with closed_at_end(services.workshop.train(str(name or "").strip(), rows, owner)) as lines:
             for line in lines:
                 yield TrainView(f"{line[:1].upper()}{line[1:]}.", running=True)
         names = [f"{str(name).strip()}:{label}" for label in class_sizes(rows)]
-        yield TrainView(text.TRAINED.format(names=", ".join(names)), done=True)
+        yield TrainView(words_attributes.TRAINED.format(names=", ".join(names)), done=True)
     except UserError as error:
         yield TrainView(str(error), is_error=True)
     except Exception:
@@ -69,16 +69,16 @@ def train(services: Services, name: Any, rows: Sequence[Labelled]) -> Iterator[T
 def find_report(services: Services, name: Any) -> Report:
     """What was measured of a discriminator. Raises UserError where there is none of that name, or nothing is known."""
     if not isinstance(name, str) or name not in services.store.discriminators:
-        raise UserError(services.store.refused.get(str(name), text.NO_SUCH_HEAD))
+        raise UserError(services.store.refused.get(str(name), words_attributes.NO_SUCH_HEAD))
     report = services.workshop.report(name)
     if report is None:
-        raise UserError(text.NO_FIGURES_OF_HEAD)
+        raise UserError(words_attributes.NO_FIGURES_OF_HEAD)
     return report
 
 
 def confusion(measured: Measured) -> tuple[list[str], list[list[str]]]:
     """Headers and rows: how often each class is taken for each other."""
-    headers = [text.IS_TOLD_AS, *measured.classes]
+    headers = [words_attributes.IS_TOLD_AS, *measured.classes]
     rows = [[name, *map(str, row)] for name, row in zip(measured.classes, measured.confusion, strict=True)]
     return headers, rows
 
@@ -103,10 +103,10 @@ def curve(measured: Measured) -> go.Figure:
     plot.add_hline(
         y=100 * measured.largest_class,
         line={"color": COLORS["base"], "dash": "dot", "width": 1.5},
-        annotation={"text": text.LARGEST_CLASS, "font": {"size": 12}},
+        annotation={"text": words_attributes.LARGEST_CLASS, "font": {"size": 12}},
         annotation_position="bottom right",
     )
-    plot.update_xaxes(type="log", title_text=text.TRAINING_TEXTS)
+    plot.update_xaxes(type="log", title_text=words_attributes.TRAINING_TEXTS)
     plot.update_xaxes(tickvals=[point.rows for point in points], ticktext=[f"{point.rows:,}" for point in points])
-    plot.update_yaxes(title_text=text.HELD_OUT_ACCURACY)
+    plot.update_yaxes(title_text=words_attributes.HELD_OUT_ACCURACY)
     return dressed(plot, CURVE_HEIGHT)

@@ -5,7 +5,7 @@ Knows components and PaneForm; what a method may be is checked in demo.forms.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.components import Component
@@ -21,6 +21,14 @@ from demo.services import Services
 from demo.word_table import read_upload
 
 FIRST_SLOT = SLOTS[0][0]
+
+
+class Offered(NamedTuple):
+    """The choices of the dropdowns of a pane."""
+
+    lora: list[str]
+    prefix: list[str]
+    attributes: list[str]
 
 
 def build_pane(services: Services, place: int, form: PaneForm, visible: bool) -> Pane:
@@ -39,7 +47,7 @@ def build_pane(services: Services, place: int, form: PaneForm, visible: bool) ->
         remove = gr.Button("Remove this pane", size="sm")
     # Long lists in every dropdown of every pane would be a third of the page, so these come when they can be seen.
     further = [controls[name] for name, _ in SLOTS if name != FIRST_SLOT]
-    several.expand(partial(offer_attributes, services, [], len(further)), None, further, **LIGHT)
+    several.expand(partial(offer_attributes, services, len(further)), None, further, **LIGHT)
     upload.upload(take_list, upload, [controls["words"], view.note], **LIGHT)
     return Pane(*view, remove, own, controls)
 
@@ -47,9 +55,9 @@ def build_pane(services: Services, place: int, form: PaneForm, visible: bool) ->
 def build_parts(services: Services, form: PaneForm) -> dict[str, Component]:
     """What a method is made of."""
     return {
-        "lora": gr.Dropdown([text.NONE, *services.names("lora")], value=form.lora, **words("lora")),
+        "lora": adapter_dropdown(services, "lora", form.lora),
         "lora_scale": slider("lora_scale", 0, 4, form.lora_scale, 0.05),
-        "prefix": gr.Dropdown([text.NONE, *services.names("prefix")], value=form.prefix, **words("prefix")),
+        "prefix": adapter_dropdown(services, "prefix", form.prefix),
         FIRST_SLOT: attribute_dropdown(attribute_choices(services), FIRST_SLOT, form),
     }
 
@@ -84,9 +92,19 @@ def build_knobs(form: PaneForm) -> dict[str, Component]:
     }
 
 
+def adapter_dropdown(services: Services, kind: str, value: Any) -> gr.Dropdown:
+    """The adapters of a kind to choose from. One that is gone is let through, so that the pane can say so."""
+    return gr.Dropdown(adapter_choices(services, kind), value=value, allow_custom_value=True, **words(kind))
+
+
 def attribute_dropdown(choices: Sequence[str], name: str, form: PaneForm) -> gr.Dropdown:
     """One attribute to choose. Whatever a client sends is let through, so that the pane can say what is wrong."""
     return gr.Dropdown(list(choices), value=getattr(form, name), allow_custom_value=True, **words(name))
+
+
+def adapter_choices(services: Services, kind: str) -> list[str]:
+    """The adapters of a kind that a pane can use, and none."""
+    return [text.NONE, *services.names(kind)]
 
 
 def attribute_choices(services: Services) -> list[str]:
@@ -94,10 +112,28 @@ def attribute_choices(services: Services) -> list[str]:
     return [text.NONE, text.OWN_WORDS, *services.attribute_names()]
 
 
-def offer_attributes(services: Services, built: Sequence[str], number: int) -> list[Any]:
-    """New choices for so many dropdowns, where there are others than when the page was built."""
-    choices = attribute_choices(services)
-    return [gr.skip() if choices == built else gr.update(choices=choices) for _ in range(number)]
+def offer_attributes(services: Services, number: int) -> list[Any]:
+    """The choices for so many dropdowns of attributes."""
+    return [gr.update(choices=attribute_choices(services)) for _ in range(number)]
+
+
+def offered(services: Services) -> Offered:
+    """What can be chosen in a pane now: adapters and discriminators come and go while the app runs."""
+    lora, prefix = (adapter_choices(services, kind) for kind in ("lora", "prefix"))
+    return Offered(lora, prefix, attribute_choices(services))
+
+
+def offer(services: Services, panes: Sequence[Pane], before: Offered) -> Values:
+    """New choices for the dropdowns of all panes, where there are others than the page has; what is chosen stays."""
+    now = offered(services)
+    slots = {"lora": ("lora",), "prefix": ("prefix",), "attributes": [name for name, _ in SLOTS]}
+    return {
+        pane.controls[name]: gr.update(choices=getattr(now, kind))
+        for kind, names in slots.items()
+        if getattr(now, kind) != getattr(before, kind)
+        for pane in panes
+        for name in names
+    }
 
 
 def take_list(path: Any) -> tuple[Any, Marked]:

@@ -14,6 +14,7 @@ from gradio.components import Component
 from adapters.methods import BASE, Method
 from demo import text
 from demo.board import Board, Figures, PaneView
+from demo.controls import CONTROLS
 from demo.figures import ATTRIBUTE, PROMPT
 from demo.services import Services
 
@@ -56,9 +57,9 @@ def build_view(services: Services, name: str, method: Method = BASE, visible: bo
     return View(column, head, body, figures, note)
 
 
-def words(name: str) -> dict[str, Any]:
-    """Label and explanation of a control."""
-    return text.CONTROLS[name]._asdict()
+def words(name: str, interactive: bool = True) -> dict[str, Any]:
+    """Label and explanation of a control. A part that is built late is read-only unless it says otherwise."""
+    return CONTROLS[name]._asdict() | {"interactive": interactive}
 
 
 def slider(name: str, low: float, high: float, value: Any, step: float) -> gr.Slider:
@@ -76,6 +77,7 @@ def marked_text(label: str, elem_class: str, spans: Marked | None = None) -> gr.
     return gr.HighlightedText(
         spans,
         label=label,
+        interactive=False,
         color_map=COLORS,
         show_inline_category=False,
         show_label=False,
@@ -89,6 +91,7 @@ def message_line(label: str, elem_class: str, words: str = "") -> gr.Highlighted
     return gr.HighlightedText(
         message(words),
         label=label,
+        interactive=False,
         color_map={ERROR: "transparent"},
         show_inline_category=False,
         show_label=False,

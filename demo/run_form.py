@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.methods import UserError, from_json, parse_method, to_json
-from demo import text
+from demo import words_leaderboard
 from demo.services import Services
 from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import PromptSet, RunSpec
@@ -24,7 +24,7 @@ class RunForm(NamedTuple):
     samples: Any
     sampling: dict[str, Any]
     seed: Any
-    judge: Any = text.BASE_JUDGE
+    judge: Any = words_leaderboard.BASE_JUDGE
     chat: Any = False
 
 
@@ -45,14 +45,14 @@ def read_set(name: Any, services: Services) -> PromptSet:
     """A set that comes with the app; raises UserError for another name."""
     file = shipped_sets().get(name) if isinstance(name, str) else None
     if file is None:
-        raise UserError(text.NO_SUCH_SET.format(known=", ".join(shipped_sets())))
+        raise UserError(words_leaderboard.NO_SUCH_SET.format(known=", ".join(shipped_sets())))
     return read_prompts(file.read_bytes(), file.name, services.limits)
 
 
 def read_upload(path: Any, services: Services) -> PromptSet:
     """The prompts of an uploaded file; raises UserError."""
     if not isinstance(path, str):
-        raise UserError(text.NO_FILE)
+        raise UserError(words_leaderboard.NO_FILE)
     file = Path(path)
     with file.open("rb") as opened:
         data = opened.read(services.limits.max_bytes + 1)  # enough to see that there is more
@@ -67,15 +67,17 @@ def read_run(form: RunForm, services: Services) -> tuple[RunSpec, PromptSet]:
         or not 1 <= len(names) <= MAX_METHODS
         or not all(isinstance(name, str) for name in names)
     ):
-        raise UserError(text.BAD_RUN_METHODS.format(most=MAX_METHODS))
-    if form.judge != text.BASE_JUDGE and form.judge not in services.judges:
-        raise UserError(text.BAD_JUDGE.format(known=", ".join([text.BASE_JUDGE, *services.judges])))
+        raise UserError(words_leaderboard.BAD_RUN_METHODS.format(most=MAX_METHODS))
+    if form.judge != words_leaderboard.BASE_JUDGE and form.judge not in services.judges:
+        raise UserError(
+            words_leaderboard.BAD_JUDGE.format(known=", ".join([words_leaderboard.BASE_JUDGE, *services.judges]))
+        )
     data = {
         "methods": [to_json(parse_method(name)) for name in names],
         "samples": form.samples,
         "sampling": form.sampling,
         "seed": form.seed,
-        "judge": None if form.judge == text.BASE_JUDGE else form.judge,
+        "judge": None if form.judge == words_leaderboard.BASE_JUDGE else form.judge,
         "chat": form.chat is True,
     }
     return from_json(RunSpec, data), form.prompts

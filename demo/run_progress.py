@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from adapters.methods import UserError
-from demo import text
+from demo import text, words_leaderboard
 from demo.run_form import RunForm, read_run
 from demo.runs import closed_at_end
 from demo.services import Progress, Services
@@ -56,7 +56,7 @@ def begin(services: Services, form: RunForm, owner: str) -> Iterator[RunView]:
 
 def follow(services: Services, run: Run) -> Iterator[RunView]:
     """Writes and scores what is missing of a run; the last view is not running."""
-    view = RunView(run.id, text.STARTING, running=True)
+    view = RunView(run.id, words_leaderboard.STARTING, running=True)
     yield view
     shown = time.monotonic()
     try:
@@ -66,7 +66,9 @@ def follow(services: Services, run: Run) -> Iterator[RunView]:
                 if time.monotonic() - shown >= PACE:
                     yield view
                     shown = time.monotonic()
-        yield replace(view, message=text.RUN_DONE.format(texts=text.count(view.num_texts, "text")), running=False)
+        yield replace(
+            view, message=words_leaderboard.RUN_DONE.format(texts=text.count(view.num_texts, "text")), running=False
+        )
     except UserError as error:
         yield replace(view, message=str(error), is_error=True, running=False)
     except Exception:
@@ -79,7 +81,7 @@ def advance(view: RunView, run: Run, progress: Progress) -> RunView:
     new = [as_row(run, sample) for sample in progress.samples]
     return replace(
         view,
-        message=text.progress(progress, view.num_texts + len(new)),
+        message=words_leaderboard.progress(progress, view.num_texts + len(new)),
         done=progress.done,
         total=progress.total,
         num_texts=view.num_texts + len(new),

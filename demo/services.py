@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol
 from adapters.labelled import Labelled
 from adapters.methods import Method, Request, Sampling
 from adapters.xray import NextTokens, Scored, XRay
+from demo.adapter_services import Library, Trainer
+from demo.learned_services import Explorer, MethodCosts
 from leaderboard.prompts import Limits
 from leaderboard.records import PromptSet, Run, RunData, RunSpec, Sample
 from leaderboard.table import Results
@@ -153,7 +155,7 @@ class Report(Protocol):
 class Workshop(Protocol):
     """Trains discriminators and knows what was measured of them."""
 
-    def train(self, name: str, rows: Sequence[Labelled]) -> Iterator[str]: ...
+    def train(self, name: str, rows: Sequence[Labelled], owner: str | None) -> Iterator[str]: ...
     def report(self, name: str) -> Report | None: ...
 
 
@@ -265,6 +267,10 @@ class Services(NamedTuple):
     publish: Callable[[RunData, Results], str] | None  # to the Hub, returns the address; None: not set up
     splits: Callable[[Sequence[str]], Sequence[Split]]  # words -> how the tokenizer splits them
     workshop: Workshop
+    trainer: Trainer
+    library: Library
+    explorer: Explorer
+    costs: MethodCosts
 
     def adapter(self, name: str | None) -> Adapter | None:
         """The adapter called `name`, if it can be used."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from adapters.methods import UserError
 from adapters.word_list import MAX_BYTES, as_text, read_word_list
-from demo import text
+from demo import words_attributes, words_leaderboard
 from demo.services import Services, Split
 
 LEADING_BLANK = "·"
@@ -18,7 +18,7 @@ LEADING_BLANK = "·"
 def read_upload(path: Any) -> tuple[str, ...]:
     """The words of an uploaded file; raises UserError."""
     if not isinstance(path, str):
-        raise UserError(text.NO_FILE)
+        raise UserError(words_leaderboard.NO_FILE)
     file = Path(path)
     with file.open("rb") as opened:
         return read_word_list(opened.read(MAX_BYTES + 1), file.name)
@@ -27,7 +27,7 @@ def read_upload(path: Any) -> tuple[str, ...]:
 def list_text(services: Services, name: Any) -> str:
     """A shipped list as a person could have typed it. Raises UserError for an unknown one."""
     if not isinstance(name, str) or name not in services.attributes:
-        raise UserError(text.NO_SUCH_LIST)
+        raise UserError(words_attributes.NO_SUCH_LIST)
     return as_text(services.attributes[name])
 
 
@@ -46,14 +46,14 @@ def tokens(pieces: Sequence[str]) -> str:
 def used(split: Split) -> str:
     """Whether a word is used from its beginning on, only once it has been begun, or never."""
     if any(split.counts[:1]):
-        return text.USED
-    return text.USED_LATER if any(split.counts) else text.NOT_USED
+        return words_attributes.USED
+    return words_attributes.USED_LATER if any(split.counts) else words_attributes.NOT_USED
 
 
 def summary(splits: Sequence[Split]) -> str:
     """How many words of a list are used. Raises UserError where none can be begun, for then nothing is steered."""
     kinds = [used(split) for split in splits]
-    whole, later = kinds.count(text.USED), kinds.count(text.USED_LATER)
+    whole, later = kinds.count(words_attributes.USED), kinds.count(words_attributes.USED_LATER)
     if not whole:
-        raise UserError(text.NO_USABLE_WORD)
-    return text.list_line(len(kinds), whole, later)
+        raise UserError(words_attributes.NO_USABLE_WORD)
+    return words_attributes.list_line(len(kinds), whole, later)

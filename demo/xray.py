@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from adapters.methods import Request, UserError
 from adapters.xray import MAX_STEPS, Record, XRay, unsteered
-from demo import text
+from demo import text, words_xray
 from demo.board import Board
 from demo.comparisons import Comparison
 from demo.runs import closed_at_end
@@ -63,10 +63,10 @@ def read_named(value: Any) -> tuple[str, ...]:
     """The words that a person names, separated by commas or blanks; raises UserError."""
     words = value if isinstance(value, str) else ""
     if len(words) > MAX_CHARACTERS or any(c == "\0" or "\ud800" <= c <= "\udfff" for c in words):
-        raise UserError(text.BAD_NAMED.format(most=MAX_NAMED))
+        raise UserError(words_xray.BAD_NAMED.format(most=MAX_NAMED))
     found = tuple(dict.fromkeys(words.replace(",", " ").split()))
     if len(found) > MAX_NAMED:
-        raise UserError(text.BAD_NAMED.format(most=MAX_NAMED))
+        raise UserError(words_xray.BAD_NAMED.format(most=MAX_NAMED))
     return found
 
 
@@ -75,7 +75,7 @@ def examine(
 ) -> Iterator[View]:
     """Looks at all texts, and at the steered one at `place`; `known` is a record of the same texts that is there."""
     if not texts:
-        yield View(Record("", 0, False), text.NOTHING_TO_XRAY, is_error=True, running=False)
+        yield View(Record("", 0, False), words_xray.NOTHING_TO_XRAY, is_error=True, running=False)
         return
     first = next(iter(texts.values())).request
     record = known or Record(first.prompt, first.seed, first.chat)
@@ -88,7 +88,7 @@ def examine(
         if place in steered(texts):
             yield from look_at(services, texts[place], words, record)
         else:
-            yield View(record, text.XRAY_NOT_STEERED, running=False)
+            yield View(record, words_xray.XRAY_NOT_STEERED, running=False)
     except UserError as error:
         yield View(record, str(error), is_error=True, running=False)
     except Exception:
@@ -102,14 +102,14 @@ def compare_all(services: Services, texts: Mapping[int, Text], record: Record) -
     with closed_at_end(services.xrays.next_tokens(requests)) as steps:
         for found in steps:
             record = replace(record, next_tokens=tuple(found))
-            yield View(record, text.XRAY_NEXT.format(done=len(found), all=len(requests)))
+            yield View(record, words_xray.XRAY_NEXT.format(done=len(found), all=len(requests)))
     models = unsteered([request.method for request in requests])
     record = replace(record, models=tuple(models))
     with closed_at_end(services.xrays.scores(requests, [one.token_ids for one in texts.values()], models)) as steps:
         for done, scores in enumerate(steps, 1):
             if done == len(models):
                 record = replace(record, scores=tuple(scores))
-            yield View(record, text.XRAY_SCORES.format(done=done, all=len(models)))
+            yield View(record, words_xray.XRAY_SCORES.format(done=done, all=len(models)))
 
 
 def look_at(services: Services, one: Text, words: tuple[str, ...], record: Record) -> Iterator[View]:
@@ -121,9 +121,9 @@ def look_at(services: Services, one: Text, words: tuple[str, ...], record: Recor
         for xray in steps:
             if len(xray.steps) > done:
                 done = len(xray.steps)
-                yield View(record, text.XRAY_REPLAY.format(title=title, done=done, all=most))
+                yield View(record, words_xray.XRAY_REPLAY.format(title=title, done=done, all=most))
     wrong = one.diverged or (xray is not None and xray.diverged)
-    note = text.XRAY_DIVERGED.format(tokens=text.count(done, "token")) if wrong else ""
+    note = words_xray.XRAY_DIVERGED.format(tokens=text.count(done, "token")) if wrong else ""
     if not wrong and len(one.token_ids) > most:
-        note = text.XRAY_LONG.format(most=most)
+        note = words_xray.XRAY_LONG.format(most=most)
     yield View(replace(record, xray=xray), note, is_error=wrong, running=False)

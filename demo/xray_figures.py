@@ -13,7 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from adapters.xray import Candidate, NextTokens, Step, Word, XRay
-from demo import text
+from demo import text, words_xray
 from demo.results.plots import GRID, dressed
 from demo.theme import COLORS
 
@@ -24,9 +24,9 @@ PUSHES = 0.25  # opacity of the first of several lines, the last is opaque
 ROW = 22  # pixels of a line of words
 SMALLEST = 1e-9  # probability at the edge of a logarithmic axis
 DISTRIBUTIONS = {
-    "clean": (text.CLEAN, COLORS["base"], "circle"),
-    "perturbed": (text.PERTURBED, COLORS["pplm"], "triangle-up-open"),
-    "fused": (text.FUSED, COLORS["pplm"], "diamond"),
+    "clean": (words_xray.CLEAN, COLORS["base"], "circle"),
+    "perturbed": (words_xray.PERTURBED, COLORS["pplm"], "triangle-up-open"),
+    "fused": (words_xray.FUSED, COLORS["pplm"], "diamond"),
 }
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")  # of named words
 Shaded = list[tuple[str, float | None]]
@@ -67,7 +67,7 @@ def candidates_table(step: Step) -> pd.DataFrame:
     ordered = sorted(step.candidates, key=lambda token: -token.fused)
     return pd.DataFrame(
         {
-            text.TOKEN: [text.quote(token.text) for token in ordered],
+            words_xray.TOKEN: [text.quote(token.text) for token in ordered],
             **{
                 title: [text.percent(getattr(token, name)) for token in ordered]
                 for name, (title, _, _) in DISTRIBUTIONS.items()
@@ -93,7 +93,7 @@ def words(step: Step) -> go.Figure:
 def word_label(word: Word, with_attribute: bool) -> str:
     """A word of an attribute; its piece where it is not whole, whose it is among several, and whether it rests."""
     piece = "" if word.token.text.strip() == word.word else f" {quoted(word.token.text)}"
-    notes = [*([escape(word.attribute)] if with_attribute else []), *([text.RESTING] if word.resting else [])]
+    notes = [*([escape(word.attribute)] if with_attribute else []), *([words_xray.RESTING] if word.resting else [])]
     return f"{escape(word.word)}{piece}" + (f" ({', '.join(notes)})" if notes else "")
 
 
@@ -121,7 +121,7 @@ def changes(lines: Sequence[Line]) -> go.Figure:
     ends = [max(SMALLEST, value) for _, token in lines for value in (token.clean, token.perturbed, token.fused)]
     decades = math.log10(max(ends, default=1) / min(ends, default=1))
     dtick = "D2" if decades < 1.5 else 1 if decades < 5 else 2  # "D2": at 1, 2 and 5
-    plot.update_xaxes(type="log", title_text=text.PROBABILITY, exponentformat="power", dtick=dtick)
+    plot.update_xaxes(type="log", title_text=words_xray.PROBABILITY, exponentformat="power", dtick=dtick)
     if dtick == "D2":
         plot.update_xaxes(tickformat="~g")  # else 0.2 would be called 2
     name_lines(plot, [line.label for line in lines])
@@ -149,8 +149,8 @@ def followed(xray: XRay, number: int) -> go.Figure:
                 hovertext=[f"{quoted(name)} {title}: {text.percent(share)}" for share in shares],
             )
     dressed(plot, 300)
-    plot.update_xaxes(title_text=text.TOKEN_NUMBER)
-    plot.update_yaxes(type="log", title_text=text.PROBABILITY, exponentformat="power")
+    plot.update_xaxes(title_text=words_xray.TOKEN_NUMBER)
+    plot.update_yaxes(type="log", title_text=words_xray.PROBABILITY, exponentformat="power")
     return with_legend(plot)
 
 
@@ -161,8 +161,8 @@ def losses(step: Step) -> go.Figure:
         go.Scatter(x=pushes, y=step.losses, mode="lines+markers", line={"color": COLORS["pplm"]}, marker={"size": 8})
     )
     dressed(plot, 260)
-    plot.update_xaxes(title_text=text.PUSHES_MADE, tickvals=pushes)
-    plot.update_yaxes(title_text=text.LOSS)
+    plot.update_xaxes(title_text=words_xray.PUSHES_MADE, tickvals=pushes)
+    plot.update_yaxes(title_text=words_xray.LOSS)
     return plot
 
 
@@ -175,21 +175,21 @@ def layers(step: Step) -> go.Figure:
             x=list(range(1, len(norms) + 1)),
             y=[norm or None for norm in norms],
             mode="lines+markers",
-            name=text.PUSH.format(number=push + 1),
+            name=words_xray.PUSH.format(number=push + 1),
             opacity=opacity,
             line={"color": COLORS["pplm"]},
             marker={"size": 5},
         )
     dressed(plot, 260)
-    plot.update_xaxes(title_text=text.LAYER)
-    plot.update_yaxes(title_text=text.NORM, type="log", exponentformat="power")
+    plot.update_xaxes(title_text=words_xray.LAYER)
+    plot.update_yaxes(title_text=words_xray.NORM, type="log", exponentformat="power")
     return with_legend(plot)
 
 
 def heat(xray: XRay, number: int) -> go.Figure:
     """The first push's gradient norm by layer and position; the newest position is the lowest line."""
     step, places = xray.steps[number], xray.places(number)
-    names = [quoted(place) if place else text.EARLIER_PLACES for place in places]
+    names = [quoted(place) if place else words_xray.EARLIER_PLACES for place in places]
     across = list(range(1, len(step.heat) + 1))
     plot = go.Figure(
         go.Heatmap(
@@ -199,11 +199,11 @@ def heat(xray: XRay, number: int) -> go.Figure:
             colorscale=[[0, "rgba(213,94,0,0)"], [1, "rgba(213,94,0,1)"]],
             colorbar={"orientation": "h", "thickness": 8, "len": 0.6, "outlinewidth": 0, "y": 1, "yanchor": "bottom"},
             customdata=[[name] * len(across) for name in names],
-            hovertemplate=f"%{{customdata}}, {text.LAYER} %{{x}}: %{{z}}<extra></extra>",
+            hovertemplate=f"%{{customdata}}, {words_xray.LAYER} %{{x}}: %{{z}}<extra></extra>",
         )
     )
     dressed(plot, 140 + 17 * max(1, len(places)))
-    plot.update_xaxes(title_text=text.LAYER, showgrid=False)
+    plot.update_xaxes(title_text=words_xray.LAYER, showgrid=False)
     name_lines(plot, names)
     return plot
 
@@ -221,10 +221,14 @@ def path(xray: XRay, number: int, up: int) -> go.Figure:
             line={"color": color, "width": 3 if chosen else 1},
             marker={"size": [4] + [8] * (len(points) - 1) if chosen else 3, "color": color},
             hoverinfo="text",
-            hovertext=[f"{quoted(xray.tokens[place])}, {text.AFTER_PUSH.format(number=i)}" for i in range(len(points))],
+            hovertext=[
+                f"{quoted(xray.tokens[place])}, {words_xray.AFTER_PUSH.format(number=i)}" for i in range(len(points))
+            ],
         )
     dressed(plot, 330)
-    names = [text.COMPONENT.format(number=i + 1, share=text.percent(part)) for i, part in enumerate(xray.variance)]
+    names = [
+        words_xray.COMPONENT.format(number=i + 1, share=text.percent(part)) for i, part in enumerate(xray.variance)
+    ]
     plot.update_xaxes(title_text=names[0], zeroline=True)
     plot.update_yaxes(title_text=names[up], zeroline=True)
     return plot
@@ -242,14 +246,15 @@ def costs(xray: XRay, number: int) -> go.Figure:
             },
             hoverinfo="text",
             hovertext=[
-                f"{place} {quoted(step.chosen.text)}: {step.kl_fused:.3g} nats, {text.SHARE_USED} {step.share:.2f}"
+                f"{place} {quoted(step.chosen.text)}: {step.kl_fused:.3g} nats, "
+                f"{words_xray.SHARE_USED} {step.share:.2f}"
                 for place, step in enumerate(xray.steps, 1)
             ],
         )
     )
     dressed(plot, 220)
-    plot.update_xaxes(title_text=text.TOKEN_NUMBER)
-    plot.update_yaxes(title_text=text.KL_FUSED, rangemode="tozero")
+    plot.update_xaxes(title_text=words_xray.TOKEN_NUMBER)
+    plot.update_yaxes(title_text=words_xray.KL_FUSED, rangemode="tozero")
     return plot
 
 
@@ -276,7 +281,7 @@ def next_bars(shown: NextTokens, most: float) -> go.Figure:
         hoverinfo="skip",
     )
     dressed(plot, 90 + ROW * len(rows))
-    plot.update_xaxes(range=[0, most * 1.3], tickformat=".0%", title_text=text.PROBABILITY, nticks=4)
+    plot.update_xaxes(range=[0, most * 1.3], tickformat=".0%", title_text=words_xray.PROBABILITY, nticks=4)
     name_lines(plot, [quoted(token) for token, _ in shown.tokens])
     return plot
 

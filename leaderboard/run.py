@@ -125,9 +125,7 @@ class Runner:
         Raises UserError for an unknown run, one that is going on, and one whose model or adapters have changed.
         """
         run = self._get(run_id)
-        hashes = self.hashes.named(run.spec.methods)
-        if changed := [name for name, digest in run.hashes.items() if hashes.get(name) != digest]:
-            raise UserError(f"This run cannot go on, because {', '.join(changed)} changed since: start a new one.")
+        self._check_unchanged(run)
         with self._alone(run_id):
             self.database.set_status(run_id, "running")
             status = "failed"
@@ -197,10 +195,12 @@ class Runner:
         models, judges = self._scorers(run.spec), attributes(run.spec)
         for part in plan.parts:
             for batch in part:
+                self._check_unchanged(run)  # adapters come and go while the app runs
                 own = scorer_hash(self.hashes, batch.method, run.spec.chat)
                 for piece in write(self.engine, self.database, run.id, batch, run.spec.sampling, own):
                     yield clock.progress("generating", batch, piece)
                 clock.finish(batch)
+            self._check_unchanged(run)
             for _ in self._score(run, plan.places(part), models, judges):
                 yield clock.progress("scoring")
         yield clock.progress("done")
@@ -242,6 +242,12 @@ class Runner:
         with named(longest):  # and every method with it
             self.engine.generate(requests, spec.sampling)
         check_lengths(self._scorers(spec), spec, prompts)
+
+    def _check_unchanged(self, run: Run) -> None:
+        """Raises UserError where a name stands for something else than when the run was made, or for nothing."""
+        hashes = self.hashes.named(run.spec.methods)
+        if changed := [name for name, digest in run.hashes.items() if hashes.get(name) != digest]:
+            raise UserError(f"This run cannot go on, because {', '.join(changed)} changed since: start a new one.")
 
     def _get(self, run_id: str) -> Run:
         run = self.database.run(run_id)

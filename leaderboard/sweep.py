@@ -61,7 +61,7 @@ class Sweep(NamedTuple):
         """The run of one strength. Raises UserError."""
         changes = self.changes.get(algorithm.name, {})
         steered = [
-            Method(f"pplm:{'&'.join(target)}", steering=algorithm.settings(target, value, changes))
+            Method("+".join(f"pplm:{name}" for name in target), steering=algorithm.settings(target, value, changes))
             for target in targets
         ]
         methods = [to_json(method) for method in (BASE, *steered)]

@@ -19,6 +19,8 @@ MORE = {
     "STEERBOARD_MAX_BYTES": "5000000",
     "STEERBOARD_MAX_PROMPTS": "900",
     "STEERBOARD_MAX_CHARACTERS": "9000",
+    "STEERBOARD_MAX_ADAPTER_BYTES": "7000000",
+    "STEERBOARD_HUB_ADAPTERS": "1",
     "STEERBOARD_RESULTS": "org/runs",
     "HF_TOKEN": "hf_x",
 }
@@ -58,7 +60,29 @@ def test_every_variable_of_the_leaderboard_is_read(monkeypatch: pytest.MonkeyPat
     assert settings.database == "postgresql://somewhere/runs"
     assert settings.judges == ("org/judge", "another")
     assert settings.limits == (5_000_000, 900, 9_000)
+    assert (settings.adapter_bytes, settings.hub_adapters) == (7_000_000, True)
     assert app.publisher(settings) is not None
+
+
+def test_a_switch_is_on_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, on in (("", False), ("0", False), ("1", True)):
+        monkeypatch.setenv("STEERBOARD_HUB_ADAPTERS", value)
+        assert app.read_settings().hub_adapters is on
+    monkeypatch.setenv("STEERBOARD_HUB_ADAPTERS", "yes")
+    with pytest.raises(UserError, match="STEERBOARD_HUB_ADAPTERS is 'yes'"):
+        app.read_settings()
+
+
+def test_the_hub_is_asked_only_where_the_operator_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made() -> tuple[bool, bool]:
+        found = app.library(app.read_settings(), None, None, tmp_path)  # type: ignore[arg-type]
+        return found.can_fetch, found.can_push
+
+    assert made() == (False, False)
+    monkeypatch.setenv("STEERBOARD_HUB_ADAPTERS", "1")
+    assert made() == (True, False)
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    assert made() == (True, True)
 
 
 def test_without_a_token_nothing_is_sent_to_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:

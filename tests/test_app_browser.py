@@ -13,7 +13,8 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Locator, Page, expect
 
 from adapters.word_list import NO_WORDS
-from demo import text
+from demo import text, words_xray
+from demo.examples import EXAMPLES
 from tests.conftest import missing
 from tests.serving import has_model, running_app
 
@@ -201,7 +202,7 @@ def test_parity_is_checked_pane_by_pane(app: Page) -> None:
 
 
 def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
-    xray = app.get_by_role("button", name=text.XRAY, exact=True).first
+    xray = app.get_by_role("button", name=words_xray.XRAY, exact=True).first
     expect(xray).to_be_disabled()
     set_new_tokens(app, 4)
     generate(app)
@@ -209,25 +210,25 @@ def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
     written = texts(app)[3]
     xray.click()
     section = app.locator(".xray:visible")
-    expect(section.get_by_role("button", name=text.SAVE_RECORD)).to_be_enabled(timeout=SLOW)
+    expect(section.get_by_role("button", name=words_xray.SAVE_RECORD)).to_be_enabled(timeout=SLOW)
     tokens = section.locator(".shaded-text:visible .text")
     expect(tokens).to_have_count(4)
     pieces: list[str] = tokens.evaluate_all("spans => spans.map(span => span.textContent)")
     assert PROMPT + "".join(pieces) == written, "the record is of the text in the pane"
-    expect(section.locator(".step-line")).to_contain_text("Token 1 ")
+    expect(section.locator(".step-line:visible")).to_contain_text("Token 1 ")
     tokens.nth(2).click()
-    expect(section.locator(".step-line")).to_contain_text(f"Token 3 {text.quote(pieces[2])}")
+    expect(section.locator(".step-line:visible")).to_contain_text(f"Token 3 {text.quote(pieces[2])}")
     expect(section.locator(".js-plotly-plot:visible")).to_have_count(3)
     expect(section.locator(".ytick", has_text="←")).to_contain_text(pieces[2].strip())
-    for name in (text.GRADIENT_TAB, text.NUDGE_TAB, text.NEXT_TAB):
+    for name in (words_xray.GRADIENT_TAB, words_xray.NUDGE_TAB, words_xray.NEXT_TAB):
         section.get_by_role("tab", name=name, exact=True).click()
-        expect(section.locator(".js-plotly-plot:visible")).to_have_count({text.NEXT_TAB: 4}.get(name, 3))
-    section.get_by_role("tab", name=text.UNDER_TAB, exact=True).click()
+        expect(section.locator(".js-plotly-plot:visible")).to_have_count({words_xray.NEXT_TAB: 4}.get(name, 3))
+    section.get_by_role("tab", name=words_xray.UNDER_TAB, exact=True).click()
     expect(section.locator(".pane:visible")).to_have_count(3)
     section.locator(".pane:visible .shaded-text .text").first.click()
     expect(section.locator(".step-line:visible")).to_contain_text("LoRA poetry −")
     with app.expect_download() as download:
-        section.get_by_role("button", name=text.SAVE_RECORD).click()
+        section.get_by_role("button", name=words_xray.SAVE_RECORD).click()
     saved = json.loads(Path(download.value.path()).read_bytes())
     assert [step["chosen"]["text"] for step in saved["xray"]["steps"]] == pieces
     app.set_viewport_size({"width": 390, "height": 844})
@@ -235,14 +236,14 @@ def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
 
 
 def test_an_xray_can_be_stopped(app: Page) -> None:
-    set_new_tokens(app, 4)
+    set_new_tokens(app, 16)  # long enough to be stopped
     generate(app)
     expect_done(app)
-    app.get_by_role("button", name=text.XRAY, exact=True).first.click()
+    app.get_by_role("button", name=words_xray.XRAY, exact=True).first.click()
     section = app.locator(".xray:visible")
     expect(section.locator(".shared-note")).to_contain_text("written once more", timeout=SLOW)
     section.get_by_role("button", name=text.STOP, exact=True).click()
-    expect(section.locator(".shared-note")).to_have_text(text.XRAY_STOPPED)
+    expect(section.locator(".shared-note")).to_have_text(words_xray.XRAY_STOPPED)
     expect(section.get_by_role("button", name=text.STOP, exact=True)).to_be_disabled()
 
 
@@ -267,7 +268,7 @@ def test_a_prompt_that_is_too_long_is_told_its_numbers(app: Page) -> None:
 
 
 def test_examples_fill_the_prompt(app: Page) -> None:
-    for example in text.EXAMPLES:
+    for example in EXAMPLES:
         app.get_by_role("button", name=example.title, exact=True).click()
         expect(app.get_by_label("Prompt")).to_have_value(example.prompt)
 

@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, Page, expect
 
 from adapters.base_model import EMBEDDED_ID
-from demo import text
+from demo import text, words_attributes
 from tests.conftest import missing
 from tests.serving import free_port, has_model, home, serve
 
@@ -89,8 +89,8 @@ def test_a_list_shows_how_each_word_is_split(page: Page, address: str) -> None:
     )
     upload(page, text.UPLOAD_LIST, "list.csv", "word,weight\nwhale,3\nwhite shark,\n")
     expect(page.get_by_role("textbox", name=re.compile("^Words"))).to_have_value("whale:3, white shark", timeout=ANSWER)
-    page.get_by_role("button", name=text.SEND_WORDS).click()
-    expect(page.get_by_text(text.WORDS_SENT)).to_be_visible(timeout=ANSWER)
+    page.get_by_role("button", name=words_attributes.SEND_WORDS).click()
+    expect(page.get_by_text(words_attributes.WORDS_SENT)).to_be_visible(timeout=ANSWER)
     to_tab(page, "Compare")
     pane = page.locator(".pane:visible").nth(3)
     expect(pane.get_by_role("heading")).to_have_text("PPLM own words", timeout=ANSWER)
@@ -112,12 +112,12 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
         for label, words in nouns.items()
     ]
     open_tab(page, address)
-    upload(page, text.UPLOAD_ROWS, "rows.jsonl", json.dumps(rows[0]))
+    upload(page, words_attributes.UPLOAD_ROWS, "rows.jsonl", json.dumps(rows[0]))
     expect(page.get_by_text("All rows have the label 'sea'")).to_be_visible(timeout=ANSWER)
-    upload(page, text.UPLOAD_ROWS, "rows.jsonl", "\n".join(map(json.dumps, rows)))
+    upload(page, words_attributes.UPLOAD_ROWS, "rows.jsonl", "\n".join(map(json.dumps, rows)))
     expect(page.get_by_text("24 texts: land 12, sea 12.")).to_be_visible(timeout=ANSWER)
     page.get_by_role("textbox", name=re.compile("^Name")).fill("place")
-    page.get_by_role("button", name=text.TRAIN, exact=True).click()
+    page.get_by_role("button", name=words_attributes.TRAIN, exact=True).click()
     expect(page.get_by_text("Done: choose place:land, place:sea")).to_be_visible(timeout=SLOW)
     expect(page.get_by_text("held-out texts are told right")).to_be_visible(timeout=ANSWER)
     assert (folder / "adapters" / "place" / "README.md").is_file()

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from adapters.methods import Method, UserError
-from demo import text
+from demo import text, words_leaderboard
 from demo.links import is_id
 from demo.run_form import tag_names
 from demo.services import Runner, Services
@@ -39,14 +39,14 @@ def finished_data(runner: Runner, id: str) -> RunData:
     return runner.data(id)
 
 
-def load_results(services: Services, id: Any, chosen: Any = text.ALL_PROMPTS) -> Results:
+def load_results(services: Services, id: Any, chosen: Any = words_leaderboard.ALL_PROMPTS) -> Results:
     """The figures of a run, or of the prompts with one tag. Raises UserError."""
     run = find_run(services, id)
-    if chosen in (None, text.ALL_PROMPTS):
+    if chosen in (None, words_leaderboard.ALL_PROMPTS):
         return services.runner.results(run.id)
     tag = slices(run.prompts).get(chosen) if isinstance(chosen, str) else None
     if tag is None:
-        raise UserError(text.NO_SUCH_SLICE)
+        raise UserError(words_leaderboard.NO_SUCH_SLICE)
     return tabulate(load_data(services, run.id), lambda prompt: tag in prompt.tags)
 
 

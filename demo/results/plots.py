@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from adapters.methods import Method
-from demo import text
+from demo import text, words_leaderboard
 from demo.results.cells import cell_text
 from demo.theme import COLORS
 from leaderboard.display import number
@@ -105,7 +105,9 @@ def marker(kinds: Sequence[str]) -> dict[str, Any]:
 
 def axis(results: Results, metric: str) -> str:
     """The name of an axis, its unit and which way is better."""
-    better = {True: text.HIGHER, False: text.LOWER, None: ""}[results.passports[metric].higher_is_better]
+    better = {True: words_leaderboard.HIGHER, False: words_leaderboard.LOWER, None: ""}[
+        results.passports[metric].higher_is_better
+    ]
     return ", ".join(filter(None, [results.passports[metric].title, better]))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from adapters.methods import UserError
-from demo import text
+from demo import text, words_leaderboard
 from demo.comparisons import changed
 from demo.results.load import find_run
 from demo.runs import closed_at_end
@@ -31,7 +31,7 @@ def replay_run(services: Services, id: Any) -> Iterator[Message]:
         last: Replay | None = None
         with closed_at_end(services.runner.replay(run.id)) as steps:
             for last in steps:
-                yield Message(text.REPLAYING_RUN.format(done=last.done, total=last.total))
+                yield Message(words_leaderboard.REPLAYING_RUN.format(done=last.done, total=last.total))
         if last is not None:
             yield verdict(services, run, last)
     except UserError as error:
@@ -44,11 +44,11 @@ def replay_run(services: Services, id: Any) -> Iterator[Message]:
 def verdict(services: Services, run: Run, replay: Replay) -> Message:
     """Identical, or the first tokens that differ; and what has changed since."""
     differences = replay.differences
-    lines = [text.replayed(replay.done - len(differences), replay.done)]
+    lines = [words_leaderboard.replayed(replay.done - len(differences), replay.done)]
     lines += [
-        text.RUN_DIFFERS.format(method=method, prompt=prompt + 1, draw=draw + 1, token=token)
+        words_leaderboard.RUN_DIFFERS.format(method=method, prompt=prompt + 1, draw=draw + 1, token=token)
         for method, prompt, draw, token in differences[:SHOWN]
     ]
     if len(differences) > SHOWN:
-        lines.append(text.AND_MORE.format(number=len(differences) - SHOWN))
+        lines.append(words_leaderboard.AND_MORE.format(number=len(differences) - SHOWN))
     return Message(" ".join([*lines, *changed(services, run.spec.methods, run.hashes, run.versions)]))

@@ -5,7 +5,7 @@ Knows a measured frontier and plotly; the colours of texts and lines come from t
 
 import plotly.graph_objects as go
 
-from demo import text
+from demo import text, words_leaderboard, words_strength
 from demo.facts import model_facts
 from demo.results.cells import cell_text
 from demo.results.grid import Column
@@ -38,7 +38,7 @@ def strength_plot(goal: Goal, across: str) -> go.Figure:
             line={"color": color, "width": 1.5},
             text=["" if algorithm == UNSTEERED else f"{point.strength:g}" for point in points],
             textposition="top left" if algorithm == OURS else "bottom right",
-            name=text.ALGORITHMS[algorithm],
+            name=words_strength.ALGORITHMS[algorithm],
             cliponaxis=False,
             hoverinfo="text",
             hovertext=[hover(point, across) for point in points],
@@ -61,7 +61,7 @@ def hover(point: Point, across: str) -> str:
 
 def called(point: Point) -> str:
     """An algorithm in short, with its strength."""
-    name = text.ALGORITHMS_SHORT[point.algorithm]
+    name = words_strength.ALGORITHMS_SHORT[point.algorithm]
     return name if point.algorithm == UNSTEERED else f"{name}, {point.strength:g}"
 
 
@@ -69,12 +69,14 @@ def strength_table(goal: Goal) -> list[Column]:
     """One row a point, one column a figure; marked where a bar is held or missed."""
     wanted = {bar.figure: bar for bar in bars(goal)}
     names = [called(point) for point in goal.points]
-    columns = [Column(text.STRENGTH, names, names, [edge(point) for point in goal.points])]
+    columns = [Column(words_strength.STRENGTH, names, names, [edge(point) for point in goal.points])]
     for name, title in TITLES.items():
         heading = f"{title}, {wanted[name].sign}" if name in wanted else title
         cells = [point.figures[name] for point in goal.points]
         marks = [
-            "" if name not in wanted or point.algorithm == UNSTEERED else text.VERDICTS[wanted[name].held(point)]
+            ""
+            if name not in wanted or point.algorithm == UNSTEERED
+            else words_strength.VERDICTS[wanted[name].held(point)]
             for point in goal.points
         ]
         texts = [
@@ -93,11 +95,11 @@ def edge(point: Point) -> str:
 def strength_facts(frontier: Frontier) -> list[list[str]]:
     """What the figures were measured with, row by row."""
     rows = [
-        [text.PROMPTS, f"{frontier.prompts}: {text.count(frontier.num_prompts, 'prompt')}"],
-        [text.SETTINGS, text.sampling_line(frontier.sampling, frontier.seed, False)],
+        [words_leaderboard.PROMPTS, f"{frontier.prompts}: {text.count(frontier.num_prompts, 'prompt')}"],
+        [words_leaderboard.SETTINGS, text.sampling_line(frontier.sampling, frontier.seed, False)],
     ]
     for goal in frontier.goals:
         for algorithm, settings in goal.settings.items():
             said = ", ".join(f"{name} {value}" for name, value in settings.items())
-            rows.append([f"{goal.name}: {text.ALGORITHMS[algorithm]}", said])
+            rows.append([f"{goal.name}: {words_strength.ALGORITHMS[algorithm]}", said])
     return rows + model_facts(frontier.base, {"base": frontier.base_hash}, frontier.versions)

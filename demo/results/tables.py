@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from adapters.methods import Method
-from demo import text
+from demo import text, words_leaderboard
 from demo.results.cells import cell_text, heading, marks
 from demo.results.grid import Column
 from leaderboard.metrics.metric import Passport
@@ -33,14 +33,14 @@ def leaderboard(results: Results, methods: Mapping[str, Method]) -> list[Column]
 def cross_scores(results: Results, methods: Mapping[str, Method]) -> list[Column]:
     """One row a method, and one for the prompts and the references themselves; one column a model that scored them."""
     others = {
-        text.PROMPTS_THEMSELVES: results.prompts_perplexity,
-        text.REFERENCES_THEMSELVES: results.references_perplexity,
+        words_leaderboard.PROMPTS_THEMSELVES: results.prompts_perplexity,
+        words_leaderboard.REFERENCES_THEMSELVES: results.references_perplexity,
     }
     rows = [*results.methods, *(name for name, column in others.items() if column)]
     columns = {}
     for scorer, column in results.cross.items():
         cells = dict(column) | {name: other.get(scorer, NOTHING) for name, other in others.items()}
-        columns[text.UNDER.format(scorer=scorer)] = {
+        columns[words_leaderboard.UNDER.format(scorer=scorer)] = {
             name: (cell := cells.get(name, NOTHING), cell_text(cell)) for name in rows
         }
     return by_method(columns, rows, methods)
@@ -52,9 +52,9 @@ def beside(one: Results, other: Results, methods: Mapping[str, Method]) -> list[
     columns = {}
     for metric in (metric for metric in one.metrics if metric in other.metrics):
         pairs = {name: [run.cells[metric].get(name, NOTHING) for run in (one, other)] for name in names}
-        for place, run in enumerate((text.THIS_RUN, text.OTHER_RUN)):
+        for place, run in enumerate((words_leaderboard.THIS_RUN, words_leaderboard.OTHER_RUN)):
             columns[f"{heading(one, metric)}, {run}"] = {
-                name: (pair[place], cell_text(pair[place], text.APART if place and apart(*pair) else ""))
+                name: (pair[place], cell_text(pair[place], words_leaderboard.APART if place and apart(*pair) else ""))
                 for name, pair in pairs.items()
             }
     return by_method(columns, names, methods)
@@ -95,6 +95,6 @@ def passports_html(results: Results) -> str:
 
 def passport_html(passport: Passport) -> str:
     """A passport as a heading and a list of what it says."""
-    said = {name: getattr(passport, field) for field, name in text.PASSPORT_FIELDS.items()}
+    said = {name: getattr(passport, field) for field, name in words_leaderboard.PASSPORT_FIELDS.items()}
     rows = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in said.items() if value)
     return f"<section><h3>{escape(passport.title)}</h3><dl>{rows}</dl></section>"

@@ -6,7 +6,7 @@ Knows samples and what was counted in them; knows nothing of components.
 from typing import NamedTuple
 
 from adapters.methods import Method
-from demo import text
+from demo import text, words_leaderboard
 from demo.figures import PROMPT, Span
 from demo.results.grid import Column, words
 from demo.run_form import tag_names
@@ -34,10 +34,10 @@ class MethodTexts(NamedTuple):
 
 def orders(data: RunData) -> dict[str, Order]:
     """The ways in which the prompts can be sorted, by what a person reads."""
-    found = {text.AS_IN_FILE: Order()}
+    found = {words_leaderboard.AS_IN_FILE: Order()}
     for method in data.run.spec.methods:
-        found[text.LOWEST_FIRST.format(method=method.name)] = Order(method.name)
-        found[text.HIGHEST_FIRST.format(method=method.name)] = Order(method.name, highest_first=True)
+        found[words_leaderboard.LOWEST_FIRST.format(method=method.name)] = Order(method.name)
+        found[words_leaderboard.HIGHEST_FIRST.format(method=method.name)] = Order(method.name, highest_first=True)
     return found
 
 
@@ -52,7 +52,10 @@ def prompts_table(data: RunData, order: Order = Order()) -> list[Column]:  # noq
     return [
         Column(NUMBER, [place + 1 for place in places], [str(place + 1) for place in places]),
         words(PROMPT, [prompts[place].prompt for place in places]),
-        *(words(text.TAG.format(name=name), [of.get(name, "") for of in tags]) for name in tag_names(data.run.prompts)),
+        *(
+            words(words_leaderboard.TAG.format(name=name), [of.get(name, "") for of in tags])
+            for name in tag_names(data.run.prompts)
+        ),
         *(Column(str(name), found[name].tolist(), [number(value) for value in found[name]]) for name in found),
     ]
 
@@ -60,9 +63,12 @@ def prompts_table(data: RunData, order: Order = Order()) -> list[Column]:  # noq
 def prompt_spans(data: RunData, place: int) -> list[Span]:
     """A prompt with its number and, where there is one, its reference."""
     prompt = data.run.prompts.prompts[place]
-    spans: list[Span] = [(text.PROMPT_NUMBER.format(number=place + 1) + "\n", PROMPT), (prompt.prompt, None)]
+    spans: list[Span] = [
+        (words_leaderboard.PROMPT_NUMBER.format(number=place + 1) + "\n", PROMPT),
+        (prompt.prompt, None),
+    ]
     if prompt.reference is not None:
-        spans += [("\n" + text.REFERENCE + "\n", PROMPT), (prompt.reference, None)]
+        spans += [("\n" + words_leaderboard.REFERENCE + "\n", PROMPT), (prompt.reference, None)]
     return spans
 
 
@@ -76,13 +82,13 @@ def texts_for(data: RunData, place: int) -> list[MethodTexts]:
         end = "\n\n" if spans[number] else ""
         spans[number].append((f"{end}{figures_line(figures)}\n", PROMPT))
         spans[number].append((texts[number, figures.draw].removeprefix(" "), None))
-    nothing: list[Span] = [(text.NO_TEXT, PROMPT)]
+    nothing: list[Span] = [(words_leaderboard.NO_TEXT, PROMPT)]
     return [MethodTexts(method, tuple(of or nothing)) for method, of in zip(data.run.spec.methods, spans, strict=True)]
 
 
 def figures_line(figures: SampleFigures) -> str:
     """The figures of one text in one line."""
-    return text.SAMPLE_LINE.format(
+    return words_leaderboard.SAMPLE_LINE.format(
         draw=figures.draw + 1,
         perplexity=number(figures.perplexity),
         distinct=number(figures.distinct_2),

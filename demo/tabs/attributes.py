@@ -12,14 +12,17 @@ import gradio as gr
 from adapters.labelled import Labelled
 from adapters.methods import UserError
 from adapters.word_list import as_text, parse_words
-from demo import text
-from demo.confirm import LIGHT
+from demo import text, words_attributes, words_train
+from demo.confirm import LIGHT, Confirm, build_confirm
 from demo.heads import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
+from demo.links import owner_of
 from demo.page import Page
 from demo.panes import Marked, Values, message, message_line, words
 from demo.runs import closed_at_end
 from demo.services import Services
 from demo.tabs.inner import or_message
+from demo.text_table import text_table
+from demo.train_view import is_own
 from demo.word_table import list_text, read_upload, summary, table
 
 TRAINING: dict[str, Any] = {"concurrency_id": "training", "concurrency_limit": 1}  # one at a time, whoever asks
@@ -40,6 +43,7 @@ class Heads(NamedTuple):
     """The components that show a discriminator."""
 
     chosen: gr.Dropdown
+    delete: Confirm
     message: gr.HighlightedText
     confusion: gr.Dataframe
     curve: gr.Plot
@@ -64,7 +68,7 @@ def attributes_tab(services: Services, page: Page) -> None:
         training = lay_out_training()
     wire_lists(services, lists, page)
     wire_heads(services, heads, page)
-    wire_training(services, training, heads)
+    wire_training(services, training, heads, page)
 
 
 # What is where
@@ -72,7 +76,7 @@ def attributes_tab(services: Services, page: Page) -> None:
 
 def lay_out_lists(services: Services) -> Lists:
     """A list of words and its table."""
-    gr.HTML(text.LISTS_HTML, elem_classes="section")
+    gr.HTML(words_attributes.LISTS_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
         names = [text.OWN_WORDS, *services.attributes]
         first = names[1] if len(names) > 1 else text.OWN_WORDS
@@ -87,56 +91,47 @@ def lay_out_lists(services: Services) -> Lists:
         )
         with gr.Column(min_width=150, elem_classes="run"):
             upload = gr.UploadButton(text.UPLOAD_LIST, size="sm")
-            send = gr.Button(text.SEND_WORDS, size="sm")
-    line = message_line(text.SPLITS, "shared-note")
-    headers = [text.WORD, text.IS_USED, text.PIECES, text.WEIGHT, text.WHY]
-    shown = text_table(text.SPLITS, headers, [180, 110, 240, 90, 600])
+            send = gr.Button(words_attributes.SEND_WORDS, size="sm")
+    line = message_line(words_attributes.SPLITS, "shared-note")
+    headers = [
+        words_attributes.WORD,
+        words_attributes.IS_USED,
+        words_attributes.PIECES,
+        words_attributes.WEIGHT,
+        words_attributes.WHY,
+    ]
+    shown = text_table(words_attributes.SPLITS, headers, [180, 110, 240, 90, 600])
     return Lists(chosen, own, upload, send, line, shown)
 
 
 def lay_out_heads(services: Services) -> Heads:
     """A discriminator and its figures."""
-    gr.HTML(text.HEADS_HTML, elem_classes="section")
+    gr.HTML(words_attributes.HEADS_HTML, elem_classes="section")
     names = list(services.store.discriminators)
-    chosen = gr.Dropdown(names, value=names[0] if names else None, allow_custom_value=True, **words("head"))
-    line = message_line(text.HELD_OUT_ACCURACY, "shared-note")
+    with gr.Row(elem_classes="below"):
+        chosen = gr.Dropdown(names, value=names[0] if names else None, allow_custom_value=True, **words("head"))
+        delete = build_confirm(words_train.DELETE_QUESTION)
+    line = message_line(words_attributes.HELD_OUT_ACCURACY, "shared-note")
     with gr.Row(elem_classes="plots"):
         with gr.Column(min_width=280):
-            told = text_table(text.CONFUSION, [text.IS_TOLD_AS])
+            told = text_table(words_attributes.CONFUSION, [words_attributes.IS_TOLD_AS])
         with gr.Column(min_width=280):
-            learned = gr.Plot(label=text.CURVE, show_label=False)
-    return Heads(chosen, line, told, learned)
+            learned = gr.Plot(label=words_attributes.CURVE, show_label=False)
+    return Heads(chosen, delete, line, told, learned)
 
 
 def lay_out_training() -> Training:
     """The form that trains a discriminator."""
-    gr.HTML(text.TRAIN_HTML, elem_classes="section")
+    gr.HTML(words_attributes.TRAIN_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
         name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **words("head_name"))
         with gr.Column(min_width=150, elem_classes="run"):
-            upload = gr.UploadButton(text.UPLOAD_ROWS, size="sm")
+            upload = gr.UploadButton(words_attributes.UPLOAD_ROWS, size="sm")
             with gr.Row():
-                begin = gr.Button(text.TRAIN, size="sm", min_width=0)
+                begin = gr.Button(words_attributes.TRAIN, size="sm", min_width=0)
                 stop = gr.Button(text.STOP, size="sm", min_width=0)
-    line = message_line(text.TRAIN, "shared-note")
+    line = message_line(words_attributes.TRAIN, "shared-note")
     return Training(name, upload, begin, stop, line, gr.State(()))
-
-
-def text_table(label: str, headers: list[str], widths: list[int | str] | None = None) -> gr.Dataframe:
-    """An empty table of texts."""
-    return gr.Dataframe(
-        headers=headers,
-        datatype="str",
-        type="array",
-        interactive=False,
-        wrap=True,
-        label=label,
-        show_label=False,
-        buttons=[],
-        max_height=420,
-        column_widths=widths,
-        elem_classes="quiet-table",
-    )
 
 
 # Which event calls what
@@ -146,7 +141,7 @@ def wire_lists(services: Services, lists: Lists, page: Page) -> None:
     """The choice of a list, typing one, uploading one, and sending it to the panes."""
     show = partial(or_message, lists.message, partial(show_list, services, lists))
     shown: list[Any] = [lists.message, lists.table]
-    gr.on([page.tab.select, lists.words.change], show, lists.words, shown, trigger_mode="always_last", **LIGHT)
+    gr.on([page.blocks.load, lists.words.change], show, lists.words, shown, trigger_mode="always_last", **LIGHT)
     fill = partial(or_message, lists.message, partial(fill_list, services, lists))
     lists.chosen.input(fill, lists.chosen, [lists.words, lists.message], **LIGHT)
     lists.words.input(lambda: text.OWN_WORDS, None, lists.chosen, **LIGHT)
@@ -157,17 +152,19 @@ def wire_lists(services: Services, lists: Lists, page: Page) -> None:
 def wire_heads(services: Services, heads: Heads, page: Page) -> None:
     """The choice of a discriminator; there may be more each time that the tab is opened."""
     show = partial(or_message, heads.message, partial(show_head, services, heads))
-    outputs = [heads.message, heads.confusion, heads.curve]
-    gr.on([heads.chosen.change, page.tab.select], show, heads.chosen, outputs, **LIGHT)
+    outputs = [heads.message, heads.confusion, heads.curve, heads.delete.ask, heads.delete.row]
+    gr.on([page.blocks.load, heads.chosen.change], show, [heads.chosen, page.owner], outputs, **LIGHT)
+    delete = partial(or_message, heads.message, partial(on_delete, services, heads))
+    heads.delete.yes.click(delete, [heads.chosen, page.owner], [*outputs, heads.chosen], **LIGHT)
     page.tab.select(partial(offer_heads, services), None, heads.chosen, **LIGHT)
 
 
-def wire_training(services: Services, training: Training, heads: Heads) -> None:
+def wire_training(services: Services, training: Training, heads: Heads, page: Page) -> None:
     """The upload of rows, Train and Stop."""
     training.upload.upload(partial(take_rows, services), training.upload, [training.rows, training.message], **LIGHT)
     begun = training.train.click(
         partial(play, services, training, heads),
-        [training.name, training.rows],
+        [training.name, training.rows, page.owner],
         [training.message, training.train, training.stop, heads.chosen],
         show_progress="minimal",
         show_progress_on=training.message,
@@ -206,7 +203,7 @@ def take_file(path: Any) -> tuple[Any, Any, Marked]:
 def send_list(typed: Any) -> tuple[Any, Marked]:
     """The list for the panes of the Compare tab."""
     try:
-        return as_text(parse_words(str(typed or ""))), message(text.WORDS_SENT)
+        return as_text(parse_words(str(typed or ""))), message(words_attributes.WORDS_SENT)
     except UserError as error:
         return gr.skip(), message(str(error), is_error=True)
 
@@ -216,17 +213,29 @@ def offer_heads(services: Services) -> Any:
     return gr.update(choices=list(services.store.discriminators))
 
 
-def show_head(services: Services, heads: Heads, name: Any) -> Values:
+def show_head(services: Services, heads: Heads, name: Any, secret: Any) -> Values:
     """The figures of a discriminator, nothing where there is none to choose. Raises UserError."""
     if not services.store.discriminators:
         return {}
     measured = find_report(services, name).measured
     headers, rows = confusion(measured)
     return {
-        heads.message: message(text.accuracy_line(measured)),
+        heads.delete.ask: gr.update(visible=is_own(services.library.owner(name), secret)),
+        heads.delete.row: gr.update(visible=False),
+        heads.message: message(words_attributes.accuracy_line(measured)),
         heads.confusion: gr.update(value={"headers": headers, "data": rows}),
         heads.curve: curve(measured),
     }
+
+
+def on_delete(services: Services, heads: Heads, name: Any, secret: Any) -> Values:
+    """Deletes one's own discriminator; the first of the others is shown. Raises UserError."""
+    if not isinstance(name, str) or name not in services.store.discriminators:
+        raise UserError(words_attributes.NO_SUCH_HEAD)
+    services.library.delete(name, owner_of(secret))
+    left = list(services.store.discriminators)
+    chosen = gr.update(choices=left, value=left[0] if left else None)
+    return {heads.chosen: chosen, heads.delete.row: gr.update(visible=False)}
 
 
 def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked]:
@@ -235,12 +244,14 @@ def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked
         rows = read_rows(path, services)
     except UserError as error:
         return (), message(str(error), is_error=True)
-    return rows, message(text.rows_line(class_sizes(rows)))
+    return rows, message(words_attributes.rows_line(class_sizes(rows)))
 
 
-def play(services: Services, training: Training, heads: Heads, name: Any, rows: Sequence[Labelled]) -> Iterator[Values]:
+def play(
+    services: Services, training: Training, heads: Heads, name: Any, rows: Sequence[Labelled], secret: Any
+) -> Iterator[Values]:
     """Trains and shows how far it is; at the end the new discriminator."""
-    with closed_at_end(train(services, name, rows)) as views:
+    with closed_at_end(train(services, name, rows, owner_of(secret))) as views:
         for view in views:
             shown = training_updates(training, view)
             if view.done:
@@ -250,7 +261,7 @@ def play(services: Services, training: Training, heads: Heads, name: Any, rows: 
 
 def on_stop(training: Training) -> Values:
     """After Stop: nothing was stored."""
-    return training_updates(training, TrainView(text.TRAINING_STOPPED))
+    return training_updates(training, TrainView(words_attributes.TRAINING_STOPPED))
 
 
 def training_updates(training: Training, view: TrainView) -> Values:

@@ -12,22 +12,23 @@ import gradio as gr
 from gradio.components import Component
 
 from adapters.methods import Sampling, UserError, from_json
-from demo import text
+from demo import text, words_xray
 from demo.api import compare_endpoint
 from demo.board import Board
+from demo.confirm import LIGHT
+from demo.examples import EXAMPLES, Example
 from demo.forms import MAX_PANES, SLOTS, Form, default_panes, first_shown, read_seed
 from demo.page import Page
-from demo.pane_settings import attribute_choices, build_pane, offer_attributes, read_pane, settings_updates
+from demo.pane_settings import Offered, build_pane, offer, offered, read_pane, settings_updates
 from demo.panes import Pane, Values, message, message_line, pane_note, pane_updates, words
 from demo.runs import check_parity, closed_at_end, compare
 from demo.sampling import FIRST_SEED, lay_out_sampling
 from demo.services import Services
 from demo.tabs.shared import find_texts, lay_out_shared, on_share, share_link, wire_shared
 from demo.tabs.xray import Source, xray_section
-from demo.xray import texts_of_board
+from demo.xray import Text, texts_of_board
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}  # light work
 Run = Callable[[Services, Form, Board], Iterator[Board]]
 
 
@@ -52,6 +53,7 @@ class Bench(NamedTuple):
     link: gr.Textbox
     shown: gr.State  # places of the panes on the page
     board: gr.State
+    offered: gr.State  # the choices that the page has
 
 
 def compare_tab(services: Services, page: Page) -> None:
@@ -61,12 +63,14 @@ def compare_tab(services: Services, page: Page) -> None:
     wire_runs(services, bench)
     wire_settings(services, bench)
     wire_panes(services, bench)
-    wire_attributes(services, bench, page)
-    bench.share.click(partial(on_share, services), [bench.board, page.owner], [bench.link, bench.message], **QUIET)
+    wire_choices(services, bench, page)
+    bench.share.click(partial(on_share, services), [bench.board, page.owner], [bench.link, bench.message], **LIGHT)
     shared = lay_out_shared(services)
-    wire_shared(services, shared, live, page, MODEL)
-    kept = Source(shared.xray, shared.id, partial(find_texts, services))
-    xray_section(services, [Source(bench.xray, bench.board, texts_of_board), kept], MODEL)
+    deleted = wire_shared(services, shared, live, page, MODEL)
+    source = Source([bench.xray, shared.xray], [bench.board, shared.id], partial(texts_on_page, services))
+    with gr.Column(elem_classes="stack") as below:
+        xray_section(services, source, page.blocks, MODEL)
+    deleted.then(lambda id: gr.update(visible=id is not None), shared.id, below, **LIGHT)
     gr.api(compare_endpoint(services), api_name="compare", **MODEL)
 
 
@@ -83,7 +87,7 @@ def lay_out(services: Services) -> Bench:
     note = message_line("Message", "shared-note")
     with gr.Row(elem_classes="examples"):
         gr.HTML("Try", elem_classes="try")
-        examples = tuple(gr.Button(example.title, size="sm", min_width=0, scale=0) for example in text.EXAMPLES)
+        examples = tuple(gr.Button(example.title, size="sm", min_width=0, scale=0) for example in EXAMPLES)
     with gr.Row(elem_classes="shared"):
         with gr.Accordion(text.sampling_line(Sampling(), FIRST_SEED, False), open=False) as folded:
             sampling, mode, seed = lay_out_sampling(services)
@@ -95,7 +99,7 @@ def lay_out(services: Services) -> Bench:
     with gr.Row(elem_classes="below"):
         add = gr.Button("Add a pane", size="sm", min_width=0, scale=0)
         parity = gr.Button("Check parity", size="sm", min_width=0, scale=0)
-        xray = gr.Button(text.XRAY, size="sm", min_width=0, scale=0, interactive=False)
+        xray = gr.Button(words_xray.XRAY, size="sm", min_width=0, scale=0, interactive=False)
         share = gr.Button(text.SHARE, size="sm", min_width=0, scale=0, interactive=False)
     link = share_link()
     gr.HTML(f"<p>{text.HELP}</p>", elem_classes="help")
@@ -120,6 +124,7 @@ def lay_out(services: Services) -> Bench:
         link=link,
         shown=gr.State(first),
         board=gr.State(Board()),
+        offered=gr.State(offered(services)),
     )
 
 
@@ -146,7 +151,7 @@ def wire_runs(services: Services, bench: Bench) -> None:
         )
     ]
     stopped = bench.stop.click(None, cancels=events)
-    stopped.then(partial(on_stop, services, bench), bench.board, outputs, **QUIET)
+    stopped.then(partial(on_stop, services, bench), bench.board, outputs, **LIGHT)
 
 
 def wire_settings(services: Services, bench: Bench) -> None:
@@ -158,20 +163,20 @@ def wire_settings(services: Services, bench: Bench) -> None:
         shared,
         [bench.folded, bench.message],
         trigger_mode="always_last",
-        **QUIET,
+        **LIGHT,
     )
-    bench.new_seed.click(new_seed, None, bench.seed, **QUIET)
+    bench.new_seed.click(new_seed, None, bench.seed, **LIGHT)
     chosen = [pane.controls[name] for pane in bench.panes for name in ("lora", "attribute")]
-    for button, example in zip(bench.examples, text.EXAMPLES, strict=True):
+    for button, example in zip(bench.examples, EXAMPLES, strict=True):
         use = partial(on_example, services, bench, example)
-        button.click(use, set(chosen), [bench.prompt, bench.mode, *chosen], **QUIET)
+        button.click(use, set(chosen), [bench.prompt, bench.mode, *chosen], **LIGHT)
 
 
 def wire_panes(services: Services, bench: Bench) -> None:
     """Each pane's settings, adding a pane and removing one."""
     columns = [pane.column for pane in bench.panes]
     outputs = [bench.shown, bench.message, bench.add, *columns]
-    bench.add.click(partial(on_add, bench), bench.shown, outputs, **QUIET)
+    bench.add.click(partial(on_add, bench), bench.shown, outputs, **LIGHT)
     for place, pane in enumerate(bench.panes):
         controls = list(pane.controls.values())
         gr.on(
@@ -180,18 +185,19 @@ def wire_panes(services: Services, bench: Bench) -> None:
             {bench.board, *controls},
             [pane.head, pane.text, pane.figures, pane.note, pane.own],
             trigger_mode="always_last",
-            **QUIET,
+            **LIGHT,
         )
-        pane.remove.click(partial(on_remove, bench, place), bench.shown, outputs, **QUIET)
+        pane.remove.click(partial(on_remove, bench, place), bench.shown, outputs, **LIGHT)
 
 
-def wire_attributes(services: Services, bench: Bench, page: Page) -> None:
-    """What there is to steer by, which grows while the app runs, and the list that is sent from the Attributes tab."""
-    dropdowns = [pane.controls[name] for pane in bench.panes for name, _ in SLOTS]
-    offer = partial(offer_attributes, services, attribute_choices(services), len(dropdowns))
-    gr.on([page.blocks.load, page.tab.select], offer, None, dropdowns, **QUIET)
+def wire_choices(services: Services, bench: Bench, page: Page) -> None:
+    """What there is to choose, which changes while the app runs, and the list that is sent from the Attributes tab."""
+    names = ["lora", "prefix", *(name for name, _ in SLOTS)]
+    dropdowns = [pane.controls[name] for pane in bench.panes for name in names]
+    again = [page.blocks.load, page.tab.select]
+    gr.on(again, partial(on_open, services, bench), bench.offered, [bench.offered, *dropdowns], **LIGHT)
     chosen = [pane.controls[name] for pane in bench.panes for name in ("attribute", "words")]
-    page.tab.select(partial(on_words, bench, page), {page.words, *chosen}, [page.words, *chosen], **QUIET)
+    page.tab.select(partial(on_words, bench, page), {page.words, *chosen}, [page.words, *chosen], **LIGHT)
 
 
 # Handlers: values in, values out
@@ -229,7 +235,7 @@ def on_pane_settings(services: Services, bench: Bench, place: int, values: Value
     return settings_updates(pane, read_pane(pane, values), view, services)
 
 
-def on_example(services: Services, bench: Bench, example: text.Example, values: Values) -> Values:
+def on_example(services: Services, bench: Bench, example: Example, values: Values) -> Values:
     """The example's prompt and mode; its adapter and attribute wherever a pane has one already."""
     mode = text.CHAT if example.chat and services.has_chat else text.PLAIN
     updates: Values = {bench.prompt: example.prompt, bench.mode: mode}
@@ -239,6 +245,11 @@ def on_example(services: Services, bench: Bench, example: text.Example, values: 
             if choice in known and values[pane.controls[name]] != text.NONE:
                 updates[pane.controls[name]] = choice
     return updates
+
+
+def on_open(services: Services, bench: Bench, before: Offered) -> Values:
+    """The choices that have changed since the page was built, or since the tab was last opened."""
+    return {bench.offered: offered(services)} | offer(services, bench.panes, before)
 
 
 def on_words(bench: Bench, page: Page, values: Values) -> Values:
@@ -269,6 +280,11 @@ def new_seed() -> int:
 
 
 # Between components and data
+
+
+def texts_on_page(services: Services, board: Board, id: Any) -> dict[int, Text]:
+    """The texts of a shared comparison where one is open, else those that were written last."""
+    return texts_of_board(board) if id is None else find_texts(services, id)
 
 
 def show_panes(bench: Bench, shown: Sequence[int]) -> Values:

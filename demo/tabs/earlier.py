@@ -7,11 +7,18 @@ from typing import Any
 
 import gradio as gr
 
-from demo import text
+from demo import text, words_leaderboard
 from demo.links import owner_of
 from demo.services import Services
 
-COLUMNS = [text.MADE_AT, text.PROMPTS, text.METHODS, text.STATUS, text.MADE_BY, text.RUN_ID]
+COLUMNS = [
+    words_leaderboard.MADE_AT,
+    words_leaderboard.PROMPTS,
+    words_leaderboard.METHODS,
+    words_leaderboard.STATUS,
+    words_leaderboard.MADE_BY,
+    words_leaderboard.RUN_ID,
+]
 
 
 def earlier_table() -> gr.Dataframe:
@@ -21,7 +28,7 @@ def earlier_table() -> gr.Dataframe:
         datatype="str",
         interactive=False,
         show_search="filter",
-        label=text.EARLIER,
+        label=words_leaderboard.EARLIER,
         show_label=False,
         max_height=360,
         buttons=[],
@@ -36,8 +43,8 @@ def earlier_rows(services: Services, secret: Any) -> list[list[str]]:
             text.moment(line.created),
             f"{line.name} ({line.num_prompts})",
             ", ".join(line.methods),
-            text.STATUSES[line.status],
-            text.COMMAND_LINE if line.owner is None else text.HERE,
+            words_leaderboard.STATUSES[line.status],
+            words_leaderboard.COMMAND_LINE if line.owner is None else words_leaderboard.HERE,
             line.id,
         ]
         for line in services.database.runs(owner_of(secret))

@@ -13,7 +13,7 @@ import gradio as gr
 from gradio.blocks import Block
 
 from adapters.methods import UserError
-from demo import text
+from demo import text, words_leaderboard
 from demo.confirm import LIGHT
 from demo.links import RUN, Link, owner_of, read_link
 from demo.page import Page
@@ -66,19 +66,25 @@ def lay_out(services: Services, owner: gr.BrowserState) -> Scoreboard:
     note = message_line("Message", "shared-note")
     bar = gr.HTML(elem_classes="bar")
     rows = gr.Dataframe(
-        headers=[text.PROMPT, text.METHOD, text.NUMBER_OF_TEXT, text.WRITTEN, text.TOKENS],
+        headers=[
+            words_leaderboard.PROMPT,
+            words_leaderboard.METHOD,
+            words_leaderboard.NUMBER_OF_TEXT,
+            words_leaderboard.WRITTEN,
+            words_leaderboard.TOKENS,
+        ],
         datatype="str",
         interactive=False,
         visible=False,
         wrap=True,
-        label=text.NEWEST,
+        label=words_leaderboard.NEWEST,
         buttons=[],
         max_height=420,
         column_widths=[280, 150, 60, 610, 90],
         elem_classes=["quiet-table", "newest"],
     )
     results = results_page(services, owner)
-    with gr.Column(elem_classes="stack") as earlier_runs, gr.Accordion(text.EARLIER, open=True):
+    with gr.Column(elem_classes="stack") as earlier_runs, gr.Accordion(words_leaderboard.EARLIER, open=True):
         earlier = earlier_table()
     return Scoreboard(setup, bar, note, rows, results, earlier_runs, earlier, owner, gr.State(None))
 
@@ -161,7 +167,7 @@ def on_stop(services: Services, board: Scoreboard, id: Any, secret: Any) -> Valu
     if id is None:
         return {board.going: None}
     wait_until_stopped(services, id)
-    return ended(services, board, RunView(id, text.RUN_STOPPED), secret)
+    return ended(services, board, RunView(id, words_leaderboard.RUN_STOPPED), secret)
 
 
 def open_link(services: Services, board: Scoreboard, link: Link | None, secret: Any) -> Values:
@@ -216,4 +222,4 @@ def bar_html(view: RunView) -> str:
     if not view.running:
         return ""
     place = f'value="{view.done}" max="{view.total}"' if view.total else ""
-    return f'<progress {place} aria-label="{text.PROGRESS}"></progress>'
+    return f'<progress {place} aria-label="{words_leaderboard.PROGRESS}"></progress>'

@@ -12,7 +12,7 @@ import gradio as gr
 from gradio.events import Dependency
 
 from adapters.methods import UserError
-from demo import text
+from demo import text, words_leaderboard
 from demo.confirm import LIGHT, Confirm, build_confirm
 from demo.links import RUN, address, owner_of
 from demo.panes import Values, message, message_line, words
@@ -29,12 +29,12 @@ from demo.tabs.shared import share_link
 from leaderboard.records import Run
 
 INNER = {
-    text.TABLE_TAB: table_tab,
-    text.PLOTS_TAB: plots_tab,
-    text.TEXTS_TAB: texts_tab,
-    text.BESIDE_TAB: beside_tab,
-    text.FACTS_TAB: facts_tab,
-    text.FILES_TAB: files_tab,
+    words_leaderboard.TABLE_TAB: table_tab,
+    words_leaderboard.PLOTS_TAB: plots_tab,
+    words_leaderboard.TEXTS_TAB: texts_tab,
+    words_leaderboard.BESIDE_TAB: beside_tab,
+    words_leaderboard.FACTS_TAB: facts_tab,
+    words_leaderboard.FILES_TAB: files_tab,
 }
 
 
@@ -65,18 +65,20 @@ def results_page(services: Services, owner: gr.BrowserState) -> ResultsPage:
         with gr.Row(elem_classes="head-row"):
             head = gr.HTML(elem_classes="link-head")
             with gr.Row(elem_classes="below"):
-                resume = gr.Button(text.RESUME, size="sm", min_width=0, scale=0, variant="primary")
+                resume = gr.Button(words_leaderboard.RESUME, size="sm", min_width=0, scale=0, variant="primary")
                 delete = build_confirm()
         note = message_line("Message", "shared-note")
         with gr.Column(elem_classes="stack") as body:
             with gr.Row(elem_classes="link-row"):
                 link = share_link()
-                chosen = gr.Dropdown([text.ALL_PROMPTS], value=text.ALL_PROMPTS, **words("slice"))
-            opened = Opened(gr.State(None), gr.State(text.TABLE_TAB), chosen, owner, note)
+                chosen = gr.Dropdown(
+                    [words_leaderboard.ALL_PROMPTS], value=words_leaderboard.ALL_PROMPTS, **words("slice")
+                )
+            opened = Opened(gr.State(None), gr.State(words_leaderboard.TABLE_TAB), chosen, owner, note)
             with gr.Tabs() as tabs:
                 inner = {name: wire_inner(services, name, opened) for name in INNER}
     wire_slice(opened, inner)
-    return ResultsPage(column, head, link, resume, delete, tabs, body, opened, inner[text.TABLE_TAB])
+    return ResultsPage(column, head, link, resume, delete, tabs, body, opened, inner[words_leaderboard.TABLE_TAB])
 
 
 def wire_inner(services: Services, name: str, opened: Opened) -> Inner:
@@ -119,9 +121,9 @@ def open_run(services: Services, page: ResultsPage, id: Any, secret: Any, by_lin
     run = find_run(services, id)
     owner = owner_of(secret)
     mine = owner is not None and run.owner == owner
-    return page.table.fill(run.id, text.ALL_PROMPTS, secret) | {
+    return page.table.fill(run.id, words_leaderboard.ALL_PROMPTS, secret) | {
         page.opened.id: run.id,
-        page.opened.tab: text.TABLE_TAB,
+        page.opened.tab: words_leaderboard.TABLE_TAB,
         page.opened.slice: slice_choices(run),
         page.column: gr.update(visible=True),
         page.body: gr.update(visible=True),
@@ -130,14 +132,16 @@ def open_run(services: Services, page: ResultsPage, id: Any, secret: Any, by_lin
         page.resume: gr.update(visible=mine and run.status != "done"),
         page.delete.ask: gr.update(visible=mine),
         page.delete.row: gr.update(visible=False),
-        page.tabs: gr.Tabs(selected=text.TABLE_TAB),
+        page.tabs: gr.Tabs(selected=words_leaderboard.TABLE_TAB),
     }
 
 
 def slice_choices(run: Run) -> dict[str, Any]:
     """What the prompts of a run can be sliced by."""
     found = list(slices(run.prompts))
-    return gr.update(choices=[text.ALL_PROMPTS, *found], value=text.ALL_PROMPTS, visible=bool(found))
+    return gr.update(
+        choices=[words_leaderboard.ALL_PROMPTS, *found], value=words_leaderboard.ALL_PROMPTS, visible=bool(found)
+    )
 
 
 def on_delete(services: Services, page: ResultsPage, id: Any, secret: Any) -> Values:
@@ -155,4 +159,4 @@ def on_delete(services: Services, page: ResultsPage, id: Any, secret: Any) -> Va
 def head_html(run: Run, by_link: bool) -> str:
     """The name of a run, what it consists of, and the way to an own one for somebody who came by a link."""
     own = f" · <a href='?'>{text.OWN_RUN}</a>" if by_link else ""
-    return f"<h2>{escape(run.prompts.name)}</h2><p>{escape(text.run_summary(run))}{own}</p>"
+    return f"<h2>{escape(run.prompts.name)}</h2><p>{escape(words_leaderboard.run_summary(run))}{own}</p>"

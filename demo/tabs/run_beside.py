@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from demo import text
+from demo import words_leaderboard
 from demo.confirm import LIGHT
 from demo.links import owner_of
 from demo.panes import Values, words
@@ -37,15 +37,19 @@ def beside_tab(services: Services, opened: Opened) -> Inner:
 def lay_out_beside() -> BesideView:
     """Puts the components on the page."""
     other = gr.Dropdown([], value=None, **words("other"))
-    table = figures_table(text.BESIDE)
-    gr.HTML(f"<p>{text.BESIDE_HELP}</p>", elem_classes="help")
+    table = figures_table(words_leaderboard.BESIDE)
+    gr.HTML(f"<p>{words_leaderboard.BESIDE_HELP}</p>", elem_classes="help")
     return BesideView(other, table)
 
 
 def fill_beside(services: Services, view: BesideView, id: Any, _: Any, secret: Any) -> Values:
     """The runs that this one can stand beside."""
     find_run(services, id)
-    others = [(text.run_title(line), line.id) for line in services.database.runs(owner_of(secret)) if line.id != id]
+    others = [
+        (words_leaderboard.run_title(line), line.id)
+        for line in services.database.runs(owner_of(secret))
+        if line.id != id
+    ]
     return {view.other: gr.update(choices=others, value=None), view.table: None}
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from demo import text
+from demo import text, words_leaderboard
 from demo.confirm import LIGHT
 from demo.facts import facts_table, model_facts
 from demo.panes import Values, message, message_line
@@ -55,7 +55,7 @@ def lay_out_facts() -> FactsView:
     with gr.Row(elem_classes="below"):
         replay = gr.Button(text.REPLAY, size="sm", min_width=0, scale=0)
         stop = gr.Button(text.STOP, size="sm", min_width=0, scale=0, interactive=False)
-    verdict = message_line(text.VERDICT, "replay-note")
+    verdict = message_line(words_leaderboard.VERDICT, "replay-note")
     return FactsView(replay, stop, verdict, facts_table())
 
 
@@ -89,10 +89,10 @@ def run_facts(run: Run) -> list[list[str]]:
     """What a run was made with, row by row."""
     spec = run.spec
     rows = [
-        [text.PROMPTS, f"{run.prompts.name}, {text.count(len(run.prompts.prompts), 'prompt')}"],
-        [text.METHODS, "\n".join(f"{method.name}: {text.settings(method)}" for method in spec.methods)],
-        [text.SETTINGS, text.run_line(spec)],
-        [text.MADE_AT, text.moment(run.created)],
-        [text.STATUS, text.STATUSES[run.status]],
+        [words_leaderboard.PROMPTS, f"{run.prompts.name}, {text.count(len(run.prompts.prompts), 'prompt')}"],
+        [words_leaderboard.METHODS, "\n".join(f"{method.name}: {text.settings(method)}" for method in spec.methods)],
+        [words_leaderboard.SETTINGS, words_leaderboard.run_line(spec)],
+        [words_leaderboard.MADE_AT, text.moment(run.created)],
+        [words_leaderboard.STATUS, words_leaderboard.STATUSES[run.status]],
     ]
     return rows + model_facts(run.base, run.hashes, run.versions)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from adapters.methods import UserError
-from demo import text
+from demo import words_leaderboard
 from demo.files import as_file, save_on_click
 from demo.panes import Marked, Values, message
 from demo.results.files import FILES
@@ -22,13 +22,13 @@ def files_tab(services: Services, opened: Opened) -> Inner:
     """The inner tab, laid out and wired."""
     with gr.Row(elem_classes="below"):
         for name in FILES:
-            button = gr.Button(text.FILES[name], size="sm", min_width=0, scale=0)
+            button = gr.Button(words_leaderboard.FILES[name], size="sm", min_width=0, scale=0)
             save_on_click(button, partial(make_file, services, name), opened.id, opened.message)
         if services.publish is not None:
-            publish = gr.Button(text.PUBLISH, size="sm", min_width=0, scale=0)
+            publish = gr.Button(words_leaderboard.PUBLISH, size="sm", min_width=0, scale=0)
             push = partial(or_message, opened.message, partial(on_publish, services, opened))
             publish.click(push, opened.id, opened.message, show_progress="minimal", api_visibility="private")
-    gr.HTML(f"<p>{text.FILES_HELP}</p>", elem_classes="help")
+    gr.HTML(f"<p>{words_leaderboard.FILES_HELP}</p>", elem_classes="help")
     return inner(opened, [], lambda *_: {})
 
 
@@ -45,7 +45,7 @@ def make_file(services: Services, name: str, id: Any) -> tuple[dict[str, str] | 
 def on_publish(services: Services, opened: Opened, id: Any) -> Values:
     """Sends a run to the Hub; says where it is."""
     if services.publish is None:
-        raise UserError(text.CANNOT_PUBLISH)
+        raise UserError(words_leaderboard.CANNOT_PUBLISH)
     data = load_data(services, id)
     address = services.publish(data, services.runner.results(data.run.id))
-    return {opened.message: message(text.PUBLISHED.format(address=address))}
+    return {opened.message: message(words_leaderboard.PUBLISHED.format(address=address))}

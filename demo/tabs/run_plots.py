@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from adapters.methods import UserError
-from demo import text
+from demo import words_leaderboard
 from demo.confirm import LIGHT
 from demo.panes import Values, words
 from demo.results.load import find_run, load_results, methods_of
@@ -45,11 +45,11 @@ def lay_out_plots() -> PlotsView:
     with gr.Row(elem_classes="plots"):
         with gr.Column(min_width=300):
             up = gr.Dropdown([], **words("up"))
-            points = gr.Plot(label=text.TRADE_OFF, show_label=False)
+            points = gr.Plot(label=words_leaderboard.TRADE_OFF, show_label=False)
         with gr.Column(min_width=300):
             metric = gr.Dropdown([], **words("metric"))
-            lengths = gr.Plot(label=text.BARS, show_label=False)
-    gr.HTML(f"<p>{text.PLOTS_HELP}</p>", elem_classes="help")
+            lengths = gr.Plot(label=words_leaderboard.BARS, show_label=False)
+    gr.HTML(f"<p>{words_leaderboard.PLOTS_HELP}</p>", elem_classes="help")
     return PlotsView(up, points, metric, lengths)
 
 
@@ -57,7 +57,7 @@ def fill_plots(services: Services, view: PlotsView, id: Any, chosen: Any, *_: An
     """The plots of a run with what they can show."""
     results = load_results(services, id, chosen)
     if not results.metrics:
-        raise UserError(text.NO_FIGURES)
+        raise UserError(words_leaderboard.NO_FIGURES)
     diverse = [name for name in DIVERSITY if name in results.metrics]
     updates: Values = {
         view.up: gr.update(choices=titles(results, diverse), value=diverse[0] if diverse else None),
@@ -70,7 +70,7 @@ def draw(services: Services, view: PlotsView, id: Any, chosen: Any, up: Any, met
     """Both plots for the metrics that were chosen. Raises UserError."""
     methods, results = methods_of(find_run(services, id)), load_results(services, id, chosen)
     if metric not in results.metrics or up not in (None, *results.metrics):
-        raise UserError(text.NO_SUCH_METRIC)
+        raise UserError(words_leaderboard.NO_SUCH_METRIC)
     both = ACROSS in results.metrics and up is not None
     return {
         view.trade_off: trade_off(results, methods, ACROSS, up) if both else None,

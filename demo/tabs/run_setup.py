@@ -10,13 +10,14 @@ import gradio as gr
 from gradio.components import Component
 
 from adapters.methods import BASE, UserError
-from demo import text
+from demo import text, words_leaderboard
 from demo.confirm import LIGHT
 from demo.files import as_file, save_on_click
 from demo.panes import Marked, Values, message, message_line, words
 from demo.run_form import RunForm, default_methods, known_methods, preview, read_run, read_set, read_upload
 from demo.sampling import SamplingControls, lay_out_sampling
 from demo.services import Services
+from demo.text_table import text_table
 from leaderboard.prompts import shipped_sets
 from leaderboard.records import PromptSet, RunSpec
 
@@ -69,20 +70,27 @@ def lay_out_setup(services: Services) -> Setup:
                 **words("methods"),
             )
             with gr.Column(min_width=150, elem_classes="run"):
-                run = gr.Button(text.RUN, variant="primary")
+                run = gr.Button(words_leaderboard.RUN, variant="primary")
                 stop = gr.Button(text.STOP)
-        note = message_line(text.ABOUT_PROMPTS, "shared-note")
+        note = message_line(words_leaderboard.ABOUT_PROMPTS, "shared-note")
         with gr.Row(elem_classes="shared"):
-            with gr.Accordion(text.prompts_line(first), open=False) as folded_preview:
+            with gr.Accordion(words_leaderboard.prompts_line(first), open=False) as folded_preview:
                 shown = preview_table(first)
-            upload = gr.UploadButton(text.UPLOAD, size="sm", min_width=110, scale=0)
-            download = gr.Button(text.DOWNLOAD_SET, size="sm", min_width=110, scale=0)
-        with gr.Row(elem_classes="shared"), gr.Accordion(text.run_line(RunSpec((BASE,))), open=False) as folded:
+            upload = gr.UploadButton(words_leaderboard.UPLOAD, size="sm", min_width=110, scale=0)
+            download = gr.Button(words_leaderboard.DOWNLOAD_SET, size="sm", min_width=110, scale=0)
+        with (
+            gr.Row(elem_classes="shared"),
+            gr.Accordion(words_leaderboard.run_line(RunSpec((BASE,))), open=False) as folded,
+        ):
             with gr.Row(elem_classes="sampling"):
                 samples = gr.Slider(1, 10, 3, step=1, **words("samples"))
-                judge = gr.Dropdown([text.BASE_JUDGE, *services.judges], value=text.BASE_JUDGE, **words("judge"))
+                judge = gr.Dropdown(
+                    [words_leaderboard.BASE_JUDGE, *services.judges],
+                    value=words_leaderboard.BASE_JUDGE,
+                    **words("judge"),
+                )
             sampling = lay_out_sampling(services)
-        estimate = message_line(text.ESTIMATE, "estimate")
+        estimate = message_line(words_leaderboard.ESTIMATE, "estimate")
     return Setup(
         column=column,
         set=chosen,
@@ -107,18 +115,7 @@ def lay_out_setup(services: Services) -> Setup:
 def preview_table(prompts: PromptSet) -> gr.Dataframe:
     """The first rows of a prompt set."""
     headers, rows = preview(prompts)
-    return gr.Dataframe(
-        rows,
-        headers=headers,
-        datatype="str",
-        type="array",
-        interactive=False,
-        wrap=True,
-        label=text.PREVIEW,
-        show_label=False,
-        buttons=[],
-        elem_classes="quiet-table",
-    )
+    return text_table(words_leaderboard.PREVIEW, headers, rows=rows)
 
 
 def wire_setup(services: Services, setup: Setup) -> None:
@@ -146,14 +143,14 @@ def on_upload(services: Services, setup: Setup, path: Any) -> Values:
         prompts = read_upload(path, services)
     except UserError as error:
         return {setup.note: message(str(error), is_error=True)}
-    name = text.YOUR_FILE.format(name=prompts.name)
+    name = words_leaderboard.YOUR_FILE.format(name=prompts.name)
     choices = gr.update(choices=[*shipped_sets(), name], value=name)
     return show_set(setup, prompts) | {setup.set: choices, setup.uploaded: prompts}
 
 
 def on_set(services: Services, setup: Setup, name: Any, uploaded: PromptSet | None) -> Values:
     """The prompts of a set that comes with the app, or those of the newest upload."""
-    if uploaded is not None and name == text.YOUR_FILE.format(name=uploaded.name):
+    if uploaded is not None and name == words_leaderboard.YOUR_FILE.format(name=uploaded.name):
         return show_set(setup, uploaded)
     try:
         return show_set(setup, read_set(name, services))
@@ -165,7 +162,7 @@ def on_download(setup: Setup, name: Any) -> tuple[dict[str, str] | None, Marked]
     """The file of a set that comes with the app."""
     file = shipped_sets().get(name) if isinstance(name, str) else None
     if file is None:
-        return None, message(text.ONLY_SHIPPED)
+        return None, message(words_leaderboard.ONLY_SHIPPED)
     return as_file(file.name, file.read_bytes()), []
 
 
@@ -178,9 +175,9 @@ def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
     """The folded line, and what the run would take here, or what is wrong with it."""
     try:
         spec, prompts = read_run(read_setup(setup, values), services)
-        line: Values = {setup.folded: gr.update(label=text.run_line(spec))}
+        line: Values = {setup.folded: gr.update(label=words_leaderboard.run_line(spec))}
         estimate = services.runner.estimate(spec, prompts)
-        return line | {setup.estimate: message(text.estimate(estimate))}
+        return line | {setup.estimate: message(words_leaderboard.estimate(estimate))}
     except UserError as error:
         return {setup.estimate: message(str(error), is_error=True)}
 
@@ -194,7 +191,7 @@ def show_set(setup: Setup, prompts: PromptSet) -> Values:
     return {
         setup.prompts: prompts,
         setup.note: [],
-        setup.folded_preview: gr.update(label=text.prompts_line(prompts)),
+        setup.folded_preview: gr.update(label=words_leaderboard.prompts_line(prompts)),
         setup.preview: gr.update(value={"headers": headers, "data": rows}),
     }
 

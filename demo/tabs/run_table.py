@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from demo import text
+from demo import words_leaderboard
 from demo.panes import Values
 from demo.results.grid import Column, grid
 from demo.results.load import find_run, load_results, methods_of
@@ -33,13 +33,13 @@ def table_tab(services: Services, opened: Opened) -> Inner:
 
 def lay_out_table() -> TableView:
     """Puts the components on the page."""
-    table = figures_table(text.TABLE)
-    gr.HTML(f"<p>{text.TABLE_HELP}</p>", elem_classes="help")
-    with gr.Accordion(text.PASSPORTS, open=False):
+    table = figures_table(words_leaderboard.TABLE)
+    gr.HTML(f"<p>{words_leaderboard.TABLE_HELP}</p>", elem_classes="help")
+    with gr.Accordion(words_leaderboard.PASSPORTS, open=False):
         passports = gr.HTML(elem_classes="passports")
-    with gr.Accordion(text.CROSS, open=False):
-        gr.HTML(f"<p>{text.CROSS_HELP}</p>", elem_classes="help")
-        cross = figures_table(text.CROSS)
+    with gr.Accordion(words_leaderboard.CROSS, open=False):
+        gr.HTML(f"<p>{words_leaderboard.CROSS_HELP}</p>", elem_classes="help")
+        cross = figures_table(words_leaderboard.CROSS)
     return TableView(table, passports, cross)
 
 

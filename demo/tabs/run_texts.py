@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from adapters.methods import BASE, UserError
-from demo import text
+from demo import words_leaderboard
 from demo.confirm import LIGHT
 from demo.panes import Values, head_html, marked_text, words
 from demo.results.load import load_data
@@ -54,17 +54,17 @@ def texts_tab(services: Services, opened: Opened) -> Inner:
 
 def lay_out_texts(services: Services) -> TextsView:
     """Puts the components on the page."""
-    order = gr.Dropdown([text.AS_IN_FILE], value=text.AS_IN_FILE, **words("order"))
+    order = gr.Dropdown([words_leaderboard.AS_IN_FILE], value=words_leaderboard.AS_IN_FILE, **words("order"))
     prompts = gr.Dataframe(
         interactive=False,
         show_search="filter",
         wrap=True,
-        label=text.PROMPTS,
+        label=words_leaderboard.PROMPTS,
         show_label=False,
         max_height=330,
         elem_classes=["quiet-table", "prompts-table"],
     )
-    prompt = marked_text(text.PROMPT_AND_REFERENCE, "chosen-prompt")
+    prompt = marked_text(words_leaderboard.PROMPT_AND_REFERENCE, "chosen-prompt")
     with gr.Row(elem_classes="panes"):
         sides = tuple(lay_out_side(services, place) for place in range(MAX_METHODS))
     return TextsView(order, prompts, prompt, sides)
@@ -74,7 +74,7 @@ def lay_out_side(services: Services, place: int) -> Side:
     """The place for one method's texts."""
     with gr.Column(visible=False, elem_classes="pane samples", min_width=260) as column:
         head = gr.HTML(head_html(BASE, services), elem_classes="pane-head")
-        body = marked_text(text.TEXTS_OF.format(place=place + 1), "pane-text")
+        body = marked_text(words_leaderboard.TEXTS_OF.format(place=place + 1), "pane-text")
     return Side(column, head, body)
 
 
@@ -84,7 +84,7 @@ def lay_out_side(services: Services, place: int) -> Side:
 def fill_texts(services: Services, view: TextsView, id: Any, *_: Any) -> Values:
     """The prompts of a run, and the texts for the first of them."""
     data = load_data(services, id)
-    order = gr.update(choices=list(orders(data)), value=text.AS_IN_FILE)
+    order = gr.update(choices=list(orders(data)), value=words_leaderboard.AS_IN_FILE)
     return {view.order: order, view.prompts: show(prompts_table(data))} | show_prompt(services, view, id, 1)
 
 
@@ -99,7 +99,7 @@ def show_prompt(services: Services, view: TextsView, id: Any, number: Any) -> Va
     """Every method's texts for the prompt with this number. Raises UserError."""
     data = load_data(services, id)
     if not isinstance(number, int) or not 1 <= number <= len(data.run.prompts.prompts):
-        raise UserError(text.NO_SUCH_PROMPT)
+        raise UserError(words_leaderboard.NO_SUCH_PROMPT)
     updates: Values = {view.prompt: prompt_spans(data, number - 1)}
     methods = texts_for(data, number - 1)
     for side, shown in zip(view.sides, methods, strict=False):

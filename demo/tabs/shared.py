@@ -9,9 +9,10 @@ from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.events import Dependency
 
 from adapters.methods import UserError
-from demo import text
+from demo import text, words_xray
 from demo.board import Board
 from demo.comparisons import Comparison, find_comparison, make_record, replay
 from demo.confirm import LIGHT, Confirm, build_confirm
@@ -56,7 +57,7 @@ def lay_out_shared(services: Services) -> SharedPage:
             with gr.Row(elem_classes="below"):
                 again = gr.Button(text.REPLAY, size="sm", min_width=0, scale=0)
                 stop = gr.Button(text.STOP, size="sm", min_width=0, scale=0, interactive=False)
-                look = gr.Button(text.XRAY, size="sm", min_width=0, scale=0)
+                look = gr.Button(words_xray.XRAY, size="sm", min_width=0, scale=0)
                 report = gr.Button(text.REPORT, size="sm", min_width=0, scale=0)
                 delete = build_confirm()
             note = message_line("Message", "shared-note")
@@ -71,13 +72,15 @@ def lay_out_shared(services: Services) -> SharedPage:
 
 def share_link() -> gr.Textbox:
     """The address of what has been shared, hidden until there is one."""
-    link = gr.Textbox(visible=False, interactive=False, buttons=["copy"], elem_classes="link", **words("link"))
+    link = gr.Textbox(visible=False, buttons=["copy"], elem_classes="link", **words("link", interactive=False))
     link.change(None, link, link, js=WHOLE_ADDRESS, **LIGHT)
     return link
 
 
-def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: Page, model: dict[str, Any]) -> None:
-    """Replay, Stop, Report and Delete, and what opens a link when the page is loaded."""
+def wire_shared(
+    services: Services, shared: SharedPage, live: gr.Column, page: Page, model: dict[str, Any]
+) -> Dependency:
+    """Replay, Stop, Report and Delete, and what opens a link when the page is loaded; returns the event of Delete."""
     panes = [part for pane in shared.panes for part in pane]
     outputs = [shared.message, shared.replay, shared.stop, *panes]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": shared.message}
@@ -87,7 +90,7 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
     shared.stop.click(None, cancels=[running]).then(partial(on_stop, shared), None, outputs, **LIGHT)
     save_on_click(shared.report, partial(on_report, services), shared.id, shared.message)
     gone = [shared.body, shared.head, shared.message, shared.id]
-    shared.delete.yes.click(partial(on_delete, services, shared), [shared.id, page.owner], gone, **LIGHT)
+    deleted = shared.delete.yes.click(partial(on_delete, services, shared), [shared.id, page.owner], gone, **LIGHT)
     facts = [shared.settings, shared.delete.ask, shared.facts, shared.id]
     opened = [live, shared.column, shared.head, *facts, *panes]
 
@@ -95,6 +98,7 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
         return open_shared(services, shared, live, read_link(request.query_params), secret)
 
     page.blocks.load(on_load, page.owner, opened, **LIGHT)
+    return deleted
 
 
 # Handlers: values in, values out

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from adapters.methods import UserError
-from demo import text
+from demo import text, words_strength
 from demo.confirm import LIGHT
 from demo.facts import facts_table
 from demo.page import Page
@@ -36,23 +36,22 @@ class StrengthView(NamedTuple):
 
 def strength_tab(services: Services, page: Page, file: Path = FILE) -> None:
     """The tab, laid out and wired; a line in its place where nothing was measured."""
-    gr.HTML(f"<p>{text.STRENGTH_HELP}</p>", elem_classes="help")
+    gr.HTML(f"<p>{words_strength.STRENGTH_HELP}</p>", elem_classes="help")
     try:
         frontier = read_frontier(file)
     except UserError as error:
-        message_line(text.STRENGTH, "strength-note", str(error))
+        message_line(words_strength.STRENGTH, "strength-note", str(error))
         return
     if frontier is None:
-        message_line(text.STRENGTH, "strength-note", text.NOT_MEASURED)
+        message_line(words_strength.STRENGTH, "strength-note", words_strength.NOT_MEASURED)
         return
     if frontier.base != services.base:
-        note = text.OTHER_BASE.format(measured=frontier.base, running=services.base)
-        message_line(text.STRENGTH, "strength-note", note)
+        note = words_strength.OTHER_BASE.format(measured=frontier.base, running=services.base)
+        message_line(words_strength.STRENGTH, "strength-note", note)
     view = lay_out_strength(frontier)
     draw = partial(or_message, view.message, partial(draw_strength, view, frontier))
     chosen, shown = [view.goal, view.across], [view.plot, view.table, view.message]
-    gr.on([view.goal.input, view.across.input], draw, chosen, shown, **LIGHT)
-    page.tab.select(draw, chosen, shown, **LIGHT)  # a plot that is drawn out of sight has no width
+    gr.on([page.blocks.load, view.goal.input, view.across.input], draw, chosen, shown, **LIGHT)
 
 
 def lay_out_strength(frontier: Frontier) -> StrengthView:
@@ -62,12 +61,12 @@ def lay_out_strength(frontier: Frontier) -> StrengthView:
         goal = gr.Dropdown(goals, value=goals[0], min_width=260, **words("goal"))
         costs = [(TITLES[name], name) for name in ACROSS]
         across = gr.Dropdown(costs, value=ACROSS[0], min_width=260, **words("across"))
-    line = message_line(text.STRENGTH, "strength-error")
-    plot = gr.Plot(label=text.STRENGTH, show_label=False)
-    gr.HTML(f"<p>{text.STRENGTH_PLOT_HELP}</p>", elem_classes="help")
-    table = figures_table(text.STRENGTH)
-    gr.HTML(f"<p>{text.STRENGTH_TABLE_HELP}</p>", elem_classes="help")
-    gr.Textbox("\n".join(frontier.commands), interactive=False, buttons=["copy"], **words("measured_by"))
+    line = message_line(words_strength.STRENGTH, "strength-error")
+    plot = gr.Plot(label=words_strength.STRENGTH, show_label=False)
+    gr.HTML(f"<p>{words_strength.STRENGTH_PLOT_HELP}</p>", elem_classes="help")
+    table = figures_table(words_strength.STRENGTH)
+    gr.HTML(f"<p>{words_strength.STRENGTH_TABLE_HELP}</p>", elem_classes="help")
+    gr.Textbox("\n".join(frontier.commands), buttons=["copy"], **words("measured_by", interactive=False))
     with gr.Accordion(text.MADE_WITH, open=False):
         facts_table(strength_facts(frontier))
     return StrengthView(goal, across, plot, table, line)
@@ -80,5 +79,5 @@ def draw_strength(view: StrengthView, frontier: Frontier, goal: Any, across: Any
     """The plot and the table of a goal. Raises UserError."""
     found = next((each for each in frontier.goals if each.name == goal), None)
     if found is None or across not in ACROSS:
-        raise UserError(text.NO_SUCH_STRENGTH)
+        raise UserError(words_strength.NO_SUCH_STRENGTH)
     return {view.plot: strength_plot(found, across), view.table: show(strength_table(found))}

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from adapters.xray import Record, as_json, pack, unpack
-from demo import text, xray_figures
+from demo import text, words_xray, xray_figures
 from demo.confirm import LIGHT
 from demo.files import as_file, save_on_click
+from demo.lazy import build_at_first
 from demo.panes import Marked, Values, head_html, message
 from demo.services import Services
 from demo.tabs.xray_page import XRayPage, lay_out_xray
@@ -21,26 +22,28 @@ from demo.xray import Text, View, examine, steered
 
 
 class Source(NamedTuple):
-    """Where texts come from: the button that looks at them, what the page holds of them, and how that is read."""
+    """Where texts come from: the buttons that look at them, what the page holds of them, and how that is read."""
 
-    button: gr.Button
-    held: gr.State
-    read: Callable[[Any], Mapping[int, Text]]
+    buttons: Sequence[gr.Button]
+    held: Sequence[gr.State]
+    read: Callable[..., Mapping[int, Text]]
 
 
-def xray_section(services: Services, sources: Sequence[Source], model: dict[str, Any]) -> None:
-    """The section, hidden until the button of one of the sources is pressed."""
+def xray_section(services: Services, source: Source, blocks: gr.Blocks, model: dict[str, Any]) -> None:
+    """The section, built when one of the buttons is first pressed."""
+    pressed = [button.click for button in source.buttons]
+    build_at_first(pressed, partial(build_xray, services, source, [blocks.load, *pressed], model))
+
+
+def build_xray(services: Services, source: Source, events: Sequence[Any], model: dict[str, Any]) -> None:
+    """The section, laid out and wired; it looks at the texts at each of the events."""
     page = lay_out_xray()
     outputs = [page.column, page.message, page.record, page.texts, page.pane, page.judged, page.stop, page.save]
     outputs += [page.body, page.under_line, *(part for side in (*page.next, *page.under) for part in side)]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": page.message}
     options |= {"api_visibility": "private"} | model
-    runs = [
-        source.button.click(
-            partial(on_open, services, page, source.read), [source.held, page.named], outputs, **options
-        )
-        for source in sources
-    ]
+    look = partial(on_open, services, page, source.read)
+    first = gr.on(events, look, [page.named, *source.held], outputs, **options)
     again = gr.on(
         [page.pane.input, page.named.submit],
         partial(on_again, services, page),
@@ -49,9 +52,9 @@ def xray_section(services: Services, sources: Sequence[Source], model: dict[str,
         **options,
     )
     shown = [page.body, page.number, page.text, *page.step.values()]
-    for run in (*runs, again):
+    for run in (first, again):
         run.then(partial(show_xray, page), page.record, shown, **LIGHT)
-    stopped = page.stop.click(None, cancels=[*runs, again])
+    stopped = page.stop.click(None, cancels=[first, again])
     stopped.then(partial(on_stop, page), None, [page.message, page.stop], **LIGHT)
     wire_looking(services, page)
 
@@ -76,10 +79,10 @@ def wire_looking(services: Services, page: XRayPage) -> None:
 
 
 def on_open(
-    services: Services, page: XRayPage, read: Callable[[Any], Mapping[int, Text]], held: Any, named: Any
+    services: Services, page: XRayPage, read: Callable[..., Mapping[int, Text]], named: Any, *held: Any
 ) -> Iterator[Values]:
     """Looks at the texts that are on the page now."""
-    texts = dict(read(held))
+    texts = dict(read(*held))
     places = steered(texts)
     choices = [(f"{place + 1}: {text.title(texts[place].request.method)}", place) for place in places]
     first = places[0] if places else None
@@ -123,7 +126,7 @@ def play(services: Services, page: XRayPage, views: Iterator[View], shown: Recor
 
 def on_stop(page: XRayPage) -> Values:
     """The section after Stop."""
-    return {page.message: message(text.XRAY_STOPPED), page.stop: gr.update(interactive=False)}
+    return {page.message: message(words_xray.XRAY_STOPPED), page.stop: gr.update(interactive=False)}
 
 
 def on_select(event: gr.SelectData) -> Any:
@@ -139,16 +142,17 @@ def on_judged(data: bytes | None, place: Any, event: gr.SelectData) -> Marked:
         return []
     scored = record.scores[place]
     values = [
-        f"{text.title(model)} {text.nats(row[at])}" for model, row in zip(record.models, scored.logprobs, strict=True)
+        f"{text.title(model)} {words_xray.nats(row[at])}"
+        for model, row in zip(record.models, scored.logprobs, strict=True)
     ]
     token = text.quote(scored.tokens[at])
-    return message(text.UNDER_LINE.format(number=at + 1, token=token, values=", ".join(values)))
+    return message(words_xray.UNDER_LINE.format(number=at + 1, token=token, values=", ".join(values)))
 
 
 def on_save(data: bytes | None) -> tuple[dict[str, str] | None, Marked]:
     """The record as a file."""
     if data is None:
-        return None, message(text.NOTHING_TO_XRAY, is_error=True)
+        return None, message(words_xray.NOTHING_TO_XRAY, is_error=True)
     return as_file("xray.json", as_json(unpack(data))), []
 
 
@@ -173,7 +177,7 @@ def show_step(page: XRayPage, data: bytes | None, number: Any) -> Values:
     place = int(number) - 1
     step = xray.steps[place]
     made = {
-        "line": message(text.step_line(step, place)),
+        "line": message(words_xray.step_line(step, place)),
         "likely": xray_figures.likely(step),
         "words": xray_figures.words(step),
         "followed": xray_figures.followed(xray, place),
@@ -207,7 +211,7 @@ def show_under(services: Services, page: XRayPage, data: bytes | None, place: An
         return updates
     scored = record.scores[place]
     for side, method, row in zip(page.under, record.models, scored.logprobs, strict=False):
-        mean = f"<p>{text.mean_line(row)}</p>"
+        mean = f"<p>{words_xray.mean_line(row)}</p>"
         updates |= {side.column: gr.update(visible=True), side.head: head_html(method, services) + mean}
         updates[side.body] = xray_figures.surprises(scored.tokens, row)
     return updates

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from adapters.base_model import BaseModel, load_base_model
 from adapters.corpus import own_dataset
-from adapters.files import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE, read_owner
+from adapters.files import METRICS_FILE, WEIGHTS_FILE, read_owner
 from adapters.fingerprint import Fingerprints
 from adapters.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, Job, add_job, write_event
 from adapters.jobs import JobView, StepSample, Trainer, TrainOrder
@@ -45,7 +45,7 @@ class Offered(AdapterStore):
         self.offered: list[str] = []
 
     def offer(self, folder: Path) -> None:
-        assert (folder / CONFIG_FILE).is_file()
+        super().offer(folder)
         self.offered.append(folder.name)
 
 

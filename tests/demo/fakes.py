@@ -8,12 +8,14 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
+from adapters.costs import Cost, Costs
 from adapters.labelled import Labelled
 from adapters.methods import Method, Request, Sampling, UserError, weighted_word
 from adapters.xray import Candidate, NextTokens, Scored, Step, Word, XRay
 from demo.services import Services
 from leaderboard.prompts import Limits
 from tests.demo.fake_runs import FakeRunner
+from tests.demo.fake_training import FakeAdapter, FakeLibrary, FakeTrainer
 
 TEXTS = {
     "base": " a little too long for its own good, but I liked the actor who plays the brother, and the scene on the "
@@ -39,13 +41,6 @@ class FakeContinuation(NamedTuple):
 
 class FakeLogLikelihood(NamedTuple):
     logprobs: tuple[float, ...]
-
-
-class FakeAdapter(NamedTuple):
-    name: str
-    kind: str
-    num_parameters: int
-    size: int
 
 
 class FakeHead(NamedTuple):
@@ -265,10 +260,10 @@ class FakeReport(NamedTuple):
 class FakeWorkshop:
     """Trains in three steps; a text that contains BREAK makes it break. Remembers how often it was left early."""
 
-    def __init__(self, store: FakeStore) -> None:
-        self.store, self.left = store, 0
+    def __init__(self, store: FakeStore, library: FakeLibrary) -> None:
+        self.store, self.library, self.left = store, library, 0
 
-    def train(self, name: str, rows: Sequence[Labelled]) -> Iterator[str]:
+    def train(self, name: str, rows: Sequence[Labelled], owner: str | None) -> Iterator[str]:
         if name in self.store.discriminators:
             raise UserError(f"There is already something called {name!r}: choose another name.")
         try:
@@ -280,10 +275,123 @@ class FakeWorkshop:
             self.left += 1
             raise
         self.store.discriminators[name] = FakeHead(tuple(sorted({row.label for row in rows})))
+        self.library.owners[name] = owner
 
     def report(self, name: str) -> FakeReport | None:
         classes = self.store.discriminators[name].classes
         return None if name == "bare" else FakeReport("made up", FakeMeasured(classes))
+
+
+class FakeUpdate(NamedTuple):
+    layer: int | None
+    module: str
+    relative: float
+    singular_values: tuple[float, ...] = (2.0, 1.0)
+    effective_rank: float = 1.9
+    size: tuple[int, int] = (576, 192)
+    trained: int = 1536
+
+    @property
+    def path(self) -> str:
+        return self.module if self.layer is None else f"model.layers.{self.layer}.{self.module}"
+
+
+class FakeCrop(NamedTuple):
+    path: str
+    first_row: int = 64
+    first_column: int = 32
+    weight: tuple[tuple[float, ...], ...] = ((1.0, -2.0), (0.5, 0.0))
+    change: tuple[tuple[float, ...], ...] = ((0.1, 0.0), (0.0, -0.2))
+    adapted: tuple[tuple[float, ...], ...] = ((1.1, -2.0), (0.5, -0.2))
+
+
+class FakeNeighbour(NamedTuple):
+    text: str
+    cosine: float
+
+
+class FakeVirtual(NamedTuple):
+    before: tuple[FakeNeighbour, ...]
+    after: tuple[FakeNeighbour, ...]
+    moved: tuple[float, ...]
+
+
+class FakeAttention(NamedTuple):
+    layers: tuple[tuple[float, ...], ...]
+    tokens: tuple[tuple[float, ...], ...]
+
+
+class FakeWatched(NamedTuple):
+    tokens: tuple[str, ...]
+    attention: FakeAttention | None
+
+
+class FakeExplorer:
+    """A LoRA of two layers, a prefix of two virtual tokens. Remembers what it was asked, and how often left early."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.left = 0
+
+    def updates(self, name: str) -> list[FakeUpdate]:
+        self.asked.append(f"updates {name}")
+        return [FakeUpdate(0, "self_attn.q_proj", 0.01), FakeUpdate(1, "self_attn.v_proj", 0.04)]
+
+    def crop(self, name: str, path: str) -> FakeCrop:
+        if path not in [update.path for update in self.updates(name)]:
+            raise UserError(f"This LoRA does not adapt {path!r}: choose one of its modules.")
+        return FakeCrop(path)
+
+    def words(self, name: str) -> list[FakeVirtual]:
+        self.asked.append(f"words {name}")
+        near = (FakeNeighbour(" <b>sea", 0.5), FakeNeighbour("x", 0.25))
+        return [FakeVirtual((FakeNeighbour(" sea", 1.0),), near, (0.1, 0.3)), FakeVirtual((), near, ())]
+
+    def watch(self, name: str, prompt: str) -> Iterator[FakeWatched]:
+        self.asked.append(f"watch {name} {prompt}")
+        try:
+            yield FakeWatched((" a",), None)
+            yield FakeWatched((" a", "<i>"), FakeAttention(((0.1, 0.2), (0.3, 0.4)), ((0.3, 0.5), (0.3, 0.9))))
+        except GeneratorExit:
+            self.left += 1
+            raise
+
+    def as_json(self, name: str) -> bytes:
+        return f'{{"name": "{name}"}}'.encode()
+
+
+COSTS = Costs(
+    *("fake-135M", 135_000_000, "cpu", "float32", "2 CPU cores", "2026-11-25 10:00", 8, 20, 4, 64, 16, 5),
+    methods=(
+        Cost("base", 0, 0, token_seconds=0.1),
+        Cost("LoRA", 920_000, 3_680_000, 500_000_000, 1.5, 0.11),
+        Cost("merged LoRA", None, 540_000_000, token_seconds=0.1),
+        Cost("prefix", 230_400, 921_600, 400_000_000, 1.2, 0.102),
+        Cost("full fine-tuning", 135_000_000, 540_000_000, 2_000_000_000, 3.0),
+    ),
+)
+
+
+class FakeCosts:
+    """Nothing is measured at first; `breaks` is what a measurement ends with instead of figures."""
+
+    def __init__(self, breaks: Exception | None = None) -> None:
+        self.costs: Costs | None = None
+        self.breaks, self.left = breaks, 0
+
+    def stored(self) -> Costs | None:
+        return self.costs
+
+    def measure(self) -> Iterator[str]:
+        try:
+            yield "training steps, round 0 of 5"
+            if self.breaks is not None:
+                raise self.breaks
+            yield "decoding, round 5 of 5"
+        except GeneratorExit:
+            self.left += 1
+            raise
+        self.costs = COSTS
 
 
 def parts(method: Method) -> Iterator[tuple[str, str]]:
@@ -300,7 +408,9 @@ def fake_services(
 ) -> Services:
     """Services around a fake engine."""
     engine, runner, store = engine or FakeEngine(), runner or FakeRunner(), store or FakeStore()
-    store = store._replace(discriminators=dict(store.discriminators))  # a training adds to it
+    adapters = list(store.adapters)  # a training adds to them
+    store = store._replace(adapters=adapters, discriminators=dict(store.discriminators))
+    library = FakeLibrary(adapters, store.discriminators)
     attributes = {
         "science": ("science", "laboratory", "researcher", "theory", "gravity", "experiment", "data", "physics"),
         "positive": ("good", "liked", "wonderful"),
@@ -322,7 +432,11 @@ def fake_services(
         judges=("org/judge",),
         publish=None,
         splits=fake_splits,
-        workshop=FakeWorkshop(store),
+        workshop=FakeWorkshop(store, library),
+        trainer=FakeTrainer(library),
+        library=library,
+        explorer=FakeExplorer(),
+        costs=FakeCosts(),
     )
 
 

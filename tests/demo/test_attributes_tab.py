@@ -10,7 +10,7 @@ import pytest
 from adapters.labelled import Labelled
 from adapters.methods import UserError
 from adapters.word_list import NO_WORDS
-from demo import text
+from demo import text, words_attributes
 from demo.pane_settings import attribute_choices, offer_attributes, take_list
 from demo.panes import ERROR
 from demo.services import Services
@@ -22,6 +22,7 @@ from demo.tabs.attributes import (
     lay_out_heads,
     lay_out_lists,
     lay_out_training,
+    on_delete,
     on_stop,
     play,
     send_list,
@@ -32,6 +33,7 @@ from demo.tabs.attributes import (
 )
 from tests.demo.fakes import FakeStore, fake_services
 
+SECRET = "0" * 32
 ROWS = tuple(Labelled(f"text {place}", "ab"[place % 2]) for place in range(20))
 
 
@@ -67,7 +69,7 @@ def test_every_word_says_whether_it_is_used_and_how_it_is_split(
     ("typed", "message"),
     [
         (",;", NO_WORDS),
-        ("exotic, x", text.NO_USABLE_WORD),
+        ("exotic, x", words_attributes.NO_USABLE_WORD),
         (" ".join(f"w{place}" for place in range(100_000)), "A list has 100,000 words"),
         ("oc\0ean", "not text"),
     ],
@@ -106,25 +108,25 @@ def test_an_uploaded_list_fills_the_box_of_the_tab_or_of_a_pane(tmp_path: Path) 
 
 def test_a_list_is_sent_to_the_panes() -> None:
     assert send_list("black  hole")[0] == "black, hole"
-    assert send_list("black hole,") == ("black hole,", [(text.WORDS_SENT, None)])
+    assert send_list("black hole,") == ("black hole,", [(words_attributes.WORDS_SENT, None)])
     assert send_list(" ")[1] == [(NO_WORDS, ERROR)]
 
 
 def test_a_discriminator_shows_its_figures(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
     _, heads, _ = tab
-    updates = show_head(services, heads, "sentiment")
-    assert updates[heads.confusion]["value"]["headers"] == [text.IS_TOLD_AS, "negative", "positive"]
+    updates = show_head(services, heads, "sentiment", None)
+    assert updates[heads.confusion]["value"]["headers"] == [words_attributes.IS_TOLD_AS, "negative", "positive"]
     assert updates[heads.curve].data
     assert "70.0" in updates[heads.message][0][0]
 
 
 def test_a_model_without_discriminators_shows_nothing_and_no_error(tab: tuple[Lists, Heads, Training]) -> None:
-    assert show_head(fake_services(store=FakeStore(discriminators={})), tab[1], None) == {}
+    assert show_head(fake_services(store=FakeStore(discriminators={})), tab[1], None, None) == {}
 
 
 def test_a_training_ends_with_a_discriminator_to_choose(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
     _, heads, training = tab
-    updates = list(play(services, training, heads, "tone", ROWS))
+    updates = list(play(services, training, heads, "tone", ROWS, SECRET))
     assert updates[0][training.train]["interactive"] is False
     assert all(heads.chosen not in update for update in updates[:-1])
     last = updates[-1]
@@ -132,10 +134,24 @@ def test_a_training_ends_with_a_discriminator_to_choose(services: Services, tab:
     assert (last[heads.chosen]["value"], last[heads.chosen]["choices"]) == ("tone", ["sentiment", "tone"])
 
 
+def test_only_its_own_browser_deletes_a_discriminator(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
+    _, heads, training = tab
+    list(play(services, training, heads, "tone", ROWS, SECRET))
+    assert show_head(services, heads, "tone", SECRET)[heads.delete.ask]["visible"] is True
+    assert show_head(services, heads, "tone", "1" * 32)[heads.delete.ask]["visible"] is False
+    assert show_head(services, heads, "sentiment", SECRET)[heads.delete.ask]["visible"] is False
+    for name, secret in (("tone", "1" * 32), ("tone", None), ("sentiment", SECRET), (["tone"], SECRET)):
+        with pytest.raises(UserError):
+            on_delete(services, heads, name, secret)
+    updates = on_delete(services, heads, "tone", SECRET)
+    assert (updates[heads.chosen]["value"], updates[heads.chosen]["choices"]) == ("sentiment", ["sentiment"])
+    assert "tone:a" not in attribute_choices(services)
+
+
 def test_stop_says_that_nothing_was_stored(tab: tuple[Lists, Heads, Training]) -> None:
     training = tab[2]
     updates = on_stop(training)
-    assert updates[training.message] == [(text.TRAINING_STOPPED, None)]
+    assert updates[training.message] == [(words_attributes.TRAINING_STOPPED, None)]
     assert updates[training.train]["interactive"] is True
 
 
@@ -150,13 +166,12 @@ def test_rows_that_are_refused_take_those_before_away(services: Services, tmp_pa
 def test_what_was_trained_is_offered_to_every_pane(services: Services) -> None:
     built = attribute_choices(services)
     assert built[:5] == [text.NONE, text.OWN_WORDS, "science", "positive", "sentiment:negative"]
-    assert "choices" not in offer_attributes(services, built, 3)[0], "nothing new, nothing sent"
     list(play_through(services))
-    updates = offer_attributes(services, built, 3)
+    updates = offer_attributes(services, 3)
     assert len(updates) == 3
     assert all({"tone:a", "tone:b"} < set(update["choices"]) for update in updates)
     assert all("value" not in update for update in updates), "what is chosen stays"
 
 
 def play_through(services: Services) -> Iterator[str]:
-    return services.workshop.train("tone", ROWS)
+    return services.workshop.train("tone", ROWS, None)

@@ -11,8 +11,9 @@ import pytest
 from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, Sampling, parse_method, to_json
 from adapters.word_list import NO_WORDS
 from demo import text
-from demo.app import build_app
+from demo.app import AT_ONCE, TABS, build_app
 from demo.board import Board, PaneView
+from demo.examples import EXAMPLES, Example
 from demo.figures import ATTRIBUTE, PROMPT
 from demo.forms import PPLM_FIELDS
 from demo.page import Page
@@ -20,6 +21,7 @@ from demo.panes import ERROR, Values, figures_html, head_html, pane_text
 from demo.runs import compare
 from demo.services import Services
 from demo.tabs.compare import (
+    MODEL,
     Bench,
     board_updates,
     lay_out,
@@ -33,6 +35,7 @@ from demo.tabs.compare import (
     on_words,
     play,
 )
+from demo.tabs.xray import Source, build_xray
 from tests.demo.fakes import FakeEngine, FakeStore, fake_services
 
 
@@ -149,8 +152,8 @@ def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services
     assert updates[bench.panes[3].note] == [(NO_WORDS, ERROR)]
 
 
-@pytest.mark.parametrize("example", text.EXAMPLES, ids=lambda example: example.label)
-def test_an_example_fills_what_it_needs(services: Services, bench: Bench, example: text.Example) -> None:
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.label)
+def test_an_example_fills_what_it_needs(services: Services, bench: Bench, example: Example) -> None:
     updates = on_example(services, bench, example, fresh(bench))
     assert updates[bench.prompt] == example.prompt
     assert updates[bench.mode] == (text.CHAT if example.chat else text.PLAIN)
@@ -236,9 +239,26 @@ def test_every_control_has_a_label_and_a_line_of_explanation(store: FakeStore) -
 
 
 def test_whatever_uses_the_model_shares_one_place() -> None:
-    blocks = build_app(fake_services())
-    queued = [(fn.concurrency_id, fn.concurrency_limit) for fn in blocks.fns.values() if fn.fn is not None and fn.queue]
-    assert Counter(queued) == {("model", 1): 7, ("leaderboard", 1): 3, ("training", 1): 1}
+    services = fake_services()
+    with gr.Blocks() as late, gr.Tab() as tab:
+        for name, build in TABS.items():
+            if name not in AT_ONCE:
+                build(services, Page(late, tab, gr.BrowserState(), gr.State("")))
+        build_xray(services, Source([gr.Button()], [gr.State()], dict), [late.load], MODEL)
+    heavy = [
+        (fn.concurrency_id, fn.concurrency_limit)
+        for blocks in (build_app(services), late)
+        for fn in blocks.fns.values()
+        if fn.fn is not None and fn.queue and fn.concurrency_limit not in ("default", None)
+    ]
+    assert Counter(heavy) == {
+        ("model", 1): 7,
+        ("leaderboard", 1): 3,
+        ("training", 1): 1,
+        ("library", 1): 5,
+        ("learned", 1): 1,
+        ("costs", 1): 1,
+    }
 
 
 def test_only_compare_is_public() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.labelled import Labelled
 from adapters.methods import UserError
-from demo import text
+from demo import text, words_attributes, words_leaderboard
 from demo.heads import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
 from demo.services import Services
 from leaderboard.prompts import Limits
@@ -27,7 +27,7 @@ def test_rows_are_read_from_an_upload(services: Services, tmp_path: Path) -> Non
     rows = read_rows(str(file), services)
     assert rows == ROWS
     assert class_sizes(rows) == {"a": 10, "b": 10}
-    assert text.rows_line(class_sizes(rows)) == "20 texts: a 10, b 10."
+    assert words_attributes.rows_line(class_sizes(rows)) == "20 texts: a 10, b 10."
     with pytest.raises(UserError, match="more than 50 bytes"):
         read_rows(str(file), services._replace(limits=Limits(max_bytes=50)))
     with pytest.raises(UserError, match="No file has arrived"):
@@ -57,7 +57,7 @@ def test_rows_that_cannot_be_told_apart_are_one_line(
 def test_a_training_says_what_it_does_and_what_can_be_used_then(services: Services) -> None:
     views = list(train(services, " tone ", ROWS))
     assert [view.message for view in views[:-1]] == [
-        text.STARTING,
+        words_leaderboard.STARTING,
         "Read 5 of 20 texts.",
         "Trying regularisation 1 of 7.",
     ]
@@ -69,7 +69,7 @@ def test_a_training_says_what_it_does_and_what_can_be_used_then(services: Servic
 
 @pytest.mark.parametrize(
     ("name", "rows", "message"),
-    [("tone", (), text.NO_ROWS), ("sentiment", ROWS, "already something called 'sentiment'")],
+    [("tone", (), words_attributes.NO_ROWS), ("sentiment", ROWS, "already something called 'sentiment'")],
 )
 def test_what_a_person_can_mend_is_one_line(services: Services, name: Any, rows: Any, message: str) -> None:
     last = list(train(services, name, rows))[-1]
@@ -96,9 +96,9 @@ def test_leaving_ends_the_training(services: Services) -> None:
 def test_figures_are_those_of_the_report(services: Services) -> None:
     measured = find_report(services, "sentiment").measured
     headers, rows = confusion(measured)
-    assert headers == [text.IS_TOLD_AS, "negative", "positive"]
+    assert headers == [words_attributes.IS_TOLD_AS, "negative", "positive"]
     assert rows == [["negative", "4", "1"], ["positive", "2", "3"]]
-    line = text.accuracy_line(measured)
+    line = words_attributes.accuracy_line(measured)
     assert line.startswith("70.0\u00a0% of 10 held-out texts are told right (95 % interval 40.0\u00a0% to 89.0\u00a0%)")
     assert "right for 50.0\u00a0%" in line
     assert "from 20 on" in line
@@ -118,11 +118,11 @@ def test_what_there_is_no_figure_of_is_said() -> None:
     services = fake_services(store=FakeStore(refused={"old": "It was made for the base model 'gpt2'."}))
     services.store.discriminators["bare"] = services.store.discriminators["sentiment"]  # type: ignore[index]
     for name, message in (
-        ("none", text.NO_SUCH_HEAD),
-        (None, text.NO_SUCH_HEAD),
-        (["x"], text.NO_SUCH_HEAD),
+        ("none", words_attributes.NO_SUCH_HEAD),
+        (None, words_attributes.NO_SUCH_HEAD),
+        (["x"], words_attributes.NO_SUCH_HEAD),
         ("old", "made for the base model 'gpt2'"),
-        ("bare", text.NO_FIGURES_OF_HEAD),
+        ("bare", words_attributes.NO_FIGURES_OF_HEAD),
     ):
         with pytest.raises(UserError, match=message):
             find_report(services, name)

@@ -11,7 +11,7 @@ import gradio as gr
 import pytest
 
 from adapters.methods import PPLM, UserError
-from demo import run_progress, text
+from demo import run_progress, text, words_leaderboard
 from demo.confirm import hide_question, show_question
 from demo.links import COMPARE, RUN, Link, new_secret, owner_of
 from demo.panes import ERROR, Values
@@ -124,7 +124,7 @@ def test_shipped_sets_can_be_saved(board: Scoreboard) -> None:
     assert file is not None
     assert base64.b64decode(file["data"]).startswith(b"")
     for name in ("your file: mine", "../x", None, 5):
-        assert on_download(board.setup, name) == (None, [(text.ONLY_SHIPPED, None)])
+        assert on_download(board.setup, name) == (None, [(words_leaderboard.ONLY_SHIPPED, None)])
 
 
 def test_before_a_run_it_says_what_it_takes(services: Services, board: Scoreboard, fresh: Values) -> None:
@@ -188,7 +188,7 @@ def test_what_cannot_begin_is_one_line(
 ) -> None:
     sampling = board.setup.sampling.fields["temperature"]
     for bad in (None, ["a"], 5):
-        assert on_upload(services, board.setup, bad) == {board.setup.note: [(text.NO_FILE, ERROR)]}
+        assert on_upload(services, board.setup, bad) == {board.setup.note: [(words_leaderboard.NO_FILE, ERROR)]}
     for change in ({board.setup.methods: ["lora:gone"]}, {board.setup.samples: math.nan}, {sampling: math.inf}):
         (update,) = on_run(services, board, fresh | change)
         ((words, mark),) = update[board.message]
@@ -206,7 +206,7 @@ def test_stop_keeps_what_is_done_and_resume_goes_on(
     run.close()  # type: ignore[attr-defined]
     assert runner.closed == 1
     stopped = on_stop(services, board, id, ME)
-    assert stopped[board.message] == [(text.RUN_STOPPED, None)]
+    assert stopped[board.message] == [(words_leaderboard.RUN_STOPPED, None)]
     assert stopped[board.results.resume]["visible"] is True
     done = len(runner.data(id).samples)
     assert 0 < done < 36
@@ -306,7 +306,7 @@ def test_views_keep_their_distance(
 ) -> None:
     monkeypatch.setattr(run_progress, "PACE", 60.0)
     first, done, results = on_run(services, board, fresh)
-    assert first[board.message] == [(text.STARTING, None)]
+    assert first[board.message] == [(words_leaderboard.STARTING, None)]
     assert "36 texts" in done[board.message][0][0]
     assert results[board.results.column]["visible"] is True
 
@@ -340,12 +340,12 @@ def test_names_are_escaped_in_the_head(runner: FakeRunner, id: str) -> None:
 def test_the_list_shows_own_runs_and_those_of_the_command_line(services: Services, runner: FakeRunner, id: str) -> None:
     (line,) = earlier_rows(services, ME)
     assert line[-1] == id
-    assert line[1:5] == ["mine (3)", "base, lora:poetry, prefix:facts, pplm:science", "done", text.HERE]
+    assert line[1:5] == ["mine (3)", "base, lora:poetry, prefix:facts, pplm:science", "done", words_leaderboard.HERE]
     assert earlier_rows(services, new_secret()) == []
     data = runner.data(id)
     runner.database.stored[id] = data._replace(run=data.run._replace(owner=None))
     for secret in (ME, new_secret(), None):
-        assert [row[4] for row in earlier_rows(services, secret)] == [text.COMMAND_LINE]
+        assert [row[4] for row in earlier_rows(services, secret)] == [words_leaderboard.COMMAND_LINE]
 
 
 def test_only_the_owner_deletes(services: Services, board: Scoreboard, runner: FakeRunner, id: str) -> None:
@@ -372,11 +372,11 @@ def test_ids_are_checked_again_in_every_handler(services: Services, board: Score
         facts, other = lay_out_facts(), lay_out_beside()
     attempts: list[Any] = [
         lambda: open_run(services, board.results, id, ME),
-        lambda: fill_table(services, table, id, text.ALL_PROMPTS),
-        lambda: fill_plots(services, plots, id, text.ALL_PROMPTS),
-        lambda: draw(services, plots, id, text.ALL_PROMPTS, None, "perplexity"),
+        lambda: fill_table(services, table, id, words_leaderboard.ALL_PROMPTS),
+        lambda: fill_plots(services, plots, id, words_leaderboard.ALL_PROMPTS),
+        lambda: draw(services, plots, id, words_leaderboard.ALL_PROMPTS, None, "perplexity"),
         lambda: fill_texts(services, texts, id),
-        lambda: sort_prompts(services, texts, id, text.AS_IN_FILE),
+        lambda: sort_prompts(services, texts, id, words_leaderboard.AS_IN_FILE),
         lambda: show_prompt(services, texts, id, 1),
         lambda: fill_facts(services, facts, id),
         lambda: fill_beside(services, other, id, None, ME),
@@ -409,7 +409,7 @@ def test_slices_change_the_table(services: Services, board: Scoreboard, id: str)
     with gr.Blocks():
         view = lay_out_table()
     assert open_run(services, board.results, id, ME)[board.results.opened.slice]["choices"] == [
-        text.ALL_PROMPTS,
+        words_leaderboard.ALL_PROMPTS,
         "genre = a",
         "genre = b",
     ]
@@ -447,7 +447,7 @@ def test_a_prompt_is_drilled_down_into(services: Services, id: str) -> None:
 def test_prompts_are_sorted_and_an_unknown_order_is_that_of_the_file(services: Services, id: str) -> None:
     with gr.Blocks():
         view = lay_out_texts(services)
-    highest = text.HIGHEST_FIRST.format(method="base")
+    highest = words_leaderboard.HIGHEST_FIRST.format(method="base")
     figures = [row[3] for row in sort_prompts(services, view, id, highest)[view.prompts]["value"]["data"]]
     assert figures == sorted(figures, reverse=True)
     for unknown in ("?", None, 7, ["x"]):
@@ -504,4 +504,4 @@ def test_the_button_for_the_hub_is_there_only_where_it_was_set_up(publish: Any) 
     with gr.Blocks() as blocks:
         lay_out(fake_services()._replace(publish=publish), gr.BrowserState())
     buttons = [block.value for block in blocks.blocks.values() if isinstance(block, gr.Button)]
-    assert (text.PUBLISH in buttons) == (publish is not None)
+    assert (words_leaderboard.PUBLISH in buttons) == (publish is not None)

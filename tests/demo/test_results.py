@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adapters.methods import UserError, parse_method
-from demo import text
+from demo import words_leaderboard
 from demo.figures import PROMPT
 from demo.results.cells import cell_text, marks
 from demo.results.files import FILES
@@ -129,7 +129,7 @@ def test_a_row_has_the_colours_of_its_method() -> None:
 def test_cross_scores_are_a_matrix_with_the_prompts_themselves() -> None:
     table = cross_scores(results(FINE, BETTER, TIED), METHODS)
     assert headings(table) == ["method", "under base", "under lora:poetry"]
-    assert [row[0] for row in shown(table)] == [*NAMES, text.PROMPTS_THEMSELVES]
+    assert [row[0] for row in shown(table)] == [*NAMES, words_leaderboard.PROMPTS_THEMSELVES]
     assert shown(table)[1][2] == "–", "no value is a dash"
     assert shown(table)[3][1].startswith("10.0")
 
@@ -190,7 +190,7 @@ def test_prompts_stand_with_their_tags_and_each_methods_perplexity(services: Ser
 def test_the_worst_or_the_best_prompts_of_a_method_come_first(services: Services, id: str) -> None:
     data = load_data(services, id)
     found = orders(data)
-    assert found[text.AS_IN_FILE] == Order()
+    assert found[words_leaderboard.AS_IN_FILE] == Order()
     lowest, highest = (
         [row[5] for row in grid(prompts_table(data, found[f"lora:poetry: {which}"]))["data"]]
         for which in ("lowest perplexity first (best)", "highest perplexity first (worst)")
@@ -216,7 +216,7 @@ def test_a_method_without_a_text_says_so(runner: FakeRunner, services: Services)
     next(steps)
     sides = texts_for(load_data(services, run.id), 0)
     assert sides[0].spans[0][0].startswith("Text 1")
-    assert sides[1].spans == ((text.NO_TEXT, PROMPT),)
+    assert sides[1].spans == ((words_leaderboard.NO_TEXT, PROMPT),)
 
 
 def test_a_prompt_stands_with_its_reference(services: Services, id: str) -> None:
@@ -270,7 +270,7 @@ def test_a_deleted_run_is_gone_for_who_has_just_looked_at_it(runner: FakeRunner,
 def test_every_file_is_made_and_has_a_button(services: Services, id: str, name: str) -> None:
     made = FILES[name](load_data(services, id), load_results(services, id))
     assert len(made) > 100
-    assert name in text.FILES
+    assert name in words_leaderboard.FILES
     if name == "report.html":
         assert b"One &lt;b&gt;day" in made
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.methods import Attribute, Sampling, UserError, parse_method, to_json
-from demo import text
+from demo import text, words_leaderboard
 from demo.run_form import (
     RunForm,
     default_methods,
@@ -124,8 +124,8 @@ def test_tags_stand_in_the_order_of_their_first_appearance() -> None:
 
 
 def test_the_line_about_the_prompts_counts_duplicates() -> None:
-    assert text.prompts_line(PROMPTS) == "2 prompts · no duplicates · with references"
-    assert text.prompts_line(PromptSet("x", (Prompt("x"),) * 3)) == "3 prompts · 2 duplicates"
+    assert words_leaderboard.prompts_line(PROMPTS) == "2 prompts · no duplicates · with references"
+    assert words_leaderboard.prompts_line(PromptSet("x", (Prompt("x"),) * 3)) == "3 prompts · 2 duplicates"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import gradio as gr
 import pytest
 
 from adapters.methods import UserError
-from demo import text
+from demo import text, words_strength
 from demo.page import Page
 from demo.results.strength import strength_facts, strength_plot, strength_table
 from demo.tabs.strength import ACROSS, draw_strength, lay_out_strength, strength_tab
@@ -34,7 +34,7 @@ def stored(tmp_path: Path) -> Path:
 
 def test_without_figures_a_line_says_how_to_measure_them(tmp_path: Path) -> None:
     said, kinds = shown(tmp_path / "none.json")
-    assert said == [text.NOT_MEASURED]
+    assert said == [words_strength.NOT_MEASURED]
     assert gr.Plot not in kinds
 
 
@@ -50,7 +50,7 @@ def test_with_figures_there_is_a_plot_and_a_table(stored: Path) -> None:
 
 
 def test_figures_of_another_model_say_so(stored: Path) -> None:
-    assert shown(stored, "gpt2")[0] == [text.OTHER_BASE.format(measured="tiny", running="gpt2")]
+    assert shown(stored, "gpt2")[0] == [words_strength.OTHER_BASE.format(measured="tiny", running="gpt2")]
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def made() -> Frontier:
 def test_the_plot_has_every_point_with_its_intervals(made: Frontier, across: str) -> None:
     (goal, _) = made.goals
     plot = strength_plot(goal, across)
-    assert [trace.name for trace in plot.data] == [text.ALGORITHMS[name] for name in (UNSTEERED, OURS, PAPER)]
+    assert [trace.name for trace in plot.data] == [words_strength.ALGORITHMS[name] for name in (UNSTEERED, OURS, PAPER)]
     assert plot.layout.showlegend
     for trace, algorithm in zip(plot.data, (UNSTEERED, OURS, PAPER), strict=True):
         points = goal.of(algorithm)

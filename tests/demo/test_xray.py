@@ -10,7 +10,7 @@ import pytest
 
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, to_json
 from adapters.xray import Candidate, NextTokens, Record, Word, XRay, from_json, pack, unpack
-from demo import text, xray_figures
+from demo import text, words_xray, xray_figures
 from demo.board import Board, Outcome
 from demo.forms import Form, PaneForm
 from demo.links import new_secret
@@ -74,7 +74,7 @@ def xrays(services: Services) -> FakeXRays:
 def opened(services: Services, page: XRayPage, board: Board, named: str = "happy, sad") -> Values:
     """What the section shows at the end of a run."""
     shown: Values = {}
-    for updates in on_open(services, page, texts_of_board, board, named):
+    for updates in on_open(services, page, texts_of_board, named, board):
         shown |= updates
     return shown | show_xray(page, shown[page.record])
 
@@ -114,11 +114,11 @@ def test_a_known_record_is_not_made_again(services: Services, texts: dict[int, T
 
 def test_without_texts_or_steering_a_line_says_what_to_do(services: Services, engine: FakeEngine) -> None:
     (view,) = examine(services, texts_of_board(Board()), None, "")
-    assert (view.message, view.is_error, view.running) == (text.NOTHING_TO_XRAY, True, False)
+    assert (view.message, view.is_error, view.running) == (words_xray.NOTHING_TO_XRAY, True, False)
     unsteered = texts_of_board(finished(engine, [BASE, POETRY]))
     assert steered(unsteered) == []
     view = list(examine(services, unsteered, None, ""))[-1]
-    assert (view.message, view.is_error) == (text.XRAY_NOT_STEERED, False)
+    assert (view.message, view.is_error) == (words_xray.XRAY_NOT_STEERED, False)
     assert view.record.next_tokens
     assert view.record.xray is None
 
@@ -184,7 +184,7 @@ def test_without_a_steered_pane_the_step_is_hidden(services: Services, page: XRa
     shown = opened(services, page, finished(engine, [BASE]))
     assert not shown[page.body]["visible"]
     assert shown[page.step["likely"]] is None
-    assert shown[page.message] == [(text.XRAY_NOT_STEERED, None)]
+    assert shown[page.message] == [(words_xray.XRAY_NOT_STEERED, None)]
     assert shown[page.next[0].column]["visible"]
 
 
@@ -200,7 +200,7 @@ def test_another_pane_is_looked_at_without_looking_at_all_again(
     assert record.xray is not None
     assert record.xray.method.name == "both"
     nothing = list(on_again(services, page, None, None, "nonsense", None))
-    assert nothing[-1][page.message] == [(text.NOTHING_TO_XRAY, "error")]
+    assert nothing[-1][page.message] == [(words_xray.NOTHING_TO_XRAY, "error")]
 
 
 def test_a_clicked_token_moves_the_slider_and_the_slider_shows_its_step(
@@ -257,11 +257,11 @@ def test_the_record_is_saved_as_json(services: Services, page: XRayPage, engine:
     assert json.loads(saved)["xray"]["steps"][1]["rank_clean"] == 4
     assert from_json(saved) == unpack(data)
     assert line == []
-    assert on_save(None) == (None, [(text.NOTHING_TO_XRAY, "error")])
+    assert on_save(None) == (None, [(words_xray.NOTHING_TO_XRAY, "error")])
 
 
 def test_stop_says_so(page: XRayPage) -> None:
-    assert on_stop(page)[page.message] == [(text.XRAY_STOPPED, None)]
+    assert on_stop(page)[page.message] == [(words_xray.XRAY_STOPPED, None)]
 
 
 # Figures
@@ -298,9 +298,9 @@ def test_figures_show_the_numbers_of_their_step() -> None:
     words = xray_figures.words(step)
     assert words.layout.yaxis.ticktext == ("laboratory", "P(“sad”)")
     assert {trace.name: tuple(trace.x) for trace in words.data if trace.name} == {
-        text.CLEAN: (0.001, 0.01),
-        text.PERTURBED: (0.01, 0.02),
-        text.FUSED: (0.005, 0.015),
+        words_xray.CLEAN: (0.001, 0.01),
+        words_xray.PERTURBED: (0.01, 0.02),
+        words_xray.FUSED: (0.005, 0.015),
     }
 
 
@@ -314,7 +314,7 @@ def test_a_word_says_its_piece_its_attribute_and_whether_it_rests() -> None:
 
 def test_numbers_of_the_likeliest_stand_in_a_table() -> None:
     table = xray_figures.candidates_table(an_xray().steps[0])
-    assert list(table.columns) == [text.TOKEN, text.CLEAN, text.PERTURBED, text.FUSED]
+    assert list(table.columns) == [words_xray.TOKEN, words_xray.CLEAN, words_xray.PERTURBED, words_xray.FUSED]
     assert table.iloc[0].tolist() == ["“ <i>”", "10.0\u00a0%", "20.0\u00a0%", "30.0\u00a0%"]
 
 

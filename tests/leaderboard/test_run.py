@@ -285,10 +285,20 @@ def test_a_replay_is_identical_or_names_the_first_token(runner: Runner, tmp_path
 def test_a_run_whose_model_changed_does_not_go_on(bench: Bench, runner: Runner, tmp_path: Path) -> None:
     run = runner.add(SPEC, PROMPTS, None)
     other = Runner(bench.engine, runner.database, rows=4)
-    other.hashes._loras["verse"] = "another"
+    other.hashes._loras["verse"] = bench.engine.store.lora("verse"), "another"
     with pytest.raises(UserError, match="lora:verse changed"):
         next(other.run(run.id))
     assert runner.data(run.id).run.status == "stopped"
+
+
+def test_a_run_stops_where_an_adapter_changes_under_it(bench: Bench, runner: Runner) -> None:
+    run = runner.add(SPEC, PROMPTS, None)
+    steps = runner.run(run.id)
+    next(steps)
+    runner.hashes._loras["verse"] = bench.engine.store.lora("verse"), "another"
+    with pytest.raises(UserError, match="lora:verse changed"):
+        list(steps)
+    assert runner.data(run.id).run.status == "failed"
 
 
 def test_an_estimate_says_what_is_left(runner: Runner) -> None:

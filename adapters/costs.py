@@ -1,0 +1,93 @@
+"""What was measured of the cost of each method, as frozen data and as the rows of a table.
+
+Knows figures; knows nothing of how they are measured or shown.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from adapters.methods import BASE, STRICT
+
+LORA, PREFIX, FULL, MERGED = "LoRA", "prefix", "full fine-tuning", "merged LoRA"
+COLUMNS = [
+    "method",
+    "parameters trained",
+    "kept, MB",
+    "memory to train, MB",
+    "of full",
+    "a step, s",
+    "of full",
+    "a token, of base",
+]
+AS_LORA = "as the LoRA"
+Count = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Cost:
+    """One method. None: it has no training, or no decoding, of its own."""
+
+    name: str
+    trained: Count | None  # parameters
+    num_bytes: Count  # that are kept for it beside the base model, in float32
+    memory: int | None = None  # bytes that training takes beyond the loaded model
+    step_seconds: float | None = None  # median of a training step
+    token_seconds: float | None = None  # median of a new token of one row
+
+
+@dataclass(frozen=True, config=STRICT)
+class Costs:
+    """All methods, measured in one run."""
+
+    base: str
+    num_parameters: Count
+    device: str
+    dtype: str
+    machine: str
+    measured: str  # when, in UTC
+    rank: Count  # of the LoRA
+    virtual: Count  # tokens of the prefix
+    batch: Count  # texts in a step
+    tokens: Count  # of each
+    decoded: Count  # new tokens in a round
+    rounds: Count
+    methods: tuple[Cost, ...]
+
+    def of(self, name: str) -> Cost:
+        return next(cost for cost in self.methods if cost.name == name)
+
+
+def rows(costs: Costs) -> list[list[str]]:
+    """A row a method, its cells as COLUMNS say; ratios are within the run."""
+    full, base = costs.of(FULL), costs.of(BASE.name)
+    return [
+        [
+            cost.name,
+            AS_LORA if cost.trained is None else f"{cost.trained:,}",
+            f"{cost.num_bytes / 1e6:,.1f}",
+            "" if cost.memory is None else f"{cost.memory / 1e6:,.0f}",
+            ratio(cost.memory, full.memory),
+            "" if cost.step_seconds is None else f"{cost.step_seconds:.2f}",
+            ratio(cost.step_seconds, full.step_seconds),
+            ratio(cost.token_seconds, base.token_seconds),
+        ]
+        for cost in costs.methods
+    ]
+
+
+def about(costs: Costs) -> str:
+    """What was measured, in a line."""
+    clock = "processor time of one thread" if costs.device == "cpu" else "by the clock"
+    return (
+        f"{costs.base} ({costs.num_parameters:,} parameters, {costs.dtype} on {costs.device}), {costs.machine}, "
+        f"{costs.measured} UTC. LoRA of r = {costs.rank}, prefix of {costs.virtual} virtual tokens. Steps of "
+        f"{costs.batch} x {costs.tokens} tokens with AdamW, memory beyond the loaded model; {costs.decoded} tokens of "
+        f"one row; seconds are {clock}, medians of {costs.rounds} rounds in which the methods took turns."
+    )
+
+
+def ratio(value: float | None, of: float | None) -> str:
+    """One number as a multiple of another; empty where one is missing."""
+    return "" if value is None or not of else f"{value / of:.2f}"

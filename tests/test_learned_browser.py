@@ -1,0 +1,84 @@
+"""What a person does to see what adapters have learned, in a real browser.
+
+Without the embedded model or a browser these tests are skipped and say why; with CI=true that is a failure.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Page, expect
+
+from demo import words_learned
+from tests.conftest import missing
+from tests.serving import has_model, running_app
+from tests.test_attributes_browser import LAPTOP, PHONE, to_tab
+
+SLOW, ANSWER = 240_000, 60_000  # ms; a busy machine takes its time
+TAB = "Learned"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    if not has_model():
+        missing("The embedded model is not there: run `make model`.")
+    with running_app() as address:
+        yield address
+
+
+def open_tab(page: Page, address: str, theme: str = "light") -> None:
+    page.goto(f"{address}?__theme={theme}")
+    expect(page.locator(".pane").first).to_be_visible(timeout=SLOW)
+    to_tab(page, TAB)
+
+
+def choose(page: Page, label: str, option: str | re.Pattern[str]) -> None:
+    page.get_by_label(label, exact=True).locator("visible=true").click()
+    page.get_by_role("option", name=option).first.click()
+
+
+def test_a_lora_by_its_matrices_and_a_prefix_by_its_words(page: Page, address: str, tmp_path: Path) -> None:
+    open_tab(page, address)
+    choose(page, "Adapter", "poetry")
+    expect(page.get_by_text("921,600 trained parameters in 120 modules")).to_be_visible(timeout=ANSWER)
+    expect(page.locator(".js-plotly-plot:visible")).to_have_count(6, timeout=ANSWER)
+    choose(page, "Layer and module", re.compile("^layer 30: self_attn.q_proj"))
+    expect(page.get_by_text("model.layers.29.self_attn.q_proj: W is 576 by 576")).to_be_visible(timeout=ANSWER)
+    with page.expect_download() as download:
+        page.get_by_role("button", name=words_learned.SAVE_NUMBERS).click()
+    download.value.save_as(tmp_path / "poetry.json")
+    assert len(json.loads((tmp_path / "poetry.json").read_bytes())["learned"]) == 120
+    choose(page, "Adapter", "facts")
+    expect(page.get_by_text("20 virtual tokens, 230,400 numbers")).to_be_visible(timeout=ANSWER)
+    rows = page.locator(".quiet-table:visible").first.locator(".virtual-row")
+    expect(rows.first).to_contain_text(" 1.00, ", timeout=SLOW)  # it begins as a text, so at one of its words
+    page.get_by_role("button", name=words_learned.WATCH, exact=True).click()
+    expect(page.get_by_text("of their attention to the prefix.")).to_be_visible(timeout=SLOW)
+    expect(page.locator(".js-plotly-plot:visible")).to_have_count(3, timeout=ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("theme", "viewport"), [("light", LAPTOP), ("dark", PHONE)], ids=["light laptop", "dark phone"]
+)
+def test_axe_finds_nothing_and_nothing_scrolls_sideways(
+    browser: Browser, address: str, theme: str, viewport: dict[str, int]
+) -> None:
+    context = browser.new_context(viewport=viewport | {"height": 5000})  # type: ignore[arg-type]
+    page = context.new_page()
+    found = {}
+    open_tab(page, address, theme)
+    for name, line in (("facts", "20 virtual tokens, 230,400 numbers"), ("poetry", "trained parameters in")):
+        choose(page, "Adapter", name)
+        expect(page.get_by_text(line).first).to_be_visible(timeout=ANSWER)
+        if name == "facts":
+            first = page.locator(".quiet-table:visible").first.locator(".virtual-row").first
+            expect(first).to_contain_text(" 1.00, ", timeout=SLOW)
+        page.wait_for_timeout(1500)
+        assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        violations = Axe().run(page).response["violations"]
+        found[name] = {each["id"]: [n["html"][:200] for n in each["nodes"]] for each in violations}
+    context.close()
+    assert found == {"facts": {}, "poetry": {}}

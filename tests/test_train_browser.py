@@ -1,0 +1,150 @@
+"""What a person does with training: uploads a text, watches the curve move, uses the adapter in a pane, deletes it.
+
+In a real browser, with the real app and a tiny random model: each training is a process of its own that has to import
+torch before its first step (10 s of the time here), and measures the adapter at its end, which takes minutes with the
+embedded model.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from adapters.base_model import BaseModel
+from demo import words_train
+from tests.serving import free_port, serve
+
+SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
+LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+SEA = "\n\n".join(f"The sea was grey on day {day}, and the wind came from the north." for day in range(40))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder of its own, for what is trained."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path, tiny_llama: BaseModel) -> Iterator[str]:
+    model = folder / "tiny"
+    tiny_llama.model.save_pretrained(model)
+    tiny_llama.tokenizer.save_pretrained(model)
+    settings = {"STEERBOARD_MODEL": str(model), "STEERBOARD_HOME": str(folder), "STEERBOARD_HOST": "127.0.0.1"}
+    yield from serve(settings | {"STEERBOARD_PORT": str(free_port()), "OMP_WAIT_POLICY": "PASSIVE"})
+
+
+def open_tab(page: Page, address: str, name: str = "Train", theme: str = "light") -> None:
+    page.goto(f"{address}?__theme={theme}")
+    expect(page.locator(".pane").first).to_be_visible(timeout=SLOW)
+    to_tab(page, name)
+
+
+def to_tab(page: Page, name: str) -> None:
+    """Opens a tab, which on a phone may stand in the menu of those that have no room."""
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if not tab.is_visible():
+        page.locator(".overflow-menu button").locator("visible=true").first.click()
+        tab = page.locator(".overflow-dropdown").get_by_text(name, exact=True)
+    tab.click()
+
+
+def upload(page: Page, button: str, name: str, content: str) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name=button).locator("visible=true").click()
+    chooser.value.set_files({"name": name, "mimeType": "text/plain", "buffer": content.encode()})
+
+
+def fill_settings(page: Page, **values: str) -> None:
+    """Unfolds the settings, writes these, and folds them again."""
+    fold = page.get_by_role("button", name=re.compile("learning rate"))
+    fold.click()
+    page.wait_for_timeout(500)  # what is typed in the moment of unfolding is lost
+    for name, value in values.items():
+        field = page.get_by_label(words_train.CONTROLS[name].label, exact=True)
+        field.fill(value)
+        field.blur()
+    fold.click()
+
+
+def start(page: Page, name: str) -> None:
+    page.get_by_role("textbox", name=re.compile("^Name Of the new")).fill(name)
+    page.get_by_role("button", name=words_train.START, exact=True).click()
+
+
+def adapter_row(page: Page, name: str) -> Locator:
+    return page.locator(".adapters-table .virtual-row", has_text=name)
+
+
+def test_a_text_is_uploaded_trained_on_used_and_its_adapter_deleted(page: Page, address: str, folder: Path) -> None:
+    open_tab(page, address)
+    upload(page, words_train.UPLOAD_TEXT, "one.txt", "Only one.")
+    expect(page.get_by_text("give at least 2")).to_be_visible(timeout=ANSWER)
+    upload(page, words_train.UPLOAD_TEXT, "sea.txt", SEA)
+    expect(page.get_by_text("parameters are trained").first).to_be_visible(timeout=ANSWER)
+    fill_settings(page, steps="40", batch_size="4", max_length="64", eval_every="5", patience="0", sample_every="10")
+    expect(page.get_by_role("button", name=re.compile("40 steps of 4 × 64 tokens"))).to_be_visible(timeout=ANSWER)
+    start(page, "../sea")
+    expect(page.get_by_text("The name '../sea' cannot be a folder's")).to_be_visible(timeout=ANSWER)
+    start(page, "sea")
+    expect(page.locator(".training-head")).to_contain_text("sea: ", timeout=ANSWER)
+    points = page.locator(".training .js-plotly-plot .scatterlayer .point")
+    expect(points.first).to_be_visible(timeout=SLOW)
+    open_tab(page, address)  # the training goes on, and is found again
+    expect(page.locator(".training-head")).to_contain_text("Step ", timeout=SLOW)
+    expect(points).to_have_count(9, timeout=ANSWER)  # a check every 5 steps, and the ring around the best
+    expect(page.locator(".training .pane-text")).to_contain_text("step 40", timeout=ANSWER)
+    expect(adapter_row(page, "sea")).to_contain_text("yours", timeout=ANSWER)
+    assert (folder / "adapters" / "sea" / "README.md").is_file()
+    use_in_a_pane(page)
+    to_tab(page, "Train")
+    adapter_row(page, "sea").click()
+    expect(page.get_by_role("heading", name="sea", exact=True)).to_be_visible(timeout=ANSWER)
+    with page.expect_download(timeout=ANSWER) as download:
+        page.get_by_role("button", name=words_train.DOWNLOAD, exact=True).click()
+    assert download.value.suggested_filename == "sea.zip"
+    delete(page)
+    assert not (folder / "adapters" / "sea").exists()
+    to_tab(page, "Compare")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(page.get_by_text("There is no LoRA adapter 'sea'").first).to_be_visible(timeout=SLOW)
+
+
+def use_in_a_pane(page: Page) -> None:
+    """Continues a prompt by the new adapter, which has to be among the choices of a pane without a reload."""
+    to_tab(page, "Compare")
+    pane = page.locator(".pane:visible").first
+    pane.get_by_role("button", name=re.compile("^Settings")).click()
+    page.wait_for_timeout(500)
+    pane.get_by_label("LoRA", exact=True).click()
+    page.get_by_role("option", name="sea", exact=True).click()
+    expect(pane.get_by_role("heading")).to_have_text("LoRA sea", timeout=ANSWER)
+    page.locator("#prompt textarea").fill("The sea was")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(pane.locator(".status")).to_contain_text(re.compile("limit reached|ended by itself"), timeout=SLOW)
+
+
+def delete(page: Page) -> None:
+    page.get_by_role("button", name="Delete", exact=True).locator("visible=true").click()
+    page.get_by_role("button", name="Delete for good").locator("visible=true").click()
+    expect(page.get_by_text("sea is deleted")).to_be_visible(timeout=ANSWER)
+    expect(adapter_row(page, "sea")).to_have_count(0, timeout=ANSWER)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_axe_finds_nothing_and_nothing_scrolls_sideways(
+    browser: Browser, address: str, theme: str, viewport: dict[str, int]
+) -> None:
+    context = browser.new_context(viewport=viewport | {"height": 5000})  # type: ignore[arg-type]
+    page = context.new_page()
+    open_tab(page, address, theme=theme)
+    page.get_by_role("button", name=re.compile("learning rate")).click()
+    page.wait_for_timeout(1500)
+    assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    found = {each["id"]: [n["html"][:200] for n in each["nodes"]] for each in Axe().run(page).response["violations"]}
+    context.close()
+    assert found == {}
