@@ -40,7 +40,7 @@ def test_milton_is_weighted_down_and_nobody_else() -> None:
     data = DATASETS["poetry"]
     rows = read_rows(data.file)
     used = [row["author"] for part in split(rows, data) for row in part]
-    assert 0.15 < used.count("Milton") / sum(row["author"] == "Milton" for row in rows) < 0.25
+    assert 0.4 < used.count("Milton") / sum(row["author"] == "Milton" for row in rows) < 0.6
     assert len(used) - used.count("Milton") == sum(row["author"] != "Milton" for row in rows)
 
 
