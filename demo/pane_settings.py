@@ -34,7 +34,7 @@ class Offered(NamedTuple):
 def build_pane(services: Services, place: int, form: PaneForm, visible: bool) -> Pane:
     """A pane in the page, set up for the method that `form` describes."""
     view = build_view(services, f"Pane {place + 1}", read_method(form), visible)
-    with view.column, gr.Accordion("Settings", open=False, elem_classes="pane-settings"):
+    with view.column, gr.Accordion("Settings", open=False, elem_classes="pane-settings") as settings:
         controls = build_parts(services, form)
         with gr.Column(visible=form.has_own_words, elem_classes="own-words") as own:
             controls["words"] = gr.Textbox(form.words, max_lines=4, **words("words"))
@@ -49,7 +49,7 @@ def build_pane(services: Services, place: int, form: PaneForm, visible: bool) ->
     further = [controls[name] for name, _ in SLOTS if name != FIRST_SLOT]
     several.expand(partial(offer_attributes, services, len(further)), None, further, **LIGHT)
     upload.upload(take_list, upload, [controls["words"], view.note], **LIGHT)
-    return Pane(*view, remove, own, controls)
+    return Pane(*view, settings, remove, own, controls)
 
 
 def build_parts(services: Services, form: PaneForm) -> dict[str, Component]:

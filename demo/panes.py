@@ -42,6 +42,7 @@ class Pane(NamedTuple):
     text: gr.HighlightedText
     figures: gr.HTML
     note: gr.HighlightedText
+    settings: gr.Accordion
     remove: gr.Button
     own: gr.Column  # the list of own words
     controls: dict[str, Component]

@@ -20,7 +20,8 @@ def text_table(
 ) -> gr.Dataframe:
     """A table with these columns, in px or percent, empty where there are no rows yet.
 
-    Columns in px keep their width on a phone, where the table scrolls sideways inside; percent are for two columns.
+    Columns in px keep their width on a phone, where the table scrolls sideways inside. A table that stays empty may not
+    have them: no key would reach it.
     """
     return gr.Dataframe(
         rows,

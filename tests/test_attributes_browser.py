@@ -17,6 +17,7 @@ from adapters.base_model import EMBEDDED_ID
 from demo import text, words_attributes
 from tests.conftest import missing
 from tests.serving import free_port, has_model, home, serve
+from tests.tabs import to_tab
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -44,15 +45,6 @@ def open_tab(page: Page, address: str, theme: str = "light") -> None:
     expect(page.locator(".pane").first).to_be_visible(timeout=SLOW)
     to_tab(page, "Attributes")
     expect(page.locator(".virtual-row").first).to_be_visible(timeout=SLOW)
-
-
-def to_tab(page: Page, name: str) -> None:
-    """Opens a tab, which on a phone may stand in the menu of those that have no room."""
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if not tab.is_visible():
-        page.locator(".overflow-menu button").locator("visible=true").first.click()
-        tab = page.locator(".overflow-dropdown").get_by_text(name, exact=True)
-    tab.click()
 
 
 def cells(page: Page) -> list[list[str]]:

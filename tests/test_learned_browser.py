@@ -15,7 +15,8 @@ from playwright.sync_api import Browser, Page, expect
 from demo import words_learned
 from tests.conftest import missing
 from tests.serving import has_model, running_app
-from tests.test_attributes_browser import LAPTOP, PHONE, to_tab
+from tests.tabs import to_tab
+from tests.test_attributes_browser import LAPTOP, PHONE
 
 SLOW, ANSWER = 240_000, 60_000  # ms; a busy machine takes its time
 TAB = "Learned"

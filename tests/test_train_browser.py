@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from adapters.base_model import BaseModel
 from demo import words_train
 from tests.serving import free_port, serve
+from tests.tabs import to_tab
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -41,15 +42,6 @@ def open_tab(page: Page, address: str, name: str = "Train", theme: str = "light"
     page.goto(f"{address}?__theme={theme}")
     expect(page.locator(".pane").first).to_be_visible(timeout=SLOW)
     to_tab(page, name)
-
-
-def to_tab(page: Page, name: str) -> None:
-    """Opens a tab, which on a phone may stand in the menu of those that have no room."""
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if not tab.is_visible():
-        page.locator(".overflow-menu button").locator("visible=true").first.click()
-        tab = page.locator(".overflow-dropdown").get_by_text(name, exact=True)
-    tab.click()
 
 
 def upload(page: Page, button: str, name: str, content: str) -> None:

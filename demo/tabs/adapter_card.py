@@ -61,7 +61,7 @@ def lay_out_card() -> CardPart:
         with gr.Column(elem_classes="stack") as measured:
             with gr.Row(elem_classes="plots"):
                 with gr.Column(min_width=280):
-                    measures = text_table(words_train.FIGURES, words_train.FIGURES_COLUMNS, [220, 90, 90, 120], "facts")
+                    measures = text_table(words_train.FIGURES, words_train.FIGURES_COLUMNS, None, "facts")
                     curve = gr.Plot(label=words_train.CURVE, show_label=False)
                 with gr.Column(min_width=280, elem_classes="pane samples"):
                     samples = marked_text(words_train.CONTINUATIONS, "pane-text")

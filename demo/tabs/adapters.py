@@ -70,13 +70,7 @@ def lay_out(services: Services, page: Page) -> AdaptersPart:
     gr.HTML(words_train.ADAPTERS_HTML, elem_classes="section")
     take_in = lay_out_take_in(services)
     note = message_line(words_train.ADAPTERS, "shared-note")
-    rows = text_table(
-        words_train.ADAPTERS,
-        words_train.ADAPTER_COLUMNS,
-        [140, 120, 140, 120, 220, 130, 120],
-        "earlier",
-        "adapters-table",
-    )
+    rows = text_table(words_train.ADAPTERS, words_train.ADAPTER_COLUMNS, None, "earlier", "adapters-table")
     return AdaptersPart(take_in, note, rows, lay_out_card(), page.owner, gr.State(None))
 
 

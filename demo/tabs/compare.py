@@ -194,7 +194,7 @@ def wire_choices(services: Services, bench: Bench, page: Page) -> None:
     """What there is to choose, which changes while the app runs, and the list that is sent from the Attributes tab."""
     names = ["lora", "prefix", *(name for name, _ in SLOTS)]
     dropdowns = [pane.controls[name] for pane in bench.panes for name in names]
-    again = [page.blocks.load, page.tab.select]
+    again = [page.tab.select, *(pane.settings.expand for pane in bench.panes)]
     gr.on(again, partial(on_open, services, bench), bench.offered, [bench.offered, *dropdowns], **LIGHT)
     chosen = [pane.controls[name] for pane in bench.panes for name in ("attribute", "words")]
     page.tab.select(partial(on_words, bench, page), {page.words, *chosen}, [page.words, *chosen], **LIGHT)
@@ -248,7 +248,7 @@ def on_example(services: Services, bench: Bench, example: Example, values: Value
 
 
 def on_open(services: Services, bench: Bench, before: Offered) -> Values:
-    """The choices that have changed since the page was built, or since the tab was last opened."""
+    """The choices that have changed since the page was built, or since they were last looked at."""
     return {bench.offered: offered(services)} | offer(services, bench.panes, before)
 
 

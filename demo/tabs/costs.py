@@ -51,7 +51,7 @@ def lay_out_costs() -> CostsView:
         begin = gr.Button(words_learned.MEASURE, size="sm", min_width=0, scale=0)
         stop = gr.Button(words_learned.STOP, size="sm", min_width=0, scale=0, interactive=False)
     line = message_line(words_learned.COSTS, "step-line")
-    table = text_table(words_learned.COSTS, COLUMNS, [220, 150, 100, 150, 90, 110, 90, 140])
+    table = text_table(words_learned.COSTS, COLUMNS)
     return CostsView(begin, stop, line, table)
 
 

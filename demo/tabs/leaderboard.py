@@ -111,7 +111,7 @@ def wire_runs(services: Services, board: Scoreboard) -> None:
 def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
     """The list of earlier runs, and the link that the page was opened with."""
     page.tab.select(partial(earlier_rows, services), board.owner, board.earlier, **LIGHT)
-    page.tab.select(partial(offer_methods, services), None, board.setup.methods, **LIGHT)
+    board.setup.methods.focus(partial(offer_methods, services), None, board.setup.methods, **LIGHT)
     estimate = partial(on_estimate, services, board.setup)
     page.tab.select(estimate, set(board.setup.inputs), [board.setup.estimate, board.setup.folded], **LIGHT)
 

@@ -14,21 +14,16 @@ from demo import text, words_attributes
 from demo.pane_settings import attribute_choices, offer_attributes, take_list
 from demo.panes import ERROR
 from demo.services import Services
-from demo.tabs.attributes import (
+from demo.tabs.attributes import Lists, fill_list, lay_out_lists, send_list, show_list, take_file
+from demo.tabs.heads import (
     Heads,
-    Lists,
     Training,
-    fill_list,
     lay_out_heads,
-    lay_out_lists,
     lay_out_training,
     on_delete,
     on_stop,
     play,
-    send_list,
     show_head,
-    show_list,
-    take_file,
     take_rows,
 )
 from tests.demo.fakes import FakeStore, fake_services
