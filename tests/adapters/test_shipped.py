@@ -26,7 +26,7 @@ def test_an_adapter_beats_the_base_model_and_its_card_says_so(name: str) -> None
     assert sum(file.stat().st_size for file in folder.iterdir()) < MAX_BYTES
 
 
-@pytest.mark.parametrize(("name", "share"), [("poetry", 0.7), ("scifi", 0.6), ("headline", 0.45)])
+@pytest.mark.parametrize(("name", "share"), [("poetry", 0.6), ("scifi", 0.6), ("headline", 0.45)])
 def test_a_style_is_learned_and_nothing_else_is_forgotten(name: str, share: float) -> None:
     base, own = REPORTS[name].base_scores, REPORTS[name].adapter_scores
     assert own.text_perplexity <= share * base.text_perplexity
