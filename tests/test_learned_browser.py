@@ -43,15 +43,15 @@ def choose(page: Page, label: str, option: str | re.Pattern[str]) -> None:
 
 def test_a_lora_by_its_matrices_and_a_prefix_by_its_words(page: Page, address: str, tmp_path: Path) -> None:
     open_tab(page, address)
-    choose(page, "Adapter", "poetry")
-    expect(page.get_by_text("921,600 trained parameters in 120 modules")).to_be_visible(timeout=ANSWER)
+    choose(page, "Adapter", "scifi")
+    expect(page.get_by_text("scifi: 921,600 trained parameters in 120 modules")).to_be_visible(timeout=ANSWER)
     expect(page.locator(".js-plotly-plot:visible")).to_have_count(6, timeout=ANSWER)
     choose(page, "Layer and module", re.compile("^layer 30: self_attn.q_proj"))
     expect(page.get_by_text("model.layers.29.self_attn.q_proj: W is 576 by 576")).to_be_visible(timeout=ANSWER)
     with page.expect_download() as download:
         page.get_by_role("button", name=words_learned.SAVE_NUMBERS).click()
-    download.value.save_as(tmp_path / "poetry.json")
-    assert len(json.loads((tmp_path / "poetry.json").read_bytes())["learned"]) == 120
+    download.value.save_as(tmp_path / "scifi.json")
+    assert len(json.loads((tmp_path / "scifi.json").read_bytes())["learned"]) == 120
     choose(page, "Adapter", "facts")
     expect(page.get_by_text("20 virtual tokens, 230,400 numbers")).to_be_visible(timeout=ANSWER)
     rows = page.locator(".quiet-table:visible").first.locator(".virtual-row")
