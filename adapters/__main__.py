@@ -15,6 +15,7 @@ from pathlib import Path
 from adapters import method_costs, sweep_command, train_command
 from adapters.base_model import load_base_model, unpack_wheel
 from adapters.card import Report
+from adapters.corpus import UNKNOWN
 from adapters.files import METRICS_FILE, check_name, read_config
 from adapters.hub import write_hub_folder
 from adapters.labelled import read_labelled
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     head.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the base model and features are")
     head.add_argument("--model", help="another base model: a Hub id or a local folder")
     head.add_argument("--about", help="what the data is, for the card")
-    head.add_argument("--licence", default="unknown", help="of the data, for the card")
+    head.add_argument("--licence", default=UNKNOWN, help="of the data, for the card")
     train_command.add_options(
         commands.add_parser("train", help="train an adapter and write its folder, with a model card")
     )

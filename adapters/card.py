@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.batches import evenly
-from adapters.corpus import GENERAL, VALIDATION_SHARE
+from adapters.corpus import GENERAL, UNKNOWN, VALIDATION_SHARE
 from adapters.methods import STRICT, to_json
 from adapters.scores import SAMPLE_TEMPERATURE, SAMPLE_TOKENS, SAMPLE_TOP_P, Sample, Scores
 from adapters.training import CurvePoint, End, TrainSettings
@@ -76,12 +76,15 @@ def outcome(report: Report) -> str:
 
 
 def front_matter(report: Report) -> str:
-    """What the Hub reads. It wants a Hub id as `base_model`: the embedded model is named by where it comes from."""
+    """What the Hub reads. It wants a Hub id as `base_model`: the embedded model is named by where it comes from.
+
+    Nobody can license an adapter of somebody's own file but them.
+    """
     return f"""---
 base_model: {EMBEDDED_REPO if report.base == EMBEDDED_ID else report.base}
 library_name: peft
 pipeline_tag: text-generation
-license: apache-2.0
+license: {"unknown" if report.licence == UNKNOWN else "apache-2.0"}
 language: en
 tags:
 - {"lora" if report.kind == "LoRA" else "prefix-tuning"}

@@ -23,6 +23,7 @@ from adapters.uploads import ENDINGS, Row, read_upload
 
 DATA = Path(__file__).parent / "data"
 VALIDATION_SHARE = 0.1
+UNKNOWN = "unknown"  # the licence of somebody's own file
 
 
 class Example(NamedTuple):
@@ -101,7 +102,7 @@ def dataset(name: str) -> Dataset:
 def own_dataset(file: Path, name: str | None = None) -> Dataset:
     """A file of somebody's own, perhaps called otherwise where it came from."""
     name = name or file.name
-    return Dataset(file, (), f"the file {name}", "unknown", whole=not name.lower().endswith(".txt"))
+    return Dataset(file, (), f"the file {name}", UNKNOWN, whole=not name.lower().endswith(".txt"))
 
 
 def rows_of(data: Dataset) -> list[Row]:

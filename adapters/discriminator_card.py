@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO, BaseModel
 from adapters.classify import Measured
+from adapters.corpus import UNKNOWN
 from adapters.discriminator import Discriminator, write_discriminator
 from adapters.files import METRICS_FILE, new_folder, write_owner
 from adapters.methods import STRICT, to_json
@@ -51,7 +52,7 @@ def front_matter(report: DiscriminatorReport) -> str:
     return f"""---
 base_model: {EMBEDDED_REPO if report.base == EMBEDDED_ID else report.base}
 pipeline_tag: text-classification
-license: apache-2.0
+license: {"unknown" if report.licence == UNKNOWN else "apache-2.0"}
 language: en
 tags:
 - pplm

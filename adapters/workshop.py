@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from adapters.base_model import BaseModel
 from adapters.card import machine
+from adapters.corpus import UNKNOWN
 from adapters.engine import Engine
 from adapters.features import ALONE, Turn
 from adapters.files import METRICS_FILE, check_name, read_config
@@ -68,7 +69,7 @@ class Workshop:
         if self._own.is_dir() and sum(1 for _ in self._own.iterdir()) >= MAX_OWN:
             raise UserError(f"There are {MAX_OWN} adapters of your own already: delete a folder in {self._own.name}.")
         command = f"python -m adapters train discriminator {name} --data FILE"
-        order = Order(name, "rows that were uploaded in the app", "unknown", command, owner)
+        order = Order(name, "rows that were uploaded in the app", UNKNOWN, command, owner)
         report = yield from make_discriminator(self._engine.base, rows, order, self._home, self._own, self._engine.turn)
         store.offer(self._own / name)
         return report

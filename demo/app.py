@@ -12,7 +12,7 @@ import gradio as gr
 from adapters.methods import UserError
 from demo import text
 from demo.comparisons import find_comparison
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.lazy import build_at_first
 from demo.links import COMPARE, RUN, Link, is_id, new_secret, read_link
 from demo.page import Page

@@ -8,14 +8,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from demo import text
-
-# Light work. Without a place to show progress the browser need not go through all components for each output.
-LIGHT: dict[str, Any] = {
-    "show_progress": "hidden",
-    "show_progress_on": [],
-    "api_visibility": "private",
-    "queue": False,
-}
+from demo.events import LIGHT
 
 
 class Confirm(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 
 
 def build_at_first(events: Sequence[Any], build: Callable[[], None]) -> None:

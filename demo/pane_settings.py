@@ -14,7 +14,7 @@ from adapters.methods import NO_LIMIT, UserError
 from adapters.word_list import as_text
 from demo import text
 from demo.board import PaneView
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.forms import SLOTS, PaneForm, read_method
 from demo.panes import Marked, Pane, Values, build_view, message, pane_updates, slider, words
 from demo.services import Services

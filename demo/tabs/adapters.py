@@ -14,7 +14,7 @@ import gradio as gr
 from adapters.methods import UserError
 from demo import text, words_train
 from demo.adapter_cards import adapter_rows, find_card
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.files import hand_out_on_click
 from demo.links import owner_of
 from demo.page import Page

@@ -11,7 +11,7 @@ import gradio as gr
 from adapters.methods import UserError
 from adapters.word_list import as_text, parse_words
 from demo import text, words_attributes
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.page import Page
 from demo.panes import Marked, Values, message, message_line, words
 from demo.services import Services

@@ -15,7 +15,7 @@ from adapters.methods import Sampling, UserError, from_json
 from demo import text, words_xray
 from demo.api import compare_endpoint
 from demo.board import Board
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.examples import EXAMPLES, Example
 from demo.forms import MAX_PANES, SLOTS, Form, default_panes, first_shown, read_seed
 from demo.page import Page

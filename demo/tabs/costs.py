@@ -12,7 +12,7 @@ import gradio as gr
 from adapters.costs import COLUMNS, about, rows
 from adapters.methods import UserError
 from demo import text, words_learned
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.page import Page
 from demo.panes import Values, message, message_line
 from demo.runs import closed_at_end

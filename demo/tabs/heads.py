@@ -12,7 +12,8 @@ import gradio as gr
 from adapters.labelled import Labelled
 from adapters.methods import UserError
 from demo import text, words_attributes, words_train
-from demo.confirm import LIGHT, Confirm, build_confirm
+from demo.confirm import Confirm, build_confirm
+from demo.events import LIGHT
 from demo.heads import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
 from demo.links import owner_of
 from demo.page import Page

@@ -14,7 +14,7 @@ from gradio.blocks import Block
 
 from adapters.methods import UserError
 from demo import text, words_leaderboard
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.links import RUN, Link, owner_of, read_link
 from demo.page import Page
 from demo.panes import Values, message, message_line

@@ -13,7 +13,7 @@ import gradio as gr
 from adapters.methods import UserError
 from demo import learned_figures as figures
 from demo import text, words_learned
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.files import as_file, save_on_click
 from demo.page import Page
 from demo.panes import Marked, Values, message, message_line

@@ -13,7 +13,8 @@ from gradio.events import Dependency
 
 from adapters.methods import UserError
 from demo import text, words_leaderboard
-from demo.confirm import LIGHT, Confirm, build_confirm
+from demo.confirm import Confirm, build_confirm
+from demo.events import LIGHT
 from demo.links import RUN, address, owner_of
 from demo.panes import Values, message, message_line, words
 from demo.results.load import find_run, slices

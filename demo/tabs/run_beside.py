@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from demo import words_leaderboard
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.links import owner_of
 from demo.panes import Values, words
 from demo.results.load import find_run, load_results, methods_of

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from demo import text, words_leaderboard
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.facts import facts_table, model_facts
 from demo.panes import Values, message, message_line
 from demo.results.load import find_run

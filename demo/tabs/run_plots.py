@@ -10,7 +10,7 @@ import gradio as gr
 
 from adapters.methods import UserError
 from demo import words_leaderboard
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.panes import Values, words
 from demo.results.load import find_run, load_results, methods_of
 from demo.results.plots import bars, trade_off

@@ -11,7 +11,7 @@ from gradio.components import Component
 
 from adapters.methods import BASE, UserError
 from demo import text, words_leaderboard
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.files import as_file, save_on_click
 from demo.panes import Marked, Values, message, message_line, words
 from demo.run_form import RunForm, default_methods, known_methods, preview, read_run, read_set, read_upload

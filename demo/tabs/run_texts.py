@@ -10,7 +10,7 @@ import gradio as gr
 
 from adapters.methods import BASE, UserError
 from demo import words_leaderboard
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.panes import Values, head_html, marked_text, words
 from demo.results.load import load_data
 from demo.results.texts import Order, orders, prompt_spans, prompts_table, texts_for

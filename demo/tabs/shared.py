@@ -15,7 +15,8 @@ from adapters.methods import UserError
 from demo import text, words_xray
 from demo.board import Board
 from demo.comparisons import Comparison, find_comparison, make_record, replay
-from demo.confirm import LIGHT, Confirm, build_confirm
+from demo.confirm import Confirm, build_confirm
+from demo.events import LIGHT
 from demo.facts import facts_table, model_facts
 from demo.files import as_file, save_on_click
 from demo.forms import MAX_PANES

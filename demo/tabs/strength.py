@@ -11,7 +11,7 @@ import gradio as gr
 
 from adapters.methods import UserError
 from demo import text, words_strength
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.facts import facts_table
 from demo.page import Page
 from demo.panes import Values, message_line, words

@@ -13,7 +13,7 @@ from adapters.jobs import JobView
 from adapters.methods import UserError
 from demo import text, words_train
 from demo.adapter_cards import adapter_rows
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.links import owner_of
 from demo.page import Page
 from demo.panes import Values, marked_text, message, message_line

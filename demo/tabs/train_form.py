@@ -14,7 +14,7 @@ from adapters.corpus import DATASETS
 from adapters.methods import UserError
 from adapters.train_command import DEFAULT_LR
 from demo import text, words_train
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.page import Page
 from demo.panes import Marked, Values, message, message_line
 from demo.services import Services

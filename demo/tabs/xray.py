@@ -12,7 +12,7 @@ import gradio as gr
 
 from adapters.xray import Record, as_json, pack, unpack
 from demo import text, words_xray, xray_figures
-from demo.confirm import LIGHT
+from demo.events import LIGHT
 from demo.files import as_file, save_on_click
 from demo.lazy import build_at_first
 from demo.panes import Marked, Values, head_html, message

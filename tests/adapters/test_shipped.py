@@ -1,6 +1,7 @@
 """The adapters that ship: as good as they have to be, small, and told of in the docs as they were measured."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from adapters import shipped
 from adapters.base_model import EMBEDDED_ID
 from adapters.card import Report, card
+from adapters.corpus import UNKNOWN
 from adapters.files import CONFIG_FILE, WEIGHTS_FILE
 from adapters.store import WEIGHTS
 
@@ -69,3 +71,8 @@ def test_a_row_of_the_table_is_what_was_measured(tmp_path: Path) -> None:
 def test_every_adapter_is_a_row(tmp_path: Path) -> None:
     assert WEIGHTS_FILE in {file.name for file in (WEIGHTS / "facts").iterdir()}
     assert [row.split("]")[0].strip("| [") for row in shipped.table().split("\n")[2:]] == sorted(REPORTS)
+
+
+def test_a_card_licenses_nothing_that_came_from_somebody_else() -> None:
+    assert "\nlicense: apache-2.0\n" in card(REPORTS["scifi"])
+    assert "\nlicense: unknown\n" in card(replace(REPORTS["scifi"], licence=UNKNOWN))
