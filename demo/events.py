@@ -12,3 +12,4 @@ LIGHT: dict[str, Any] = {
     "api_visibility": "private",
     "queue": False,
 }
+MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks

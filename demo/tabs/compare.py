@@ -15,7 +15,7 @@ from adapters.methods import Sampling, UserError, from_json
 from demo import text, words_xray
 from demo.api import compare_endpoint
 from demo.board import Board
-from demo.events import LIGHT
+from demo.events import LIGHT, MODEL
 from demo.examples import EXAMPLES, Example
 from demo.forms import MAX_PANES, SLOTS, Form, default_panes, first_shown, read_seed
 from demo.page import Page
@@ -28,7 +28,6 @@ from demo.tabs.shared import find_texts, lay_out_shared, on_share, share_link, w
 from demo.tabs.xray import Source, xray_section
 from demo.xray import Text, texts_of_board
 
-MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
 Run = Callable[[Services, Form, Board], Iterator[Board]]
 
 
@@ -66,10 +65,10 @@ def compare_tab(services: Services, page: Page) -> None:
     wire_choices(services, bench, page)
     bench.share.click(partial(on_share, services), [bench.board, page.owner], [bench.link, bench.message], **LIGHT)
     shared = lay_out_shared(services)
-    deleted = wire_shared(services, shared, live, page, MODEL)
+    deleted = wire_shared(services, shared, live, page)
     source = Source([bench.xray, shared.xray], [bench.board, shared.id], partial(texts_on_page, services))
     with gr.Column(elem_classes="stack") as below:
-        xray_section(services, source, page.blocks, MODEL)
+        xray_section(services, source, page.blocks)
     deleted.then(lambda id: gr.update(visible=id is not None), shared.id, below, **LIGHT)
     gr.api(compare_endpoint(services), api_name="compare", **MODEL)
 

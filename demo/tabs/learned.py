@@ -13,7 +13,7 @@ import gradio as gr
 from adapters.methods import UserError
 from demo import learned_figures as figures
 from demo import text, words_learned
-from demo.events import LIGHT
+from demo.events import LIGHT, MODEL
 from demo.files import as_file, save_on_click
 from demo.page import Page
 from demo.panes import Marked, Values, message, message_line
@@ -25,7 +25,6 @@ from demo.tabs.xray_page import plot
 from demo.text_table import text_table
 from demo.words_learned import control
 
-MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
 MAX_PROMPT = 4_000  # characters
 
 

@@ -16,7 +16,7 @@ from demo import text, words_xray
 from demo.board import Board
 from demo.comparisons import Comparison, find_comparison, make_record, replay
 from demo.confirm import Confirm, build_confirm
-from demo.events import LIGHT
+from demo.events import LIGHT, MODEL
 from demo.facts import facts_table, model_facts
 from demo.files import as_file, save_on_click
 from demo.forms import MAX_PANES
@@ -78,15 +78,13 @@ def share_link() -> gr.Textbox:
     return link
 
 
-def wire_shared(
-    services: Services, shared: SharedPage, live: gr.Column, page: Page, model: dict[str, Any]
-) -> Dependency:
+def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: Page) -> Dependency:
     """Replay, Stop, Report and Delete, and what opens a link when the page is loaded; returns the event of Delete."""
     panes = [part for pane in shared.panes for part in pane]
     outputs = [shared.message, shared.replay, shared.stop, *panes]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": shared.message}
     running = shared.replay.click(
-        partial(on_replay, services, shared), shared.id, outputs, api_visibility="private", **options, **model
+        partial(on_replay, services, shared), shared.id, outputs, api_visibility="private", **options, **MODEL
     )
     shared.stop.click(None, cancels=[running]).then(partial(on_stop, shared), None, outputs, **LIGHT)
     save_on_click(shared.report, partial(on_report, services), shared.id, shared.message)

@@ -12,7 +12,7 @@ import gradio as gr
 
 from adapters.xray import Record, as_json, pack, unpack
 from demo import text, words_xray, xray_figures
-from demo.events import LIGHT
+from demo.events import LIGHT, MODEL
 from demo.files import as_file, save_on_click
 from demo.lazy import build_at_first
 from demo.panes import Marked, Values, head_html, message
@@ -29,19 +29,19 @@ class Source(NamedTuple):
     read: Callable[..., Mapping[int, Text]]
 
 
-def xray_section(services: Services, source: Source, blocks: gr.Blocks, model: dict[str, Any]) -> None:
+def xray_section(services: Services, source: Source, blocks: gr.Blocks) -> None:
     """The section, built when one of the buttons is first pressed."""
     pressed = [button.click for button in source.buttons]
-    build_at_first(pressed, partial(build_xray, services, source, [blocks.load, *pressed], model))
+    build_at_first(pressed, partial(build_xray, services, source, [blocks.load, *pressed]))
 
 
-def build_xray(services: Services, source: Source, events: Sequence[Any], model: dict[str, Any]) -> None:
+def build_xray(services: Services, source: Source, events: Sequence[Any]) -> None:
     """The section, laid out and wired; it looks at the texts at each of the events."""
     page = lay_out_xray()
     outputs = [page.column, page.message, page.record, page.texts, page.pane, page.judged, page.stop, page.save]
     outputs += [page.body, page.under_line, *(part for side in (*page.next, *page.under) for part in side)]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": page.message}
-    options |= {"api_visibility": "private"} | model
+    options |= {"api_visibility": "private"} | MODEL
     look = partial(on_open, services, page, source.read)
     first = gr.on(events, look, [page.named, *source.held], outputs, **options)
     again = gr.on(

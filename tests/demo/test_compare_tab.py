@@ -21,7 +21,6 @@ from demo.panes import ERROR, Values, figures_html, head_html, pane_text
 from demo.runs import compare
 from demo.services import Services
 from demo.tabs.compare import (
-    MODEL,
     Bench,
     board_updates,
     lay_out,
@@ -244,7 +243,7 @@ def test_whatever_uses_the_model_shares_one_place() -> None:
         for name, build in TABS.items():
             if name not in AT_ONCE:
                 build(services, Page(late, tab, gr.BrowserState(), gr.State("")))
-        build_xray(services, Source([gr.Button()], [gr.State()], dict), [late.load], MODEL)
+        build_xray(services, Source([gr.Button()], [gr.State()], dict), [late.load])
     heavy = [
         (fn.concurrency_id, fn.concurrency_limit)
         for blocks in (build_app(services), late)
