@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Locator, Page, expect
 
 from adapters.word_list import NO_WORDS
 from demo import text, words_xray
 from demo.examples import EXAMPLES
+from tests.browsing import sideways, violations
 from tests.conftest import missing
 from tests.serving import has_model, running_app
 
-BASELINE = Path(__file__).with_name("axe_baseline.json")
 PROMPT = "In a distant galaxy"
 SETTINGS = re.compile("^Settings")  # the folds of the panes, and of what they share
 SHARED = re.compile("the same in every pane")
@@ -314,13 +313,9 @@ def test_one_column_on_a_phone(app: Page) -> None:
     assert not sideways(app)
 
 
-def sideways(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_axe_finds_nothing_new(app: Page, address: str, theme: str, width: int) -> None:
+def test_axe_finds_nothing(app: Page, address: str, theme: str, width: int) -> None:
     app.set_viewport_size({"width": width, "height": 5000})  # so that no bar of the phone lies over a text
     open_page(app, f"{address}?__theme={theme}")
     assert app.get_by_role("heading", level=1).all_inner_texts() == [text.TITLE]
@@ -330,8 +325,5 @@ def test_axe_finds_nothing_new(app: Page, address: str, theme: str, width: int) 
     app.get_by_role("button", name=SHARED).click()
     panes(app).nth(3).get_by_role("button", name=SETTINGS).click()
     panes(app).nth(3).get_by_role("button", name="More PPLM settings").click()
-    known: dict[str, int] = json.loads(BASELINE.read_text(encoding="utf-8"))
     app.wait_for_timeout(600)  # buttons fade from one colour to the next
-    violations = Axe().run(app).response["violations"]
-    found = {violation["id"]: [node["html"] for node in violation["nodes"]] for violation in violations}
-    assert {rule: nodes for rule, nodes in found.items() if len(nodes) > known.get(rule, 0)} == {}
+    assert violations(app) == {}

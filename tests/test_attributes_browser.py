@@ -10,17 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
 from adapters.base_model import EMBEDDED_ID
 from demo import text, words_attributes
+from tests.browsing import LAPTOP, PHONE, sideways, to_tab, violations
 from tests.conftest import missing
 from tests.serving import free_port, has_model, home, serve
-from tests.tabs import to_tab
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
-LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 FINISHED = re.compile("limit reached|ended by itself")
 
 
@@ -144,18 +142,14 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     write_words(page, "laser:2, android, quark")
     expect(page.get_by_text("words are used")).to_be_visible(timeout=ANSWER)
     page.wait_for_timeout(1500)
-    assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-    found = {"tab": broken(page)}
+    assert not sideways(page)
+    found = {"tab": violations(page)}
     to_tab(page, "Compare")
     pane = page.locator(".pane:visible").nth(3)
     for fold in (re.compile("^Settings"), text.SEVERAL, text.MORE_SETTINGS):
         pane.get_by_role("button", name=fold).click()
         page.wait_for_timeout(800)
-    assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-    found["settings"] = broken(page)
+    assert not sideways(page)
+    found["settings"] = violations(page)
     context.close()
     assert found == {"tab": {}, "settings": {}}
-
-
-def broken(page: Page) -> dict[str, list[str]]:
-    return {each["id"]: [n["html"][:200] for n in each["nodes"]] for each in Axe().run(page).response["violations"]}

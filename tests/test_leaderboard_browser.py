@@ -12,20 +12,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from demo import text, words_leaderboard
+from tests.browsing import LAPTOP, PHONE, sideways, violations
 from tests.conftest import missing
 from tests.large_run import large_run
 from tests.serving import free_port, has_model, running_app
 
-BASELINE = Path(__file__).with_name("axe_baseline.json")
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> **bold**"
 CSV = f'prompt,genre\nIn a distant galaxy,space\nThe sea is,verse\n"{HOSTILE.replace(chr(34), chr(34) * 2)}",verse\n'
 METHODS = ["base", "lora:poetry", "pplm:science"]
 SLOW = 240_000  # ms; a run on a busy machine
-LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 class Server:
@@ -170,10 +168,6 @@ def sort(table: Locator, heading: str, way: str) -> None:
 
 def board(page: Page) -> Locator:
     return page.locator(".results .figures-table").first
-
-
-def sideways(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
 
 
 # A run
@@ -515,7 +509,7 @@ INNER = [
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [LAPTOP, PHONE], ids=["laptop", "phone"])
-def test_axe_finds_nothing_new_and_nothing_scrolls_sideways(
+def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     large: str, server: Server, browser: Browser, theme: str, viewport: dict[str, int]
 ) -> None:
     context = browser.new_context(viewport=viewport | {"height": 5000})  # type: ignore[arg-type]
@@ -540,12 +534,3 @@ def test_axe_finds_nothing_new_and_nothing_scrolls_sideways(
     found["missing"] = violations(page)
     context.close()
     assert {place: each for place, each in found.items() if each} == {}
-
-
-def violations(page: Page) -> dict[str, list[str]]:
-    """What axe finds beyond what is known of Gradio."""
-    known: dict[str, int] = json.loads(BASELINE.read_text(encoding="utf-8"))
-    found = {
-        each["id"]: [node["html"][:200] for node in each["nodes"]] for each in Axe().run(page).response["violations"]
-    }
-    return {rule: nodes for rule, nodes in found.items() if len(nodes) > known.get(rule, 0)}

@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
 from demo import words_learned
+from tests.browsing import LAPTOP, PHONE, sideways, to_tab, violations
 from tests.conftest import missing
 from tests.serving import has_model, running_app
-from tests.tabs import to_tab
-from tests.test_attributes_browser import LAPTOP, PHONE
 
 SLOW, ANSWER = 240_000, 60_000  # ms; a busy machine takes its time
 TAB = "Learned"
@@ -78,8 +76,7 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
             first = page.locator(".quiet-table:visible").first.locator(".virtual-row").first
             expect(first).to_contain_text(" 1.00, ", timeout=SLOW)
         page.wait_for_timeout(1500)
-        assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-        violations = Axe().run(page).response["violations"]
-        found[name] = {each["id"]: [n["html"][:200] for n in each["nodes"]] for each in violations}
+        assert not sideways(page)
+        found[name] = violations(page)
     context.close()
     assert found == {"facts": {}, "poetry": {}}

@@ -10,16 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from adapters.base_model import BaseModel
 from demo import words_train
+from tests.browsing import LAPTOP, PHONE, sideways, to_tab, violations
 from tests.serving import free_port, serve
-from tests.tabs import to_tab
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
-LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 SEA = "\n\n".join(f"The sea was grey on day {day}, and the wind came from the north." for day in range(40))
 
 
@@ -136,7 +134,7 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     open_tab(page, address, theme=theme)
     page.get_by_role("button", name=re.compile("learning rate")).click()
     page.wait_for_timeout(1500)
-    assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-    found = {each["id"]: [n["html"][:200] for n in each["nodes"]] for each in Axe().run(page).response["violations"]}
+    assert not sideways(page)
+    found = violations(page)
     context.close()
     assert found == {}

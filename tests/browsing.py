@@ -1,7 +1,9 @@
-"""Tabs of the page in a browser."""
+"""What tests of the page in a browser have in common."""
 
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page
 
+LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 NARROW = 500  # px; below it some tabs stand in a menu
 
 
@@ -15,3 +17,15 @@ def to_tab(page: Page, name: str) -> None:
         menu.click()
         tab = page.locator(".overflow-dropdown").get_by_text(name, exact=True)
     tab.click()
+
+
+def sideways(page: Page) -> bool:
+    """Whether the page scrolls sideways."""
+    return bool(page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+
+def violations(page: Page) -> dict[str, list[str]]:
+    """The places where the page breaks a rule of axe's, by rule."""
+    return {
+        each["id"]: [node["html"][:200] for node in each["nodes"]] for each in Axe().run(page).response["violations"]
+    }
