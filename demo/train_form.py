@@ -15,7 +15,7 @@ from adapters.methods import UserError, from_json
 from adapters.prefix import PrefixSettings
 from adapters.train_command import DEFAULT_LR
 from adapters.training import TrainSettings
-from demo import words_train
+from demo import text, words_train
 
 LORA_FIELDS, PREFIX_FIELDS = (tuple(field.name for field in fields(of)) for of in (LoraSettings, PrefixSettings))
 SETTINGS_FIELDS = tuple(field.name for field in fields(TrainSettings) if field.name != "adapter")
@@ -112,4 +112,4 @@ def uploaded(path: Any) -> Path:
 
 def your_file(path: str) -> str:
     """What the list of data calls an uploaded file."""
-    return words_train.YOUR_FILE.format(name=Path(path).name)
+    return text.YOUR_FILE.format(name=Path(path).name)

@@ -6,7 +6,6 @@ from leaderboard.records import PromptSet, Run, RunSpec
 
 UPLOAD = "Upload a set"
 DOWNLOAD_SET = "Save this set"
-YOUR_FILE = "your file: {name}"
 ONLY_SHIPPED = "This set is your own file: only those that come with the app are saved from here."
 NO_FILE = "No file has arrived: upload one."
 NO_SUCH_SET = "There is no such prompt set: choose one of {known}, or upload a file."

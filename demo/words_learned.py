@@ -65,7 +65,7 @@ COSTS_HTML = (
     "trains every weight; merging adds a LoRA to the weights, which then are a model of their own.</p>"
 )
 COSTS = "What each method costs"
-MEASURE, STOP = "Measure here", "Stop"
+MEASURE = "Measure here"
 NOT_MEASURED = (
     "Nothing was measured for this base model yet: press Measure here, or run python -m adapters methods. It takes "
     "minutes and several times the memory of the model."

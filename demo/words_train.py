@@ -20,7 +20,6 @@ TRAIN_HTML = (
     "the panes go on meanwhile, more slowly, and the page may be closed.</p>"
 )
 UPLOAD_TEXT = "Upload text"
-YOUR_FILE = "your file: {name}"
 START = "Start"
 MESSAGE = "What the training does"
 ESTIMATE = "What the training would take"

@@ -49,7 +49,7 @@ def lay_out_costs() -> CostsView:
     gr.HTML(words_learned.COSTS_HTML, elem_classes="section")
     with gr.Row(elem_classes="below"):
         begin = gr.Button(words_learned.MEASURE, size="sm", min_width=0, scale=0)
-        stop = gr.Button(words_learned.STOP, size="sm", min_width=0, scale=0, interactive=False)
+        stop = gr.Button(text.STOP, size="sm", min_width=0, scale=0, interactive=False)
     line = message_line(words_learned.COSTS, "step-line")
     table = text_table(words_learned.COSTS, COLUMNS)
     return CostsView(begin, stop, line, table)

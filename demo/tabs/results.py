@@ -159,5 +159,5 @@ def on_delete(services: Services, page: ResultsPage, id: Any, secret: Any) -> Va
 
 def head_html(run: Run, by_link: bool) -> str:
     """The name of a run, what it consists of, and the way to an own one for somebody who came by a link."""
-    own = f" · <a href='?'>{text.OWN_RUN}</a>" if by_link else ""
+    own = f" · <a href='?'>{text.OWN}</a>" if by_link else ""
     return f"<h2>{escape(run.prompts.name)}</h2><p>{escape(words_leaderboard.run_summary(run))}{own}</p>"

@@ -143,14 +143,14 @@ def on_upload(services: Services, setup: Setup, path: Any) -> Values:
         prompts = read_upload(path, services)
     except UserError as error:
         return {setup.note: message(str(error), is_error=True)}
-    name = words_leaderboard.YOUR_FILE.format(name=prompts.name)
+    name = text.YOUR_FILE.format(name=prompts.name)
     choices = gr.update(choices=[*shipped_sets(), name], value=name)
     return show_set(setup, prompts) | {setup.set: choices, setup.uploaded: prompts}
 
 
 def on_set(services: Services, setup: Setup, name: Any, uploaded: PromptSet | None) -> Values:
     """The prompts of a set that comes with the app, or those of the newest upload."""
-    if uploaded is not None and name == words_leaderboard.YOUR_FILE.format(name=uploaded.name):
+    if uploaded is not None and name == text.YOUR_FILE.format(name=uploaded.name):
         return show_set(setup, uploaded)
     try:
         return show_set(setup, read_set(name, services))

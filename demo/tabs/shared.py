@@ -200,6 +200,5 @@ def running_buttons(page: SharedPage, running: bool) -> Values:
 def head_html(comparison: Comparison) -> str:
     """What the page is, and the way to an own comparison."""
     return (
-        f"<h2>{text.SHARED_COMPARISON}</h2>"
-        f"<p>{escape(text.made(comparison.created))} · <a href='?'>{text.OWN_COMPARISON}</a></p>"
+        f"<h2>{text.SHARED_COMPARISON}</h2><p>{escape(text.made(comparison.created))} · <a href='?'>{text.OWN}</a></p>"
     )

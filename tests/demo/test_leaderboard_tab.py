@@ -321,7 +321,7 @@ def test_a_link_opens_a_run_alone_and_read_only(services: Services, board: Score
     assert updates[board.results.column]["visible"] is True
     assert updates[board.results.delete.ask]["visible"] is False
     assert updates[board.results.resume]["visible"] is False
-    assert text.OWN_RUN in updates[board.results.head]
+    assert text.OWN in updates[board.results.head]
     assert open_link(services, board, Link(RUN, id), ME)[board.results.delete.ask]["visible"] is True
 
 
