@@ -1,7 +1,6 @@
 """Adapters that come and go while others read: whole, at once, and without touching what is being written."""
 
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from adapters.fingerprint import Fingerprints
 from adapters.lora import LoraSettings
 from adapters.methods import Request, Sampling, UserError, parse_method
 from adapters.prefix import PrefixSettings
-from adapters.store import AdapterStore
+from adapters.store import AdapterStore, Shelf
 from tests.adapters.heads import MOOD
 from tests.adapters.test_store import saved
 
@@ -147,32 +146,26 @@ def test_two_versions_in_one_batch_are_read_apart(store: AdapterStore, tiny_llam
     assert first.text != second.text
 
 
-def test_readers_see_an_adapter_whole_or_not_at_all(store: AdapterStore, tmp_path: Path) -> None:
-    broken: list[str] = []
-    done = threading.Event()
+def test_readers_see_an_adapter_whole_or_not_at_all(
+    store: AdapterStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers take the shelf of one moment and hold no lock: every shelf is whole, and none is changed afterwards."""
+    shelves: list[tuple[Shelf, list[set[str]]]] = []
 
-    def look() -> None:
-        while not done.is_set():
-            for adapter in store.adapters:
-                try:
-                    weights = store.lora("verse") if adapter.kind == "lora" else store.prefix("facts")
-                except UserError as error:
-                    if adapter.name == "verse":  # which is always there
-                        broken.append(str(error))
-                else:
-                    assert weights is not None
+    def note(changed: AdapterStore, name: str, value: object) -> None:
+        if isinstance(value, Shelf):
+            shelves.append((value, [set(part) for part in value]))
+        object.__setattr__(changed, name, value)
 
-    threads = [threading.Thread(target=look) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for _ in range(40):
+    monkeypatch.setattr(AdapterStore, "__setattr__", note)
+    for _ in range(2):
         store.offer(tmp_path / "own" / "facts")
         store.offer(tmp_path / "own" / "verse")
         store.withdraw("facts")
-    done.set()
-    for thread in threads:
-        thread.join()
-    assert broken == []
+    assert len(shelves) == 6
+    for shelf, then in shelves:
+        assert [set(part) for part in shelf] == then
+        assert set(shelf.adapters) == set(shelf.weights) >= {"verse"}
 
 
 def test_a_folder_knows_whose_it_is(tmp_path: Path) -> None:
