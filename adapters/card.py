@@ -107,8 +107,14 @@ A {report.kind} adapter for `{report.base}`.
 - **Split**: {report.training_rows} rows to train, {report.validation_rows} held out by key to validate.{notes}
 - **Training**: {report.steps} steps{read} in {report.seconds / 60:.0f} minutes on {report.machine}. The weights are
   those of step {report.best_step}, which had the lowest validation loss.{end}
-- **Settings** (seed {report.settings.seed}): `{settings}`
-- **Make it again**: `{report.command}`"""
+
+Settings (seed {report.settings.seed}):
+
+{fenced(settings)}
+
+Make it again:
+
+{fenced(report.command)}"""
 
 
 def measured(report: Report) -> str:
@@ -157,7 +163,7 @@ def table(report: Report) -> str:
 
 
 def fenced(text: str) -> str:
-    """Text of a model as a block that Markdown does not read."""
+    """Text of a model or of a person as a block that Markdown does not read."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}text\n{text}\n{fence}"
 

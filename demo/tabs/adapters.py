@@ -26,6 +26,7 @@ from demo.text_table import text_table
 from demo.train_form import uploaded
 from demo.words_train import control
 
+WIDTHS = [150, 130, 170, 130, 240, 130, 150]  # px, of the columns of the list
 HEAVY: dict[str, Any] = {"concurrency_id": "library", "concurrency_limit": 1}  # a merged model takes memory
 
 
@@ -70,7 +71,7 @@ def lay_out(services: Services, page: Page) -> AdaptersPart:
     gr.HTML(words_train.ADAPTERS_HTML, elem_classes="section")
     take_in = lay_out_take_in(services)
     note = message_line(words_train.ADAPTERS, "shared-note")
-    rows = text_table(words_train.ADAPTERS, words_train.ADAPTER_COLUMNS, None, "earlier", "adapters-table")
+    rows = text_table(words_train.ADAPTERS, words_train.ADAPTER_COLUMNS, WIDTHS, "earlier", "adapters-table")
     return AdaptersPart(take_in, note, rows, lay_out_card(), page.owner, gr.State(None))
 
 
