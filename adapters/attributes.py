@@ -215,10 +215,13 @@ def bag_loss(bag: Sequence[Piece], device: torch.device) -> AttributeLoss:
 
 def resting(tokens: Tensor, evidence: Evidence) -> Tensor:
     """Which of `tokens` (U,) stand among the last `cooldown` tokens of each row (B, U)."""
-    recent = evidence.recent
+    return (tokens[:, None] == just_used(evidence.recent, evidence.cooldown)[:, None]).any(-1)
+
+
+def just_used(recent: Tensor, cooldown: Tensor) -> Tensor:
+    """The last `cooldown` (B,) tokens of each row; NO_TOKEN in the place of the older ones of `recent` (B, K)."""
     age = torch.arange(recent.shape[1] - 1, -1, -1, device=recent.device)
-    seen = recent.masked_fill(age >= evidence.cooldown[:, None], NO_TOKEN)  # (B, K)
-    return (tokens[:, None] == seen[:, None]).any(-1)
+    return recent.masked_fill(age >= cooldown[:, None], NO_TOKEN)
 
 
 def attribute_bag(tokenizer: PreTrainedTokenizerBase, attribute: Attribute) -> tuple[Piece, ...]:

@@ -19,7 +19,7 @@ from adapters.lora_rows import LoraWeights
 from adapters.methods import Attribute, Method, Request, Sampling, to_json
 from adapters.store import AdapterStore
 
-DECODING = 3  # raised whenever a release may write another text for the same request
+DECODING = 4  # raised whenever a release may write another text for the same request
 
 
 class Fingerprints:

@@ -143,6 +143,12 @@ def worthwhile(
     return share
 
 
+def without_echoes(steered: Tensor, clean: Tensor, used: Tensor) -> Tensor:
+    """The logits (B, V) of p~, in which no token of `used` (B, V) has more than its p, before they are renormalised."""
+    gain = (steered.log_softmax(-1) - clean.log_softmax(-1)).clamp(min=0)
+    return torch.where(used, steered - gain, steered)
+
+
 def fuse(steered: Tensor, clean: Tensor, gm_scale: Tensor) -> Tensor:
     """Logits (B, V) of p~^gm_scale * p^(1 - gm_scale): a mean of logits is a geometric mean of distributions.
 

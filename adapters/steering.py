@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
-from adapters.attributes import MAX_PIECES, NO_TOKEN, Evidence, WeightedLoss
+from adapters.attributes import MAX_PIECES, NO_TOKEN, Evidence, WeightedLoss, just_used
 from adapters.kv import KV
 from adapters.lora_rows import LoraRows
 from adapters.methods import NO_LIMIT, PPLM
@@ -25,6 +25,7 @@ from adapters.pplm import (
     push,
     stack_knobs,
     window_weights,
+    without_echoes,
     worthwhile,
 )
 
@@ -161,6 +162,7 @@ class Steering:
             steered = Reading(*(part.detach() for part in reading))
             if self.iterations:
                 steered = read(self.model, token, self.past, self.past.cache(), lora)
+            steered = self._without_echoes(steered, first.clean)
             share = self._share(steered, first.clean)
             fused = self._fuse(steered, first.clean, share)
             if self.observer is not None:
@@ -270,6 +272,18 @@ class Steering:
         norms = torch.where(self.knobs.has_discriminator, norms, self.norms)
         past = self.past.newest(gradient.shape[-2])
         push(past, gradient, norms, self.knobs.step_size * pushing, self.knobs.gamma, out=past)
+
+    def _without_echoes(self, steered: Reading, clean: Reading) -> Reading:
+        """The steered reading, in which nothing that stands among a row's last `cooldown` tokens got likelier.
+
+        A push towards the words of a list lifts all that is like them, the word that was just used and rests too.
+        """
+        if all(s.cooldown == 0 for s in self.settings):
+            return steered
+        tokens, size = just_used(self.recent, self.knobs.cooldown), steered.logits.shape[1]
+        places = torch.where(tokens == NO_TOKEN, size, tokens)  # (B, K)
+        used = steered.logits.new_zeros(len(tokens), size + 1, dtype=torch.bool).scatter(1, places, True)[:, :size]
+        return steered._replace(logits=without_echoes(steered.logits, clean.logits, used))
 
     def _share(self, steered: Reading, clean: Reading) -> Tensor:
         """How much of the steered distribution is in the fused one (B,)."""

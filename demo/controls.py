@@ -78,7 +78,7 @@ CONTROLS = {
     "best_of": Control(
         "Best of (best_of)", "So many texts are written at once, and the one that shows the attribute most is kept."
     ),
-    "cooldown": Control("Rest (cooldown)", "Tokens for which a word just used is not pushed; 0 repeats words sooner."),
+    "cooldown": Control("Rest (cooldown)", "Tokens for which what was just said gets no likelier; at 0 it may repeat."),
     "carry": Control("Carry on (carry)", "Pushes add up from token to token: stronger, and texts may fall apart."),
     "as_in_paper": Control(
         "The paper's algorithm", "No limit, no rest, carried on: only the step size is the strength."

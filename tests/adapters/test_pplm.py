@@ -19,8 +19,11 @@ from adapters.pplm import (
     push,
     stack_knobs,
     window_weights,
+    without_echoes,
     worthwhile,
 )
+from adapters.sampling import Sampler
+from adapters.steering import Reading
 from tests.adapters.conftest import Bench
 from tests.adapters.heads import MOOD
 
@@ -62,6 +65,15 @@ def test_fusion_is_the_renormalised_product_of_powers() -> None:
     fused = fuse(steered.log(), clean.log(), torch.tensor([0.9])).softmax(-1)
     torch.testing.assert_close(fused, product / product.sum())
     assert torch.equal(fuse(steered, clean, torch.tensor([0.0])), clean)
+
+
+def test_what_was_just_said_gets_no_likelier() -> None:
+    steered, clean = torch.tensor([[0.5, 0.3, 0.2]] * 2).log(), torch.tensor([[0.2, 0.6, 0.2]] * 2).log()
+    used = torch.tensor([[True, True, False], [False, False, False]])
+    kept = without_echoes(steered, clean, used)
+    torch.testing.assert_close(kept[0].exp(), torch.tensor([0.2, 0.3, 0.2]))
+    assert torch.equal(kept[1], steered[1])
+    assert torch.equal(without_echoes(clean, clean, used), clean)
 
 
 def test_kl_by_hand() -> None:
@@ -265,6 +277,24 @@ def test_where_nothing_has_drifted_the_divergence_pulls_nowhere_to_the_last_bit(
     (gradient,) = torch.autograd.grad(divergence.sum(), steered)
     assert gradient.count_nonzero() == 0
     assert divergence.detach().abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(("cooldown", "resting"), [(2, "nc"), (0, "")])
+def test_a_push_lifts_no_token_that_was_just_used(
+    bench: Bench, cooldown: int, resting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.attributes.WORD_START", "")
+    settings = PPLM((Attribute("letters", words=("a",)),), cooldown=cooldown)
+    request = Request("Once", Method("pplm", steering=settings))
+    steering = bench.engine.lane(request, Sampler(Sampling()), 4).steering
+    assert steering is not None
+    tokens = {letter: bench.base.tokenizer.encode(letter)[0] for letter in "Oncx"}
+    clean = torch.zeros(1, bench.base.model.config.vocab_size)
+    pushed = clean.index_fill(1, torch.tensor(list(tokens.values())), 2.0)
+    unpushed = Reading(clean, torch.empty(0))
+    kept = steering._without_echoes(Reading(pushed, torch.empty(0)), unpushed).logits
+    lower = {letter for letter, token in tokens.items() if kept[0, token] < pushed[0, token]}
+    assert lower == set(resting)
 
 
 def test_after_grad_length_tokens_the_text_follows_freely(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
