@@ -1,9 +1,14 @@
 """What tests of the page in a browser have in common."""
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page
 
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+# Both themes and both widths once: no colour depends on the width.
+in_both_looks = pytest.mark.parametrize(
+    ("theme", "viewport"), [("light", LAPTOP), ("dark", PHONE)], ids=["light laptop", "dark phone"]
+)
 NARROW = 500  # px; below it some tabs stand in a menu
 
 

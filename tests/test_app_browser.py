@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from adapters.word_list import NO_WORDS
 from demo import text, words_xray
 from demo.examples import EXAMPLES
-from tests.browsing import sideways, violations
+from tests.browsing import in_both_looks, sideways, violations
 from tests.conftest import missing
 from tests.serving import has_model, running_app
 
@@ -313,10 +313,9 @@ def test_one_column_on_a_phone(app: Page) -> None:
     assert not sideways(app)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_axe_finds_nothing(app: Page, address: str, theme: str, width: int) -> None:
-    app.set_viewport_size({"width": width, "height": 5000})  # so that no bar of the phone lies over a text
+@in_both_looks
+def test_axe_finds_nothing(app: Page, address: str, theme: str, viewport: dict[str, int]) -> None:
+    app.set_viewport_size({"width": viewport["width"], "height": 5000})  # so that no bar of the phone lies over a text
     open_page(app, f"{address}?__theme={theme}")
     assert app.get_by_role("heading", level=1).all_inner_texts() == [text.TITLE]
     set_new_tokens(app, 1)
