@@ -99,7 +99,7 @@ class PPLM:
     grad_length: Annotated[int, Field(ge=0, le=4096)] = 0  # tokens that are steered, the rest follows freely; 0: all
     strength: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 20.0  # nats of drifting that one more word is worth
     kl_budget: Annotated[float, Field(ge=0, le=NO_LIMIT)] = NO_LIMIT  # nats that the fusion may cost at any token
-    cooldown: Annotated[int, Field(ge=0, le=256)] = 12  # tokens for which what was said rests: it gets no likelier
+    cooldown: Annotated[int, Field(ge=0, le=256)] = 50  # tokens for which what was said rests: it gets no likelier
     carry: bool = False  # True: the pushed past is carried on to the next token; False: each token is pushed afresh
     best_of: Annotated[int, Field(ge=1, le=16)] = 1  # texts that are written, of which the attribute's best is kept
 
