@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from adapters.card import Report
+from adapters.card import Report, fenced
 from adapters.files import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
 from adapters.methods import from_json
 from adapters.store import WEIGHTS
@@ -55,8 +55,7 @@ def table(weights: Path = WEIGHTS) -> str:
 
 def swept(results: Results) -> str:
     """The figures of a sweep, and the commands that make them again."""
-    commands = "\n".join(f"    {command}" for command in results.commands)
-    return "\n\n".join([*map(sweep_table, curves(results)), commands])
+    return "\n\n".join([*map(sweep_table, curves(results)), *map(fenced, results.commands)])
 
 
 def page(text: str) -> str:

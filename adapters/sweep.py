@@ -1,31 +1,36 @@
 """Trains at several sizes and seeds, and tells held-out perplexity with intervals.
 
-    perplexity = exp(mean over seeds of (sum of losses / number of tokens));  interval = 2.5 and 97.5 percentiles of it
-    over resamples of the held-out examples (the same for all sizes) and of the seeds
+    perplexity = exp(mean over seeds of (sum of losses / number of tokens)), and of questions the share that is answered
+    word for word, as a mean over seeds;  interval = 2.5 and 97.5 percentiles of it over resamples of the held-out
+    examples (the same for all sizes) and of the seeds
 
 Knows settings, losses and the file of results; knows nothing of drawings. A point that is in the file costs nothing.
 """
 
 import json
+import math
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
 from adapters.base_model import BaseModel
-from adapters.batches import Tally, tallies
+from adapters.batches import tallies
 from adapters.corpus import Dataset
 from adapters.lora import LoraSettings
 from adapters.making import Material, TrainOrder, prepare
 from adapters.methods import STRICT, UserError, from_json, to_json
-from adapters.scores import MEASURE_BATCH
+from adapters.scores import MEASURE_BATCH, exact_matches
 from adapters.training import Training, TrainSettings, adapted
 
 RESAMPLES, RESAMPLE_SEED = 2_000, 20_211_125
 Losses: TypeAlias = tuple[tuple[float, int], ...]  # of each held-out example: nats, tokens; end tokens included
+Matches: TypeAlias = tuple[bool, ...]  # of each held-out question: answered word for word; () where there are none
+Numbers: TypeAlias = NDArray[np.float64]
 Axis = Literal["r", "num_virtual_tokens"]
 
 
@@ -39,6 +44,7 @@ class HeldOut:
     validation_share: float
     max_length: int
     losses: Losses
+    exact: Matches
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -50,6 +56,7 @@ class Point:
     best_step: int
     seconds: float
     losses: Losses
+    exact: Matches
 
     @property
     def axis(self) -> Axis:
@@ -74,14 +81,21 @@ class Results:
         return next((p for p in self.points if p.held_out == held_out and p.settings == settings), None)
 
 
-class Figure(NamedTuple):
-    """Perplexity at a size, over seeds and held-out examples."""
+class Estimated(NamedTuple):
+    """A figure over seeds and held-out examples, with its 95 % interval."""
 
-    value: int
-    perplexity: float
+    mean: float
     low: float
     high: float
     seeds: tuple[float, ...]  # of each training alone
+
+
+class Figure(NamedTuple):
+    """What was measured at a size."""
+
+    value: int
+    perplexity: Estimated
+    exact: Estimated | None  # share of questions answered word for word
 
 
 class Curve(NamedTuple):
@@ -91,7 +105,7 @@ class Curve(NamedTuple):
     axis: Axis
     settings: TrainSettings
     figures: tuple[Figure, ...]
-    base: float  # perplexity of the base model
+    base: Figure
 
 
 def read_results(file: Path) -> Results:
@@ -148,7 +162,7 @@ def noted(
         same = (known.base, known.base_hash, known.data, known.validation_share, known.max_length) == asked
         if same and [count for _, count in known.losses] == tokens:
             return place, results
-    own = HeldOut(*asked, losses_of(tallies(base.model, material.validation, MEASURE_BATCH)))
+    own = HeldOut(*asked, *measured(base, base.model, material))
     return len(results.held_out), replace(results, held_out=(*results.held_out, own))
 
 
@@ -159,14 +173,17 @@ def trained(base: BaseModel, settings: TrainSettings, material: Material, place:
     for step in training.run():
         if step.validation_loss is not None:
             yield f"  step {step.step}/{settings.steps}: {step.seconds:.0f} s, validation {step.validation_loss:.3f}"
-    losses = losses_of(tallies(model, material.validation, MEASURE_BATCH))
+    found = measured(base, model, material)
     if isinstance(settings.adapter, LoraSettings):
         model.unload()
-    return Point(place, settings, training.progress.best_step, training.progress.seconds, losses)
+    return Point(place, settings, training.progress.best_step, training.progress.seconds, *found)
 
 
-def losses_of(parts: Sequence[Tally]) -> Losses:
-    return tuple((round(p.text_nll + p.end_nll, 4), p.text_tokens + p.end_tokens) for p in parts)
+def measured(base: BaseModel, model: Any, material: Material) -> tuple[Losses, Matches]:
+    """What `model`, the base model or one with an adapter, scores on what is held out."""
+    parts = tallies(model, material.validation, MEASURE_BATCH)
+    losses = tuple((round(p.text_nll + p.end_nll, 4), p.text_tokens + p.end_tokens) for p in parts)
+    return losses, tuple(exact_matches(base, model, material.held_out))
 
 
 def curves(results: Results) -> list[Curve]:
@@ -184,20 +201,33 @@ def curves(results: Results) -> list[Curve]:
             tuple(
                 figure(value, [p for p in points if p.value == value]) for value in sorted({p.value for p in points})
             ),
-            figure(0, [replace(points[0], losses=results.held_out[place].losses)]).perplexity,
+            of_base(results.held_out[place], points[0]),
         )
         for (place, settings), points in groups.items()
     ]
 
 
+def of_base(held_out: HeldOut, point: Point) -> Figure:
+    """What the base model scores, as if it were the point of size 0."""
+    return figure(0, [replace(point, losses=held_out.losses, exact=held_out.exact)])
+
+
 def figure(value: int, points: Sequence[Point]) -> Figure:
-    """Perplexity of the trainings of one size."""
-    nats, tokens = (np.array([[pair[part] for pair in p.losses] for p in points]) for part in (0, 1))  # (seeds, rows)
+    """What the trainings of one size come to."""
+    losses = np.array([point.losses for point in points])  # (seeds, examples, 2)
+    exact = np.array([point.exact for point in points], dtype=float)  # (seeds, questions)
+    mean, low, high, seeds = estimated(losses[..., 0], losses[..., 1])
+    perplexity = Estimated(math.exp(mean), math.exp(low), math.exp(high), tuple(map(math.exp, seeds)))
+    return Figure(value, perplexity, estimated(exact, np.ones_like(exact)) if exact.size else None)
+
+
+def estimated(sums: Numbers, counts: Numbers) -> Estimated:
+    """The mean over seeds of sums / counts, both (seeds, examples)."""
     random = np.random.default_rng(RESAMPLE_SEED)
-    count, rows = nats.shape
-    drawn = random.multinomial(rows, np.full(rows, 1 / rows), size=RESAMPLES)  # (resamples, rows)
-    seeds = random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES) / count  # (resamples, seeds)
-    losses = ((drawn @ nats.T) / (drawn @ tokens.T) * seeds).sum(1)
-    own = nats.sum(1) / tokens.sum(1)
-    low, high = np.exp(np.quantile(losses, [0.025, 0.975])).tolist()
-    return Figure(value, float(np.exp(own.mean())), low, high, tuple(np.exp(own).tolist()))
+    seeds, examples = sums.shape
+    drawn = random.multinomial(examples, np.full(examples, 1 / examples), size=RESAMPLES)  # (resamples, examples)
+    weights = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds  # (resamples, seeds)
+    means = ((drawn @ sums.T) / (drawn @ counts.T) * weights).sum(1)
+    own = sums.sum(1) / counts.sum(1)
+    low, high = np.quantile(means, [0.025, 0.975]).tolist()
+    return Estimated(float(own.mean()), low, high, tuple(own.tolist()))

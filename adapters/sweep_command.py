@@ -17,7 +17,7 @@ from adapters.lora import LoraSettings
 from adapters.methods import UserError
 from adapters.prefix import PrefixSettings
 from adapters.scatter import Dot, Scatter, scatter
-from adapters.sweep import Curve, Results, curves, read_results, sweep, write_results
+from adapters.sweep import Curve, Figure, Results, curves, read_results, sweep, write_results
 from adapters.train_command import add_common_options, add_settings, read_settings, say
 from adapters.training import TrainSettings
 
@@ -76,14 +76,22 @@ def wanted(options: argparse.Namespace) -> Iterator[TrainSettings]:
 
 def table(curve: Curve) -> str:
     """The figures of a curve as Markdown."""
-    count = len(curve.held_out.losses)
-    head = f"Held-out perplexity on {curve.held_out.data} ({count} examples; base {curve.base:.2f})"
-    rows = [
-        f"| {f.value} | {f.perplexity:.2f} | {f.low:.2f} to {f.high:.2f} | {f.perplexity / curve.base:.3f} "
-        f"| {len(f.seeds)} |"
-        for f in curve.figures
-    ]
-    return "\n".join([head, "", f"| {curve.axis} | perplexity | 95 % | of base | seeds |", "|---" * 5 + "|", *rows])
+    base, count = curve.base, len(curve.held_out.losses)
+    told = f"Held-out perplexity on {curve.held_out.data} ({count} examples; base {base.perplexity.mean:.2f})"
+    columns, ending = [curve.axis, "perplexity", "95 %", "of base", "seeds"], ""
+    if base.exact is not None:
+        columns += ["exact answers", "95 %"]
+        ending = f" and questions answered word for word ({len(curve.held_out.exact)}; base {base.exact.mean:.0%})"
+    lines = [columns, ["---"] * len(columns), *(cells(figure, base) for figure in curve.figures)]
+    return "\n".join([told + ending, "", *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def cells(figure: Figure, base: Figure) -> list[str]:
+    """A size's row of the table."""
+    mean, low, high, seeds = figure.perplexity
+    own = [f"{figure.value}", f"{mean:.2f}", f"{low:.2f} to {high:.2f}", f"{mean / base.perplexity.mean:.3f}"]
+    exact = figure.exact
+    return [*own, f"{len(seeds)}", *([f"{exact.mean:.0%}", f"{exact.low:.0%} to {exact.high:.0%}"] if exact else [])]
 
 
 def drawing(found: list[Curve]) -> str:
@@ -97,13 +105,12 @@ def drawing(found: list[Curve]) -> str:
 
 
 def title(curve: Curve) -> str:
-    return f"{TITLES[curve.axis][0]}: {Path(curve.held_out.data).stem} (base {curve.base:.1f})"
+    return f"{TITLES[curve.axis][0]}: {Path(curve.held_out.data).stem} (base {curve.base.perplexity.mean:.1f})"
 
 
 def panel(curve: Curve) -> Scatter:
     """Perplexity against the size, the sizes at equal ratios from each other."""
     dots = [
-        Dot(f"{f.value}", "", "", (math.log2(f.value), math.nan, math.nan), (f.perplexity, f.low, f.high))
-        for f in curve.figures
+        Dot(f"{f.value}", "", "", (math.log2(f.value), math.nan, math.nan), f.perplexity[:3]) for f in curve.figures
     ]
     return scatter(dots, PANEL)

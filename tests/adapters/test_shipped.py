@@ -51,8 +51,10 @@ def test_the_sweep_of_the_page_is_in_its_file_with_seeds_and_intervals() -> None
     results = shipped.read_results(shipped.SWEEP)
     found = {curve.axis: curve for curve in shipped.curves(results)}
     assert [figure.value for figure in found["r"].figures] == [1, 2, 4, 8, 16, 32]
-    assert [figure.value for figure in found["num_virtual_tokens"].figures] == [1, 5, 10, 20, 40]
-    assert all(f.low < f.perplexity < f.high for curve in found.values() for f in curve.figures)
+    assert [figure.value for figure in found["num_virtual_tokens"].figures] == [1, 5, 10, 20, 40, 127]
+    every = [f.perplexity for curve in found.values() for f in curve.figures]
+    assert all(one.low < one.mean < one.high for one in every)
+    assert all(f.exact is not None for f in found["num_virtual_tokens"].figures)
     assert shipped.DRAWING.read_text("utf-8") == shipped.drawing(list(found.values()))
 
 
@@ -76,3 +78,8 @@ def test_every_adapter_is_a_row(tmp_path: Path) -> None:
 def test_a_card_licenses_nothing_that_came_from_somebody_else() -> None:
     assert "\nlicense: apache-2.0\n" in card(REPORTS["scifi"])
     assert "\nlicense: unknown\n" in card(replace(REPORTS["scifi"], licence=UNKNOWN))
+
+
+def test_a_command_of_several_lines_stays_one_block_of_a_card() -> None:
+    command = "python -m adapters train x --init-text '`a`\n\n# b'"
+    assert f"```text\n{command}\n```" in card(replace(REPORTS["facts"], command=command))

@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from math import e
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -36,14 +37,23 @@ ONE = TrainSettings(LoraSettings(r=4))
 
 def test_perplexity_is_of_the_mean_loss_over_seeds_and_its_interval_holds_it() -> None:
     rows = ((2.0, 1), (0.0, 1)), ((4.0, 2), (2.0, 2))
-    points = [Point(0, replace(ONE, seed=seed), 1, 1.0, losses) for seed, losses in enumerate(rows)]
+    points = [Point(0, replace(ONE, seed=seed), 1, 1.0, losses, ()) for seed, losses in enumerate(rows)]
     found = figure(4, points)
-    assert found.perplexity == pytest.approx(2.718281828 ** ((2 / 2 + 6 / 4) / 2))
-    assert found.seeds == pytest.approx([2.718281828, 2.718281828**1.5])
-    assert found.low == pytest.approx(1.0)
-    assert found.high == pytest.approx(2.718281828**2)
-    alike = figure(4, [Point(0, ONE, 1, 1.0, ((3.0, 3),) * 9)])
-    assert (alike.low, alike.high) == pytest.approx((2.718281828, 2.718281828))
+    assert found.perplexity.mean == pytest.approx(e ** ((2 / 2 + 6 / 4) / 2))
+    assert found.perplexity.seeds == pytest.approx([e, e**1.5])
+    assert found.perplexity[1:3] == pytest.approx((1.0, e**2))
+    assert found.exact is None
+    alike = figure(4, [Point(0, ONE, 1, 1.0, ((3.0, 3),) * 9, ())])
+    assert alike.perplexity[:3] == pytest.approx((e, e, e))
+
+
+def test_exact_answers_are_a_share_with_an_interval() -> None:
+    answered = (True, False, False, False), (True, True, True, False)
+    points = [Point(0, replace(ONE, seed=seed), 1, 1.0, ((1.0, 1),), exact) for seed, exact in enumerate(answered)]
+    found = figure(4, points).exact
+    assert found is not None
+    assert (found.mean, found.seeds) == (0.5, (0.25, 0.75))
+    assert 0 <= found.low < 0.25 < 0.75 < found.high <= 1
 
 
 def test_a_sweep_goes_on_where_it_was_and_draws_what_it_found(
@@ -70,11 +80,14 @@ def test_a_sweep_goes_on_where_it_was_and_draws_what_it_found(
     assert "is there already" not in capsys.readouterr().err
     assert len(read_results(out).held_out) == 2
     file.write_text(file.read_text().replace('"it is"', '"it"'))
+    assert {len(point.exact) for point in found.points} == {len(found.held_out[0].exact)} == {4}
     ElementTree.fromstring(plot.read_text("utf-8"))
     base = load_base_model(str(folder), tmp_path)
     settings = first.points[2].settings
     material = prepare(base, TrainOrder("x", settings), dataset(str(file)))
-    assert curves(found)[0].base == pytest.approx(measure(base.model, material.validation, 8).perplexity, rel=1e-4)
+    assert curves(found)[0].base.perplexity.mean == pytest.approx(
+        measure(base.model, material.validation, 8).perplexity, rel=1e-4
+    )
     own = replace(base, model=copy.deepcopy(base.model))
     model = adapted(own, settings)
     list(Training(model, settings, material.training, material.validation).run())
