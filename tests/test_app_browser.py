@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from adapters.word_list import NO_WORDS
 from demo import text, words_xray
 from demo.examples import EXAMPLES
+from demo.sampling import FIRST_SEED
 from tests.browsing import in_both_looks, sideways, violations
 from tests.conftest import missing
 from tests.serving import has_model, running_app
@@ -119,15 +120,15 @@ def test_the_same_seed_writes_the_same_texts_again(app: Page) -> None:
     expect_done(app)
     before = texts(app)
     app.get_by_role("button", name="New seed").click()
-    expect(app.get_by_role("button", name=SHARED)).not_to_contain_text("seed 7 ·")
+    expect(app.get_by_role("button", name=SHARED)).not_to_contain_text(f"seed {FIRST_SEED} ·")
     generate(app)
     expect(app.locator(".status.running")).to_have_count(4)
     expect_done(app)
     assert texts(app) != before
     app.get_by_role("button", name=SHARED).click()
-    app.get_by_label("Seed", exact=True).fill("7")
+    app.get_by_label("Seed", exact=True).fill(str(FIRST_SEED))
     app.keyboard.press("Tab")
-    expect(app.get_by_role("button", name=SHARED)).to_contain_text("seed 7 ·")
+    expect(app.get_by_role("button", name=SHARED)).to_contain_text(f"seed {FIRST_SEED} ·")
     generate(app)
     expect(app.locator(".status.running")).to_have_count(4)
     expect_done(app)

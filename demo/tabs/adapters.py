@@ -71,7 +71,8 @@ def lay_out(services: Services, page: Page) -> AdaptersPart:
     gr.HTML(words_train.ADAPTERS_HTML, elem_classes="section")
     take_in = lay_out_take_in(services)
     note = message_line(words_train.ADAPTERS, "shared-note")
-    rows = text_table(words_train.ADAPTERS, words_train.ADAPTER_COLUMNS, WIDTHS, "earlier", "adapters-table")
+    widths = WIDTHS if services.store.adapters else None  # no key would reach an empty list that scrolls sideways
+    rows = text_table(words_train.ADAPTERS, words_train.ADAPTER_COLUMNS, widths, "earlier", "adapters-table")
     return AdaptersPart(take_in, note, rows, lay_out_card(), page.owner, gr.State(None))
 
 

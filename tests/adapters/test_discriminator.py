@@ -13,7 +13,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from adapters.attributes import AttributeLoss, Evidence
+from adapters.attributes import MAX_PIECES, AttributeLoss, Evidence
 from adapters.base_model import BaseModel
 from adapters.discriminator import (
     DISCRIMINATOR_FILE,
@@ -92,7 +92,7 @@ def test_the_sum_of_hidden_states_is_that_of_one_pass_at_every_token(
     recorder = Recorder()
     monkeypatch.setattr(bench.engine.store, "class_loss", recorder.class_loss)
     monkeypatch.setattr(bench.base.model.generation_config, "eos_token_id", list(range(100, 130)))
-    still = PPLM((Attribute("mood:up"),), step_size=0.0, num_iterations=1, carry=carry, strength=NO_LIMIT)
+    still = PPLM((Attribute("mood:up"),), step_size=0.0, num_iterations=1, carry=carry, strength=NO_LIMIT, cooldown=0)
     methods = [Method("p", steering=still), Method("l", lora="verse", steering=still)]
     methods.append(Method("f", prefix="facts", steering=still))
     prompts = ["The quick brown fox", "Once", "It was"]
@@ -108,7 +108,7 @@ def test_the_sum_of_hidden_states_is_that_of_one_pass_at_every_token(
                 seen.hidden_sum[place]
                 for seen in recorder.seen
                 for place in range(len(seen.num_hidden))
-                if seen.num_hidden[place] == end and seen.recent[place].tolist()[-end:] == ids[:end][-16:]
+                if seen.num_hidden[place] == end and seen.recent[place].tolist()[-end:] == ids[:end][-MAX_PIECES:]
             ]
             assert any(torch.allclose(one, sums[end - 1], atol=1e-3) for one in found), (row.request, end)
             checked += 1

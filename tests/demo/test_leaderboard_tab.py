@@ -17,6 +17,7 @@ from demo.links import COMPARE, RUN, Link, new_secret, owner_of
 from demo.panes import ERROR, Values
 from demo.results.files import FILES
 from demo.run_form import MAX_METHODS
+from demo.sampling import FIRST_SEED
 from demo.services import Services
 from demo.tabs.earlier import earlier_rows
 from demo.tabs.inner import cell_of, or_message
@@ -469,7 +470,7 @@ def test_facts_say_everything_that_was_set(services: Services, id: str) -> None:
         view = lay_out_facts()
     facts = dict(fill_facts(services, view, id)[view.facts])
     assert f"strength {PPLM.strength}" in facts["Methods"]
-    assert "seed 7" in facts["Settings"]
+    assert f"seed {FIRST_SEED}" in facts["Settings"]
     assert facts["sha256 of base"] == "esab"
     assert facts["torch"] == "2.13.0"
 
