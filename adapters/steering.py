@@ -162,9 +162,9 @@ class Steering:
             steered = Reading(*(part.detach() for part in reading))
             if self.iterations:
                 steered = read(self.model, token, self.past, self.past.cache(), lora)
-            steered = self._without_echoes(steered, first.clean)
-            share = self._share(steered, first.clean)
-            fused = self._fuse(steered, first.clean, share)
+            drawn = self._without_echoes(steered, first.clean)
+            share = self._share(drawn, first.clean)
+            fused = self._fuse(drawn, first.clean, share)
             if self.observer is not None:
                 loss = self._by_attributes(WeightedLoss.__call__, self._evidence(steered, clean, lora))
                 self.observer.on_fused(first.clean.logits, steered, loss, share, fused)

@@ -5,9 +5,10 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Page
 
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-# Both themes and both widths once: no colour depends on the width.
-in_both_looks = pytest.mark.parametrize(
-    ("theme", "viewport"), [("light", LAPTOP), ("dark", PHONE)], ids=["light laptop", "dark phone"]
+in_every_look = pytest.mark.parametrize(
+    ("theme", "viewport"),
+    [(theme, viewport) for theme in ("light", "dark") for viewport in (LAPTOP, PHONE)],
+    ids=["light laptop", "light phone", "dark laptop", "dark phone"],
 )
 NARROW = 500  # px; below it some tabs stand in a menu
 

@@ -15,7 +15,7 @@ from adapters.word_list import NO_WORDS
 from demo import text, words_xray
 from demo.examples import EXAMPLES
 from demo.sampling import FIRST_SEED
-from tests.browsing import in_both_looks, sideways, violations
+from tests.browsing import in_every_look, sideways, violations
 from tests.conftest import missing
 from tests.serving import has_model, running_app
 
@@ -314,7 +314,7 @@ def test_one_column_on_a_phone(app: Page) -> None:
     assert not sideways(app)
 
 
-@in_both_looks
+@in_every_look
 def test_axe_finds_nothing(app: Page, address: str, theme: str, viewport: dict[str, int]) -> None:
     app.set_viewport_size({"width": viewport["width"], "height": 5000})  # so that no bar of the phone lies over a text
     open_page(app, f"{address}?__theme={theme}")

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from adapters.base_model import EMBEDDED_ID
 from demo import text, words_attributes
-from tests.browsing import in_both_looks, sideways, to_tab, violations
+from tests.browsing import in_every_look, sideways, to_tab, violations
 from tests.conftest import missing
 from tests.serving import free_port, has_model, home, serve
 
@@ -131,7 +131,7 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
     expect(page.get_by_role("option", name="pplm:place:sea")).to_be_visible(timeout=ANSWER)
 
 
-@in_both_looks
+@in_every_look
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     browser: Browser, address: str, theme: str, viewport: dict[str, int]
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from demo import text, words_leaderboard
-from tests.browsing import LAPTOP, PHONE, in_both_looks, sideways, violations
+from tests.browsing import LAPTOP, PHONE, in_every_look, sideways, violations
 from tests.conftest import missing
 from tests.large_run import large_run
 from tests.serving import free_port, has_model, running_app
@@ -507,7 +507,7 @@ INNER = [
 ]
 
 
-@in_both_looks
+@in_every_look
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     large: str, server: Server, browser: Browser, theme: str, viewport: dict[str, int]
 ) -> None:

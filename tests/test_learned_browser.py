@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from demo import words_learned
-from tests.browsing import in_both_looks, sideways, to_tab, violations
+from tests.browsing import in_every_look, sideways, to_tab, violations
 from tests.conftest import missing
 from tests.serving import has_model, running_app
 
@@ -59,7 +59,7 @@ def test_a_lora_by_its_matrices_and_a_prefix_by_its_words(page: Page, address: s
     expect(page.locator(".js-plotly-plot:visible")).to_have_count(3, timeout=ANSWER)
 
 
-@in_both_looks
+@in_every_look
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     browser: Browser, address: str, theme: str, viewport: dict[str, int]
 ) -> None:

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from adapters.base_model import BaseModel
 from demo import words_train
-from tests.browsing import in_both_looks, sideways, to_tab, violations
+from tests.browsing import in_every_look, sideways, to_tab, violations
 from tests.serving import free_port, serve
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
@@ -124,7 +124,7 @@ def delete(page: Page) -> None:
     expect(adapter_row(page, "sea")).to_have_count(0, timeout=ANSWER)
 
 
-@in_both_looks
+@in_every_look
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     browser: Browser, address: str, theme: str, viewport: dict[str, int]
 ) -> None:

@@ -279,22 +279,38 @@ def test_where_nothing_has_drifted_the_divergence_pulls_nowhere_to_the_last_bit(
     assert divergence.detach().abs().max() < 1e-6
 
 
-@pytest.mark.parametrize(("cooldown", "resting"), [(2, "nc"), (0, "")])
-def test_a_push_lifts_no_token_that_was_just_used(
-    bench: Bench, cooldown: int, resting: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Lifted:
+    """Notes by how much each step lifts what the row has said last: by the push, and in what is drawn from."""
+
+    def __init__(self, ids: list[int], cooldown: int) -> None:
+        self.ids, self.cooldown = ids, cooldown
+        self.by_push: list[float] = []
+        self.drawn: list[float] = []
+
+    def on_gradient(self, reading: Reading, loss: Tensor, gradient: Tensor) -> None:
+        """What is drawn from is seen later."""
+
+    def on_fused(self, clean: Tensor, steered: Reading, loss: Tensor, share: Tensor, fused: Tensor) -> None:
+        used = self.ids[-self.cooldown :]
+        shift = steered.logits.logsumexp(-1) - clean.logsumexp(-1)  # between logits of equal probabilities
+        self.by_push.append((steered.logits - clean - shift)[0, used].max().item())
+        self.drawn.append((fused - clean - share * shift)[0, used].max().item())
+
+
+def test_no_step_lifts_what_was_just_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.attributes.WORD_START", "")
-    settings = PPLM((Attribute("letters", words=("a",)),), cooldown=cooldown)
-    request = Request("Once", Method("pplm", steering=settings))
-    steering = bench.engine.lane(request, Sampler(Sampling()), 4).steering
-    assert steering is not None
-    tokens = {letter: bench.base.tokenizer.encode(letter)[0] for letter in "Oncx"}
-    clean = torch.zeros(1, bench.base.model.config.vocab_size)
-    pushed = clean.index_fill(1, torch.tensor(list(tokens.values())), 2.0)
-    unpushed = Reading(clean, torch.empty(0))
-    kept = steering._without_echoes(Reading(pushed, torch.empty(0)), unpushed).logits
-    lower = {letter for letter, token in tokens.items() if kept[0, token] < pushed[0, token]}
-    assert lower == set(resting)
+    attribute = Attribute("letters", words=tuple("aeiou"))
+    settings = PPLM((attribute,), step_size=1.0, num_iterations=1, cooldown=4, strength=NO_LIMIT)
+    lane = bench.engine.lane(Request("Once upon", Method("pplm", steering=settings)), Sampler(Sampling()), 12)
+    assert lane.steering is not None
+    (row,) = lane.rows
+    seen = lane.steering.observer = Lifted(list(row.prompt_ids), settings.cooldown)
+    while lane.running:
+        lane.advance()
+        seen.ids = [*row.prompt_ids, *row.token_ids]
+    assert len(seen.drawn) == len(row.token_ids)
+    assert max(seen.by_push) > 0.01
+    assert max(seen.drawn) < 1e-4
 
 
 def test_after_grad_length_tokens_the_text_follows_freely(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
