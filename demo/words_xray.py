@@ -40,7 +40,8 @@ COSTS = "What steering cost, token by token: KL(fused ‖ unsteered)"
 SHARE_USED, KL_FUSED = "share", "KL, nats"
 TOKEN_HELP = (
     "Unsteered is what the model says by itself, pushed what it says after the pushes on its memory of the text, and "
-    "fused the mixture of both that the token is drawn from; the share is how much of the pushed one is in it."
+    "fused the mixture of both that the token is drawn from; the share is how much of the pushed one is in it. "
+    "What was just said has no more in the fused one than it had unsteered."
 )
 PATH_HELP = (
     "How far each push moves the last hidden state from where it stood before the first (0), in the three directions "
