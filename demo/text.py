@@ -185,7 +185,7 @@ def describe(method: Method) -> str:
             f"{AND.join(aims(method.steering))}."
         )
     if method.lora is not None:
-        sentences.append(f"LoRA adds small trained matrices to the attention weights, here trained on {method.lora}.")
+        sentences.append(f"LoRA adds small trained matrices to the weights, here trained on {method.lora}.")
     if method.prefix is not None:
         sentences.append(
             f"Prefix tuning puts trained keys and values before the prompt, here trained on {method.prefix}."
