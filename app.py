@@ -29,8 +29,8 @@ from adapters.methods import UserError
 
 if TYPE_CHECKING:
     from adapters.base_model import BaseModel
-    from adapters.library import Library
-    from adapters.store import AdapterStore
+    from adapters.library.library import Library
+    from adapters.store.adapter_store import AdapterStore
     from demo.services import Services
 
 QUIET = {  # no library may report to anybody; read by them when they are imported
@@ -123,7 +123,7 @@ def check_address(settings: Settings) -> None:
 
 def serve(settings: Settings) -> None:
     """Loads the model and serves the page. Raises UserError or OSError for what a person can mend."""
-    from demo.app import build_app, launch
+    from demo.page import build_app, launch
 
     services = build_services(settings)
     most = max(services.limits.max_bytes, settings.adapter_bytes // 2)  # Gradio lets twice as much through
@@ -132,19 +132,19 @@ def serve(settings: Settings) -> None:
 
 def build_services(settings: Settings) -> "Services":
     """Everything that the page uses. Raises UserError or OSError for what a person can mend."""
-    from adapters.attributes import split_words, word_lists
     from adapters.base_model import load_base_model
-    from adapters.engine import Engine
-    from adapters.explorer import Explorer
-    from adapters.jobs import Trainer
-    from adapters.method_costs import MethodCosts
-    from adapters.replay import XRays
-    from adapters.store import WEIGHTS, AdapterStore
-    from adapters.workshop import Workshop
+    from adapters.decoding.engine import Engine
+    from adapters.discriminators.trainer import Workshop
+    from adapters.learned.explorer import Explorer
+    from adapters.learned.method_costs import MethodCosts
+    from adapters.pplm.bags import split_words, word_lists
+    from adapters.store.adapter_store import WEIGHTS, AdapterStore
+    from adapters.training.queue import Trainer
+    from adapters.xray.replay import XRays
     from demo.services import Services
     from leaderboard.prompts import Limits
-    from leaderboard.run import Runner, load_judge
-    from leaderboard.store import Database
+    from leaderboard.runs.runner import Runner, load_judge
+    from leaderboard.store.database import Database
 
     database = Database(settings.database or f"sqlite:///{settings.home / 'steerboard.db'}")
     base = load_base_model(settings.model, settings.home)
@@ -183,7 +183,7 @@ def library(settings: Settings, base: "BaseModel", store: "AdapterStore", own: P
     """Adapters that come and go; the Hub is asked only where the operator says so."""
     from huggingface_hub import HfApi
 
-    from adapters.library import Library
+    from adapters.library.library import Library
 
     source = HfApi(token=False) if settings.hub_adapters else None
     target = HfApi(token=settings.token) if settings.token is not None else None
@@ -196,7 +196,7 @@ def publisher(settings: Settings) -> Callable[[Any, Any], str] | None:
         return None
     from huggingface_hub import HfApi
 
-    from leaderboard.export import push_to_hub
+    from leaderboard.output.export import push_to_hub
 
     return partial(push_to_hub, repo_id=settings.results, api=HfApi(token=settings.token))
 

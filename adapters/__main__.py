@@ -12,18 +12,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from adapters import method_costs, sweep_command, train_command
+from adapters.adapter_files import METRICS_FILE, check_name, read_config
 from adapters.base_model import load_base_model, unpack_wheel
-from adapters.card import Report
-from adapters.corpus import UNKNOWN
-from adapters.files import METRICS_FILE, check_name, read_config
-from adapters.hub import write_hub_folder
-from adapters.labelled import read_labelled
-from adapters.making import write_texts
+from adapters.discriminators.labelled import read_labelled
+from adapters.discriminators.trainer import Order, make_discriminator
+from adapters.learned import method_costs
 from adapters.methods import UserError, from_json
-from adapters.store import WEIGHTS
-from adapters.train_command import say
-from adapters.workshop import Order, make_discriminator
+from adapters.pplm.hub import write_hub_folder
+from adapters.store.adapter_store import WEIGHTS
+from adapters.training import train_command
+from adapters.training.card import Report
+from adapters.training.corpus import UNKNOWN
+from adapters.training.making import write_texts
+from adapters.training.train_command import say
+from benchmarks import size_sweep_command as sweep_command
 
 DISCRIMINATOR = "train discriminator"  # the one command of two words
 

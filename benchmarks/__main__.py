@@ -14,14 +14,14 @@ from typing import Any
 import psutil
 import torch
 
-from adapters.attributes import word_lists
 from adapters.base_model import BaseModel
-from adapters.engine import Engine
+from adapters.decoding.engine import Engine
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, parse_method
-from adapters.store import WEIGHTS, AdapterStore
+from adapters.pplm.bags import word_lists
+from adapters.store.adapter_store import WEIGHTS, AdapterStore
 from benchmarks import board, pplm
 from benchmarks.timing import Ratio, Stamp, Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise
-from leaderboard.run import load_engine
+from leaderboard.runs.runner import load_engine
 
 PROMPT = "The potato is a plant that"
 NUM_WORDS = 50

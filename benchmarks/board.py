@@ -15,16 +15,16 @@ from typing import Any
 import torch
 
 from adapters.base_model import BaseModel
-from adapters.corpus import DATA, read_rows
-from adapters.engine import Engine
+from adapters.decoding.engine import Engine
 from adapters.methods import BASE, Request, Sampling, parse_method
+from adapters.training.corpus import DATA, read_rows
 from leaderboard.metrics import compression, distinct, prompt_distinct, repetition, self_bleu
 from leaderboard.metrics.metric import Setting, figure, plain
-from leaderboard.plan import Plan
 from leaderboard.records import Prompt, PromptSet, RunSpec
-from leaderboard.run import Runner
-from leaderboard.store import Database
-from leaderboard.writing import steps
+from leaderboard.runs.plan import Plan
+from leaderboard.runs.runner import Runner
+from leaderboard.runs.writing import steps
+from leaderboard.store.database import Database
 
 METHODS = tuple(parse_method(name) for name in ("base", "lora:poetry", "prefix:facts", "pplm:science"))
 NUM_TOKENS, NUM_PROMPTS, NUM_TEXTS = 50, 100, 200

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from adapters.attributes import split_words, word_lists
 from adapters.base_model import BaseModel
-from adapters.engine import Engine
+from adapters.decoding.engine import Engine
 from adapters.methods import PPLM, Attribute, Method, Request, as_in_paper
+from adapters.pplm.bags import split_words, word_lists
 from benchmarks import published
 from benchmarks.timing import Ratio, Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise, timed
 

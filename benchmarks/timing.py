@@ -12,7 +12,7 @@ import torch
 from transformers.generation.streamers import BaseStreamer
 
 from adapters.base_model import BaseModel
-from adapters.engine import Engine
+from adapters.decoding.engine import Engine
 from adapters.methods import Request, Sampling
 
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from adapters.estimate import Estimate
-from adapters.jobs import JobView
-from adapters.making import TrainOrder
+from adapters.training.estimate import Estimate
+from adapters.training.making import TrainOrder
+from adapters.training.queue import JobView
 
 
 class Trainer(Protocol):
-    """Trains adapters, one after the other (see adapters.jobs.Trainer)."""
+    """Trains adapters, one after the other (see adapters.training.queue.Trainer)."""
 
     def estimate(self, order: TrainOrder, file: Path | None) -> Estimate: ...
     def start(self, order: TrainOrder, file: Path | None, owner: str | None) -> str: ...
@@ -23,7 +23,7 @@ class Trainer(Protocol):
 
 
 class Scores(Protocol):
-    """What one model scores on held-out rows and on general text (see adapters.card.Scores)."""
+    """What one model scores on held-out rows and on general text (see adapters.training.card.Scores)."""
 
     @property
     def text_perplexity(self) -> float: ...
@@ -36,7 +36,7 @@ class Scores(Protocol):
 
 
 class Written(Protocol):
-    """A prompt and what an adapter made of it (see adapters.card.Sample)."""
+    """A prompt and what an adapter made of it (see adapters.training.card.Sample)."""
 
     @property
     def prompt(self) -> str: ...
@@ -56,7 +56,7 @@ class Point(Protocol):
 
 
 class AdapterReport(Protocol):
-    """What is known of a trained adapter (see adapters.card.Report)."""
+    """What is known of a trained adapter (see adapters.training.card.Report)."""
 
     @property
     def about(self) -> str: ...
@@ -89,7 +89,7 @@ class AdapterReport(Protocol):
 
 
 class Library(Protocol):
-    """The adapters as things to keep, hand out and take in (see adapters.library.Library)."""
+    """The adapters as things to keep, hand out and take in (see adapters.library.library.Library)."""
 
     @property
     def can_fetch(self) -> bool: ...

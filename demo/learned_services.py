@@ -6,11 +6,11 @@ Knows which calls the tab makes; knows nothing of how they are answered.
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from adapters.costs import Costs
+from adapters.learned.costs import Costs
 
 
 class Update(Protocol):
-    """What a LoRA does to one module (see adapters.learned.Update)."""
+    """What a LoRA does to one module (see adapters.learned.spectrum.Update)."""
 
     @property
     def path(self) -> str: ...
@@ -31,7 +31,7 @@ class Update(Protocol):
 
 
 class Crop(Protocol):
-    """A square of W, of what is added to it, and of their sum (see adapters.learned.Crop)."""
+    """A square of W, of what is added to it, and of their sum (see adapters.learned.spectrum.Crop)."""
 
     @property
     def path(self) -> str: ...
@@ -57,7 +57,7 @@ class Neighbour(Protocol):
 
 
 class Virtual(Protocol):
-    """One virtual token of a prefix (see adapters.learned_prefix.Virtual)."""
+    """One virtual token of a prefix (see adapters.learned.prefix_attention.Virtual)."""
 
     @property
     def before(self) -> Sequence[Neighbour]: ...
@@ -68,7 +68,7 @@ class Virtual(Protocol):
 
 
 class Attention(Protocol):
-    """How much of their attention generated tokens pay to a prefix (see adapters.learned_prefix.Attention)."""
+    """How much of their attention generated tokens pay to a prefix (see adapters.learned.prefix_attention.Attention)."""
 
     @property
     def layers(self) -> Sequence[Sequence[float]]: ...
@@ -86,7 +86,7 @@ class Watched(Protocol):
 
 
 class Explorer(Protocol):
-    """What the adapters have learned (see adapters.explorer.Explorer)."""
+    """What the adapters have learned (see adapters.learned.explorer.Explorer)."""
 
     def updates(self, name: str) -> Sequence[Update]: ...
     def crop(self, name: str, path: str) -> Crop: ...
@@ -96,7 +96,7 @@ class Explorer(Protocol):
 
 
 class MethodCosts(Protocol):
-    """What each method costs here (see adapters.method_costs.MethodCosts)."""
+    """What each method costs here (see adapters.learned.method_costs.MethodCosts)."""
 
     def stored(self) -> Costs | None: ...
     def measure(self) -> Iterator[str]: ...

@@ -1,15 +1,124 @@
-"""What a tab gets of the page around it."""
+"""The whole page: title, tabs, look, and how it is served.
 
-from typing import NamedTuple
+Knows which tabs there are; a new one is a file in demo/tabs and a line in TABS.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import gradio as gr
 
+from adapters.methods import UserError
+from demo.attributes.tab import attributes_tab
+from demo.compare.comparisons import find_comparison
+from demo.compare.tab import compare_tab
+from demo.leaderboard.results.load import find_run
+from demo.leaderboard.tab import leaderboard_tab
+from demo.learned.tab import learned_tab
+from demo.parts import words as text
+from demo.parts.context import Page
+from demo.parts.events import LIGHT
+from demo.parts.lazy import build_at_first
+from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
+from demo.parts.theme import FAVICON, STYLE_SHEET, theme
+from demo.services import Services
+from demo.strength.tab import strength_tab
+from demo.train.tab import train_tab
 
-class Page(NamedTuple):
-    """The whole page, the tab itself, the secret by which this browser knows its own runs and comparisons, and the list
-    of words that the Attributes tab sends to the panes."""
+TABS: dict[str, Callable[[Services, Page], None]] = {
+    "Compare": compare_tab,
+    "Leaderboard": leaderboard_tab,
+    "Train": train_tab,
+    "Learned": learned_tab,
+    "Attributes": attributes_tab,
+    "Strength": strength_tab,
+}
+AT_ONCE = {"Compare", "Leaderboard"}  # where links lead to; the other tabs are built when they are first opened
+TAB_OF = {COMPARE: "Compare", RUN: "Leaderboard"}  # where a link is opened
+# The browser keeps the owner's secret under these names; they must never change, or nobody could delete what is theirs.
+STORAGE_KEY, STORAGE_SECRET = "steerboard-owner", "steerboard"
+QUEUE_SIZE = 32  # events that may wait; whoever comes later is told that the app is busy
+MAX_UPLOAD = 2_000_000  # bytes of a prompt set; Gradio lets twice as much through, so that the refusal is ours
+# Screen readers say a message when it appears and know what the field above a table is for; keys scroll long texts.
+ANNOUNCE = """() => {
+  let due = false;
+  const tell = () => {
+    due = false;
+    document.querySelectorAll('.message').forEach(line => line.setAttribute('role', 'status'));
+    document.querySelectorAll('.search-input').forEach(field => field.setAttribute('aria-label', 'Filter the table'));
+    document.querySelectorAll('.pane-text').forEach(pane => { pane.tabIndex = 0; });
+  };
+  tell();
+  new MutationObserver(() => {
+    if (!due) requestAnimationFrame(tell);
+    due = true;
+  }).observe(document.body, {childList: true, subtree: true});
+}"""
+SWEEP = (3600, 3600)  # every hour, what is older than an hour
+SESSIONS = 200  # visitors whose panes are remembered
 
-    blocks: gr.Blocks
-    tab: gr.Tab
-    owner: gr.BrowserState
-    words: gr.State
+
+def build_app(services: Services) -> gr.Blocks:
+    """The page for these services."""
+    with gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as blocks:
+        gr.HTML(f"<h1>{text.TITLE}</h1><p>{text.PURPOSE}</p>", elem_classes="masthead")
+        owner = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+        words = gr.State("")
+        missing = gr.HTML(visible=False, elem_classes="missing")
+        with gr.Tabs() as tabs:
+            for name, build in TABS.items():
+                with gr.Tab(name, id=name) as tab:
+                    ready = partial(build, services, Page(blocks, tab, owner, words))
+                    ready() if name in AT_ONCE else build_at_first([tab.select], ready)
+
+        def on_load(secret: Any, request: gr.Request) -> tuple[Any, ...]:
+            return (keep_secret(secret), *open_tab(services, read_link(request.query_params)))
+
+        blocks.load(on_load, owner, [owner, tabs, missing], **LIGHT)
+    return blocks.queue(api_open=False, max_size=QUEUE_SIZE)
+
+
+def keep_secret(secret: Any) -> Any:
+    """The secret by which a browser knows what is its own: a new one where it has none."""
+    return gr.skip() if is_id(secret) else new_secret()
+
+
+def open_tab(services: Services, link: Link | None) -> tuple[Any, Any]:
+    """The tab that a link belongs to; where it leads nowhere, one page instead of the tabs, always the same."""
+    if link is None:
+        return gr.skip(), gr.skip()
+    try:
+        (find_comparison if link.kind == COMPARE else find_run)(services, link.id)
+    except UserError as error:
+        return gr.update(visible=False), gr.update(value=text.missing_html(error), visible=True)
+    return gr.Tabs(selected=TAB_OF[link.kind]), gr.skip()
+
+
+def start(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> str:
+    """Serves the page in the background and returns its address; raises OSError if the port is taken."""
+    _, address, _ = blocks.launch(
+        server_name=host,
+        server_port=port,
+        theme=theme(),
+        css_paths=STYLE_SHEET,
+        js=ANNOUNCE,
+        favicon_path=FAVICON,
+        footer_links=["api"],
+        run_history=False,
+        enable_monitoring=False,
+        max_file_size=2 * max_upload,
+        state_session_capacity=SESSIONS,
+        share=False,
+        ssr_mode=False,
+        show_error=False,
+        quiet=True,
+        prevent_thread_lock=True,
+    )
+    return address
+
+
+def launch(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> None:
+    """Serves the page and prints its address; returns when it is interrupted. Raises OSError if the port is taken."""
+    print(f"{text.TITLE} is at {start(blocks, host, port, max_upload)}", flush=True)
+    blocks.block_thread()

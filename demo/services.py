@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from adapters.labelled import Labelled
+from adapters.discriminators.labelled import Labelled
 from adapters.methods import Method, Request, Sampling
-from adapters.xray import NextTokens, Scored, XRay
+from adapters.xray.trace import NextTokens, Scored, XRay
 from demo.adapter_services import Library, Trainer
 from demo.learned_services import Explorer, MethodCosts
 from leaderboard.prompts import Limits
 from leaderboard.records import PromptSet, Run, RunData, RunSpec, Sample
-from leaderboard.table import Results
+from leaderboard.tables.table import Results
 
 
 class Continuation(Protocol):
-    """One row of a running generation (see adapters.engine.Continuation)."""
+    """One row of a running generation (see adapters.decoding.engine.Continuation)."""
 
     @property
     def request(self) -> Request: ...
@@ -38,7 +38,7 @@ class Continuation(Protocol):
 
 
 class LogLikelihood(Protocol):
-    """The score of one text (see adapters.engine.LogLikelihood)."""
+    """The score of one text (see adapters.decoding.engine.LogLikelihood)."""
 
     @property
     def logprobs(self) -> tuple[float, ...]: ...
@@ -54,7 +54,7 @@ class Engine(Protocol):
 
 
 class XRays(Protocol):
-    """Looks at how texts come about (see adapters.replay.XRays)."""
+    """Looks at how texts come about (see adapters.xray.replay.XRays)."""
 
     def text(self, request: Request, token_ids: Sequence[int], words: Sequence[str] = ()) -> Iterator[XRay]: ...
     def next_tokens(self, requests: Sequence[Request]) -> Iterator[Sequence[NextTokens]]: ...
@@ -95,7 +95,7 @@ class Store(Protocol):
 
 
 class Split(Protocol):
-    """A word of a list, as the tokenizer splits it (see adapters.attributes.Split)."""
+    """A word of a list, as the tokenizer splits it (see adapters.pplm.bags.Split)."""
 
     @property
     def word(self) -> str: ...
@@ -110,7 +110,7 @@ class Split(Protocol):
 
 
 class Accuracy(Protocol):
-    """Share of held-out texts that are told right, with its interval (see adapters.classify.Accuracy)."""
+    """Share of held-out texts that are told right, with its interval (see adapters.discriminators.classify.Accuracy)."""
 
     @property
     def rows(self) -> int: ...
@@ -123,7 +123,7 @@ class Accuracy(Protocol):
 
 
 class Measured(Protocol):
-    """What is known of a trained discriminator (see adapters.classify.Measured)."""
+    """What is known of a trained discriminator (see adapters.discriminators.classify.Measured)."""
 
     @property
     def classes(self) -> Sequence[str]: ...
@@ -144,7 +144,7 @@ class Measured(Protocol):
 
 
 class Report(Protocol):
-    """The figures of a discriminator and what its data was (see adapters.discriminator_card)."""
+    """The figures of a discriminator and what its data was (see adapters.discriminators.discriminator_card)."""
 
     @property
     def about(self) -> str: ...
@@ -166,7 +166,7 @@ class Fingerprints(Protocol):
 
 
 class Estimate(Protocol):
-    """What a run is going to take (see leaderboard.run.Estimate)."""
+    """What a run is going to take (see leaderboard.runs.runner.Estimate)."""
 
     @property
     def num_texts(self) -> int: ...
@@ -179,7 +179,7 @@ class Estimate(Protocol):
 
 
 class Progress(Protocol):
-    """How far a run is (see leaderboard.run.Progress)."""
+    """How far a run is (see leaderboard.runs.runner.Progress)."""
 
     @property
     def phase(self) -> str: ...
@@ -194,7 +194,7 @@ class Progress(Protocol):
 
 
 class Replay(Protocol):
-    """How far a replay is, and which texts differ so far (see leaderboard.run.Replay)."""
+    """How far a replay is, and which texts differ so far (see leaderboard.runs.runner.Replay)."""
 
     @property
     def done(self) -> int: ...
@@ -218,7 +218,7 @@ class Runner(Protocol):
 
 
 class RunLine(Protocol):
-    """A run in a list (see leaderboard.store.RunLine)."""
+    """A run in a list (see leaderboard.store.database.RunLine)."""
 
     @property
     def id(self) -> str: ...

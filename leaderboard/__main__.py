@@ -13,17 +13,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from adapters.engine import Engine
+from adapters.decoding.engine import Engine
 from adapters.methods import Sampling, UserError, from_json, parse_method, to_json
-from leaderboard import frontier_command as sweeping
-from leaderboard.display import display
-from leaderboard.export import samples_frame, to_csv, to_jsonl, to_parquet
+from benchmarks import frontier_command as sweeping
+from leaderboard.output.export import samples_frame, to_csv, to_jsonl, to_parquet
+from leaderboard.output.report import run_report
 from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import PromptSet, RunData, RunSpec
-from leaderboard.report import run_report
-from leaderboard.run import Progress, Runner, load_engine, load_judge
-from leaderboard.store import Database
-from leaderboard.table import Results, tabulate
+from leaderboard.runs.runner import Progress, Runner, load_engine, load_judge
+from leaderboard.store.database import Database
+from leaderboard.tables.display import display
+from leaderboard.tables.table import Results, tabulate
 
 OUT: dict[str, Callable[[RunData, Results], bytes]] = {
     ".csv": lambda data, _: to_csv(samples_frame(data)),
@@ -121,7 +121,7 @@ def run_command(options: argparse.Namespace) -> int:
 def spread(runner: Runner, run_id: str, load: Callable[[], Engine], options: argparse.Namespace) -> Iterator[Progress]:
     """Has the texts of a run written by Ray. Raises UserError where it is not installed."""
     try:
-        from leaderboard.cluster import Cluster, distribute
+        from leaderboard.runs.cluster import Cluster, distribute
     except ImportError as error:
         raise UserError("Ray is not installed: pip install -r requirements-ray.txt") from error
     return distribute(runner, runner.data(run_id).run, load, Cluster(max(1, options.actors), options.address))

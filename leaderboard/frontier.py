@@ -1,6 +1,6 @@
 """What steering costs at each strength: success against perplexity, diversity and repetition, as data.
 
-Knows the data of runs and what is measured of them; knows nothing of engines, drawings or pages (leaderboard.sweep
+Knows the data of runs and what is measured of them; knows nothing of engines, drawings or pages (benchmarks.frontier_sweep
 makes the runs). A goal is what is steered towards: the topics together, or one sentiment. The figures of a point are
 means over the attributes of its goal, of texts for the same neutral prompts from the same seeds:
 
@@ -25,13 +25,13 @@ import numpy as np
 import orjson
 
 from adapters.methods import Sampling, UserError, from_json, parse_attribute, to_json
-from leaderboard.bootstrap import RESAMPLES, interval
-from leaderboard.comparable import Comparable, comparable
 from leaderboard.judges import TOPICS, judge_of, judged_name
 from leaderboard.metrics.attribute import PREFIX
 from leaderboard.metrics.metric import Array, Metric, divide
 from leaderboard.records import RunData
-from leaderboard.table import Cell, figures, metrics
+from leaderboard.tables.bootstrap import RESAMPLES, interval
+from leaderboard.tables.comparable import Comparable, comparable
+from leaderboard.tables.table import Cell, figures, metrics
 
 FILE = Path(__file__).parent / "data" / "frontier.json"  # what was measured for the project
 UNSTEERED, OURS, PAPER = "unsteered", "ours", "paper"

@@ -9,9 +9,9 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from adapters.formats import NotJson, Record, check_disguise, check_text, quoted, refuse
 from adapters.methods import UserError
-from leaderboard.formats import FORMATS, LIMITS, Limits
+from adapters.reading import NotJson, Record, check_disguise, check_text, quoted, refuse
+from leaderboard.prompt_formats import FORMATS, LIMITS, Limits
 from leaderboard.records import Prompt, PromptSet
 
 DATA = Path(__file__).parent / "data"

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from adapters.word_list import NO_WORDS
-from demo import text, words_xray
-from demo.examples import EXAMPLES
-from demo.sampling import FIRST_SEED
+from adapters.pplm.word_list import NO_WORDS
+from demo.compare.examples import EXAMPLES
+from demo.parts import words as text
+from demo.parts.sampling_controls import FIRST_SEED
+from demo.xray import words as words_xray
 from tests.browsing import in_every_look, sideways, violations
 from tests.conftest import missing
 from tests.serving import has_model, running_app

@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from adapters.base_model import EMBEDDED_ID
-from demo import text, words_attributes
+from demo.attributes import words as words_attributes
+from demo.parts import words as text
 from tests.browsing import in_every_look, sideways, to_tab, violations
 from tests.conftest import missing
 from tests.serving import free_port, has_model, home, serve

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from demo import text, words_leaderboard
+from demo.leaderboard import words as words_leaderboard
+from demo.parts import words as text
 from tests.browsing import LAPTOP, PHONE, in_every_look, sideways, violations
 from tests.conftest import missing
 from tests.large_run import large_run

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from demo import words_learned
+from demo.learned import words as words_learned
 from tests.browsing import in_every_look, sideways, to_tab, violations
 from tests.conftest import missing
 from tests.serving import has_model, running_app

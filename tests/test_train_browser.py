@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from adapters.base_model import BaseModel
-from demo import words_train
+from demo.train import words as words_train
 from tests.browsing import in_every_look, sideways, to_tab, violations
 from tests.serving import free_port, serve
 

@@ -15,10 +15,10 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
 from adapters.base_model import BaseModel
-from adapters.engine import Engine
-from adapters.lora import LoraSettings, lora_model
-from adapters.prefix import PrefixSettings, prefix_model
-from adapters.store import AdapterStore
+from adapters.decoding.engine import Engine
+from adapters.lora.lora import LoraSettings, lora_model
+from adapters.prefix.prefix import PrefixSettings, prefix_model
+from adapters.store.adapter_store import AdapterStore
 
 
 class Bench(NamedTuple):

@@ -11,20 +11,20 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from adapters.__main__ import main, parser
+from adapters.adapter_files import METRICS_FILE, WEIGHTS_FILE
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
-from adapters.batches import measure
-from adapters.card import Report, card, fenced
-from adapters.corpus import dataset, encode_rows, rows_of, split
-from adapters.files import METRICS_FILE, WEIGHTS_FILE
-from adapters.lora import LoraSettings
-from adapters.making import TrainOrder
+from adapters.lora.lora import LoraSettings
 from adapters.methods import from_json
-from adapters.prefix import PrefixSettings
-from adapters.scores import exact_matches
-from adapters.store import AdapterStore
-from adapters.train_command import command_line, first_interrupt, read_order
-from adapters.training import TrainSettings
-from adapters.uploads import Row
+from adapters.prefix.prefix import PrefixSettings
+from adapters.store.adapter_store import AdapterStore
+from adapters.training.batches import measure
+from adapters.training.card import Report, card, fenced
+from adapters.training.corpus import dataset, encode_rows, rows_of, split
+from adapters.training.loop import TrainSettings
+from adapters.training.making import TrainOrder
+from adapters.training.scores import exact_matches
+from adapters.training.train_command import command_line, first_interrupt, read_order
+from adapters.training.uploads import Row
 
 QUICK = ["--steps", "6", "--batch-size", "4", "--lr", "0.03", "--warmup-steps", "2", "--eval-every", "3"]
 
@@ -52,7 +52,7 @@ def report_of(folder: Path) -> Report:
 def test_a_trained_adapter_is_whole_and_reloads_to_the_measured_figures(
     model_folder: str, questions: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.train_command.GENERAL_ROWS", 4)
+    monkeypatch.setattr("adapters.training.train_command.GENERAL_ROWS", 4)
     size = ["--r", "2"] if kind == "lora" else ["--num-virtual-tokens", "3"]
     common = ["--kind", kind, "--data", str(questions), "--out", str(tmp_path), "--model", model_folder, *QUICK, *size]
     common += ["--about", "numbers", "--licence", "CC0"]
@@ -149,7 +149,7 @@ def test_converting_what_is_there_is_quiet(tmp_path: Path, capsys: pytest.Captur
 
 def test_an_answer_is_exact_when_its_first_line_is(tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
     written = [" Paris", "\n Paris \nMore", "Paris, France", ""]
-    monkeypatch.setattr("adapters.scores.greedy", lambda *_: written)
+    monkeypatch.setattr("adapters.training.scores.greedy", lambda *_: written)
     rows: list[Row] = [{"q": "Capital?", "a": "Paris"}] * 4
     assert exact_matches(tiny_llama, None, [*rows, {"text": "no question"}]) == [True, True, False, False]
 

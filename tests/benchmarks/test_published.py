@@ -6,9 +6,9 @@ from itertools import islice
 import pytest
 
 from adapters.base_model import BaseModel
-from adapters.engine import Engine
+from adapters.decoding.engine import Engine
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper
-from adapters.store import AdapterStore
+from adapters.store.adapter_store import AdapterStore
 from benchmarks import published
 from benchmarks.timing import decode, generate, prompt_ids, timed
 
@@ -20,7 +20,7 @@ STEERING = as_in_paper(PPLM((Attribute("vowels", words=("a", "e", "o")),), 0.3, 
 def test_the_published_arithmetic_writes_what_the_engine_writes(
     tiny_base: BaseModel, num_iterations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.attributes.WORD_START", "")
+    monkeypatch.setattr("adapters.pplm.bags.WORD_START", "")
     settings = replace(STEERING, num_iterations=num_iterations)
     engine = Engine(tiny_base, AdapterStore([], tiny_base))
     request = Request("Once upon", Method("pplm", steering=settings))
@@ -33,7 +33,7 @@ def test_the_published_arithmetic_writes_what_the_engine_writes(
 
 
 def test_every_run_notes_when_each_token_stood(tiny_base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.attributes.WORD_START", "")
+    monkeypatch.setattr("adapters.pplm.bags.WORD_START", "")
     monkeypatch.setattr(tiny_base.model.generation_config, "eos_token_id", None)
     engine = Engine(tiny_base, AdapterStore([], tiny_base))
     words, ids = [tiny_base.encode_bare("a")[0]], prompt_ids(tiny_base, "Once upon")

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from adapters.methods import UserError
-from demo.links import new_secret
+from demo.parts.links import new_secret
 from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunSpec, Sample, Tally, Timing
-from leaderboard.table import Results, tabulate
+from leaderboard.tables.table import Results, tabulate
 
 WORDS = [
     "the",

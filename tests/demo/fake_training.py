@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adapters.card import Report, Sample, Scores
-from adapters.estimate import Estimate
-from adapters.files import check_name
-from adapters.jobs import JobView
-from adapters.lora import LoraSettings
-from adapters.making import StepSample, TrainOrder
+from adapters.adapter_files import check_name
+from adapters.lora.lora import LoraSettings
 from adapters.methods import UserError
-from adapters.training import TrainStep
-from demo.train_form import FIRST_TRY
+from adapters.training.card import Report, Sample, Scores
+from adapters.training.estimate import Estimate
+from adapters.training.loop import TrainStep
+from adapters.training.making import StepSample, TrainOrder
+from adapters.training.queue import JobView
+from demo.train.form import FIRST_TRY
 
 MODULES = ("all-linear", "self_attn.q_proj", "self_attn.v_proj", "mlp.up_proj")
 TEXT = " said <b>nothing</b>, for the tide was out."

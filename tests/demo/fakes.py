@@ -8,10 +8,10 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
-from adapters.costs import Cost, Costs
-from adapters.labelled import Labelled
+from adapters.discriminators.labelled import Labelled
+from adapters.learned.costs import Cost, Costs
 from adapters.methods import Method, Request, Sampling, UserError, weighted_word
-from adapters.xray import Candidate, NextTokens, Scored, Step, Word, XRay
+from adapters.xray.trace import Candidate, NextTokens, Scored, Step, Word, XRay
 from demo.services import Services
 from leaderboard.prompts import Limits
 from tests.demo.fake_runs import FakeRunner
@@ -442,7 +442,7 @@ def fake_services(
 
 def main() -> None:
     """Serves the page with the fake engine, to look at it: python -m tests.demo.fakes"""
-    from demo.app import build_app, launch
+    from demo.page import build_app, launch
 
     services = fake_services(FakeEngine(delay=0.04), runner=FakeRunner(delay=0.05))
     launch(build_app(services), "127.0.0.1", 7870)

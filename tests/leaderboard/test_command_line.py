@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from adapters.base_model import BaseModel, load_base_model
-from adapters.discriminator import write_discriminator
 from adapters.methods import Sampling
+from adapters.pplm.discriminator import write_discriminator
+from benchmarks.frontier_report import MARKS, drawing
 from leaderboard.__main__ import main
 from leaderboard.frontier import OURS, PAPER, UNSTEERED, read_frontier
-from leaderboard.frontier_report import MARKS, drawing
-from leaderboard.store import Database
-from leaderboard.writing import Piece, pieces
-from tests.adapters.heads import MOOD
+from leaderboard.runs.writing import Piece, pieces
+from leaderboard.store.database import Database
+from tests.adapters.discriminators.heads import MOOD
 
 Run = Callable[..., int]
 
@@ -89,7 +89,7 @@ def test_an_interrupted_run_is_kept_and_goes_on(
             yield piece
 
     with monkeypatch.context() as patch:
-        patch.setattr("leaderboard.writing.pieces", interrupted)
+        patch.setattr("leaderboard.runs.writing.pieces", interrupted)
         assert run_it(command, tmp_path) == 130
     assert "what is done is kept" in capsys.readouterr().err
     database = Database(f"sqlite:///{tmp_path / 'home' / 'steerboard.db'}")

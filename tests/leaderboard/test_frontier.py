@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from adapters.methods import BASE, PPLM, Attribute, UserError, parse_attribute
+from benchmarks.frontier_report import MARKS, drawing, figures_for_readme, summary, verdicts, write_readme
+from benchmarks.frontier_sweep import ALGORITHMS, TARGETS, Algorithm, Sweep, read_changes, read_targets
 from leaderboard.frontier import (
     OURS,
     PAPER,
@@ -24,10 +26,8 @@ from leaderboard.frontier import (
     unsteered,
     write_frontier,
 )
-from leaderboard.frontier_report import MARKS, drawing, figures_for_readme, summary, verdicts, write_readme
 from leaderboard.records import Prompt, PromptSet
-from leaderboard.sweep import ALGORITHMS, TARGETS, Algorithm, Sweep, read_changes, read_targets
-from leaderboard.table import Cell
+from leaderboard.tables.table import Cell
 from tests.leaderboard.swept import data, found, frontier
 
 ROOT = Path(__file__).parents[2]

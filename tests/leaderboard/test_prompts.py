@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from adapters.corpus import DATASETS, question, read_rows
 from adapters.methods import UserError
-from leaderboard import formats
-from leaderboard.parquet import MEMORY, parquet_rows, read_table
+from adapters.parquet import MEMORY, parquet_rows, read_table
+from adapters.training.corpus import DATASETS, question, read_rows
+from leaderboard import prompt_formats as formats
 from leaderboard.prompts import Limits, read_prompts, set_name, shipped_sets
 from leaderboard.records import Prompt, PromptSet
 
@@ -64,7 +64,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.context = get_context("forkserver")
-        self.context.set_forkserver_preload(["pyarrow.parquet", "leaderboard.parquet"])
+        self.context.set_forkserver_preload(["pyarrow.parquet", "adapters.parquet"])
         self.start()
 
     def start(self) -> None:
@@ -391,7 +391,7 @@ def test_a_small_parquet_file_cannot_unfold_to_much() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to a limit of memory")
 def test_the_reader_of_parquet_has_little_memory() -> None:
-    take = f"from leaderboard.parquet import *; limit_memory(); bytearray(MEMORY // 2); bytearray({2 * MEMORY})"
+    take = f"from adapters.parquet import *; limit_memory(); bytearray(MEMORY // 2); bytearray({2 * MEMORY})"
     child = subprocess.run([sys.executable, "-c", take], cwd=ROOT, capture_output=True, text=True, check=False)
     assert child.stderr.endswith("MemoryError\n")
 

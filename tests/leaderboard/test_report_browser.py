@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Playwright
 
-from leaderboard.report import comparison_report, run_report
+from leaderboard.output.report import comparison_report, run_report
 from tests.conftest import missing
-from tests.leaderboard.test_report import HOSTILE, hostile_record, hostile_run, results_of
+from tests.leaderboard.output.test_report import HOSTILE, hostile_record, hostile_run, results_of
 from tests.serving import BROWSER_OPTIONS, browser_path
 
 SHEET = 688  # CSS pixels between the margins of A4

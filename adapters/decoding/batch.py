@@ -1,0 +1,161 @@
+"""Rows that step together, a token at a time.
+
+Knows rows, their tokens and when they end; knows nothing of prompts' texts, adapters' files or other lanes.
+Letters: B rows still running, V vocabulary.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from adapters.base_model import BaseModel
+from adapters.decoding.sampling import Choose
+from adapters.kv import KV
+from adapters.lora.rows import LoraRows, ScaledLora
+from adapters.methods import Request
+from adapters.pplm.bags import WeightedLoss
+from adapters.pplm.steering import Steered, Steering, read
+
+
+@dataclass
+class Row:
+    """One request on its way: what it needs, and what it has written."""
+
+    request: Request
+    prompt_ids: list[int]
+    max_new_tokens: int
+    generator: Generator
+    lora: ScaledLora | None = None
+    prefix: Tensor | None = None  # (L, 2, H, P, D)
+    attribute_loss: WeightedLoss | None = None
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish_reason: str | None = None
+    likelihood: float = 0.0  # sum over the tokens of how much the text before each showed the attributes
+
+    @property
+    def score(self) -> float:
+        """How much the text shows its attributes, to rank it: the mean over its tokens; -inf if it went wrong."""
+        return -math.inf if self.finish_reason == "diverged" else self.likelihood / max(1, len(self.token_ids))
+
+    @property
+    def prefix_length(self) -> int:
+        return 0 if self.prefix is None else self.prefix.shape[-2]
+
+    @property
+    def room(self) -> int:
+        """Columns after the prompt: of the tokens to write, and of those that are only looked ahead to."""
+        steering = self.request.method.steering
+        return self.max_new_tokens + (steering.horizon_length if steering else 0)
+
+    def take(self, token: int, logprob: float, sound: bool, likelihood: float, eos: frozenset[int]) -> None:
+        """Adds the chosen token, unless the numbers went wrong, and notices the end."""
+        if not sound:
+            self.finish_reason = "diverged"
+            return
+        self.likelihood += likelihood
+        self.token_ids.append(token)
+        self.logprobs.append(logprob)
+        if token in eos:
+            self.finish_reason = "eos"
+        elif len(self.token_ids) == self.max_new_tokens:
+            self.finish_reason = "length"
+
+
+class Start(NamedTuple):
+    """What stands after the prompts of B rows have been read."""
+
+    kv: KV
+    logits: Tensor  # (B, V)
+    hidden_sum: Tensor  # (B, C) of the last hidden states of each prompt but for its last token
+
+    def rows(self, index: Tensor) -> "Start":
+        return Start(self.kv.rows(index), self.logits.index_select(0, index), self.hidden_sum.index_select(0, index))
+
+
+class Lane:
+    """Rows with one cache; all of them steered, or none. Rows with a LoRA come last. There may be no rows at all."""
+
+    def __init__(self, base: BaseModel, rows: list[Row], start: Start, sampler: Choose):
+        """`start` is what stands after the prompts of `rows`.
+
+        Steered rows read the last token of the prompt once more, after a past that they can push.
+        """
+        self.base, self.rows, self.kv, self.sampler = base, rows, start.kv, sampler
+        self.lora = LoraRows(base.model, [row.lora for row in rows])
+        settings = [row.request.method.steering for row in rows if row.request.method.steering is not None]
+        losses = [row.attribute_loss for row in rows if row.attribute_loss is not None]
+        self.steering = None
+        if settings:
+            self.kv.length -= 1
+            ids = [row.prompt_ids for row in rows]
+            self.steering = Steering(base.model, settings, losses, ids, self.kv, start.hidden_sum)
+        self.started = False  # whether there is a first token
+        self.seconds = 0.0  # spent in `advance`
+        self._pieces = self._run(start.logits)
+
+    @property
+    def running(self) -> bool:
+        return bool(self.rows)
+
+    def advance(self) -> None:
+        """Does one piece of work: a token of all rows, or one iteration on the way to it."""
+        before = time.perf_counter()
+        next(self._pieces, None)
+        self.seconds += time.perf_counter() - before
+
+    def _run(self, logits: Tensor) -> Iterator[None]:
+        ids = [[row.prompt_ids[-1]] for row in self.rows]
+        token = torch.tensor(ids, device=logits.device)  # (B, 1)
+        while self.rows:
+            step = Steered(logits, logits, torch.zeros_like(logits[:, 0]))
+            if self.steering is not None:
+                step = yield from self.steering.step(token, self.kv, self.lora)
+            token = self._keep(self._choose(step))
+            self.started = True
+            yield
+            if self.rows and self.steering is None:
+                logits = self._read(token)
+
+    def _read(self, token: Tensor) -> Tensor:
+        """Clean logits (B, V) after the newest token (B, 1) of every row."""
+        with torch.no_grad():
+            logits = read(self.base.model, token, self.kv, self.kv.cache(), self.lora).logits
+        self.kv.length += 1
+        return logits
+
+    def _choose(self, step: Steered) -> Tensor:
+        """Draws a token for every row from its fused logits and books it; returns the tokens (B, 1)."""
+        clean, fused = step.clean, step.fused
+        total = clean.logsumexp(-1, keepdim=True)  # (B, 1): not finite where any logit is NaN or infinite
+        sound = total.isfinite()
+        if fused is not clean:
+            sound &= fused.logsumexp(-1, keepdim=True).isfinite()
+        drawable = torch.where(sound, fused, 0.0)
+        ids = [row.prompt_ids + row.token_ids for row in self.rows]
+        tokens = self.sampler(drawable, ids, [row.generator for row in self.rows])[:, None]
+        logprobs = clean.gather(-1, tokens) - total
+        # The only synchronisation of a step: everything that the rows need to know, in one tensor.
+        columns = (tokens, logprobs, sound, step.likelihood[:, None])
+        chosen = torch.cat([column.double() for column in columns], -1).tolist()
+        for row, (token_id, logprob, ok, likelihood) in zip(self.rows, chosen, strict=True):
+            row.take(int(token_id), logprob, bool(ok), likelihood, self.base.eos_token_ids)
+        return tokens
+
+    def _keep(self, token: Tensor) -> Tensor:
+        """Drops the rows that have ended, so that they cost nothing from here on; returns the others' tokens."""
+        running = [index for index, row in enumerate(self.rows) if row.finish_reason is None]
+        if len(running) == len(self.rows):
+            return token
+        index = torch.tensor(running, device=token.device, dtype=torch.long)
+        self.rows = [self.rows[row] for row in running]
+        self.kv = self.kv.rows(index)
+        self.lora = LoraRows(self.base.model, [row.lora for row in self.rows])
+        if self.steering is not None:
+            self.steering.keep(index, running, self.kv)
+        return token.index_select(0, index)

@@ -1,0 +1,113 @@
+"""The card of a discriminator: what was measured, and how it is told.
+
+Knows figures and prose; knows nothing of how they came about. Every figure in a card comes out of `metrics.json` beside
+it, which is written in the same breath.
+"""
+
+import json
+from pathlib import Path
+
+from pydantic.dataclasses import dataclass
+
+from adapters.adapter_files import METRICS_FILE, new_folder, write_owner
+from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO, BaseModel
+from adapters.discriminators.classify import Measured
+from adapters.methods import STRICT, to_json
+from adapters.pplm.discriminator import Discriminator, write_discriminator
+from adapters.training.corpus import UNKNOWN
+
+
+@dataclass(frozen=True, config=STRICT)
+class DiscriminatorReport:
+    """Everything a card says."""
+
+    name: str
+    base: str
+    about: str
+    licence: str
+    command: str
+    machine: str
+    measured: Measured
+
+
+def write_discriminator_folder(
+    head: Discriminator, base: BaseModel, report: DiscriminatorReport, folder: Path, owner: str | None = None
+) -> None:
+    """Writes a discriminator's folder whole, in the place of the one that was there."""
+    with new_folder(folder) as made:
+        write_discriminator(head, base, made)
+        (made / METRICS_FILE).write_text(json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (made / "README.md").write_text(discriminator_card(report), "utf-8")
+        write_owner(made, owner)
+
+
+def discriminator_card(report: DiscriminatorReport) -> str:
+    """The README.md of a discriminator."""
+    parts = (front_matter(report), about(report), figures(report), confusion(report.measured), curve(report.measured))
+    return "\n\n".join(parts) + "\n"
+
+
+def front_matter(report: DiscriminatorReport) -> str:
+    """What the Hub reads."""
+    return f"""---
+base_model: {EMBEDDED_REPO if report.base == EMBEDDED_ID else report.base}
+pipeline_tag: text-classification
+license: {"unknown" if report.licence == UNKNOWN else "apache-2.0"}
+language: en
+tags:
+- pplm
+- steerboard
+---"""
+
+
+def about(report: DiscriminatorReport) -> str:
+    """What it is and how to make it again."""
+    measured = report.measured
+    first = f"{report.name}:{measured.classes[-1]}"
+    return f"""# {report.name}
+
+A discriminator for `{report.base}`: a linear head on the mean of its last hidden states over all tokens of a text, to
+steer towards a class with PPLM (`{first}`). Classes: {", ".join(f"`{name}`" for name in measured.classes)}.
+
+- **Data**: {report.about}. Licence: {report.licence}.
+- **Split**: {measured.training_rows:,} texts to train, {measured.held_out_rows:,} held out: a fifth of each class, by
+  hash.
+- **Training**: logistic regression on scaled features, C = {measured.strength:g} by the cross-entropy in 5 folds of the
+  training texts; {measured.seconds / 60:.1f} minutes on {report.machine}, without the texts whose features were kept
+  from before.
+- **Make it again**: `{report.command}`"""
+
+
+def figures(report: DiscriminatorReport) -> str:
+    """The accuracy."""
+    accuracy = report.measured.accuracy
+    return f"""## Held-out texts
+
+**{accuracy.share:.1%}** are told right (95 % Wilson interval {accuracy.low:.1%} to {accuracy.high:.1%}); the most
+frequent class alone is {report.measured.largest_class:.1%} of them."""
+
+
+def confusion(measured: Measured) -> str:
+    """How often each class is taken for each other."""
+    names = [plain(name) for name in measured.classes]
+    rows = [
+        f"| **{name}** | {' | '.join(map(str, row))} |" for name, row in zip(names, measured.confusion, strict=True)
+    ]
+    head = [f"| is \\ told as | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    return "\n".join([*head, *rows])
+
+
+def curve(measured: Measured) -> str:
+    """How much data was enough."""
+    rows = [f"| {p.rows:,} | {p.share:.1%} | {p.low:.1%} to {p.high:.1%} |" for p in measured.curve]
+    table = "\n".join(["| training texts | held-out accuracy | 95 % interval |", "|---|---|---|", *rows])
+    return f"""## How much data was enough
+
+{table}
+
+From {measured.enough:,} texts on the accuracy lies within the interval of the head that was trained on all."""
+
+
+def plain(name: str) -> str:
+    """The name of a class in a table."""
+    return name.replace("\\", "\\\\").replace("|", "\\|")

@@ -1,0 +1,86 @@
+"""Makes discriminators: from labelled rows to a folder with its card, which is then offered at once.
+
+Knows names, rows and folders; how a head is trained is in adapters.discriminators.classify, what its card says in
+adapters.discriminators.discriminator_card. Both need scikit-learn, whose import takes a second: they are imported on first use.
+"""
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from adapters.adapter_files import METRICS_FILE, check_name, read_config
+from adapters.base_model import BaseModel
+from adapters.decoding.engine import Engine
+from adapters.discriminators.features import ALONE, Turn
+from adapters.discriminators.labelled import Labelled
+from adapters.methods import UserError, from_json
+from adapters.training.card import machine
+from adapters.training.corpus import UNKNOWN
+
+if TYPE_CHECKING:
+    from adapters.discriminators.discriminator_card import DiscriminatorReport
+
+MAX_OWN = 200  # discriminators in the folder of own ones: whoever may use the app may add to it
+
+
+class Order(NamedTuple):
+    """What a discriminator is to be called, and what its card says of its data."""
+
+    name: str
+    about: str
+    licence: str
+    command: str  # that makes it again
+    owner: str | None = None  # who may delete it in the app
+
+
+def make_discriminator(
+    base: BaseModel, rows: Sequence[Labelled], order: Order, home: Path, out: Path, turn: Turn = ALONE
+) -> Generator[str, None, "DiscriminatorReport"]:
+    """Trains a head, measures it and writes its folder into `out`; yields what it is doing. Raises UserError.
+
+    Features are kept in `home`. Nothing is written before all is measured.
+    """
+    from adapters.discriminators.classify import train_discriminator
+    from adapters.discriminators.discriminator_card import DiscriminatorReport, write_discriminator_folder
+
+    head, measured = yield from train_discriminator(base, rows, home / "features", turn)
+    report = DiscriminatorReport(order.name, base.id, order.about, order.licence, order.command, machine(), measured)
+    write_discriminator_folder(head, base, report, out / order.name, order.owner)
+    return report
+
+
+class Workshop:
+    """Trains discriminators for the engine's base model while the engine goes on writing; they take turns."""
+
+    def __init__(self, engine: Engine, home: Path, own: Path) -> None:
+        self._engine, self._home, self._own = engine, home, own
+
+    def train(
+        self, name: str, rows: Sequence[Labelled], owner: str | None = None
+    ) -> Generator[str, None, "DiscriminatorReport"]:
+        """A new discriminator in the folder of own ones, usable as soon as this ends; yields what it is doing.
+
+        Raises UserError where the name is none or taken. What is closed or fails before its end leaves nothing.
+        """
+        check_name(name)
+        store = self._engine.store
+        if store.is_taken(name) or (self._own / name).exists():
+            raise UserError(f"There is already something called {name!r}: choose another name.")
+        if self._own.is_dir() and sum(1 for _ in self._own.iterdir()) >= MAX_OWN:
+            raise UserError(f"There are {MAX_OWN} adapters of your own already: delete a folder in {self._own.name}.")
+        command = f"python -m adapters train discriminator {name} --data FILE"
+        order = Order(name, "rows that were uploaded in the app", UNKNOWN, command, owner)
+        report = yield from make_discriminator(self._engine.base, rows, order, self._home, self._own, self._engine.turn)
+        store.offer(self._own / name)
+        return report
+
+    def report(self, name: str) -> "DiscriminatorReport | None":
+        """What was measured of a discriminator; None where its folder does not say. Raises UserError for a damaged one
+        and for an unknown name."""
+        from adapters.discriminators.discriminator_card import DiscriminatorReport
+
+        self._engine.store.discriminator(name)
+        folder = self._engine.store.head_folders[name]
+        if not (folder / METRICS_FILE).is_file():
+            return None
+        return from_json(DiscriminatorReport, read_config(folder, METRICS_FILE))

@@ -1,0 +1,162 @@
+"""What a prefix has learned: how much generated tokens look at it, how far it has moved, and which words it is near.
+
+Knows keys, values and attention; knows nothing of files or figures. The live model is never switched or hooked: `own`
+is always a private model, a second set of modules around the very same weights (see `private`).
+
+Letters: L layers, H key/value heads, P virtual tokens, D head size, N generated tokens, T tokens in all, V vocabulary.
+
+Nearest words. A virtual token is keys and values and no embedding, so it has no place among the vocabulary's. But in
+the first layer the value of a real token depends on that token alone (and its position, where positions are added to
+the embeddings): a word's value in layer 0 is what attention reads there of that word, whatever stands around it. So the
+values of a virtual token in layer 0 are compared, by cosine, with those of every token of the vocabulary at the same
+position. Of a prefix that starts as the keys and values of a text, the nearest token before training is the text's own,
+at a cosine of 1. What the upper layers hold depends on context and has no such dictionary: there, only how far keys and
+values moved is shown.
+"""
+
+import copy
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import Cache, DynamicCache, PreTrainedTokenizerBase
+
+from adapters.base_model import BaseModel
+from adapters.kv import AppendingLayer, cache_shape
+from adapters.prefix.prefix import PrefixKV, PrefixSettings, prefix_model
+
+NEAREST = 3  # words of each virtual token
+TOKENS_AT_ONCE = 4096  # of the vocabulary
+PROBES = 8  # tokens by which it is found out whether positions matter
+
+
+class Attention(NamedTuple):
+    """How much of their attention generated tokens pay to a prefix; means over heads, shares of 1."""
+
+    layers: tuple[tuple[float, ...], ...]  # (L, P) mean over the generated tokens
+    tokens: tuple[tuple[float, ...], ...]  # (N, L) to all virtual tokens together
+
+
+class Neighbour(NamedTuple):
+    """A token of the vocabulary near a virtual token."""
+
+    text: str
+    cosine: float
+
+
+class Virtual(NamedTuple):
+    """One virtual token: the nearest tokens before training (none where it began at random) and after."""
+
+    before: tuple[Neighbour, ...]
+    after: tuple[Neighbour, ...]
+    moved: tuple[float, ...]  # (L,) norm of the change of its keys and values over their norm before; () at random
+
+
+@torch.no_grad()
+def prefix_attention(
+    own: BaseModel, prefix: PrefixKV, prompt_ids: Sequence[int], token_ids: Sequence[int]
+) -> Attention:
+    """The attention with which each of the tokens was written: that of the position before it, which predicts it."""
+    own.model.set_attn_implementation("eager")  # the only one that hands out its weights
+    virtual = prefix.shape[3]
+    ids = torch.tensor([[*prompt_ids, *token_ids[:-1]]], device=own.device)  # (1, T)
+    places = torch.arange(virtual, virtual + ids.shape[1], device=own.device)
+    cache = DynamicCache()
+    for layer, (keys, values) in enumerate(prefix.to(own.device, own.model.dtype)):
+        cache.update(keys[None], values[None], layer)
+    output = own.model(
+        input_ids=ids,
+        attention_mask=ids.new_ones(1, virtual + ids.shape[1]),
+        position_ids=places[None],
+        past_key_values=cache,
+        output_attentions=True,
+        logits_to_keep=1,
+    )
+    start = len(prompt_ids) - 1
+    paid = torch.stack([layer[0, :, start:, :virtual].float().mean(0) for layer in output.attentions])  # (L, N, P)
+    return Attention(nested(paid.mean(1)), nested(paid.sum(-1).T))
+
+
+@torch.no_grad()
+def nearest_words(own: BaseModel, prefix: PrefixKV, start: PrefixKV | None) -> tuple[Virtual, ...]:
+    """For each virtual token the nearest words after training and, where it began as a text (`start`), before."""
+    count = prefix.shape[3]
+    versions = [prefix] if start is None else [start, prefix]
+    values = [part[0, 1].transpose(0, 1).flatten(1).to(own.device).float() for part in versions]  # each (P, H * D)
+    known = vocabulary_values(own, 0)  # (V, H * D)
+    elsewhere = vocabulary_values(own, count - 1, PROBES)
+    fixed = torch.allclose(known[:PROBES], elsewhere, atol=1e-3 * float(known.abs().max()))
+    lists: list[list[tuple[Neighbour, ...]]] = [[] for _ in versions]
+    for place in range(count):
+        known = known if fixed or place == 0 else vocabulary_values(own, place)
+        for found, mine in zip(lists, values, strict=True):
+            found.append(neighbours(own.tokenizer, torch.cosine_similarity(mine[place], known, dim=-1)))
+    moved = nested(movement(start, prefix).T) if start is not None else ((),) * count
+    before = lists[0] if start is not None else [()] * count
+    return tuple(map(Virtual, before, lists[-1], moved))
+
+
+def neighbours(tokenizer: PreTrainedTokenizerBase, cosines: Tensor) -> tuple[Neighbour, ...]:
+    """The nearest tokens, by cosines (V,)."""
+    values, ids = cosines.topk(NEAREST)
+    pairs = zip(ids.tolist(), values.tolist(), strict=True)
+    return tuple(Neighbour(str(tokenizer.decode([token])), cosine) for token, cosine in pairs)
+
+
+def movement(start: PrefixKV, prefix: PrefixKV) -> Tensor:
+    """Norm of the change of each virtual token's keys and values over their norm before (L, P)."""
+    before, change = (torch.linalg.vector_norm(part, dim=(1, 2, 4)) for part in (start, prefix - start))
+    return change / before.clamp(min=1e-12)
+
+
+@torch.no_grad()
+def starting_prefix(own: BaseModel, settings: PrefixSettings, seed: int) -> PrefixKV:
+    """The prefix that training with these settings begins with."""
+    model = prefix_model(private(own), settings, seed)  # PEFT wraps it in place
+    rows: Tensor = model.prompt_encoder["default"].embedding.weight  # type: ignore[union-attr, assignment]
+    layers, heads, size = cache_shape(own.model)
+    return rows.float().cpu().view(-1, layers, 2, heads, size).permute(1, 2, 3, 0, 4).contiguous()
+
+
+@torch.no_grad()
+def vocabulary_values(own: BaseModel, place: int, count: int | None = None) -> Tensor:
+    """The values (V, H * D) that the first `count` tokens, or all, have in layer 0 at a position."""
+    shape = cache_shape(own.model)
+    size = count or len(own.model.get_input_embeddings().weight)  # type: ignore[arg-type]
+    found = []
+    for ids in torch.arange(size, device=own.device)[:, None].split(TOKENS_AT_ONCE):
+        layer = Catching(torch.empty(2, len(ids), shape.num_heads, 0, shape.head_size, device=own.device))
+        with suppress(Caught):
+            own.model(input_ids=ids, position_ids=torch.full_like(ids, place), past_key_values=Cache(layers=[layer]))
+        found.append(layer.values.flatten(1).float())
+    return torch.cat(found)
+
+
+class Caught(Exception):
+    """Ends a forward pass after the values of layer 0."""
+
+
+class Catching(AppendingLayer):
+    """The cache of layer 0 that keeps the values (B, H, 1, D) it is given, and ends the pass: no more is wanted."""
+
+    values: Tensor
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        self.values = value_states
+        raise Caught
+
+
+def private(base: BaseModel) -> BaseModel:
+    """Other modules and another config around the same weights: what is switched or hooked there is not so in `base`.
+
+    No LoRA may hang on the model meanwhile: whoever shares it holds the engine's turn.
+    """
+    weights = [*base.model.parameters(), *base.model.buffers()]
+    return replace(base, model=copy.deepcopy(base.model, {id(tensor): tensor for tensor in weights}))
+
+
+def nested(table: Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, table.tolist()))

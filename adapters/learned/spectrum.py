@@ -1,0 +1,139 @@
+"""What a LoRA has changed: each module's update as singular values, norms, and a crop to look at.
+
+    update = scaling * B A,   effective rank = exp(-sum_i p_i ln p_i) with p_i = s_i / sum_j s_j
+
+(Roy and Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007; s: the singular values).
+It is between 1 and r: as many directions as would be there if all were equally strong.
+
+Knows matrices; knows nothing of texts, files or figures. Nothing of the size of W is decomposed or, beyond a crop, even
+made of B A: with B = Q R and A' = P S the singular values of B A are those of the small R S'. Of a DoRA the gains stand
+in `Crop`; singular values and norms are of its low-rank part. Letters: r rank, b blocks of rows, c blocks of columns.
+"""
+
+import math
+import re
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from transformers.pytorch_utils import Conv1D
+
+from adapters.base_model import BaseModel
+from adapters.lora.rows import LoraWeights
+from adapters.methods import UserError
+
+BLOCK = 32  # rows and columns of a crop
+LAYER = re.compile(r"\.(\d+)\.")
+Matrix = tuple[tuple[float, ...], ...]
+
+
+class Update(NamedTuple):
+    """What a LoRA does to one module."""
+
+    path: str  # in the base model
+    size: tuple[int, int]  # (out, in) of W
+    trained: int  # parameters
+    singular_values: tuple[float, ...]  # (r,) of the update, the largest first
+    base_norm: float  # Frobenius norm of W
+
+    @property
+    def layer(self) -> int | None:
+        """From 0; None for a module outside of the layers."""
+        found = LAYER.search(self.path)
+        return int(found[1]) if found else None
+
+    @property
+    def module(self) -> str:
+        """The path within the layer, such as `self_attn.q_proj`."""
+        found = LAYER.search(self.path)
+        return self.path[found.end() :] if found else self.path
+
+    @property
+    def norm(self) -> float:
+        """Frobenius norm of the update."""
+        return math.hypot(*self.singular_values)
+
+    @property
+    def relative(self) -> float:
+        """Norm of the update as a share of that of W."""
+        return self.norm / self.base_norm if self.base_norm else math.inf
+
+    @property
+    def effective_rank(self) -> float:
+        return effective_rank(self.singular_values)
+
+
+class Crop(NamedTuple):
+    """A square of W, of what is added to it, and of their sum: the block that the update changes most."""
+
+    path: str
+    first_row: int
+    first_column: int
+    weight: Matrix
+    change: Matrix
+    adapted: Matrix
+
+
+def effective_rank(values: tuple[float, ...]) -> float:
+    """exp of the entropy of the normalised singular values; 0 where all of them are 0.
+
+    >>> effective_rank((2.0, 2.0, 2.0)), effective_rank((5.0, 0.0)), effective_rank((0.0,))
+    (3.0, 1.0, 0.0)
+    """
+    total = sum(values)
+    shares = [value / total for value in values if value > 0]
+    return round(math.exp(-sum(share * math.log(share) for share in shares)), 12) if shares else 0.0
+
+
+@torch.no_grad()
+def updates(base: BaseModel, lora: LoraWeights) -> tuple[Update, ...]:
+    """What a LoRA does to each of its modules, in their order in the model."""
+    values = [singular_values(a, b) * lora.scaling for a, b in lora.modules.values()]
+    norms = torch.stack([matrix(base, path).norm(dtype=torch.float32) for path in lora.modules])
+    found = []
+    for (path, (a, b)), each, norm in zip(lora.modules.items(), values, norms.tolist(), strict=True):
+        gains = lora.gains[path].numel() if path in lora.gains else 0
+        size, trained = (b.shape[0], a.shape[1]), a.numel() + b.numel() + gains
+        found.append(Update(path, size, trained, tuple(each.tolist()), norm))
+    return tuple(found)
+
+
+def singular_values(a: Tensor, b: Tensor) -> Tensor:
+    """Of B A, in falling order, by way of matrices of r x r. a (r, in), b (out, r)"""
+    left, right = torch.linalg.qr(b.float()).R, torch.linalg.qr(a.float().T).R
+    return torch.linalg.svdvals(left @ right.T)
+
+
+@torch.no_grad()
+def crop(base: BaseModel, lora: LoraWeights, path: str) -> Crop:
+    """The block of a module that a LoRA changes most. Raises UserError for a module that it leaves alone."""
+    if path not in lora.modules:
+        raise UserError(f"This LoRA does not adapt {path[:100]!r}: choose one of its modules.")
+    a, b = lora.modules[path]
+    strongest = int(block_norms(a, b).argmax())
+    across = -(-a.shape[1] // BLOCK)
+    row, column = strongest // across * BLOCK, strongest % across * BLOCK
+    rows, columns = slice(row, row + BLOCK), slice(column, column + BLOCK)
+    weight = matrix(base, path)[rows, columns].float().cpu()
+    adapted = weight + lora.scaling * (b[rows] @ a[:, columns])
+    if path in lora.gains:
+        adapted = lora.gains[path].cpu()[rows, None] * adapted
+    return Crop(path, row, column, plain(weight), plain(adapted - weight), plain(adapted))
+
+
+def block_norms(a: Tensor, b: Tensor) -> Tensor:
+    """Squared Frobenius norm of each block of B A (b, c), which is not made: <B_i' B_i, A_j A_j'> for block i, j."""
+    rows = torch.stack([part.T @ part for part in b.split(BLOCK)])  # (b, r, r)
+    columns = torch.stack([part @ part.T for part in a.split(BLOCK, dim=1)])  # (c, r, r)
+    return torch.einsum("bij,cij->bc", rows, columns)
+
+
+def matrix(base: BaseModel, path: str) -> Tensor:
+    """W (out, in) of a linear layer."""
+    module = base.model.get_submodule(path)
+    weight: Tensor = module.weight  # type: ignore[assignment]
+    return weight.T if isinstance(module, Conv1D) else weight  # GPT-2 stores (in, out)
+
+
+def plain(block: Tensor) -> Matrix:
+    return tuple(map(tuple, block.tolist()))

@@ -1,0 +1,92 @@
+"""Discriminators: a linear head on the mean of the base model's last hidden states, as in the paper.
+
+    p(class | text) = softmax(W mean_t h_t + b),    attribute loss = -log p(class | text)
+
+Knows heads, their files and their loss; knows nothing of texts or of how a head is trained. A head works on the base
+model that it was trained on and on no other. Letters: B rows, C hidden size, K classes.
+"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor
+
+from adapters.adapter_files import WEIGHTS_FILE, read_config, read_tensors
+from adapters.base_model import BaseModel
+from adapters.methods import UserError
+from adapters.pplm.bags import AttributeLoss, Evidence
+
+DISCRIMINATOR_FILE = "discriminator_config.json"
+MAX_CLASSES = 100
+MAX_CLASS_NAME = 60  # characters
+SEPARATORS = frozenset("+*,")  # of short names of methods
+
+
+class Discriminator(NamedTuple):
+    """A linear head; the name of a class is what `Attribute.name` says behind the colon."""
+
+    classes: tuple[str, ...]
+    weight: Tensor  # (K, C), float32
+    bias: Tensor  # (K,)
+
+    @property
+    def num_parameters(self) -> int:
+        return self.weight.numel() + self.bias.numel()
+
+    def logits(self, means: Tensor) -> Tensor:
+        """(B, K) of means (B, C) of hidden states."""
+        return F.linear(means, self.weight, self.bias)
+
+
+def discriminator_loss(head: Discriminator, label: str, device: torch.device) -> AttributeLoss:
+    """Cross-entropy towards a class; raises UserError if there is none called `label`."""
+    if label not in head.classes:
+        raise UserError(f"The discriminator has no class {label!r}: choose one of {', '.join(head.classes)}.")
+    wanted = head.classes.index(label)
+    head = Discriminator(head.classes, head.weight.to(device), head.bias.to(device))
+
+    def loss(evidence: Evidence) -> Tensor:
+        means = evidence.hidden_sum / evidence.num_hidden[:, None]  # (B, C)
+        return -head.logits(means).log_softmax(-1)[:, wanted]
+
+    return loss
+
+
+def write_discriminator(head: Discriminator, base: BaseModel, folder: Path) -> None:
+    """Writes the two files of a head into `folder`."""
+    config = {"base_model": base.id, "base_hash": base.weights_hash, "classes": head.classes}
+    (folder / DISCRIMINATOR_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    save_file({"weight": head.weight.contiguous(), "bias": head.bias.contiguous()}, folder / WEIGHTS_FILE)
+
+
+def read_discriminator(folder: Path, base: BaseModel) -> Discriminator:
+    """The head in `folder`. Raises UserError with one line where it is damaged or another base model's."""
+    config = read_config(folder, DISCRIMINATOR_FILE)
+    if extra := sorted(config.keys() - {"base_model", "base_hash", "classes"}):
+        raise UserError(f"{DISCRIMINATOR_FILE} holds an unknown field: {extra[0][:100]}.")
+    if config.get("base_model") != base.id:
+        raise UserError(f"It was made for the base model {str(config.get('base_model'))[:100]!r}, not for {base.id!r}.")
+    if config.get("base_hash") != base.weights_hash:
+        raise UserError(f"It was made for other weights of the base model {base.id!r}: train it anew.")
+    classes = class_names(config.get("classes"))
+    size = base.model.get_output_embeddings().weight.shape[1]
+    tensors = read_tensors(folder, {"weight": (len(classes), size), "bias": (len(classes),)})
+    return Discriminator(classes, tensors["weight"], tensors["bias"])
+
+
+def class_names(names: object) -> tuple[str, ...]:
+    """The names of classes, checked: two or more, different, not empty, short. Raises UserError."""
+    if not isinstance(names, list) or not 2 <= len(names) <= MAX_CLASSES or len(set(map(str, names))) < len(names):
+        raise UserError(f"A discriminator has 2 to {MAX_CLASSES} classes with different names.")
+    for name in names:
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_CLASS_NAME or not name.isprintable():
+            raise UserError(
+                f"A class cannot be called {str(name)[:80]!r}: use 1 to {MAX_CLASS_NAME} printable characters."
+            )
+        if found := SEPARATORS.intersection(name):
+            raise UserError(f"A class cannot be called {name!r}: {min(found)} stands between the parts of a method.")
+    return tuple(names)

@@ -1,0 +1,206 @@
+"""PPLM in transformers' own `generate`: `model.generate(..., custom_generate=pplm_generate, pplm=...)`.
+
+Knows what `generate` hands to a decoding loop; knows nothing of the app, its requests or its adapters. With the modules
+that it imports, this file is also `custom_generate/generate.py` of a folder for the Hub, where `generate` is its entry.
+
+Letters: B rows, R of them still running, T tokens so far, N tokens at most, V vocabulary.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoTokenizer,
+    GenerationConfig,
+    GenerationMixin,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteriaList,
+)
+from transformers.generation import GenerateDecoderOnlyOutput, GenerationMode
+from transformers.generation.streamers import BaseStreamer
+
+from adapters.kv import KV, cache_shape
+from adapters.lora.rows import LoraRows
+from adapters.methods import PPLM, UserError, from_json
+from adapters.pplm.bags import AttributeLoss, WeightedLoss, attribute_loss, unknown_class
+from adapters.pplm.steering import Steering, read
+
+T = TypeVar("T")
+
+MODES = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
+# What `generate` adds by itself. Positions are counted from the mask, and the cache is our own.
+EXPECTED = frozenset(["attention_mask", "position_ids", "past_key_values", "use_cache", "logits_to_keep"])
+
+
+def generate(
+    model: PreTrainedModel,
+    pplm: PPLM | dict[str, Any],
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    streamer: BaseStreamer | None = None,
+    **arguments: Any,
+) -> GenerateDecoderOnlyOutput | Tensor:
+    """What transformers calls for `model.generate(..., custom_generate=FOLDER, trust_remote_code=True, pplm=...)`."""
+    own = {"pplm": pplm, "pplm_tokenizer": tokenizer, "pplm_streamer": streamer}
+    mixin: Any = GenerationMixin  # not `model.generate`: that is this function where the model lies in the same folder
+    output: GenerateDecoderOnlyOutput | Tensor
+    output = mixin.generate(model, custom_generate=pplm_generate, **own, **arguments)
+    return output
+
+
+def pplm_generate(
+    model: PreTrainedModel,
+    input_ids: Tensor,
+    logits_processor: LogitsProcessorList,
+    stopping_criteria: StoppingCriteriaList,
+    generation_config: GenerationConfig,
+    pplm: PPLM | dict[str, Any],
+    pplm_tokenizer: PreTrainedTokenizerBase | None = None,
+    pplm_streamer: BaseStreamer | None = None,
+    pplm_class_loss: Callable[[str], AttributeLoss] = unknown_class,
+    **model_kwargs: Any,
+) -> GenerateDecoderOnlyOutput | Tensor:
+    """Decodes under PPLM; whatever else is said to `generate` means what it means there, torch's seed included.
+
+    `pplm` holds the settings, or the same as plain data: {"attributes": [{"name": "sea", "words": ["ship", "wave"]}]}.
+    `pplm_tokenizer` reads the words; without it the one that lies beside the model is loaded. `pplm_streamer` is given
+    the tokens: `generate` keeps `tokenizer` and `streamer` from a callable. `pplm_class_loss` gives the loss for an
+    attribute "NAME:CLASS", as `AdapterStore.class_loss` does. Raises UserError, a ValueError, with one line for what
+    cannot be done: beams, an encoder, a cache or embeddings to begin with, numbers that go wrong.
+    """
+    settings = pplm if isinstance(pplm, PPLM) else from_json(PPLM, pplm)
+    if settings.best_of > 1:
+        raise UserError("best_of keeps one of several texts: ask for them by num_return_sequences and choose.")
+    mask = prompt_mask(model, input_ids, generation_config, model_kwargs)
+    tokenizer = own_tokenizer(model.name_or_path) if pplm_tokenizer is None else pplm_tokenizer
+    # Steering takes gradients, and tensors made in inference mode can have none.
+    with torch.inference_mode(False), torch.no_grad():
+        loss = attribute_loss(tokenizer, settings.attributes, model.device, pplm_class_loss)
+        # Columns to come: of tokens to write (`generate` has set the length), and of those only looked ahead to.
+        room = generation_config.max_length - mask.shape[1] + settings.horizon_length
+        whole = torch.cat([mask, mask.new_ones(len(mask), room)], dim=1)  # (B, N)
+        rows = SteeredRows(model, input_ids.to(model.device, copy=True), whole, settings, loss)
+        return decode(rows, input_ids.clone(), logits_processor, stopping_criteria, generation_config, pplm_streamer)
+
+
+def decode(
+    rows: "SteeredRows",
+    ids: Tensor,
+    logits_processor: Any,  # these two are typed for LongTensor, which nothing makes
+    stopping_criteria: Any,
+    config: GenerationConfig,
+    streamer: BaseStreamer | None,
+) -> GenerateDecoderOnlyOutput | Tensor:
+    """The loop of `generate` over ids (B, T), with the logits of steered rows."""
+    scores: Any = () if config.return_dict_in_generate and config.output_scores else None
+    raw: Any = () if config.return_dict_in_generate and config.output_logits else None
+    # As in `generate`, a row that has ended is filled up only if there are end tokens; else it goes on with the rest.
+    pad = config._pad_token_tensor if any(hasattr(c, "eos_token_id") for c in stopping_criteria) else None
+    unfinished = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+    if streamer is not None:
+        streamer.put(ids.cpu())
+    while unfinished.any():
+        logits = rows.logits(ids[:, -1]).to(ids.device)
+        processed = logits_processor(ids, logits)
+        tokens = processed.softmax(-1).multinomial(1)[:, 0] if config.do_sample else processed.argmax(-1)
+        if pad is not None:
+            tokens = torch.where(unfinished, tokens, pad.to(ids.device))
+        ids = torch.cat([ids, tokens[:, None]], dim=1)
+        scores = None if scores is None else (*scores, processed)
+        raw = None if raw is None else (*raw, logits)
+        if streamer is not None:
+            streamer.put(tokens.cpu())
+        unfinished &= ~stopping_criteria(ids, scores)
+        if pad is not None:
+            rows.keep(unfinished)
+    if streamer is not None:
+        streamer.end()
+    output: Any = GenerateDecoderOnlyOutput
+    return output(sequences=ids, scores=scores, logits=raw) if config.return_dict_in_generate else ids
+
+
+class SteeredRows:
+    """The rows of a batch under one setting; those that have ended are left out and cost nothing."""
+
+    def __init__(self, model: PreTrainedModel, prompts: Tensor, mask: Tensor, settings: PPLM, loss: WeightedLoss):
+        """prompts (B, T), padded on the left as mask (B, N) says, are read but for their last token."""
+        count, length = prompts.shape
+        self.model, self.count = model, count
+        self.running = torch.arange(count, device=prompts.device)  # (R,)
+        self.lora = LoraRows(model, [None] * count)
+        like = torch.empty(0, dtype=model.dtype, device=model.device)
+        self.kv = KV.empty(cache_shape(model), mask, like)
+        hidden_sum = None
+        if length > 1:
+            reading = read(model, prompts[:, :-1], self.kv, self.kv.cache(), self.lora)
+            hidden_sum = reading.hidden.masked_fill(~mask[:, : length - 1, None], 0).sum(1)  # (B, C)
+            self.kv.length = length - 1
+        ids = [row[real].tolist() for row, real in zip(prompts, mask[:, :length], strict=True)]
+        self.steering = Steering(model, [settings] * count, [loss] * count, ids, self.kv, hidden_sum)
+
+    def keep(self, unfinished: Tensor) -> None:
+        """Leaves the rows out that have ended, by unfinished (B,)."""
+        places = unfinished.to(self.running.device)[self.running].nonzero()[:, 0]
+        if len(places) < len(self.running):
+            self.running, self.kv = self.running[places], self.kv.rows(places)
+            self.lora = LoraRows(self.model, [None] * len(places))
+            self.steering.keep(places, places.tolist(), self.kv)
+
+    def logits(self, tokens: Tensor) -> Tensor:
+        """Steered logits (B, V) after the newest tokens (B,); 0 in rows that are left out, so that all draw alike."""
+        newest = tokens.to(self.running.device)[self.running, None]
+        with torch.enable_grad():  # `generate` turns it off; steering knows where it needs none
+            fused = result(self.steering.step(newest, self.kv, self.lora)).fused  # (R, V)
+        if not fused.isfinite().all():
+            raise UserError("The numbers went wrong while steering: lower step_size or gamma.")
+        return fused.new_zeros(self.count, fused.shape[-1]).index_copy(0, self.running, fused)
+
+
+def result(steps: Generator[None, None, T]) -> T:
+    """What a generator returns in the end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+
+def prompt_mask(
+    model: PreTrainedModel, input_ids: Tensor, config: GenerationConfig, model_kwargs: Mapping[str, Any]
+) -> Tensor:
+    """Which tokens (B, T) of the prompts are not padding; raises UserError for what PPLM cannot do."""
+    if model.config.is_encoder_decoder:
+        raise UserError("PPLM pushes the past of a decoder: this model has an encoder.")
+    if config.get_generation_mode() not in MODES:
+        raise UserError("PPLM writes a token at a time: leave out beams, assistants and contrastive search.")
+    if config.return_dict_in_generate and (config.output_attentions or config.output_hidden_states):
+        raise UserError("PPLM reads a token several times: ask for scores or logits, not for what is inside.")
+    unknown = [name for name, value in model_kwargs.items() if value is not None and name not in EXPECTED]
+    if unknown:
+        raise UserError(f"PPLM reads tokens and their mask alone: leave out {', '.join(sorted(unknown))}.")
+    past = model_kwargs.get("past_key_values")
+    if past is not None and past.get_seq_length():
+        raise UserError("PPLM keeps its own cache: give the whole text instead of past_key_values.")
+    given = model_kwargs.get("attention_mask")
+    mask = torch.ones_like(input_ids, dtype=torch.bool) if given is None else given.bool()
+    if (mask[:, 1:] < mask[:, :-1]).any() or not mask[:, -1].all():
+        raise UserError("Prompts are padded on the left: tokenizer.padding_side = 'left'.")
+    return mask.to(model.device)
+
+
+@lru_cache(maxsize=1)
+def own_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer that lies beside a model of this name; raises UserError where there is none."""
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name)
+        empty = not tokenizer.encode("word")  # what comes for GPT-2 where there is no file
+    except (OSError, ValueError):
+        empty = True
+    if empty:
+        raise UserError(f"No tokenizer lies beside the model {name!r}: give it as pplm_tokenizer.")
+    return tokenizer

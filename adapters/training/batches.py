@@ -1,0 +1,125 @@
+"""Examples -> batches -> losses: what a training step reads and what a measurement counts.
+
+Knows token ids and losses; knows nothing of optimisers or adapters. B rows, T positions, K positions that are scored,
+V vocabulary.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adapters.training.corpus import Example
+
+T = TypeVar("T")
+IGNORED = -100  # cross_entropy's label for a position that is not scored
+SORTED_BATCHES = 8  # examples of this many batches are sorted by length together, so that little is padding
+
+
+class Batch(NamedTuple):
+    """Examples padded on the right. `labels[b, t]` is what position t predicts, or IGNORED."""
+
+    ids: Tensor  # (B, T)
+    mask: Tensor  # (B, T)
+    labels: Tensor  # (B, T)
+
+
+class Tally(NamedTuple):
+    """Sums of negative log-likelihood in nats, end tokens apart from the rest."""
+
+    text_nll: float
+    text_tokens: int
+    end_nll: float
+    end_tokens: int
+
+    @property
+    def loss(self) -> float:
+        """Nats per scored token, end tokens included: what training lowers."""
+        return (self.text_nll + self.end_nll) / (self.text_tokens + self.end_tokens)
+
+    @property
+    def text_perplexity(self) -> float:
+        """exp of the mean loss per token, end tokens left out."""
+        return math.exp(self.text_nll / self.text_tokens)
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean loss per token, end tokens included."""
+        return math.exp(self.loss)
+
+
+def batches(examples: Sequence[Example], size: int, generator: torch.Generator) -> Iterator[list[Example]]:
+    """Batches for ever, every example once in each round, in an order of the generator's."""
+    while True:
+        order = [examples[i] for i in torch.randperm(len(examples), generator=generator).tolist()]
+        for window in chunks(order, size * SORTED_BATCHES):
+            similar = chunks(sorted(window, key=lambda example: len(example.ids)), size)
+            yield from (similar[i] for i in torch.randperm(len(similar), generator=generator).tolist())
+
+
+def chunks(items: Sequence[T], size: int) -> list[list[T]]:
+    """`items` in pieces of `size`, the last one perhaps shorter."""
+    return [list(items[i : i + size]) for i in range(0, len(items), size)]
+
+
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, evenly spread over them."""
+    return [items[i * len(items) // count] for i in range(count)] if count < len(items) else list(items)
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """The examples as one batch. Padding is id 0: it is masked, and no position after it is scored."""
+    width = max(len(example.ids) for example in examples)
+    ids = torch.zeros(len(examples), width, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    labels = torch.full_like(ids, IGNORED)
+    for row, example in enumerate(examples):
+        length = len(example.ids)
+        ids[row, :length] = torch.tensor(example.ids)
+        mask[row, :length] = 1
+        labels[row, example.start - 1 : length - 1] = ids[row, example.start : length]
+    return Batch(ids, mask, labels)
+
+
+def token_losses(model: nn.Module, batch: Batch) -> Tensor:
+    """(B, K) negative log-likelihoods, 0 where a position is not scored; no logits are made where no row is scored."""
+    device = next(model.parameters()).device
+    kept = (batch.labels != IGNORED).any(dim=0).nonzero().squeeze(1)  # (K,)
+    output = model(input_ids=batch.ids.to(device), attention_mask=batch.mask.to(device), logits_to_keep=kept.to(device))
+    labels = batch.labels[:, kept].to(device)
+    logits = output.logits.float().flatten(0, 1)  # (B * K, V)
+    return F.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="none").view(labels.shape)
+
+
+def measure(model: nn.Module, examples: Sequence[Example], batch_size: int) -> Tally:
+    """The likelihood of the examples' scored tokens."""
+    return total(tallies(model, examples, batch_size))
+
+
+def total(parts: Sequence[Tally]) -> Tally:
+    """The sum of some tallies."""
+    text_nll, text_tokens, end_nll, end_tokens = zip(*parts, strict=True)
+    return Tally(math.fsum(text_nll), sum(text_tokens), math.fsum(end_nll), sum(end_tokens))
+
+
+@torch.no_grad()
+def tallies(model: nn.Module, examples: Sequence[Example], batch_size: int) -> list[Tally]:
+    """The likelihood of the scored tokens of each example, in their order."""
+    found: dict[int, Tally] = {}
+    order = sorted(range(len(examples)), key=lambda place: len(examples[place].ids))
+    for places in chunks(order, batch_size):
+        batch = [examples[place] for place in places]
+        collated = collate(batch)
+        scored = collated.labels != IGNORED  # (B, T)
+        losses = torch.zeros(scored.shape, dtype=torch.float64)
+        losses[:, scored.any(dim=0)] = token_losses(model, collated).double().cpu()
+        ends = torch.zeros_like(scored)
+        for row, example in enumerate(batch):
+            ends[row, len(example.ids) - 2] = example.ends
+        text = scored & ~ends
+        sums = (losses * text).sum(1), text.sum(1), (losses * ends).sum(1), ends.sum(1)
+        found |= zip(places, map(Tally._make, zip(*(part.tolist() for part in sums), strict=True)), strict=True)
+    return [found[place] for place in range(len(examples))]

@@ -1,0 +1,174 @@
+"""The model card of a trained adapter: what is measured, and how it is told.
+
+Knows models, examples and prose; knows nothing of the command line. Every figure in a card comes out of `metrics.json`
+beside it, which is written in the same breath.
+"""
+
+import json
+import os
+import platform
+import re
+
+import torch
+from pydantic.dataclasses import dataclass
+
+from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
+from adapters.methods import STRICT, to_json
+from adapters.training.batches import evenly
+from adapters.training.corpus import GENERAL, UNKNOWN, VALIDATION_SHARE
+from adapters.training.loop import CurvePoint, End, TrainSettings
+from adapters.training.scores import SAMPLE_TEMPERATURE, SAMPLE_TOKENS, SAMPLE_TOP_P, Sample, Scores
+
+CURVE_ROWS = 12  # of the table in a card
+ENDED: dict[End, str] = {  # why a training ended, for somebody who reads a card
+    "steps": "",
+    "patience": "It stopped early: {patience} measurements in a row were no better.",
+    "stopped": "It was stopped by hand.",
+    "diverged": "It stopped when the loss diverged: lower the learning rate (lr).",
+}
+
+
+@dataclass(frozen=True, config=STRICT)
+class Report:
+    """Everything a card says."""
+
+    name: str
+    base: str
+    about: str
+    licence: str
+    command: str
+    machine: str
+    settings: TrainSettings
+    steps: int  # run
+    best_step: int
+    seconds: float
+    training_rows: int
+    validation_rows: int
+    base_scores: Scores
+    adapter_scores: Scores
+    samples: tuple[Sample, ...]
+    general_rows: int = 128
+    prompted: bool = False  # whether the rows are prompts with completions
+    epochs: float | None = None  # times that the training examples were read
+    ended: End = "steps"
+    validation_share: float = VALIDATION_SHARE
+    notes: tuple[str, ...] = ()  # what was cut or left out
+    curve: tuple[CurvePoint, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return "LoRA" if hasattr(self.settings.adapter, "r") else "prefix"
+
+
+def card(report: Report) -> str:
+    """The README.md of an adapter, with the front matter that the Hub reads."""
+    parts = (front_matter(report), about(report), measured(report), curve(report), continuations(report))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def outcome(report: Report) -> str:
+    """One line about what came out."""
+    before, after = report.base_scores.perplexity, report.adapter_scores.perplexity
+    figures = f"Step {report.best_step} of {report.steps} was the best: perplexity {after:.2f}, base {before:.2f}."
+    ended = ENDED[report.ended].format(patience=report.settings.patience)
+    worse = "" if after < before else "It is no better than the base model: try another lr, more steps or more rows."
+    return " ".join(part for part in (ended, figures, worse) if part)
+
+
+def front_matter(report: Report) -> str:
+    """What the Hub reads. It wants a Hub id as `base_model`: the embedded model is named by where it comes from.
+
+    Nobody can license an adapter of somebody's own file but them.
+    """
+    return f"""---
+base_model: {EMBEDDED_REPO if report.base == EMBEDDED_ID else report.base}
+library_name: peft
+pipeline_tag: text-generation
+license: {"unknown" if report.licence == UNKNOWN else "apache-2.0"}
+language: en
+tags:
+- {"lora" if report.kind == "LoRA" else "prefix-tuning"}
+- steerboard
+---"""
+
+
+def about(report: Report) -> str:
+    """Data, settings and how to make it again."""
+    settings = json.dumps(to_json(report.settings), ensure_ascii=False)
+    read = "" if report.epochs is None else f" (the rows were read {report.epochs:.1f} times)"
+    ended = ENDED[report.ended].format(patience=report.settings.patience)
+    end = f"\n  {ended}" if ended else ""
+    notes = "".join(f"\n  {note}" for note in report.notes)
+    return f"""# {report.name}
+
+A {report.kind} adapter for `{report.base}`.
+
+- **Data**: {report.about}. Licence: {report.licence}.
+- **Split**: {report.training_rows} rows to train, {report.validation_rows} held out by key to validate.{notes}
+- **Training**: {report.steps} steps{read} in {report.seconds / 60:.0f} minutes on {report.machine}. The weights are
+  those of step {report.best_step}, which had the lowest validation loss.{end}
+
+Settings (seed {report.settings.seed}):
+
+{fenced(settings)}
+
+Make it again:
+
+{fenced(report.command)}"""
+
+
+def measured(report: Report) -> str:
+    """The figures and what they are."""
+    return f"""## Measured
+
+{table(report)}
+
+Perplexity is exp of the mean loss per token, over the same tokens for both. General text is {report.general_rows} rows
+of {GENERAL.about}; where the adapter's figure is the higher one, that is what was
+forgotten."""
+
+
+def curve(report: Report) -> str:
+    """Training and validation loss on the way, at most CURVE_ROWS of the measurements."""
+    if not report.curve:
+        return ""
+    chosen = [*evenly(report.curve[:-1], CURVE_ROWS - 1), report.curve[-1]]
+    rows = [f"| {point.step} | {point.loss:.3f} | {point.validation_loss:.3f} |" for point in chosen]
+    about = "Nats per scored token; training: the mean over the batches since the measurement before."
+    return "\n".join(["## On the way", "", about, "", "| step | training | validation |", "|---|---|---|", *rows])
+
+
+def continuations(report: Report) -> str:
+    """The samples, as they came."""
+    asked = report.prompted or report.base_scores.exact_match is not None
+    drawn = f"seed 0, temperature {SAMPLE_TEMPERATURE}, top-p {SAMPLE_TOP_P}, at most {SAMPLE_TOKENS} tokens"
+    texts = [f"Prompt:\n{fenced(s.prompt)}\n\nContinuation:\n{fenced(s.continuation)}" for s in report.samples]
+    return "\n\n".join([f"## Two continuations, unedited ({'greedy' if asked else drawn})", *texts])
+
+
+def table(report: Report) -> str:
+    """The figures of the base model and the adapter, side by side."""
+    base, adapter = report.base_scores, report.adapter_scores
+    lines = [("Validation rows, perplexity of the text", base.text_perplexity, adapter.text_perplexity)]
+    if base.perplexity != base.text_perplexity:
+        lines.append(("The same with the end tokens", base.perplexity, adapter.perplexity))
+    lines.append(("General text, perplexity", base.general_perplexity, adapter.general_perplexity))
+    rows = [f"| {what} | {before:.2f} | {after:.2f} | {after / before:.2f} |" for what, before, after in lines]
+    if base.exact_match is not None and adapter.exact_match is not None:
+        rows.append(
+            "| Validation prompts whose greedy completion (its first line) is exact "
+            f"| {base.exact_match:.0%} | {adapter.exact_match:.0%} | |"
+        )
+    return "\n".join(["| | base | adapter | adapter / base |", "|---|---|---|---|", *rows])
+
+
+def fenced(text: str) -> str:
+    """Text of a model or of a person as a block that Markdown does not read."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def machine() -> str:
+    """What a card says of the machine."""
+    processor = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    return f"{processor}, torch {torch.__version__} with {torch.get_num_threads()} thread(s)"

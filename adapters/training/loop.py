@@ -1,0 +1,247 @@
+"""Trains an adapter: a plain loop of AdamW over PEFT parameters, as a generator that yields after every step.
+
+Knows losses, weights and the clock; knows nothing of rows, files or cards. The base model is always in eval mode; what
+is drawn (the order of the examples, and LoRA's dropout) comes from the settings' seed alone.
+"""
+
+import math
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from adapters.base_model import BaseModel
+from adapters.lora.lora import Dropout, LoraSettings, dropping, lora_model
+from adapters.methods import STRICT, UserError
+from adapters.prefix.prefix import PrefixSettings, prefix_model
+from adapters.training.batches import IGNORED, Batch, batches, collate, evenly, measure, token_losses
+from adapters.training.corpus import Example
+
+TOO_HIGH = "lower the learning rate (lr)"
+FAR_ABOVE, BATCHES_ABOVE = 1.5, 3  # times the loss, batches in a row: single ones vary much under a random prefix
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainSettings:
+    """Everything that, with the texts, decides what comes out."""
+
+    adapter: LoraSettings | PrefixSettings
+    steps: Annotated[int, Field(ge=1, le=100_000)] = 300
+    batch_size: Annotated[int, Field(ge=1, le=256)] = 8
+    max_length: Annotated[int, Field(ge=8, le=4096)] = 128  # tokens of an example
+    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3  # at its highest, after a linear warm-up
+    warmup_steps: Annotated[int, Field(ge=0)] = 20
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"  # how lr falls to 0 after the warm-up
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    bfloat16: bool = False  # the step's products in bfloat16: faster where the processor has them; measured in float32
+    eval_every: Annotated[int, Field(ge=1)] = 25
+    eval_examples: Annotated[int, Field(ge=1)] = 48  # validation examples that choose the best step, the same each time
+    patience: Annotated[int, Field(ge=0)] = 0  # measurements in a row without a better one that end it; 0: never
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class TrainStep(NamedTuple):
+    """What a step did; `validation_loss` is there when it was measured, `best` says that it is the lowest so far."""
+
+    step: int
+    loss: float  # nats per scored token of this batch
+    validation_loss: float | None
+    best: bool
+    tokens: int  # read so far, without padding
+    seconds: float  # since training began
+
+
+End = Literal["steps", "patience", "stopped", "diverged"]  # why a training ended
+
+
+class CurvePoint(NamedTuple):
+    """A measurement, in nats per scored token."""
+
+    step: int
+    loss: float  # mean over the batches since the measurement before
+    validation_loss: float
+
+
+class Progress(NamedTuple):
+    """How far a training is, in numbers that go to JSON."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best: float | None = None  # the lowest validation loss so far
+    best_step: int = 0
+    worse: int = 0  # measurements in a row without a better one
+    first_loss: float | None = None
+    high: int = 0  # batches in a row that look as if the training had diverged
+    curve: tuple[CurvePoint, ...] = ()
+    losses: tuple[float, ...] = ()  # of the batches since the newest measurement
+
+
+class Saved(NamedTuple):
+    """Everything that a training needs to go on as if it had never been interrupted."""
+
+    progress: Progress
+    tensors: dict[str, Tensor]
+
+
+def never() -> bool:
+    return False
+
+
+def adapted(base: BaseModel, settings: TrainSettings) -> nn.Module:
+    """The base model wrapped (in place) with the fresh adapter that the settings ask for."""
+    if isinstance(settings.adapter, LoraSettings):
+        return lora_model(base, settings.adapter, settings.seed).eval()
+    return prefix_model(base, settings.adapter, settings.seed).eval()
+
+
+def train(
+    model: nn.Module, settings: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
+) -> Generator[TrainStep, None, End]:
+    """Trains the parameters of `model` that ask for gradients, one step an item; see `Training.run`."""
+    return Training(model, settings, training, validation).run()
+
+
+class Training:
+    """A training under way, which can be saved after each step and gone on with later."""
+
+    def __init__(
+        self, model: nn.Module, settings: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
+    ) -> None:
+        """Raises UserError where there is nothing to train or validate on."""
+        if not training or not validation:
+            raise UserError(f"{len(training)} examples to train and {len(validation)} to validate on: give more rows.")
+        self.model, self.settings, self.examples = model, settings, training
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+        self.checks = evenly(validation, settings.eval_examples)
+        self.progress = Progress()
+        self.best_weights = [p.detach().clone() for p in self.parameters]
+        device = self.parameters[0].device
+        self.dropout = torch.Generator(device).manual_seed(settings.seed)
+        for module in model.modules():
+            if isinstance(module, Dropout):
+                module.generator = self.dropout
+
+    def run(self, stop: Callable[[], bool] = never) -> Generator[TrainStep, None, End]:
+        """One step an item, from where the training is; returns why it ended.
+
+        `stop` is asked after each step: the training then ends there, measured. However it ends (also when it is
+        closed early), the model is left with the weights of the best measured step. Raises UserError where the loss
+        is no longer a number, or worse than guessing, before anything was measured.
+        """
+        settings = self.settings
+        source = batches(self.examples, settings.batch_size, torch.Generator().manual_seed(settings.seed))
+        for _ in range(self.progress.step):  # the order of the examples up to here
+            next(source)
+        before, began = self.progress.seconds, time.monotonic()
+        try:
+            while self.progress.step < settings.steps:
+                if 0 < settings.patience <= self.progress.worse:
+                    return "patience"
+                examples, step = next(source), self.progress.step + 1
+                loss = self._update(examples, step)
+                if self._diverged(loss):
+                    if self.progress.best is None:
+                        raise UserError(f"The loss diverged at step {step}, before anything was kept: {TOO_HIGH}.")
+                    return "diverged"
+                stopped = stop()
+                due = step % settings.eval_every == 0 or step == settings.steps or stopped
+                checked = measure(self.model, self.checks, settings.batch_size).loss if due else None
+                better = self._note(step, loss, checked)
+                tokens = self.progress.tokens + sum(len(example.ids) for example in examples)
+                self.progress = self.progress._replace(tokens=tokens, seconds=before + time.monotonic() - began)
+                yield TrainStep(step, loss, checked, better, tokens, self.progress.seconds)
+                if stopped:
+                    return "stopped"
+            return "steps"
+        finally:
+            self._restore(self.best_weights)
+
+    def saved(self) -> Saved:
+        """The state after the newest step, in tensors that are shared with the training: to be written at once."""
+        tensors = {"dropout": self.dropout.get_state()}
+        for place, (parameter, best) in enumerate(zip(self.parameters, self.best_weights, strict=True)):
+            tensors |= {f"{place}.weight": parameter.detach(), f"{place}.best": best}
+            tensors |= {f"{place}.{name}": value for name, value in self.optimizer.state[parameter].items()}
+        return Saved(self.progress, tensors)
+
+    def go_on(self, saved: Saved) -> None:
+        """Takes up the state that `saved` gave, of a training with the same settings and examples."""
+        self.progress = saved.progress
+        self.dropout.set_state(saved.tensors["dropout"])
+        names = sorted({name.partition(".")[2] for name in saved.tensors if "." in name} - {"weight", "best"})
+        state = {p: {name: saved.tensors[f"{p}.{name}"] for name in names} for p in range(len(self.parameters))}
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+        self.best_weights = [saved.tensors[f"{p}.best"].to(w.device) for p, w in enumerate(self.parameters)]
+        self._restore([saved.tensors[f"{place}.weight"] for place in range(len(self.parameters))])
+
+    def _update(self, examples: Sequence[Example], step: int) -> float:
+        """Makes a step at the learning rate of its place in the schedule; returns the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.lr * lr_factor(step, self.settings)
+        return update(self.model, collate(examples), self.optimizer, self.settings)
+
+    def _note(self, step: int, loss: float, checked: float | None) -> bool:
+        """Notes a step and keeps its weights where it is the best so far; returns whether it is."""
+        now = self.progress._replace(step=step, losses=(*self.progress.losses, loss))
+        if now.first_loss is None:
+            now = now._replace(first_loss=loss)
+        if checked is not None:
+            point = CurvePoint(step, math.fsum(now.losses) / len(now.losses), checked)
+            now = now._replace(curve=(*now.curve, point), losses=(), worse=now.worse + 1)
+        better = checked is not None and (now.best is None or checked < now.best)
+        if better:
+            now = now._replace(best=checked, best_step=step, worse=0)
+            self.best_weights = [p.detach().clone() for p in self.parameters]
+        self.progress = now
+        return better
+
+    def _diverged(self, loss: float) -> bool:
+        """Whether the loss is no number, or for some batches far above what guessing costs and what it was first."""
+        guessing = math.log(self.model.config.vocab_size)  # type: ignore[arg-type, union-attr]
+        first = guessing if self.progress.first_loss is None else self.progress.first_loss
+        high = self.progress.high + 1 if loss > FAR_ABOVE * max(guessing, first) else 0
+        self.progress = self.progress._replace(high=high)
+        return not math.isfinite(loss) or high == BATCHES_ABOVE
+
+    @torch.no_grad()
+    def _restore(self, weights: Sequence[Tensor]) -> None:
+        for parameter, weight in zip(self.parameters, weights, strict=True):
+            parameter.copy_(weight)
+
+
+def round_to_float16(model: nn.Module) -> None:
+    """Rounds the trained parameters to what a file of float16 holds, so that what is measured is what is stored."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(parameter.half())
+
+
+def update(model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, settings: TrainSettings) -> float:
+    """One optimiser step on one batch; returns its loss in nats per scored token."""
+    optimizer.zero_grad()
+    device = next(model.parameters()).device.type
+    with dropping(model), torch.autocast(device, torch.bfloat16, enabled=settings.bfloat16):
+        losses = token_losses(model, batch)
+    loss = losses.sum() / (batch.labels != IGNORED).sum().to(losses.device)
+    loss.backward()
+    nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], settings.max_grad_norm)
+    optimizer.step()
+    return loss.item()
+
+
+def lr_factor(step: int, settings: TrainSettings) -> float:
+    """Share of the highest learning rate at `step` (from 1 on)."""
+    if step <= settings.warmup_steps:
+        return step / settings.warmup_steps
+    done = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps + 1)
+    if settings.schedule == "constant":
+        return 1.0
+    return 1 - done if settings.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))

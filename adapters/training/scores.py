@@ -1,0 +1,113 @@
+"""What is measured of a trained adapter: perplexities, exact answers, and texts as they came.
+
+Knows models, examples and rows; knows nothing of cards or of how an adapter was trained.
+"""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from adapters.base_model import BaseModel
+from adapters.methods import STRICT
+from adapters.training.batches import evenly, measure
+from adapters.training.corpus import GENERAL, Example, Row, encode_rows, pair, read_rows
+
+ASKED_ROWS = 200  # prompts at most whose completions are compared
+SHORT = 40  # characters of a completion that can be expected word for word
+MEASURE_BATCH = 8
+MEASURE_LENGTH = 256
+SAMPLE_TOKENS = 60
+SAMPLE_TEMPERATURE = 0.8
+SAMPLE_TOP_P = 0.95
+OPENING_WORDS = 6
+ANSWER_TOKENS = 24
+
+
+@dataclass(frozen=True, config=STRICT)
+class Scores:
+    """What one model scores on the validation rows and on general text."""
+
+    text_perplexity: float  # of the validation tokens, end tokens left out
+    perplexity: float  # end tokens included, where the rows have one
+    general_perplexity: float  # of some rows of text that is never trained on, end tokens left out
+    exact_match: float | None  # share of the validation questions answered word for word, greedily
+
+
+@dataclass(frozen=True, config=STRICT)
+class Sample:
+    """A prompt and what the adapter made of it."""
+
+    prompt: str
+    continuation: str
+
+
+def score(
+    base: BaseModel, model: nn.Module, validation: Sequence[Example], rows: Sequence[Row], general_rows: int
+) -> Scores:
+    """The scores of `model`, which is the base model or the base model with an adapter."""
+    length = min(MEASURE_LENGTH, base.context_length // 2)
+    general = encode_rows(base, evenly(read_rows(GENERAL.file), general_rows), length, GENERAL.whole)
+    tally = measure(model, validation, MEASURE_BATCH)
+    matches = exact_matches(base, model, rows)
+    return Scores(
+        text_perplexity=tally.text_perplexity,
+        perplexity=tally.perplexity,
+        general_perplexity=measure(model, general, MEASURE_BATCH).text_perplexity,
+        exact_match=sum(matches) / len(matches) if matches else None,
+    )
+
+
+def exact_matches(base: BaseModel, model: Any, rows: Sequence[Row]) -> list[bool]:
+    """For each row with a short completion: is the first line of the greedy continuation just that?
+
+    None of them where the completions are mostly longer: nobody would write the same words.
+    """
+    asked = evenly([texts for row in rows if (texts := pair(row))], ASKED_ROWS)
+    if not asked or median(len(completion) for _, completion in asked) > SHORT:
+        return []
+    answers = greedy(base, model, [prompt for prompt, _ in asked], ANSWER_TOKENS)
+    pairs = zip(answers, asked, strict=True)
+    return [answer.strip().split("\n")[0].strip() == completion.strip() for answer, (_, completion) in pairs]
+
+
+def greedy(base: BaseModel, model: Any, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+    """The greedy continuation of each prompt; prompts of the same length are read together, so nothing is padded."""
+    encoded = [base.encode(prompt) for prompt in prompts]
+    texts = [""] * len(prompts)
+    for length in sorted({len(ids) for ids in encoded}):
+        rows = [row for row, ids in enumerate(encoded) if len(ids) == length]
+        written = write(base, model, [encoded[row] for row in rows], max_new_tokens=max_new_tokens, do_sample=False)
+        for row, text in zip(rows, written, strict=True):
+            texts[row] = text
+    return texts
+
+
+def sampled(base: BaseModel, model: Any, prompt: str, seed: int) -> Sample:
+    """A continuation drawn at SAMPLE_TEMPERATURE and SAMPLE_TOP_P."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        knobs = {"do_sample": True, "temperature": SAMPLE_TEMPERATURE, "top_p": SAMPLE_TOP_P, "top_k": 0}
+        return Sample(prompt, write(base, model, [base.encode(prompt)], max_new_tokens=SAMPLE_TOKENS, **knobs)[0])
+
+
+@torch.no_grad()
+def write(base: BaseModel, model: Any, prompts: list[list[int]], **settings: Any) -> list[str]:
+    """What `model` writes after prompts of one length, special tokens left out."""
+    ids = torch.tensor(prompts, device=base.device)
+    end = base.tokenizer.eos_token_id
+    written = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), pad_token_id=end, **settings)
+    return [str(base.tokenizer.decode(row[ids.shape[1] :], skip_special_tokens=True)) for row in written]
+
+
+def samples(base: BaseModel, model: Any, rows: Sequence[Row]) -> tuple[Sample, ...]:
+    """Two continuations, from validation rows: of prompts, greedily, or texts drawn after their first words."""
+    chosen = [rows[0], rows[len(rows) // 2]]
+    prompts = [texts[0] for row in chosen if (texts := pair(row))]
+    if len(prompts) == len(chosen):
+        return tuple(Sample(p, t) for p, t in zip(prompts, greedy(base, model, prompts, SAMPLE_TOKENS), strict=True))
+    openings = [" ".join(row["text"].split(" ")[:OPENING_WORDS]) for row in chosen if "text" in row]
+    return tuple(sampled(base, model, opening, seed=0) for opening in openings)

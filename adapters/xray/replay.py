@@ -1,0 +1,131 @@
+"""X-rays: how the tokens of a text came about, found by writing it once more, token by token as it stands.
+
+Knows requests, the engine and its lanes; knows nothing of how a record is shown. What is written once more takes the
+same way as when it was generated, only that the sampler knows what to say; so the record fits the text, and generating
+pays nothing for it. Every generator yields after each small piece of work and can be closed.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Generator, Tensor
+
+from adapters.decoding.batch import Lane
+from adapters.decoding.engine import TOKENS_BEFORE, Engine
+from adapters.decoding.sampling import likeliest
+from adapters.methods import Method, Request, UserError
+from adapters.xray.recorder import LIKELIEST, Recorder, paths, pieces, short, with_paths
+from adapters.xray.trace import MAX_STEPS, POSITIONS, NextTokens, Scored, XRay
+
+VIRTUAL = "⟨virtual {number}⟩"  # a token of a prefix
+
+
+class Script:
+    """Chooses the tokens of a text that is there already, and keeps the logits (1, V) it was asked about last."""
+
+    def __init__(self, token_ids: Sequence[int]) -> None:
+        self.left = iter(token_ids)
+        self.logits: Tensor | None = None
+
+    def __call__(self, logits: Tensor, ids: Sequence[list[int]], generators: Sequence[Generator]) -> Tensor:
+        self.logits = logits
+        return torch.tensor([next(self.left)], device=logits.device)
+
+
+class XRays:
+    """The X-rays that an engine can take of texts, its own or kept ones."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def text(self, request: Request, token_ids: Sequence[int], words: Sequence[str] = ()) -> Iterator[XRay]:
+        """How the first MAX_STEPS tokens of a steered text came about, growing; the last one has the paths too.
+
+        The probabilities of `words` are kept at every token, each by its first piece. Raises UserError where the
+        request is not steered, or as `generate` does.
+        """
+        steering, tokenizer = request.method.steering, self.engine.base.tokenizer
+        if steering is None:
+            raise UserError("Only a steered text has an X-ray of its steering: choose a pane with PPLM.")
+        token_ids = list(token_ids[:MAX_STEPS])
+        prompt_ids = self.engine.base.encode(request.prompt, request.chat)
+        context = self._context(request.method, prompt_ids)
+        tokens = pieces(tokenizer, prompt_ids[-TOKENS_BEFORE:], token_ids)
+        xray = XRay(request.method, context, tokens)
+        yield xray
+        if not token_ids:
+            return
+        recorder = Recorder(tokenizer, steering, words)
+        lane = self.engine.lane(request, Script(token_ids), len(token_ids))
+        assert lane.steering is not None, "the request is steered"
+        lane.steering.observer = recorder
+        for written in self._tokens(lane):
+            if len(written) > len(xray.steps):
+                ids = [*prompt_ids, *written[:-1]]
+                if (step := recorder.step(ids, written[-1])) is None:
+                    break
+                xray = replace(xray, steps=(*xray.steps, step))
+            yield xray
+        if xray.steps:
+            along, variance = paths(recorder.states)
+            first, second, third = map(short, variance)
+            xray = replace(xray, steps=with_paths(xray.steps, along), variance=(first, second, third))
+        yield replace(xray, diverged=len(xray.steps) < len(token_ids))
+
+    def next_tokens(self, requests: Sequence[Request]) -> Iterator[list[NextTokens]]:
+        """What each method would write first after the prompt, one more at a time. Raises UserError as `generate`."""
+        found: list[NextTokens] = []
+        for request in requests:
+            script = Script([0])
+            for written in self._tokens(self.engine.lane(request, script, 1)):
+                if written:
+                    break
+                yield found
+            found = [*found, NextTokens(request.method, self._likeliest(script.logits) if written else ())]
+            yield found
+
+    def scores(
+        self, requests: Sequence[Request], texts: Sequence[Sequence[int]], models: Sequence[Method]
+    ) -> Iterator[list[Scored]]:
+        """The text of each request, its first MAX_STEPS tokens, under each of `models`, one more at a time."""
+        tokenizer = self.engine.base.tokenizer
+        pairs = [
+            (self.engine.base.encode(request.prompt, request.chat), list(ids[:MAX_STEPS]))
+            for request, ids in zip(requests, texts, strict=True)
+        ]
+        found = [
+            Scored(request.method, pieces(tokenizer, prompt_ids[-TOKENS_BEFORE:], ids), ())
+            for request, (prompt_ids, ids) in zip(requests, pairs, strict=True)
+        ]
+        for model in models:
+            rows = [tuple(map(number, row.logprobs)) for row in self.engine.loglikelihood(pairs, model)]
+            found = [replace(text, logprobs=(*text.logprobs, row)) for text, row in zip(found, rows, strict=True)]
+            yield found
+
+    def _tokens(self, lane: Lane) -> Iterator[list[int]]:
+        """The tokens that the one row of a lane has written, after each piece of work."""
+        row = lane.rows[0]
+        while lane.running:
+            with self.engine.turn:
+                lane.advance()
+            yield row.token_ids
+
+    def _context(self, method: Method, prompt_ids: Sequence[int]) -> tuple[str, ...]:
+        """What stands in the newest columns of the past before the text, and at its last token."""
+        virtual = 0 if method.prefix is None else self.engine.store.prefix(method.prefix).shape[-2]
+        shown = prompt_ids[-POSITIONS - 1 :]
+        names = [VIRTUAL.format(number=number + 1) for number in range(virtual)]
+        texts = [str(self.engine.base.tokenizer.decode([token])) for token in shown]
+        return (*names, *texts)[-POSITIONS - 1 :]
+
+    def _likeliest(self, logits: Tensor | None) -> tuple[tuple[str, float], ...]:
+        assert logits is not None, "a token was chosen"
+        shares, tokens = likeliest(logits, min(LIKELIEST, logits.shape[-1]))
+        texts = [str(self.engine.base.tokenizer.decode([token])) for token in tokens[0].tolist()]
+        return tuple((text, short(share)) for text, share in zip(texts, shares[0].tolist(), strict=True))
+
+
+def number(value: float) -> float | None:
+    return short(value) if math.isfinite(value) else None

@@ -1,0 +1,118 @@
+"""Rows for `headline`, a text to a one-line summary: Debian's package descriptions, whose first line sums up the rest.
+
+    /usr/lib/apt/apt-helper cat-file /var/lib/apt/lists/*_bookworm_main_i18n_Translation-en* |
+        python -m benchmarks.headlines headline.jsonl headline-test.jsonl
+
+writes rows of `prompt` and `completion` to train on, and rows of `prompt` and `reference` for the leaderboard, which
+training never sees. Knows the format of the index; knows nothing of models. The descriptions are their packagers', each
+under the licence of its package, so the rows are made where they are needed and are no part of this project.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from adapters.methods import UserError
+from adapters.training.corpus import hashed_share
+
+ROWS = 3200  # to train and validate on
+TEST_ROWS = 120
+WORDS = range(25, 91)  # in a text
+SUMMARY_WORDS = range(4, 13)
+SAME = 4  # texts that begin, or summaries that end, with as many of the same words are one family: one of it is used
+ONE_OF_MANY = re.compile(
+    r"^(lib|r-|python3?-|ruby-|node-|golang-|elpa-|php-)|-(dev|dbg|doc|data|common|all|utils|bin|perl|plugins?)$"
+)
+
+
+class Description(NamedTuple):
+    """A package's name, the line that sums it up, and the first paragraph of its description."""
+
+    package: str
+    summary: str
+    text: str
+
+
+def descriptions(index: str) -> Iterator[Description]:
+    """The descriptions in a Translation-en index; those whose text is a list or is missing are left out."""
+    for block in index.split("\n\n"):
+        head, found, body = block.partition("\nDescription-en: ")
+        summary, _, rest = body.partition("\n")
+        paragraph = rest.split("\n .")[0].split("\n")
+        if found and rest and not any(line.startswith("  ") for line in paragraph):
+            name = re.search(r"^Package: (\S+)", head, re.MULTILINE)
+            yield Description(name[1] if name else "", summary.strip(), " ".join(" ".join(paragraph).split()))
+
+
+def chosen(found: Iterable[Description]) -> list[Description]:
+    """Those that sum up a text in a line of prose: one of each family, in an order that depends on the texts alone."""
+    families: set[tuple[str, ...]] = set()
+    kept = []
+    for description in sorted(filter(usable, found), key=lambda each: hashed_share(each.text)):
+        family = {tuple(words(description.text)[:SAME]), tuple(words(description.summary)[-SAME:])}
+        if not family & families:
+            kept.append(description)
+        families |= family
+    return kept
+
+
+def usable(description: Description) -> bool:
+    """Whether it is one of a single package's own, of a fit length, without addresses, asides or parts."""
+    return (
+        not ONE_OF_MANY.search(description.package)
+        and len(description.text.split()) in WORDS
+        and len(description.summary.split()) in SUMMARY_WORDS
+        and not re.search(r"\(| - ", description.summary)
+        and "://" not in description.text
+        and description.text.endswith(".")
+    )
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, in lower case."""
+    return re.findall(r"\w+", text.lower())
+
+
+def prompt(text: str) -> str:
+    """What the summary continues."""
+    return f"{text}\nTL;DR:"
+
+
+def capital(summary: str) -> str:
+    """The summary with its first word as at the beginning of a sentence; names such as `xdot` stay as they are."""
+    first = summary.split(" ")[0]
+    return summary[0].upper() + summary[1:] if first.isalpha() else summary
+
+
+def write_rows(index: str, rows: Path, test: Path) -> tuple[int, int]:
+    """Writes both files; returns how many rows each has. Raises UserError where the index has too few."""
+    found = chosen(descriptions(index))
+    if len(found) <= TEST_ROWS:
+        raise UserError(f"{len(found)} descriptions fit: give Debian's whole Translation-en index on standard input.")
+    asked, trained = found[:TEST_ROWS], found[TEST_ROWS : TEST_ROWS + ROWS]
+    lines = [{"prompt": prompt(each.text), "completion": f" {capital(each.summary)}"} for each in trained]
+    rows.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    lines = [{"prompt": prompt(each.text), "reference": capital(each.summary)} for each in asked]
+    test.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    return len(trained), len(asked)
+
+
+def main(arguments: list[str]) -> int:
+    """Reads an index from standard input; returns the exit code, 2 for something to mend."""
+    if len(arguments) != 2:
+        print("error: name the two files to write: rows to train on, rows to test on", file=sys.stderr)
+        return 2
+    try:
+        counts = write_rows(sys.stdin.read(), Path(arguments[0]), Path(arguments[1]))
+    except (UserError, OSError, UnicodeDecodeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{counts[0]} rows to train on, {counts[1]} to test on", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,188 @@
+"""Discriminators, below the lists of words: how well each does, and training one.
+
+Knows which component feeds which handler; what is read and shown is in demo.attributes.run.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from adapters.discriminators.labelled import Labelled
+from adapters.methods import UserError
+from demo.attributes import words as words_attributes
+from demo.attributes.run import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
+from demo.compare.run import closed_at_end
+from demo.parts import words as text
+from demo.parts.confirm import Confirm, build_confirm
+from demo.parts.context import Page
+from demo.parts.events import LIGHT
+from demo.parts.inner import or_message
+from demo.parts.links import owner_of
+from demo.parts.panes import Marked, Values, message, message_line, words
+from demo.parts.text_table import text_table
+from demo.services import Services
+from demo.train import words as words_train
+from demo.train.queue_view import is_own
+
+TRAINING: dict[str, Any] = {"concurrency_id": "training", "concurrency_limit": 1}  # one at a time, whoever asks
+
+
+class Heads(NamedTuple):
+    """The components that show a discriminator."""
+
+    chosen: gr.Dropdown
+    delete: Confirm
+    message: gr.HighlightedText
+    confusion: gr.Dataframe
+    curve: gr.Plot
+
+
+class Training(NamedTuple):
+    """The components that train one; `rows` are those of the newest upload."""
+
+    name: gr.Textbox
+    upload: gr.UploadButton
+    train: gr.Button
+    stop: gr.Button
+    message: gr.HighlightedText
+    rows: gr.State
+
+
+def heads_section(services: Services, page: Page) -> None:
+    """The section, laid out and wired."""
+    heads, training = lay_out_heads(services), lay_out_training()
+    wire_heads(services, heads, page)
+    wire_training(services, training, heads, page)
+
+
+# What is where
+
+
+def lay_out_heads(services: Services) -> Heads:
+    """A discriminator and its figures."""
+    gr.HTML(words_attributes.HEADS_HTML, elem_classes="section")
+    names = list(services.store.discriminators)
+    with gr.Row(elem_classes="below"):
+        chosen = gr.Dropdown(names, value=names[0] if names else None, allow_custom_value=True, **words("head"))
+        delete = build_confirm(words_train.DELETE_QUESTION)
+    line = message_line(words_attributes.HELD_OUT_ACCURACY, "shared-note")
+    with gr.Row(elem_classes="plots"):
+        with gr.Column(min_width=280):
+            told = text_table(words_attributes.CONFUSION, [words_attributes.IS_TOLD_AS])
+        with gr.Column(min_width=280):
+            learned = gr.Plot(label=words_attributes.CURVE, show_label=False)
+    return Heads(chosen, delete, line, told, learned)
+
+
+def lay_out_training() -> Training:
+    """The form that trains a discriminator."""
+    gr.HTML(words_attributes.TRAIN_HTML, elem_classes="section")
+    with gr.Row(elem_classes="bring"):
+        name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **words("head_name"))
+        with gr.Column(min_width=150, elem_classes="run"):
+            upload = gr.UploadButton(words_attributes.UPLOAD_ROWS, size="sm")
+            with gr.Row():
+                begin = gr.Button(words_attributes.TRAIN, size="sm", min_width=0)
+                stop = gr.Button(text.STOP, size="sm", min_width=0)
+    line = message_line(words_attributes.TRAIN, "shared-note")
+    return Training(name, upload, begin, stop, line, gr.State(()))
+
+
+# Which event calls what
+
+
+def wire_heads(services: Services, heads: Heads, page: Page) -> None:
+    """The choice of a discriminator; there may be more each time that the tab is opened."""
+    show = partial(or_message, heads.message, partial(show_head, services, heads))
+    outputs = [heads.message, heads.confusion, heads.curve, heads.delete.ask, heads.delete.row]
+    gr.on([page.blocks.load, heads.chosen.change], show, [heads.chosen, page.owner], outputs, **LIGHT)
+    delete = partial(or_message, heads.message, partial(on_delete, services, heads))
+    heads.delete.yes.click(delete, [heads.chosen, page.owner], [*outputs, heads.chosen], **LIGHT)
+    page.tab.select(partial(offer_heads, services), None, heads.chosen, **LIGHT)
+
+
+def wire_training(services: Services, training: Training, heads: Heads, page: Page) -> None:
+    """The upload of rows, Train and Stop."""
+    training.upload.upload(partial(take_rows, services), training.upload, [training.rows, training.message], **LIGHT)
+    begun = training.train.click(
+        partial(play, services, training, heads),
+        [training.name, training.rows, page.owner],
+        [training.message, training.train, training.stop, heads.chosen],
+        show_progress="minimal",
+        show_progress_on=training.message,
+        api_visibility="private",
+        **TRAINING,
+    )
+    stopped = training.stop.click(None, cancels=[begun])
+    outputs = [training.message, training.train, training.stop]
+    stopped.then(partial(on_stop, training), None, outputs, **LIGHT)
+
+
+# Handlers: values in, values out
+
+
+def offer_heads(services: Services) -> Any:
+    """The discriminators that there are now."""
+    return gr.update(choices=list(services.store.discriminators))
+
+
+def show_head(services: Services, heads: Heads, name: Any, secret: Any) -> Values:
+    """The figures of a discriminator, nothing where there is none to choose. Raises UserError."""
+    if not services.store.discriminators:
+        return {}
+    measured = find_report(services, name).measured
+    headers, rows = confusion(measured)
+    return {
+        heads.delete.ask: gr.update(visible=is_own(services.library.owner(name), secret)),
+        heads.delete.row: gr.update(visible=False),
+        heads.message: message(words_attributes.accuracy_line(measured)),
+        heads.confusion: gr.update(value={"headers": headers, "data": rows}),
+        heads.curve: curve(measured),
+    }
+
+
+def on_delete(services: Services, heads: Heads, name: Any, secret: Any) -> Values:
+    """Deletes one's own discriminator; the first of the others is shown. Raises UserError."""
+    if not isinstance(name, str) or name not in services.store.discriminators:
+        raise UserError(words_attributes.NO_SUCH_HEAD)
+    services.library.delete(name, owner_of(secret))
+    left = list(services.store.discriminators)
+    chosen = gr.update(choices=left, value=left[0] if left else None)
+    return {heads.chosen: chosen, heads.delete.row: gr.update(visible=False)}
+
+
+def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked]:
+    """The rows of an uploaded file, none where something is wrong with it."""
+    try:
+        rows = read_rows(path, services)
+    except UserError as error:
+        return (), message(str(error), is_error=True)
+    return rows, message(words_attributes.rows_line(class_sizes(rows)))
+
+
+def play(
+    services: Services, training: Training, heads: Heads, name: Any, rows: Sequence[Labelled], secret: Any
+) -> Iterator[Values]:
+    """Trains and shows how far it is; at the end the new discriminator."""
+    with closed_at_end(train(services, name, rows, owner_of(secret))) as views:
+        for view in views:
+            shown = training_updates(training, view)
+            if view.done:
+                shown[heads.chosen] = gr.update(choices=list(services.store.discriminators), value=str(name).strip())
+            yield shown
+
+
+def on_stop(training: Training) -> Values:
+    """After Stop: nothing was stored."""
+    return training_updates(training, TrainView(words_attributes.TRAINING_STOPPED))
+
+
+def training_updates(training: Training, view: TrainView) -> Values:
+    """What the form shows of a training."""
+    return {
+        training.message: message(view.message, view.is_error),
+        training.train: gr.update(interactive=not view.running),
+        training.stop: gr.update(variant="primary" if view.running else "secondary"),
+    }

@@ -1,0 +1,121 @@
+"""The Attributes tab: lists of words and how they are split; below them the discriminators.
+
+Knows which component feeds which handler; what is read and shown is in demo.parts.word_table.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from adapters.methods import UserError
+from adapters.pplm.word_list import as_text, parse_words
+from demo.attributes import words as words_attributes
+from demo.attributes.discriminators import heads_section
+from demo.parts import words as text
+from demo.parts.context import Page
+from demo.parts.events import LIGHT
+from demo.parts.inner import or_message
+from demo.parts.panes import Marked, Values, message, message_line, words
+from demo.parts.text_table import text_table
+from demo.parts.word_table import list_text, read_upload, summary, table
+from demo.services import Services
+
+
+class Lists(NamedTuple):
+    """The components that show a list of words."""
+
+    chosen: gr.Dropdown
+    words: gr.Textbox
+    upload: gr.UploadButton
+    send: gr.Button
+    message: gr.HighlightedText
+    table: gr.Dataframe
+
+
+def attributes_tab(services: Services, page: Page) -> None:
+    """The tab."""
+    with gr.Column(elem_classes="stack"):
+        lists = lay_out_lists(services)
+        heads_section(services, page)
+    wire_lists(services, lists, page)
+
+
+# What is where
+
+
+def lay_out_lists(services: Services) -> Lists:
+    """A list of words and its table."""
+    gr.HTML(words_attributes.LISTS_HTML, elem_classes="section")
+    with gr.Row(elem_classes="bring"):
+        names = [text.OWN_WORDS, *services.attributes]
+        first = names[1] if len(names) > 1 else text.OWN_WORDS
+        chosen = gr.Dropdown(names, value=first, allow_custom_value=True, min_width=200, **words("list"))
+        own = gr.Textbox(
+            as_text(services.attributes.get(first, ())),
+            lines=2,
+            max_lines=6,
+            scale=3,
+            min_width=260,
+            **words("list_words"),
+        )
+        with gr.Column(min_width=150, elem_classes="run"):
+            upload = gr.UploadButton(text.UPLOAD_LIST, size="sm")
+            send = gr.Button(words_attributes.SEND_WORDS, size="sm")
+    line = message_line(words_attributes.SPLITS, "shared-note")
+    headers = [
+        words_attributes.WORD,
+        words_attributes.IS_USED,
+        words_attributes.PIECES,
+        words_attributes.WEIGHT,
+        words_attributes.WHY,
+    ]
+    shown = text_table(words_attributes.SPLITS, headers, [180, 110, 240, 90, 600])
+    return Lists(chosen, own, upload, send, line, shown)
+
+
+# Which event calls what
+
+
+def wire_lists(services: Services, lists: Lists, page: Page) -> None:
+    """The choice of a list, typing one, uploading one, and sending it to the panes."""
+    show = partial(or_message, lists.message, partial(show_list, services, lists))
+    shown: list[Any] = [lists.message, lists.table]
+    gr.on([page.blocks.load, lists.words.change], show, lists.words, shown, trigger_mode="always_last", **LIGHT)
+    fill = partial(or_message, lists.message, partial(fill_list, services, lists))
+    lists.chosen.input(fill, lists.chosen, [lists.words, lists.message], **LIGHT)
+    lists.words.input(lambda: text.OWN_WORDS, None, lists.chosen, **LIGHT)
+    lists.upload.upload(take_file, lists.upload, [lists.chosen, lists.words, lists.message], **LIGHT)
+    lists.send.click(send_list, lists.words, [page.words, lists.message], **LIGHT)
+
+
+# Handlers: values in, values out
+
+
+def show_list(services: Services, lists: Lists, typed: Any) -> Values:
+    """The table of a list. Raises UserError."""
+    if not str(typed or "").strip():
+        return {lists.table: []}
+    splits = services.splits(parse_words(str(typed)))
+    return {lists.table: table(splits), lists.message: message(summary(splits))}
+
+
+def fill_list(services: Services, lists: Lists, name: Any) -> Values:
+    """The words of a shipped list in the box, where they can be changed. Raises UserError."""
+    return {lists.words: "" if name == text.OWN_WORDS else list_text(services, name)}
+
+
+def take_file(path: Any) -> tuple[Any, Any, Marked]:
+    """The words of an uploaded list in the box; what is wrong with it changes nothing else."""
+    try:
+        return text.OWN_WORDS, as_text(read_upload(path)), []
+    except UserError as error:
+        return gr.skip(), gr.skip(), message(str(error), is_error=True)
+
+
+def send_list(typed: Any) -> tuple[Any, Marked]:
+    """The list for the panes of the Compare tab."""
+    try:
+        return as_text(parse_words(str(typed or ""))), message(words_attributes.WORDS_SENT)
+    except UserError as error:
+        return gr.skip(), message(str(error), is_error=True)

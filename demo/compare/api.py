@@ -1,0 +1,68 @@
+"""The public endpoint /compare, for gradio_client and plain HTTP.
+
+Knows typed arguments and JSON; every argument is checked again, for nothing is certain about what a client sends.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from adapters.methods import BASE, Request, Sampling, UserError, from_json, parse_method
+from demo.compare.form import MAX_PANES, PaneErrors, read_prompt, read_seed
+from demo.compare.run import compare_as_json
+from demo.parts import words as text
+from demo.services import Services
+
+Rows = list[dict[str, Any]]
+
+
+def compare_endpoint(services: Services) -> Callable[..., Iterator[Rows]]:
+    """The function behind /compare for these services."""
+
+    def compare(
+        prompt: str,
+        methods: list[str],
+        temperature: float = Sampling.temperature,
+        top_k: int = Sampling.top_k,
+        top_p: float = Sampling.top_p,
+        repetition_penalty: float = Sampling.repetition_penalty,
+        max_new_tokens: int = Sampling.max_new_tokens,
+        seed: int = 0,
+        chat: bool = False,
+    ) -> Iterator[Rows]:
+        """Continues a prompt by several methods under the same sampling and seed.
+
+        A method is base, lora:NAME, prefix:NAME or pplm:NAME, or several of them joined by +. Each answer holds one
+        row a method: its text so far, finish_reason (null while it runs) and figures; the last answer is the result.
+        """
+        sampling = {
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "repetition_penalty": repetition_penalty,
+            "max_new_tokens": max_new_tokens,
+        }
+        try:
+            names = read_names(methods)
+            request = Request(read_prompt(prompt), BASE, read_seed(seed), chat is True)
+            chosen = [parse_method(name) for name in names]
+            yield from compare_as_json(services, chosen, request, from_json(Sampling, sampling))
+        except PaneErrors as error:
+            notes = "; ".join(f"{names[place]}: {note}" for place, note in error.notes.items())
+            raise gr.Error(notes, print_exception=False) from error
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return compare
+
+
+def read_names(methods: Any) -> list[str]:
+    """Short names of methods; raises UserError."""
+    if (
+        not isinstance(methods, list)
+        or not 1 <= len(methods) <= MAX_PANES
+        or not all(isinstance(name, str) for name in methods)
+    ):
+        raise UserError(text.BAD_METHODS.format(most=MAX_PANES))
+    return methods

@@ -1,0 +1,205 @@
+"""A shared comparison, opened by its link: read-only, to be written again, saved, or deleted by the one who made it.
+
+Knows which component feeds which handler; what is kept and what a replay finds is in demo.compare.comparisons.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from html import escape
+from typing import Any, NamedTuple
+
+import gradio as gr
+from gradio.events import Dependency
+
+from adapters.methods import UserError
+from demo.compare.board import Board
+from demo.compare.comparisons import Comparison, find_comparison, make_record, replay
+from demo.compare.form import MAX_PANES
+from demo.compare.run import closed_at_end
+from demo.parts import words as text
+from demo.parts.confirm import Confirm, build_confirm
+from demo.parts.context import Page
+from demo.parts.downloads import as_file, save_on_click
+from demo.parts.events import LIGHT, MODEL
+from demo.parts.facts import facts_table, model_facts
+from demo.parts.links import COMPARE, Link, address, is_id, owner_of, read_link
+from demo.parts.panes import Marked, Values, View, build_view, message, message_line, pane_updates, words
+from demo.services import Services
+from demo.xray import words as words_xray
+from demo.xray.run import Text, texts_of_comparison
+from leaderboard.output.report import comparison_report
+
+WHOLE_ADDRESS = "(link) => link && new URL(link, location.href).href"
+
+
+class SharedPage(NamedTuple):
+    """The components; `id` is that of the open comparison, or None."""
+
+    column: gr.Column
+    head: gr.HTML
+    body: gr.Column
+    settings: gr.HTML
+    message: gr.HighlightedText
+    panes: tuple[View, ...]
+    replay: gr.Button
+    stop: gr.Button
+    xray: gr.Button
+    report: gr.Button
+    delete: Confirm
+    facts: gr.Dataframe
+    id: gr.State
+
+
+def lay_out_shared(services: Services) -> SharedPage:
+    """Puts the page of a shared comparison, hidden until a link opens it."""
+    with gr.Column(visible=False, elem_classes="stack") as column:
+        head = gr.HTML(elem_classes="link-head")
+        with gr.Column(elem_classes="stack") as body:
+            settings = gr.HTML(elem_classes="help")
+            with gr.Row(elem_classes="below"):
+                again = gr.Button(text.REPLAY, size="sm", min_width=0, scale=0)
+                stop = gr.Button(text.STOP, size="sm", min_width=0, scale=0, interactive=False)
+                look = gr.Button(words_xray.XRAY, size="sm", min_width=0, scale=0)
+                report = gr.Button(text.REPORT, size="sm", min_width=0, scale=0)
+                delete = build_confirm()
+            note = message_line("Message", "shared-note")
+            with gr.Row(elem_classes="panes"):
+                panes = tuple(build_view(services, f"Shared pane {place + 1}") for place in range(MAX_PANES))
+            with gr.Accordion(text.MADE_WITH, open=False):
+                facts = facts_table()
+    return SharedPage(
+        column, head, body, settings, note, panes, again, stop, look, report, delete, facts, gr.State(None)
+    )
+
+
+def share_link() -> gr.Textbox:
+    """The address of what has been shared, hidden until there is one."""
+    link = gr.Textbox(visible=False, buttons=["copy"], elem_classes="link", **words("link", interactive=False))
+    link.change(None, link, link, js=WHOLE_ADDRESS, **LIGHT)
+    return link
+
+
+def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: Page) -> Dependency:
+    """Replay, Stop, Report and Delete, and what opens a link when the page is loaded; returns the event of Delete."""
+    panes = [part for pane in shared.panes for part in pane]
+    outputs = [shared.message, shared.replay, shared.stop, *panes]
+    options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": shared.message}
+    running = shared.replay.click(
+        partial(on_replay, services, shared), shared.id, outputs, api_visibility="private", **options, **MODEL
+    )
+    shared.stop.click(None, cancels=[running]).then(partial(on_stop, shared), None, outputs, **LIGHT)
+    save_on_click(shared.report, partial(on_report, services), shared.id, shared.message)
+    gone = [shared.body, shared.head, shared.message, shared.id]
+    deleted = shared.delete.yes.click(partial(on_delete, services, shared), [shared.id, page.owner], gone, **LIGHT)
+    facts = [shared.settings, shared.delete.ask, shared.facts, shared.id]
+    opened = [live, shared.column, shared.head, *facts, *panes]
+
+    def on_load(secret: Any, request: gr.Request) -> Values:
+        return open_shared(services, shared, live, read_link(request.query_params), secret)
+
+    page.blocks.load(on_load, page.owner, opened, **LIGHT)
+    return deleted
+
+
+# Handlers: values in, values out
+
+
+def on_share(services: Services, board: Board, secret: Any) -> tuple[dict[str, Any], Marked]:
+    """Keeps the comparison on the page; its link, and a message where it cannot be kept."""
+    owner = owner_of(secret)
+    if board.outcome is None or owner is None:
+        return gr.skip(), message(text.NOTHING_TO_SHARE if board.outcome is None else text.NO_OWNER, is_error=True)
+    id = services.database.add_comparison(make_record(services, board, board.outcome), owner)
+    return gr.update(value=address(COMPARE, id), visible=True), []
+
+
+def open_shared(services: Services, page: SharedPage, live: gr.Column, link: Link | None, secret: Any) -> Values:
+    """The page of the comparison that a link leads to; nothing changes where it leads elsewhere or nowhere."""
+    comparison = None if link is None or link.kind != COMPARE else find(services, link.id)
+    if link is None or comparison is None:
+        return {page.id: None}
+    owner = owner_of(secret)
+    first = next(iter(comparison.requests.values()))
+    mine = owner is not None and services.database.owns_comparison(link.id, owner)
+    updates: Values = {
+        live: gr.update(visible=False),
+        page.column: gr.update(visible=True),
+        page.head: head_html(comparison),
+        page.settings: f"<p>{escape(text.sampling_line(comparison.sampling, first.seed, first.chat))}</p>",
+        page.delete.ask: gr.update(visible=mine),
+        page.facts: model_facts(comparison.base, comparison.hashes, comparison.versions),
+        page.id: link.id,
+    }
+    for place, view in comparison.board.panes.items():
+        updates |= {page.panes[place].column: gr.update(visible=True)}
+        updates |= pane_updates(page.panes[place], view, services)
+    return updates
+
+
+def on_replay(services: Services, page: SharedPage, id: Any) -> Iterator[Values]:
+    """Writes the comparison again and says what differs."""
+    if (comparison := find(services, id)) is None:
+        yield {page.message: message(text.NOTHING_HERE, is_error=True)}
+        return
+    yield running_buttons(page, True)
+    with closed_at_end(replay(services, comparison)) as boards:
+        for board in boards:
+            updates: Values = {page.message: message(board.message, board.is_error)}
+            if not board.running:
+                for place, view in board.panes.items():
+                    updates |= {page.panes[place].note: message(view.note, view.is_error)}
+                updates |= running_buttons(page, False)
+            yield updates
+
+
+def on_stop(page: SharedPage) -> Values:
+    """The page after Stop."""
+    return {page.message: message(text.REPLAY_STOPPED)} | running_buttons(page, False)
+
+
+def on_report(services: Services, id: Any) -> tuple[dict[str, str] | None, Marked]:
+    """The comparison as one HTML file."""
+    record = services.database.comparison(id) if is_id(id) else None
+    if record is None:
+        return None, message(text.NOTHING_HERE, is_error=True)
+    return as_file("comparison.html", comparison_report(record).encode()), []
+
+
+def on_delete(services: Services, page: SharedPage, id: Any, secret: Any) -> Values:
+    """Deletes the comparison if it is this browser's own."""
+    owner = owner_of(secret)
+    if owner is None or not is_id(id) or not services.database.delete_comparison(id, owner):
+        return {page.message: message(text.NOT_YOURS, is_error=True)}
+    return {page.body: gr.update(visible=False), page.head: text.DELETED_HTML, page.id: None}
+
+
+# Between components and data
+
+
+def find(services: Services, id: Any) -> Comparison | None:
+    """The comparison with this id, if there is one that this release can read."""
+    try:
+        return find_comparison(services, id)
+    except UserError:
+        return None
+
+
+def find_texts(services: Services, id: Any) -> dict[int, Text]:
+    """The texts of the comparison with this id; none where there is no such comparison."""
+    comparison = find(services, id)
+    return {} if comparison is None else texts_of_comparison(comparison)
+
+
+def running_buttons(page: SharedPage, running: bool) -> Values:
+    """Replay and Stop while it runs and while it does not."""
+    return {
+        page.replay: gr.update(interactive=not running),
+        page.stop: gr.update(interactive=running),
+    }
+
+
+def head_html(comparison: Comparison) -> str:
+    """What the page is, and the way to an own comparison."""
+    return (
+        f"<h2>{text.SHARED_COMPARISON}</h2><p>{escape(text.made(comparison.created))} · <a href='?'>{text.OWN}</a></p>"
+    )

@@ -1,0 +1,66 @@
+"""What is stored of a run, found by an id that nothing is certain about.
+
+Knows ids, runs and slices by tag; knows nothing of how anything is shown.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+from adapters.methods import Method, UserError
+from demo.leaderboard import words as words_leaderboard
+from demo.leaderboard.form import tag_names
+from demo.parts import words as text
+from demo.parts.links import is_id
+from demo.services import Runner, Services
+from leaderboard.records import PromptSet, Run, RunData
+from leaderboard.tables.table import Results, tabulate
+
+MAX_VALUES = 40  # different values of a tag that can be sliced by; more would be one for nearly every prompt
+
+Tag = tuple[str, str]
+
+
+def find_run(services: Services, id: Any) -> Run:
+    """The run with this id. Raises UserError where there is none, or a newer release has made it."""
+    run = services.database.run(id) if is_id(id) else None
+    if run is None:
+        raise UserError(text.NOTHING_HERE)
+    return run
+
+
+def load_data(services: Services, id: Any) -> RunData:
+    """Everything that is stored of a run. Raises UserError."""
+    run = find_run(services, id)
+    return finished_data(services.runner, run.id) if run.status == "done" else services.runner.data(run.id)
+
+
+@lru_cache(maxsize=4)
+def finished_data(runner: Runner, id: str) -> RunData:
+    """Everything that is stored of a finished run, which never changes; whoever looks through its texts asks often."""
+    return runner.data(id)
+
+
+def load_results(services: Services, id: Any, chosen: Any = words_leaderboard.ALL_PROMPTS) -> Results:
+    """The figures of a run, or of the prompts with one tag. Raises UserError."""
+    run = find_run(services, id)
+    if chosen in (None, words_leaderboard.ALL_PROMPTS):
+        return services.runner.results(run.id)
+    tag = slices(run.prompts).get(chosen) if isinstance(chosen, str) else None
+    if tag is None:
+        raise UserError(words_leaderboard.NO_SUCH_SLICE)
+    return tabulate(load_data(services, run.id), lambda prompt: tag in prompt.tags)
+
+
+def slices(prompts: PromptSet) -> dict[str, Tag]:
+    """The tags that prompts can be chosen by, by what a person reads."""
+    found: dict[str, Tag] = {}
+    for name in tag_names(prompts):
+        values = sorted({dict(prompt.tags)[name] for prompt in prompts.prompts if name in dict(prompt.tags)})
+        if len(values) <= MAX_VALUES:
+            found |= {f"{name} = {value}": (name, value) for value in values}
+    return found
+
+
+def methods_of(run: Run) -> dict[str, Method]:
+    """The methods of a run by name."""
+    return {method.name: method for method in run.spec.methods}

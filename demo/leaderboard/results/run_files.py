@@ -1,0 +1,51 @@
+"""The inner tab with everything that a run can be saved as.
+
+Knows which button saves what; how the files are made is in demo.leaderboard.results.files.
+"""
+
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from adapters.methods import UserError
+from demo.leaderboard import words as words_leaderboard
+from demo.leaderboard.results.files import FILES
+from demo.leaderboard.results.load import load_data
+from demo.parts.downloads import as_file, save_on_click
+from demo.parts.inner import Inner, Opened, inner, or_message
+from demo.parts.panes import Marked, Values, message
+from demo.services import Services
+
+
+def files_tab(services: Services, opened: Opened) -> Inner:
+    """The inner tab, laid out and wired."""
+    with gr.Row(elem_classes="below"):
+        for name in FILES:
+            button = gr.Button(words_leaderboard.FILES[name], size="sm", min_width=0, scale=0)
+            save_on_click(button, partial(make_file, services, name), opened.id, opened.message)
+        if services.publish is not None:
+            publish = gr.Button(words_leaderboard.PUBLISH, size="sm", min_width=0, scale=0)
+            push = partial(or_message, opened.message, partial(on_publish, services, opened))
+            publish.click(push, opened.id, opened.message, show_progress="minimal", api_visibility="private")
+    gr.HTML(f"<p>{words_leaderboard.FILES_HELP}</p>", elem_classes="help")
+    return inner(opened, [], lambda *_: {})
+
+
+def make_file(services: Services, name: str, id: Any) -> tuple[dict[str, str] | None, Marked]:
+    """One of the files of a run, and a message where there is none."""
+    try:
+        data = load_data(services, id)
+        made = FILES[name](data, services.runner.results(data.run.id))
+    except UserError as error:
+        return None, message(str(error), is_error=True)
+    return as_file(f"{data.run.prompts.name}-{name}", made), []
+
+
+def on_publish(services: Services, opened: Opened, id: Any) -> Values:
+    """Sends a run to the Hub; says where it is."""
+    if services.publish is None:
+        raise UserError(words_leaderboard.CANNOT_PUBLISH)
+    data = load_data(services, id)
+    address = services.publish(data, services.runner.results(data.run.id))
+    return {opened.message: message(words_leaderboard.PUBLISHED.format(address=address))}

@@ -1,0 +1,210 @@
+"""The form of a run: prompts, methods, and what all texts share.
+
+Knows which component feeds which handler; what the controls may say is in demo.leaderboard.form.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import gradio as gr
+from gradio.components import Component
+
+from adapters.methods import BASE, UserError
+from demo.leaderboard import words as words_leaderboard
+from demo.leaderboard.form import RunForm, default_methods, known_methods, preview, read_run, read_set, read_upload
+from demo.parts import words as text
+from demo.parts.downloads import as_file, save_on_click
+from demo.parts.events import LIGHT
+from demo.parts.panes import Marked, Values, message, message_line, words
+from demo.parts.sampling_controls import SamplingControls, lay_out_sampling
+from demo.parts.text_table import text_table
+from demo.services import Services
+from leaderboard.prompts import shipped_sets
+from leaderboard.records import PromptSet, RunSpec
+
+
+class Setup(NamedTuple):
+    """The components. `prompts` is the chosen set, `uploaded` the newest that a person brought."""
+
+    column: gr.Column
+    set: gr.Dropdown
+    upload: gr.UploadButton
+    download: gr.Button
+    note: gr.HighlightedText
+    folded_preview: gr.Accordion
+    preview: gr.Dataframe
+    methods: gr.Dropdown
+    run: gr.Button
+    stop: gr.Button
+    folded: gr.Accordion  # of the settings; its label says their values
+    samples: gr.Slider
+    judge: gr.Dropdown
+    sampling: SamplingControls
+    estimate: gr.HighlightedText
+    prompts: gr.State
+    uploaded: gr.State
+
+    @property
+    def controls(self) -> list[Component]:
+        """What determines a run, beside the prompts."""
+        sampling = [self.sampling.mode, self.sampling.seed, *self.sampling.fields.values()]
+        return [self.methods, self.samples, self.judge, *sampling]
+
+    @property
+    def inputs(self) -> list[Component]:
+        return [self.prompts, *self.controls]
+
+
+def lay_out_setup(services: Services) -> Setup:
+    """Puts the components on the page, from top to bottom."""
+    first = read_set(next(iter(shipped_sets())), services)
+    with gr.Column(elem_classes="stack setup") as column:
+        with gr.Row(elem_classes="top"):
+            chosen = gr.Dropdown(list(shipped_sets()), value=first.name, scale=2, min_width=240, **words("set"))
+            methods = gr.Dropdown(
+                known_methods(services),
+                value=default_methods(services),
+                multiselect=True,
+                allow_custom_value=True,
+                scale=4,
+                min_width=300,
+                **words("methods"),
+            )
+            with gr.Column(min_width=150, elem_classes="run"):
+                run = gr.Button(words_leaderboard.RUN, variant="primary")
+                stop = gr.Button(text.STOP)
+        note = message_line(words_leaderboard.ABOUT_PROMPTS, "shared-note")
+        with gr.Row(elem_classes="shared"):
+            with gr.Accordion(words_leaderboard.prompts_line(first), open=False) as folded_preview:
+                shown = preview_table(first)
+            upload = gr.UploadButton(words_leaderboard.UPLOAD, size="sm", min_width=110, scale=0)
+            download = gr.Button(words_leaderboard.DOWNLOAD_SET, size="sm", min_width=110, scale=0)
+        with (
+            gr.Row(elem_classes="shared"),
+            gr.Accordion(words_leaderboard.run_line(RunSpec((BASE,))), open=False) as folded,
+        ):
+            with gr.Row(elem_classes="sampling"):
+                samples = gr.Slider(1, 10, 3, step=1, **words("samples"))
+                judge = gr.Dropdown(
+                    [words_leaderboard.BASE_JUDGE, *services.judges],
+                    value=words_leaderboard.BASE_JUDGE,
+                    **words("judge"),
+                )
+            sampling = lay_out_sampling(services)
+        estimate = message_line(words_leaderboard.ESTIMATE, "estimate")
+    return Setup(
+        column=column,
+        set=chosen,
+        upload=upload,
+        download=download,
+        note=note,
+        folded_preview=folded_preview,
+        preview=shown,
+        methods=methods,
+        run=run,
+        stop=stop,
+        folded=folded,
+        samples=samples,
+        judge=judge,
+        sampling=sampling,
+        estimate=estimate,
+        prompts=gr.State(first),
+        uploaded=gr.State(None),
+    )
+
+
+def preview_table(prompts: PromptSet) -> gr.Dataframe:
+    """The first rows of a prompt set."""
+    headers, rows = preview(prompts)
+    return text_table(words_leaderboard.PREVIEW, headers, rows=rows)
+
+
+def wire_setup(services: Services, setup: Setup) -> None:
+    """The prompt set, its upload and download, and the lines that say what was chosen."""
+    outputs = [setup.set, setup.prompts, setup.uploaded, setup.note, setup.folded_preview, setup.preview]
+    setup.upload.upload(partial(on_upload, services, setup), setup.upload, outputs, **LIGHT)
+    setup.set.input(partial(on_set, services, setup), [setup.set, setup.uploaded], outputs, **LIGHT)
+    save_on_click(setup.download, partial(on_download, setup), setup.set, setup.note)
+    gr.on(
+        [setup.prompts.change, *(control.change for control in setup.controls)],  # type: ignore[attr-defined]
+        partial(on_estimate, services, setup),
+        set(setup.inputs),
+        [setup.estimate, setup.folded],
+        trigger_mode="always_last",
+        **LIGHT,
+    )
+
+
+# Handlers: values in, values out
+
+
+def on_upload(services: Services, setup: Setup, path: Any) -> Values:
+    """The prompts of a file; a refusal is one line, and nothing else changes."""
+    try:
+        prompts = read_upload(path, services)
+    except UserError as error:
+        return {setup.note: message(str(error), is_error=True)}
+    name = text.YOUR_FILE.format(name=prompts.name)
+    choices = gr.update(choices=[*shipped_sets(), name], value=name)
+    return show_set(setup, prompts) | {setup.set: choices, setup.uploaded: prompts}
+
+
+def on_set(services: Services, setup: Setup, name: Any, uploaded: PromptSet | None) -> Values:
+    """The prompts of a set that comes with the app, or those of the newest upload."""
+    if uploaded is not None and name == text.YOUR_FILE.format(name=uploaded.name):
+        return show_set(setup, uploaded)
+    try:
+        return show_set(setup, read_set(name, services))
+    except UserError as error:
+        return {setup.note: message(str(error), is_error=True)}
+
+
+def on_download(setup: Setup, name: Any) -> tuple[dict[str, str] | None, Marked]:
+    """The file of a set that comes with the app."""
+    file = shipped_sets().get(name) if isinstance(name, str) else None
+    if file is None:
+        return None, message(words_leaderboard.ONLY_SHIPPED)
+    return as_file(file.name, file.read_bytes()), []
+
+
+def offer_methods(services: Services) -> Any:
+    """The methods that there are now: discriminators are trained while the app runs."""
+    return gr.update(choices=known_methods(services))
+
+
+def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
+    """The folded line, and what the run would take here, or what is wrong with it."""
+    try:
+        spec, prompts = read_run(read_setup(setup, values), services)
+        line: Values = {setup.folded: gr.update(label=words_leaderboard.run_line(spec))}
+        estimate = services.runner.estimate(spec, prompts)
+        return line | {setup.estimate: message(words_leaderboard.estimate(estimate))}
+    except UserError as error:
+        return {setup.estimate: message(str(error), is_error=True)}
+
+
+# Between components and data
+
+
+def show_set(setup: Setup, prompts: PromptSet) -> Values:
+    """What the form shows of a prompt set."""
+    headers, rows = preview(prompts)
+    return {
+        setup.prompts: prompts,
+        setup.note: [],
+        setup.folded_preview: gr.update(label=words_leaderboard.prompts_line(prompts)),
+        setup.preview: gr.update(value={"headers": headers, "data": rows}),
+    }
+
+
+def read_setup(setup: Setup, values: Values) -> RunForm:
+    """What the form says."""
+    return RunForm(
+        prompts=values[setup.prompts],
+        methods=values[setup.methods],
+        samples=values[setup.samples],
+        sampling={name: values[control] for name, control in setup.sampling.fields.items()},
+        seed=values[setup.sampling.seed],
+        judge=values[setup.judge],
+        chat=values[setup.sampling.mode] == text.CHAT,
+    )

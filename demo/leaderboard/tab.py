@@ -1,0 +1,226 @@
+"""The Leaderboard tab: prompts and methods, a run that streams, its results, and earlier runs.
+
+Knows which component feeds which handler; what a run does is in demo.leaderboard.run, what it found in demo.leaderboard.results.views.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import gradio as gr
+from gradio.blocks import Block
+
+from adapters.methods import UserError
+from demo.compare.run import closed_at_end
+from demo.leaderboard import words as words_leaderboard
+from demo.leaderboard.earlier import earlier_rows, earlier_table
+from demo.leaderboard.results.load import find_run
+from demo.leaderboard.results.run_facts import TURN
+from demo.leaderboard.results.views import ResultsPage, open_run, results_page, wire_delete
+from demo.leaderboard.run import RunView, begin, follow
+from demo.leaderboard.settings import Setup, lay_out_setup, offer_methods, on_estimate, read_setup, wire_setup
+from demo.parts import words as text
+from demo.parts.context import Page
+from demo.parts.events import LIGHT
+from demo.parts.inner import cell_of, or_message
+from demo.parts.links import RUN, Link, owner_of, read_link
+from demo.parts.panes import Values, message, message_line
+from demo.services import Services
+
+PATIENCE = 10.0  # seconds
+SHOW_RESULTS = "() => document.querySelector('.results')?.scrollIntoView({behavior: 'smooth'})"
+
+
+class Scoreboard(NamedTuple):
+    """The components of the tab; `going` is the id of the run that goes on, or None."""
+
+    setup: Setup
+    bar: gr.HTML
+    message: gr.HighlightedText
+    rows: gr.Dataframe
+    results: ResultsPage
+    list_column: gr.Column
+    earlier: gr.Dataframe
+    owner: gr.BrowserState
+    going: gr.State
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What a run changes."""
+        setup = [self.setup.run, self.setup.stop, self.setup.estimate]
+        return [*setup, self.bar, self.message, self.rows, self.going, *self.results.outputs]
+
+
+def leaderboard_tab(services: Services, page: Page) -> None:
+    """The tab."""
+    board = lay_out(services, page.owner)
+    wire_setup(services, board.setup)
+    wire_runs(services, board)
+    wire_earlier(services, board, page)
+
+
+def lay_out(services: Services, owner: gr.BrowserState) -> Scoreboard:
+    """Puts the components on the page, from top to bottom."""
+    setup = lay_out_setup(services)
+    note = message_line("Message", "shared-note")
+    bar = gr.HTML(elem_classes="bar")
+    rows = gr.Dataframe(
+        headers=[
+            words_leaderboard.PROMPT,
+            words_leaderboard.METHOD,
+            words_leaderboard.NUMBER_OF_TEXT,
+            words_leaderboard.WRITTEN,
+            words_leaderboard.TOKENS,
+        ],
+        datatype="str",
+        interactive=False,
+        visible=False,
+        wrap=True,
+        label=words_leaderboard.NEWEST,
+        buttons=[],
+        max_height=420,
+        column_widths=[280, 150, 60, 610, 90],
+        elem_classes=["quiet-table", "newest"],
+    )
+    results = results_page(services, owner)
+    with gr.Column(elem_classes="stack") as earlier_runs, gr.Accordion(words_leaderboard.EARLIER, open=True):
+        earlier = earlier_table()
+    return Scoreboard(setup, bar, note, rows, results, earlier_runs, earlier, owner, gr.State(None))
+
+
+def wire_runs(services: Services, board: Scoreboard) -> None:
+    """Run, Resume and Stop."""
+    options: dict[str, Any] = {
+        "show_progress": "minimal",
+        "show_progress_on": board.message,
+        "api_visibility": "private",
+    }
+    inputs: set[Block] = {*board.setup.inputs, board.owner}
+    begun = board.setup.run.click(partial(on_run, services, board), inputs, board.outputs, **options, **TURN)
+    opened = [board.results.opened.id, board.owner]
+    resume = partial(on_resume, services, board)
+    resumed = board.results.resume.click(resume, opened, board.outputs, **options, **TURN)
+    stopped = board.setup.stop.click(None, cancels=[begun, resumed])
+    show = partial(on_stop, services, board)
+    shown = stopped.then(show, [board.going, board.owner], board.outputs, **LIGHT)
+    for event in (begun, resumed, shown, wire_delete(services, board.results)):
+        event.then(partial(earlier_rows, services), board.owner, board.earlier, **LIGHT)
+
+
+def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
+    """The list of earlier runs, and the link that the page was opened with."""
+    page.tab.select(partial(earlier_rows, services), board.owner, board.earlier, **LIGHT)
+    board.setup.methods.focus(partial(offer_methods, services), None, board.setup.methods, **LIGHT)
+    estimate = partial(on_estimate, services, board.setup)
+    page.tab.select(estimate, set(board.setup.inputs), [board.setup.estimate, board.setup.folded], **LIGHT)
+
+    def on_select(secret: Any, event: gr.SelectData) -> Values:
+        return or_message(board.message, open_run, services, board.results, cell_of(event, -1), secret)
+
+    outputs = [board.message, *board.results.outputs]
+    chosen = board.earlier.select(on_select, board.owner, outputs, **LIGHT)
+    chosen.then(None, None, None, js=SHOW_RESULTS, **LIGHT)
+
+    def on_load(secret: Any, request: gr.Request) -> Values:
+        return open_link(services, board, read_link(request.query_params), secret)
+
+    page.blocks.load(on_load, page.owner, [board.setup.column, board.list_column, *outputs], **LIGHT)
+
+
+# Handlers: values in, values out
+
+
+def on_run(services: Services, board: Scoreboard, values: Values) -> Iterator[Values]:
+    """Begins a run and shows it grow; at the end its results."""
+    secret = values[board.owner]
+    if (owner := owner_of(secret)) is None:
+        yield {board.message: message(text.NO_OWNER, is_error=True)}
+        return
+    yield from play(services, board, begin(services, read_setup(board.setup, values), owner), secret)
+
+
+def on_resume(services: Services, board: Scoreboard, id: Any, secret: Any) -> Iterator[Values]:
+    """Goes on with a run of this browser's own."""
+    try:
+        run = find_run(services, id)
+        if run.owner is None or run.owner != owner_of(secret):
+            raise UserError(text.NOT_YOURS)
+    except UserError as error:
+        yield {board.message: message(str(error), is_error=True)}
+        return
+    yield from play(services, board, follow(services, run), secret)
+
+
+def play(services: Services, board: Scoreboard, views: Iterator[RunView], secret: Any) -> Iterator[Values]:
+    """Shows the views of a run one after the other, then its results, as far as it came."""
+    view = RunView()
+    with closed_at_end(views):
+        for view in views:
+            yield run_updates(board, view)
+    if view.run_id is not None:
+        yield ended(services, board, view, secret)
+
+
+def on_stop(services: Services, board: Scoreboard, id: Any, secret: Any) -> Values:
+    """What a stopped run has so far; nothing changes where none was going on."""
+    if id is None:
+        return {board.going: None}
+    wait_until_stopped(services, id)
+    return ended(services, board, RunView(id, words_leaderboard.RUN_STOPPED), secret)
+
+
+def open_link(services: Services, board: Scoreboard, link: Link | None, secret: Any) -> Values:
+    """The run that a link leads to, alone on its tab; nothing changes where it leads elsewhere or nowhere."""
+    if link is None or link.kind != RUN:
+        return {board.message: []}
+    try:
+        opened = open_run(services, board.results, link.id, secret, by_link=True)
+    except UserError:
+        return {board.message: []}
+    return opened | {board.setup.column: gr.update(visible=False), board.list_column: gr.update(visible=False)}
+
+
+# Between components and data
+
+
+def run_updates(board: Scoreboard, view: RunView) -> Values:
+    """What the tab shows of a run that goes on; the results of the run before make room."""
+    return {
+        board.setup.run: gr.update(variant="secondary" if view.running else "primary"),
+        board.setup.stop: gr.update(variant="primary" if view.running else "secondary"),
+        board.setup.estimate: [],
+        board.message: message(view.message, view.is_error),
+        board.bar: bar_html(view),
+        board.rows: gr.update(value=[[*map(str, row)] for row in view.rows], visible=bool(view.rows)),
+        board.going: view.run_id,
+        board.results.column: gr.update(visible=False),
+    }
+
+
+def ended(services: Services, board: Scoreboard, view: RunView, secret: Any) -> Values:
+    """The end of a run: its last view without the texts that have arrived, and its results as far as it came."""
+    updates = run_updates(board, replace(view, running=False, rows=())) | {board.going: None}
+    try:
+        return updates | open_run(services, board.results, view.run_id, secret)
+    except UserError:
+        return updates  # nothing was written yet, or the run is gone: the message says why it ended
+
+
+def wait_until_stopped(services: Services, id: str) -> None:
+    """Waits for the piece of work that was going on when Stop was pressed, but not for ever."""
+    patience = time.monotonic() + PATIENCE
+    while time.monotonic() < patience:
+        run = services.database.run(id)
+        if run is None or run.status != "running":
+            return
+        time.sleep(0.1)
+
+
+def bar_html(view: RunView) -> str:
+    """How far a run is; nothing while none goes on."""
+    if not view.running:
+        return ""
+    place = f'value="{view.done}" max="{view.total}"' if view.total else ""
+    return f'<progress {place} aria-label="{words_leaderboard.PROGRESS}"></progress>'

@@ -1,0 +1,91 @@
+"""What each method costs here, as a table that is measured when somebody asks for it.
+
+Knows which component shows what; the figures come from the service, their rows from adapters.learned.costs.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from adapters.learned.costs import COLUMNS, about, rows
+from adapters.methods import UserError
+from demo.compare.run import closed_at_end
+from demo.learned import words as words_learned
+from demo.parts import words as text
+from demo.parts.context import Page
+from demo.parts.events import LIGHT
+from demo.parts.inner import or_message
+from demo.parts.panes import Values, message, message_line
+from demo.parts.text_table import text_table
+from demo.services import Services
+
+ALONE: dict[str, Any] = {"concurrency_id": "costs", "concurrency_limit": 1}  # one at a time, whoever asks
+
+
+class CostsView(NamedTuple):
+    """The components."""
+
+    measure: gr.Button
+    stop: gr.Button
+    message: gr.HighlightedText
+    table: gr.Dataframe
+
+
+def costs_section(services: Services, page: Page) -> None:
+    """The section, laid out and wired."""
+    view = lay_out_costs()
+    show = partial(or_message, view.message, partial(show_costs, services, view))
+    gr.on([page.blocks.load, page.tab.select], show, None, [view.message, view.table], **LIGHT)
+    options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": view.message}
+    options |= {"api_visibility": "private"} | ALONE
+    measured = view.measure.click(partial(measure, services, view), None, list(view), **options)
+    stopped = view.stop.click(None, cancels=[measured])
+    stopped.then(partial(on_stop, view), None, list(view)[:3], **LIGHT)
+
+
+def lay_out_costs() -> CostsView:
+    """Puts the components on the page."""
+    gr.HTML(words_learned.COSTS_HTML, elem_classes="section")
+    with gr.Row(elem_classes="below"):
+        begin = gr.Button(words_learned.MEASURE, size="sm", min_width=0, scale=0)
+        stop = gr.Button(text.STOP, size="sm", min_width=0, scale=0, interactive=False)
+    line = message_line(words_learned.COSTS, "step-line")
+    table = text_table(words_learned.COSTS, COLUMNS)
+    return CostsView(begin, stop, line, table)
+
+
+# Handlers: values in, values out
+
+
+def show_costs(services: Services, view: CostsView) -> Values:
+    """What was measured last. Raises UserError for a damaged file."""
+    costs = services.costs.stored()
+    if costs is None:
+        return {view.message: message(words_learned.NOT_MEASURED), view.table: []}
+    return {view.message: message(about(costs)), view.table: rows(costs)}
+
+
+def measure(services: Services, view: CostsView) -> Iterator[Values]:
+    """Measures, says how far it is, and shows the figures."""
+    try:
+        with closed_at_end(services.costs.measure()) as steps:
+            for step in steps:
+                yield running(view, True) | {view.message: message(f"{step[:1].upper()}{step[1:]}.")}
+        yield running(view, False) | show_costs(services, view)
+    except UserError as error:
+        yield running(view, False) | {view.message: message(str(error), is_error=True)}
+    except Exception:
+        yield running(view, False) | {view.message: message(text.SERVER_ERROR, is_error=True)}
+        raise
+
+
+def on_stop(view: CostsView) -> Values:
+    """After Stop: nothing was stored."""
+    return running(view, False) | {view.message: message(words_learned.MEASURING_STOPPED)}
+
+
+def running(view: CostsView, is_running: bool) -> Values:
+    """Which buttons can be pressed."""
+    return {view.measure: gr.update(interactive=not is_running), view.stop: gr.update(interactive=is_running)}

@@ -1,0 +1,164 @@
+"""The figures of what adapters have learned: heat maps, lines, and the table of words.
+
+Knows plain numbers and plotly; knows nothing of how they come about. Words come from a model's vocabulary: whatever
+plotly might read as markup is escaped.
+"""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from demo.learned import words as said
+from demo.learned_services import Attention, Crop, Neighbour, Update, Virtual
+from demo.parts import words as text
+from demo.parts.plots import dressed
+from demo.parts.theme import COLORS
+from demo.xray.figures import name_lines, quoted
+
+RGB = {"lora": "0,114,178", "prefix": "0,158,115"}
+BOTH_SIGNS = [[0, "rgba(213,94,0,1)"], [0.5, "rgba(127,138,155,0)"], [1, "rgba(0,114,178,1)"]]
+BAR = {"orientation": "h", "thickness": 8, "len": 0.6, "outlinewidth": 0, "y": 1, "yanchor": "bottom"}
+LINE, MANY, NARROW = 24, 12, 14  # pixels of a line of a heat map; of more than so many lines; then
+Table = Sequence[Sequence[float | None]]
+
+
+def norms(updates: Sequence[Update]) -> go.Figure:
+    """Size of each update relative to its W, by layer and module."""
+    return by_layer(updates, [update.relative for update in updates], said.SHARE, ".1%")
+
+
+def ranks(updates: Sequence[Update]) -> go.Figure:
+    """Effective rank of each update, by layer and module."""
+    return by_layer(updates, [update.effective_rank for update in updates], said.EFFECTIVE, ".1f")
+
+
+def by_layer(updates: Sequence[Update], values: Sequence[float], title: str, form: str) -> go.Figure:
+    """One number for each module of each layer; empty where a layer has no such module."""
+    modules = list(dict.fromkeys(update.module for update in updates))
+    layers = sorted({-1 if update.layer is None else update.layer for update in updates})
+    known = {
+        (update.module, -1 if update.layer is None else update.layer): value
+        for update, value in zip(updates, values, strict=True)
+    }
+    table = [[known.get((module, layer)) for layer in layers] for module in modules]
+    named = range(0, len(layers), 5 if len(layers) > 12 else 1)
+    across = ["–" if layers[place] < 0 else str(layers[place] + 1) for place in named]
+    plot = heat(table, "lora", f"%{{customdata}}: {title} %{{z:{form}}}", form)
+    places = [said.OUTSIDE if layer < 0 else f"{said.LAYER} {layer + 1}" for layer in layers]
+    plot.update_traces(customdata=[[f"{module}, {place}" for place in places] for module in modules])
+    plot.update_xaxes(title_text=said.LAYER, tickvals=list(named), ticktext=across)
+    short = [module.rpartition(".")[2] for module in modules]
+    name_lines(plot, short if len(set(short)) == len(short) else modules)
+    return plot
+
+
+def heat(table: Table, kind: str, hover: str, form: str) -> go.Figure:
+    """A heat map from zero upwards, in the colour of a method; its first line is the upper one."""
+    colors = [[0, f"rgba({RGB[kind]},0)"], [1, f"rgba({RGB[kind]},1)"]]
+    most = max((value for row in table for value in row if value is not None), default=0.0)
+    plot = go.Figure(
+        go.Heatmap(
+            z=table,
+            zmin=0,
+            zmax=most or 1.0,
+            colorscale=colors,
+            colorbar=BAR | {"tickformat": form, "nticks": 5},
+            hovertemplate=f"{hover}<extra></extra>",
+        )
+    )
+    dressed(plot, 120 + (LINE if len(table) <= MANY else NARROW) * max(2, len(table)))
+    plot.update_xaxes(showgrid=False, zeroline=False)
+    return plot
+
+
+def singular(update: Update) -> go.Figure:
+    """The singular values of an update, the largest first, from zero."""
+    plot = go.Figure(
+        go.Bar(
+            x=list(range(1, len(update.singular_values) + 1)),
+            y=list(update.singular_values),
+            marker={"color": COLORS["lora"]},
+            hovertemplate="%{x}: %{y:.3g}<extra></extra>",
+        )
+    )
+    dressed(plot, 300)
+    plot.update_xaxes(title_text=said.NUMBER, showgrid=False, tickformat="d", nticks=10)
+    plot.update_yaxes(title_text=said.VALUE, rangemode="tozero")
+    return plot
+
+
+def squares(crop: Crop) -> tuple[go.Figure, go.Figure, go.Figure]:
+    """W, what is added to it, and W with it; the first and the last on one scale."""
+    most = max(abs(value) for table in (crop.weight, crop.adapted) for row in table for value in row)
+    own = max(abs(value) for row in crop.change for value in row)
+    scales = ((crop.weight, most), (crop.change, own), (crop.adapted, most))
+    first, second, third = (square(table, scale, crop) for table, scale in scales)
+    return first, second, third
+
+
+def square(table: Sequence[Sequence[float]], most: float, crop: Crop) -> go.Figure:
+    """A square of a matrix on a scale from -most to most, its rows from above."""
+    plot = go.Figure(
+        go.Heatmap(
+            z=table,
+            x=[crop.first_column + place for place in range(len(table[0]))],
+            y=[crop.first_row + place for place in range(len(table))],
+            zmin=-(most or 1.0),
+            zmax=most or 1.0,
+            colorscale=BOTH_SIGNS,
+            colorbar=BAR | {"tickformat": ".2g", "nticks": 5},
+            hovertemplate=f"{said.ROW} %{{y}}, {said.COLUMN} %{{x}}: %{{z:.3g}}<extra></extra>",
+        )
+    )
+    dressed(plot, 340)
+    plot.update_xaxes(title_text=said.COLUMN, showgrid=False, zeroline=False, nticks=6)
+    plot.update_yaxes(title_text=said.ROW, showgrid=False, zeroline=False, nticks=6, autorange="reversed")
+    return plot
+
+
+def attention(found: Attention) -> go.Figure:
+    """The attention to each virtual token, by layer."""
+    return by_virtual(found.layers, ".1%")
+
+
+def by_token(found: Attention, tokens: Sequence[str]) -> go.Figure:
+    """The attention that each token pays to the whole prefix, by layer; a line a token."""
+    plot = heat(found.tokens, "prefix", "%{customdata}: %{z:.1%}", ".0%")
+    count = len(found.tokens[0])
+    names = [[f"{quoted(token)}, {said.LAYER} {place + 1}" for place in range(count)] for token in tokens]
+    plot.update_traces(customdata=names)
+    plot.update_xaxes(title_text=said.LAYER, tickvals=list(range(0, count, 5)), ticktext=list(range(1, count + 1, 5)))
+    name_lines(plot, [quoted(token) for token in tokens])
+    return plot
+
+
+def moved(words: Sequence[Virtual]) -> go.Figure | None:
+    """How far keys and values moved, by layer; None where it is not known where they began."""
+    if not all(virtual.moved for virtual in words):
+        return None
+    return by_virtual([list(row) for row in zip(*(virtual.moved for virtual in words), strict=True)], ".2f")
+
+
+def by_virtual(table: Table, form: str) -> go.Figure:
+    """One number for each layer and virtual token (L, P), both counted from 1, some of them named."""
+    layers, count = len(table), len(table[0])
+    plot = heat(table, "prefix", f"%{{customdata}}: %{{z:{form}}}", form)
+    names = [[f"{said.LAYER} {i + 1}, {said.VIRTUAL} {j + 1}" for j in range(count)] for i in range(layers)]
+    plot.update_traces(customdata=names)
+    rows, columns = (range(0, length, 5 if length > 12 else 1) for length in (layers, count))
+    plot.update_yaxes(title_text=said.LAYER, autorange="reversed", showgrid=False, zeroline=False)
+    plot.update_yaxes(tickvals=list(rows), ticktext=[place + 1 for place in rows])
+    return plot.update_xaxes(title_text=said.VIRTUAL, tickvals=list(columns), ticktext=[place + 1 for place in columns])
+
+
+def words_table(words: Sequence[Virtual]) -> list[list[str]]:
+    """A row a virtual token: its nearest words before and after, with their cosines, and how far it moved."""
+    rows = []
+    for number, virtual in enumerate(words, 1):
+        far = text.percent(max(virtual.moved)) if virtual.moved else "–"
+        rows.append([str(number), near(virtual.before) or said.UNKNOWN_START, near(virtual.after), far])
+    return rows
+
+
+def near(neighbours: Sequence[Neighbour]) -> str:
+    return ", ".join(f"{text.quote(word.text)} {word.cosine:.2f}" for word in neighbours)

@@ -1,0 +1,107 @@
+"""What steering costs at each strength, as a plot and a table.
+
+Knows a measured frontier and plotly; the colours of texts and lines come from the page's style sheet.
+"""
+
+import plotly.graph_objects as go
+
+from demo.leaderboard import words as words_leaderboard
+from demo.parts import words as text
+from demo.parts.cells import cell_text
+from demo.parts.facts import model_facts
+from demo.parts.grid import Column
+from demo.parts.plots import dressed, whiskers
+from demo.parts.theme import COLORS, PAPER_COLOR
+from demo.strength import words as words_strength
+from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, bars, success_limit
+from leaderboard.tables.display import number
+
+LIMIT = {"color": "#7f8a9b", "dash": "dash", "width": 1}  # the line of a bar
+SIGNS = {  # colour and mark of each algorithm
+    UNSTEERED: (COLORS["base"], "diamond"),
+    OURS: (COLORS["pplm"], "circle"),
+    PAPER: (PAPER_COLOR, "square-open"),
+}
+
+
+def strength_plot(goal: Goal, across: str) -> go.Figure:
+    """Success against one figure, both with 95 % intervals; a line an algorithm, and dashes where the bars are."""
+    plot = go.Figure()
+    for algorithm, (color, symbol) in SIGNS.items():
+        points = goal.of(algorithm)
+        x, y = [point.figures[across] for point in points], [point.figures["success"] for point in points]
+        plot.add_scatter(
+            x=[cell.value for cell in x],
+            y=[cell.value for cell in y],
+            error_x=whiskers(x, color),
+            error_y=whiskers(y, color),
+            mode="lines+markers+text",
+            marker={"symbol": symbol, "size": 11, "color": color, "line": {"width": 2.5, "color": color}},
+            line={"color": color, "width": 1.5},
+            text=["" if algorithm == UNSTEERED else f"{point.strength:g}" for point in points],
+            textposition="top left" if algorithm == OURS else "bottom right",
+            name=words_strength.ALGORITHMS[algorithm],
+            cliponaxis=False,
+            hoverinfo="text",
+            hovertext=[hover(point, across) for point in points],
+        )
+    limits = {bar.figure: bar.limit for bar in bars(goal)}
+    if across in limits:
+        plot.add_vline(x=limits[across], line=LIMIT)
+    plot.add_hline(y=success_limit(goal), line=LIMIT)
+    plot.update_xaxes(title_text=TITLES[across])
+    plot.update_yaxes(title_text=TITLES["success"], rangemode="tozero")
+    dressed(plot, 460)
+    return plot.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+
+
+def hover(point: Point, across: str) -> str:
+    """What stands beside a point that is touched."""
+    figures = [f"{TITLES[name]} {number(point.figures[name].value)}" for name in ("success", across)]
+    return "<br>".join([called(point), *figures])
+
+
+def called(point: Point) -> str:
+    """An algorithm in short, with its strength."""
+    name = words_strength.ALGORITHMS_SHORT[point.algorithm]
+    return name if point.algorithm == UNSTEERED else f"{name}, {point.strength:g}"
+
+
+def strength_table(goal: Goal) -> list[Column]:
+    """One row a point, one column a figure; marked where a bar is held or missed."""
+    wanted = {bar.figure: bar for bar in bars(goal)}
+    names = [called(point) for point in goal.points]
+    columns = [Column(words_strength.STRENGTH, names, names, [edge(point) for point in goal.points])]
+    for name, title in TITLES.items():
+        heading = f"{title}, {wanted[name].sign}" if name in wanted else title
+        cells = [point.figures[name] for point in goal.points]
+        marks = [
+            ""
+            if name not in wanted or point.algorithm == UNSTEERED
+            else words_strength.VERDICTS[wanted[name].held(point)]
+            for point in goal.points
+        ]
+        texts = [
+            f"{cell.value:.0f} {mark}".strip() if name == "longest_run" else cell_text(cell, mark)
+            for cell, mark in zip(cells, marks, strict=True)
+        ]
+        columns.append(Column(heading, [cell.value for cell in cells], texts))
+    return columns
+
+
+def edge(point: Point) -> str:
+    """CSS for the colour of an algorithm at the left edge of its cell."""
+    return f"box-shadow: inset 4px 0 0 {SIGNS[point.algorithm][0]}"
+
+
+def strength_facts(frontier: Frontier) -> list[list[str]]:
+    """What the figures were measured with, row by row."""
+    rows = [
+        [words_leaderboard.PROMPTS, f"{frontier.prompts}: {text.count(frontier.num_prompts, 'prompt')}"],
+        [words_leaderboard.SETTINGS, text.sampling_line(frontier.sampling, frontier.seed, False)],
+    ]
+    for goal in frontier.goals:
+        for algorithm, settings in goal.settings.items():
+            said = ", ".join(f"{name} {value}" for name, value in settings.items())
+            rows.append([f"{goal.name}: {words_strength.ALGORITHMS[algorithm]}", said])
+    return rows + model_facts(frontier.base, {"base": frontier.base_hash}, frontier.versions)

@@ -1,0 +1,84 @@
+"""The Strength tab: what steering buys and costs, as it was measured for the project.
+
+Knows the stored figures and which component shows what; it measures nothing itself.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from adapters.methods import UserError
+from demo.leaderboard.results.run_table import figures_table, show
+from demo.parts import words as text
+from demo.parts.context import Page
+from demo.parts.events import LIGHT
+from demo.parts.facts import facts_table
+from demo.parts.inner import or_message
+from demo.parts.panes import Values, message_line, words
+from demo.services import Services
+from demo.strength import words as words_strength
+from demo.strength.figures import strength_facts, strength_plot, strength_table
+from leaderboard.frontier import FILE, TITLES, Frontier, read_frontier
+
+ACROSS = ("perplexity", "distinct_2", "repetition")
+
+
+class StrengthView(NamedTuple):
+    """The components."""
+
+    goal: gr.Dropdown
+    across: gr.Dropdown
+    plot: gr.Plot
+    table: gr.Dataframe
+    message: gr.HighlightedText
+
+
+def strength_tab(services: Services, page: Page, file: Path = FILE) -> None:
+    """The tab, laid out and wired; a line in its place where nothing was measured."""
+    gr.HTML(f"<p>{words_strength.STRENGTH_HELP}</p>", elem_classes="help")
+    try:
+        frontier = read_frontier(file)
+    except UserError as error:
+        message_line(words_strength.STRENGTH, "strength-note", str(error))
+        return
+    if frontier is None:
+        message_line(words_strength.STRENGTH, "strength-note", words_strength.NOT_MEASURED)
+        return
+    if frontier.base != services.base:
+        note = words_strength.OTHER_BASE.format(measured=frontier.base, running=services.base)
+        message_line(words_strength.STRENGTH, "strength-note", note)
+    view = lay_out_strength(frontier)
+    draw = partial(or_message, view.message, partial(draw_strength, view, frontier))
+    chosen, shown = [view.goal, view.across], [view.plot, view.table, view.message]
+    gr.on([page.blocks.load, view.goal.input, view.across.input], draw, chosen, shown, **LIGHT)
+
+
+def lay_out_strength(frontier: Frontier) -> StrengthView:
+    """Puts the components on the page."""
+    goals = [goal.name for goal in frontier.goals]
+    with gr.Row():
+        goal = gr.Dropdown(goals, value=goals[0], min_width=260, **words("goal"))
+        costs = [(TITLES[name], name) for name in ACROSS]
+        across = gr.Dropdown(costs, value=ACROSS[0], min_width=260, **words("across"))
+    line = message_line(words_strength.STRENGTH, "strength-error")
+    plot = gr.Plot(label=words_strength.STRENGTH, show_label=False)
+    gr.HTML(f"<p>{words_strength.STRENGTH_PLOT_HELP}</p>", elem_classes="help")
+    table = figures_table(words_strength.STRENGTH)
+    gr.HTML(f"<p>{words_strength.STRENGTH_TABLE_HELP}</p>", elem_classes="help")
+    gr.Textbox("\n".join(frontier.commands), buttons=["copy"], **words("measured_by", interactive=False))
+    with gr.Accordion(text.MADE_WITH, open=False):
+        facts_table(strength_facts(frontier))
+    return StrengthView(goal, across, plot, table, line)
+
+
+# Handlers: values in, values out
+
+
+def draw_strength(view: StrengthView, frontier: Frontier, goal: Any, across: Any) -> Values:
+    """The plot and the table of a goal. Raises UserError."""
+    found = next((each for each in frontier.goals if each.name == goal), None)
+    if found is None or across not in ACROSS:
+        raise UserError(words_strength.NO_SUCH_STRENGTH)
+    return {view.plot: strength_plot(found, across), view.table: show(strength_table(found))}

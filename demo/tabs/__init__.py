@@ -1,1 +1,0 @@
-"""One file a tab; each is a function that takes the services."""

@@ -1,0 +1,59 @@
+"""The curve of a training: loss of each batch and validation loss, against steps.
+
+Knows steps and plotly; the colours of texts and lines come from the page's style sheet, so that they fit it.
+"""
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from demo.adapter_services import Point
+from demo.parts.plots import SYMBOLS, dressed
+from demo.parts.theme import COLORS
+from demo.train import words as words_train
+
+HEIGHT = 320  # px
+MOST_POINTS = 400  # of a line; more cannot be told apart, and would be sent at every step
+
+
+def loss_curve(steps: Sequence[Point], total: int, kind: str) -> go.Figure:
+    """Loss against the step: batches as a thin line, checks as marks, a ring around the best."""
+    plot = go.Figure()
+    every = math.ceil(len(steps) / MOST_POINTS) if steps else 1
+    shown = [step for step in steps[::every] if math.isfinite(step.loss)]
+    checked = [(step.step, step.validation_loss) for step in steps if step.validation_loss is not None]
+    plot.add_scatter(
+        x=[step.step for step in shown],
+        y=[step.loss for step in shown],
+        mode="lines",
+        name=words_train.TRAINING,
+        line={"color": COLORS["base"], "width": 1},
+        hovertemplate="%{x}: %{y:.3f}<extra></extra>",
+    )
+    plot.add_scatter(
+        x=[step for step, _ in checked],
+        y=[loss for _, loss in checked],
+        mode="lines+markers",
+        name=words_train.VALIDATION,
+        line={"color": COLORS[kind], "width": 2},
+        marker={"size": 8, "symbol": SYMBOLS[kind], "color": COLORS[kind]},
+        hovertemplate="%{x}: %{y:.3f}<extra></extra>",
+    )
+    if checked:
+        best = min(checked, key=lambda point: point[1])
+        ring = {"size": 16, "symbol": "circle-open", "color": COLORS[kind], "line": {"width": 2}}
+        plot.add_scatter(x=[best[0]], y=[best[1]], mode="markers", marker=ring, hoverinfo="skip")
+    plot.update_xaxes(title_text=words_train.STEP, range=[0, max(total, 1) * 1.02])
+    plot.update_yaxes(title_text=words_train.LOSS)
+    return named_lines(dressed(plot, HEIGHT))
+
+
+def named_lines(plot: go.Figure) -> go.Figure:
+    """The same with a key above, since two lines that meet leave no room for names beside them."""
+    plot.for_each_trace(lambda trace: trace.update(showlegend=bool(trace.name)))
+    return plot.update_layout(
+        showlegend=True,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        margin={"l": 24, "r": 20, "t": 44, "b": 24},
+    )

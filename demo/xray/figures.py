@@ -1,0 +1,302 @@
+"""The figures of an X-ray: plotly, tables and coloured texts.
+
+Knows records and plotly; knows nothing of how a record comes about. Pieces of text come from models: whatever plotly
+might read as markup is escaped.
+"""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from adapters.xray.trace import Candidate, NextTokens, Step, Word, XRay
+from demo.parts import words as text
+from demo.parts.plots import GRID, dressed
+from demo.parts.theme import COLORS
+from demo.xray import words as words_xray
+
+CHOSEN = -0.5  # mark of the chosen token: below 0, where all others lie above
+NATS_IN_FULL = 12.0  # surprise of the strongest shade
+COST_IN_FULL = 1.0  # nats of steering of the strongest shade
+PUSHES = 0.25  # opacity of the first of several lines, the last is opaque
+ROW = 22  # pixels of a line of words
+SMALLEST = 1e-9  # probability at the edge of a logarithmic axis
+DISTRIBUTIONS = {
+    "clean": (words_xray.CLEAN, COLORS["base"], "circle"),
+    "perturbed": (words_xray.PERTURBED, COLORS["pplm"], "triangle-up-open"),
+    "fused": (words_xray.FUSED, COLORS["pplm"], "diamond"),
+}
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")  # of named words
+Shaded = list[tuple[str, float | None]]
+
+
+class Line(NamedTuple):
+    """A line of a figure of changes: what stands beside it, and the token whose probabilities it shows."""
+
+    label: str
+    token: Candidate
+
+
+def quoted(piece: str) -> str:
+    """A piece of text with its blanks in sight, fit for a figure."""
+    return escape(text.quote(piece))
+
+
+def shaded(xray: XRay, number: int) -> Shaded:
+    """The text, darker where steering cost more, with the chosen token marked."""
+    costs: list[float | None] = [min(1.0, step.kl_fused / COST_IN_FULL) for step in xray.steps]
+    costs += [None] * (len(xray.tokens) - len(costs))
+    return [
+        (piece or "\ufffd", CHOSEN if place == number else cost)
+        for place, (piece, cost) in enumerate(zip(xray.tokens, costs, strict=True))
+    ]
+
+
+def surprises(tokens: Sequence[str], logprobs: Sequence[float | None]) -> Shaded:
+    """The text, darker where its tokens are less likely."""
+    return [
+        (piece or "\ufffd", None if value is None else min(1.0, -value / NATS_IN_FULL))
+        for piece, value in zip(tokens, logprobs, strict=True)
+    ]
+
+
+def candidates_table(step: Step) -> pd.DataFrame:
+    """Every likely token with its three probabilities, the likeliest of those drawn from first."""
+    ordered = sorted(step.candidates, key=lambda token: -token.fused)
+    return pd.DataFrame(
+        {
+            words_xray.TOKEN: [text.quote(token.text) for token in ordered],
+            **{
+                title: [text.percent(getattr(token, name)) for token in ordered]
+                for name, (title, _, _) in DISTRIBUTIONS.items()
+            },
+        }
+    )
+
+
+def likely(step: Step) -> go.Figure:
+    """The ten likeliest tokens of those drawn from, and the chosen one."""
+    ordered = sorted({step.chosen, *step.candidates}, key=lambda token: -token.fused)
+    kept = [token for place, token in enumerate(ordered) if place < 10 or token == step.chosen]
+    return changes([Line(quoted(token.text) + " ←" * (token == step.chosen), token) for token in kept])
+
+
+def words(step: Step) -> go.Figure:
+    """The words of the attributes that gained most, then those that a person has named."""
+    several = len({word.attribute for word in step.bag}) > 1
+    lines = [Line(word_label(word, several), word.token) for word in step.bag]
+    return changes([*lines, *(Line(f"P({quoted(word.word)})", word.token) for word in step.named)])
+
+
+def word_label(word: Word, with_attribute: bool) -> str:
+    """A word of an attribute; its piece where it is not whole, whose it is among several, and whether it rests."""
+    piece = "" if word.token.text.strip() == word.word else f" {quoted(word.token.text)}"
+    notes = [*([escape(word.attribute)] if with_attribute else []), *([words_xray.RESTING] if word.resting else [])]
+    return f"{escape(word.word)}{piece}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def changes(lines: Sequence[Line]) -> go.Figure:
+    """Probabilities before, perturbed and fused on one line a token, on a logarithmic axis."""
+    plot = go.Figure()
+    rows = list(range(len(lines)))
+    for row, (_, token) in enumerate(lines):
+        ends = [max(SMALLEST, value) for value in (token.clean, token.fused)]
+        plot.add_scatter(x=ends, y=[row, row], mode="lines", line={"color": GRID, "width": 4}, hoverinfo="skip")
+    for name, (title, color, symbol) in DISTRIBUTIONS.items():
+        values = [getattr(token, name) for _, token in lines]
+        plot.add_scatter(
+            x=[max(SMALLEST, value) for value in values],
+            y=rows,
+            mode="markers",
+            name=title,
+            marker={"color": color, "symbol": symbol, "size": 10, "line": {"width": 1.5, "color": color}},
+            hoverinfo="text",
+            hovertext=[
+                f"{line.label}: {text.percent(value)}, {title}" for line, value in zip(lines, values, strict=True)
+            ],
+        )
+    dressed(plot, 110 + ROW * max(1, len(lines)))
+    ends = [max(SMALLEST, value) for _, token in lines for value in (token.clean, token.perturbed, token.fused)]
+    decades = math.log10(max(ends, default=1) / min(ends, default=1))
+    dtick = "D2" if decades < 1.5 else 1 if decades < 5 else 2  # "D2": at 1, 2 and 5
+    plot.update_xaxes(type="log", title_text=words_xray.PROBABILITY, exponentformat="power", dtick=dtick)
+    if dtick == "D2":
+        plot.update_xaxes(tickformat="~g")  # else 0.2 would be called 2
+    name_lines(plot, [line.label for line in lines])
+    return with_legend(plot)
+
+
+def followed(xray: XRay, number: int) -> go.Figure:
+    """The words that a person has named along the text, unsteered and fused; the chosen token has the larger signs."""
+    plot = go.Figure()
+    names = [word.word for word in xray.steps[number].named]
+    across = list(range(1, len(xray.steps) + 1))
+    sizes = [11 if place == number else 5 for place in range(len(xray.steps))]
+    for place, name in enumerate(names):
+        for kind, dash in (("clean", "dot"), ("fused", "solid")):
+            title, color, _ = DISTRIBUTIONS[kind]
+            shares = [getattr(step.named[place].token, kind) for step in xray.steps]
+            plot.add_scatter(
+                x=across,
+                y=[max(SMALLEST, share) for share in shares],
+                mode="lines+markers",
+                name=f"P({quoted(name)}) {title}",
+                line={"color": color, "dash": dash, "width": 1.5},
+                marker={"symbol": SYMBOLS[place % len(SYMBOLS)], "size": sizes},
+                hoverinfo="text",
+                hovertext=[f"{quoted(name)} {title}: {text.percent(share)}" for share in shares],
+            )
+    dressed(plot, 300)
+    plot.update_xaxes(title_text=words_xray.TOKEN_NUMBER)
+    plot.update_yaxes(type="log", title_text=words_xray.PROBABILITY, exponentformat="power")
+    return with_legend(plot)
+
+
+def losses(step: Step) -> go.Figure:
+    """The attribute loss before the first push and after each."""
+    pushes = list(range(len(step.losses)))
+    plot = go.Figure(
+        go.Scatter(x=pushes, y=step.losses, mode="lines+markers", line={"color": COLORS["pplm"]}, marker={"size": 8})
+    )
+    dressed(plot, 260)
+    plot.update_xaxes(title_text=words_xray.PUSHES_MADE, tickvals=pushes)
+    plot.update_yaxes(title_text=words_xray.LOSS)
+    return plot
+
+
+def layers(step: Step) -> go.Figure:
+    """The gradient's norm by layer, a line a push, the last the darkest."""
+    plot = go.Figure()
+    for push, norms in enumerate(step.norms):
+        opacity = PUSHES + (1 - PUSHES) * (push + 1) / len(step.norms)
+        plot.add_scatter(
+            x=list(range(1, len(norms) + 1)),
+            y=[norm or None for norm in norms],
+            mode="lines+markers",
+            name=words_xray.PUSH.format(number=push + 1),
+            opacity=opacity,
+            line={"color": COLORS["pplm"]},
+            marker={"size": 5},
+        )
+    dressed(plot, 260)
+    plot.update_xaxes(title_text=words_xray.LAYER)
+    plot.update_yaxes(title_text=words_xray.NORM, type="log", exponentformat="power")
+    return with_legend(plot)
+
+
+def heat(xray: XRay, number: int) -> go.Figure:
+    """The first push's gradient norm by layer and position; the newest position is the lowest line."""
+    step, places = xray.steps[number], xray.places(number)
+    names = [quoted(place) if place else words_xray.EARLIER_PLACES for place in places]
+    across = list(range(1, len(step.heat) + 1))
+    plot = go.Figure(
+        go.Heatmap(
+            x=across,
+            y=list(range(len(places))),
+            z=[[norms[place] for norms in step.heat] for place in range(len(places))],
+            colorscale=[[0, "rgba(213,94,0,0)"], [1, "rgba(213,94,0,1)"]],
+            colorbar={"orientation": "h", "thickness": 8, "len": 0.6, "outlinewidth": 0, "y": 1, "yanchor": "bottom"},
+            customdata=[[name] * len(across) for name in names],
+            hovertemplate=f"%{{customdata}}, {words_xray.LAYER} %{{x}}: %{{z}}<extra></extra>",
+        )
+    )
+    dressed(plot, 140 + 17 * max(1, len(places)))
+    plot.update_xaxes(title_text=words_xray.LAYER, showgrid=False)
+    name_lines(plot, names)
+    return plot
+
+
+def path(xray: XRay, number: int, up: int) -> go.Figure:
+    """How the pushes of one token moved the hidden state, over those of all others: direction `up` over the first."""
+    plot = go.Figure()
+    for place in [*(i for i in range(len(xray.steps)) if i != number), number]:
+        points, chosen = xray.steps[place].path, place == number
+        color = COLORS["pplm"] if chosen else GRID
+        plot.add_scatter(
+            x=[point[0] for point in points],
+            y=[point[up] for point in points],
+            mode="lines+markers",
+            line={"color": color, "width": 3 if chosen else 1},
+            marker={"size": [4] + [8] * (len(points) - 1) if chosen else 3, "color": color},
+            hoverinfo="text",
+            hovertext=[
+                f"{quoted(xray.tokens[place])}, {words_xray.AFTER_PUSH.format(number=i)}" for i in range(len(points))
+            ],
+        )
+    dressed(plot, 330)
+    names = [
+        words_xray.COMPONENT.format(number=i + 1, share=text.percent(part)) for i, part in enumerate(xray.variance)
+    ]
+    plot.update_xaxes(title_text=names[0], zeroline=True)
+    plot.update_yaxes(title_text=names[up], zeroline=True)
+    return plot
+
+
+def costs(xray: XRay, number: int) -> go.Figure:
+    """What steering cost at each token of the text, the chosen one in full colour."""
+    plot = go.Figure(
+        go.Bar(
+            x=list(range(1, len(xray.steps) + 1)),
+            y=[step.kl_fused for step in xray.steps],
+            marker={
+                "color": COLORS["pplm"],
+                "opacity": [1.0 if place == number else 0.45 for place in range(len(xray.steps))],
+            },
+            hoverinfo="text",
+            hovertext=[
+                f"{place} {quoted(step.chosen.text)}: {step.kl_fused:.3g} nats, "
+                f"{words_xray.SHARE_USED} {step.share:.2f}"
+                for place, step in enumerate(xray.steps, 1)
+            ],
+        )
+    )
+    dressed(plot, 220)
+    plot.update_xaxes(title_text=words_xray.TOKEN_NUMBER)
+    plot.update_yaxes(title_text=words_xray.KL_FUSED, rangemode="tozero")
+    return plot
+
+
+def next_bars(shown: NextTokens, most: float) -> go.Figure:
+    """The likeliest next tokens of a method; `most` is the highest probability of any method beside it."""
+    kind = text.kinds(shown.method)[-1]
+    rows = list(range(len(shown.tokens)))
+    plot = go.Figure(
+        go.Bar(
+            x=[share for _, share in shown.tokens],
+            y=rows,
+            orientation="h",
+            marker={"color": COLORS[kind]},
+            hoverinfo="skip",
+        )
+    )
+    plot.add_scatter(
+        x=[share for _, share in shown.tokens],
+        y=rows,
+        mode="text",
+        text=[f" {text.percent(share)}" for _, share in shown.tokens],
+        textposition="middle right",
+        cliponaxis=False,
+        hoverinfo="skip",
+    )
+    dressed(plot, 90 + ROW * len(rows))
+    plot.update_xaxes(range=[0, most * 1.3], tickformat=".0%", title_text=words_xray.PROBABILITY, nticks=4)
+    name_lines(plot, [quoted(token) for token, _ in shown.tokens])
+    return plot
+
+
+def name_lines(plot: go.Figure, names: Sequence[str]) -> None:
+    """Puts a name beside each line of a figure, from above."""
+    ticks = {"tickvals": list(range(len(names))), "ticktext": list(names), "ticksuffix": " ", "tickfont_size": 12}
+    plot.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, **ticks)
+
+
+def with_legend(plot: go.Figure) -> go.Figure:
+    """The figure with the names of its signs above it."""
+    for trace in plot.data:
+        trace.showlegend = trace.name is not None
+    legend: dict[str, Any] = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "itemclick": False}
+    plot.update_layout(showlegend=True, legend=legend | {"itemdoubleclick": False}, margin_t=34)
+    return plot

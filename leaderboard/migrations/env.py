@@ -1,8 +1,0 @@
-"""What Alembic runs: the migrations, over the connection that it was given."""
-
-from alembic import context
-
-from leaderboard.schema import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
-context.run_migrations()

@@ -1,0 +1,198 @@
+"""What a run leaves, as files: its texts as a frame, frames as CSV, JSONL or Parquet, all of it as a Hub dataset.
+
+Knows runs, frames and formats; knows nothing of pages or databases. JSONL and Parquet hold what the frame holds (JSON
+has no NaN: it is null there); CSV is for spreadsheets, so a cell that a spreadsheet would compute is defused by a `'`.
+The settings, hashes and versions of the run travel in the frame's `attrs`, which Parquet keeps, and in `run.json`.
+"""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+import pandas as pd
+from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub.errors import HFValidationError, HTTPError
+from pandas.api.types import is_numeric_dtype
+
+from adapters.methods import UserError, to_json
+from leaderboard.output.report import run_report
+from leaderboard.records import RunData, Sample, Tally
+from leaderboard.tables.table import Results, frame
+
+RUNS = ("=", "+", "-", "@", "\t", "\r")  # beginnings of a cell that make a spreadsheet compute or fetch
+NO_TALLY = (float("nan"), None)
+CARD = """---
+configs:
+- config_name: texts
+  data_files: runs/*/texts.parquet
+- config_name: table
+  data_files: runs/*/table.parquet
+---
+
+# Runs of Steerboard
+
+Texts that one language model wrote under several methods, and their figures. A folder for each run: `texts.parquet` (a
+row a text), `table.parquet` and `table.csv` (a row a metric and method, with what the metric is), `run.json` (settings,
+hashes, versions, and the whole table) and `report.html`, a page to read.
+"""
+
+
+class Column(NamedTuple):
+    """A column of the frame of texts: how its values come about, and their type."""
+
+    value: Callable[[Sample], Any]
+    dtype: str
+
+
+def samples_frame(data: RunData) -> pd.DataFrame:
+    """One row a text, in the order prompt, method, draw; tags are columns `tag:NAME`.
+
+    For every scorer `sum_logprob:LABEL` (nats) and `num_tokens:LABEL`; for every attribute `attribute:NAME:shown`, how
+    many judgements found it, and `attribute:NAME:judged`, how many there were.
+    """
+    columns = prompt_columns(data) | sample_columns(data) | tally_columns(data)
+    table = pd.DataFrame(
+        {
+            name: pd.Series([value(sample) for sample in data.samples], dtype=dtype)
+            for name, (value, dtype) in columns.items()
+        }
+    )
+    table.attrs.update(describe(data))
+    return table
+
+
+def prompt_columns(data: RunData) -> dict[str, Column]:
+    """What the prompt set says."""
+    prompts = data.run.prompts.prompts
+    tags = dict.fromkeys(name for prompt in prompts for name, _ in prompt.tags)
+    values = [dict(prompt.tags) for prompt in prompts]
+    return {
+        "row": Column(lambda sample: sample.prompt + 1, "int64"),
+        "id": Column(lambda sample: prompts[sample.prompt].id, "str"),
+        "prompt": Column(lambda sample: prompts[sample.prompt].prompt, "str"),
+        "reference": Column(lambda sample: prompts[sample.prompt].reference, "str"),
+        **{f"tag:{tag}": Column(tag_of(values, tag), "str") for tag in tags},
+    }
+
+
+def tag_of(values: Sequence[Mapping[str, str]], tag: str) -> Callable[[Sample], str | None]:
+    """The value of a tag of a text's prompt."""
+    return lambda sample: values[sample.prompt].get(tag)
+
+
+def sample_columns(data: RunData) -> dict[str, Column]:
+    """What was written, how, and from which seed."""
+    methods = data.run.spec.methods
+    return {
+        "method": Column(lambda sample: methods[sample.method].name, "str"),
+        "draw": Column(lambda sample: sample.draw, "int64"),
+        "seed": Column(lambda sample: sample.seed, "int64"),
+        "text": Column(lambda sample: sample.text, "str"),
+        "num_tokens": Column(lambda sample: sample.num_tokens, "int64"),
+        "finish_reason": Column(lambda sample: sample.finish_reason, "str"),
+        "key": Column(lambda sample: sample.key, "str"),
+    }
+
+
+def tally_columns(data: RunData) -> dict[str, Column]:
+    """What was counted in the texts."""
+    columns: dict[str, Column] = {}
+    for label, tallies in data.tallies.items():
+        total, number = f"sum_logprob:{label}", f"num_tokens:{label}"
+        if label.startswith("attribute:"):
+            total, number = f"{label}:shown", f"{label}:judged"
+        columns[total] = Column(part_of(tallies, 0), "float64")
+        columns[number] = Column(part_of(tallies, 1), "Int64")
+    return columns
+
+
+def part_of(tallies: Mapping[str, Tally], place: int) -> Callable[[Sample], Any]:
+    """The total (0) or the number (1) of a text's tally."""
+    return lambda sample: tallies.get(sample.key, NO_TALLY)[place]
+
+
+def describe(data: RunData) -> dict[str, Any]:
+    """Everything beside the prompts that determines the run, as JSON; who made it is left out."""
+    run = data.run
+    return {
+        "version": 1,
+        "run": run.id,
+        "created": run.created.isoformat(),
+        "status": run.status,
+        "prompt_set": run.prompts.name,
+        "base": run.base,
+        "spec": to_json(run.spec),
+        "hashes": dict(run.hashes),
+        "versions": dict(run.versions),
+    }
+
+
+# Files
+
+
+def to_csv(table: pd.DataFrame) -> bytes:
+    """For spreadsheets: UTF-8 with the mark by which they know it, every text in quotes, defused."""
+    safe = table.apply(lambda column: column if is_numeric_dtype(column) else column.map(defuse)).rename(columns=defuse)
+    return safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").encode("utf-8-sig")
+
+
+def defuse(value: Any) -> Any:
+    """The cell with a `'` before it where a spreadsheet would take it for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(RUNS) else value
+
+
+def to_jsonl(table: pd.DataFrame) -> bytes:
+    """One object a line; what is missing is null."""
+    plain = table.astype(object).where(table.notna(), None)
+    option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
+    return b"".join(orjson.dumps(row, option=option) for row in plain.to_dict("records"))
+
+
+def to_parquet(table: pd.DataFrame) -> bytes:
+    """With the frame's `attrs`: `pandas.read_parquet` gives the same frame and the same attrs."""
+    return table.to_parquet(index=False)
+
+
+def to_run_json(data: RunData, results: Results) -> bytes:
+    """The run's settings, hashes and versions, its table, and what each column of it is."""
+    return orjson.dumps(describe(data) | {"results": to_json(results)}, option=orjson.OPT_INDENT_2)
+
+
+def table_frame(data: RunData, results: Results) -> pd.DataFrame:
+    """One row a metric and method, with what the metric is; the run's settings in `attrs`."""
+    table = frame(results)
+    table.attrs.update(describe(data))
+    return table
+
+
+FILES: dict[str, Callable[[RunData, Results], bytes]] = {
+    "report.html": lambda data, results: run_report(data, results).encode(),
+    "table.csv": lambda data, results: to_csv(table_frame(data, results)),
+    "table.parquet": lambda data, results: to_parquet(table_frame(data, results)),
+    "texts.csv": lambda data, _: to_csv(samples_frame(data)),
+    "texts.jsonl": lambda data, _: to_jsonl(samples_frame(data)),
+    "texts.parquet": lambda data, _: to_parquet(samples_frame(data)),
+    "run.json": to_run_json,
+}
+PUBLISHED = ("report.html", "table.csv", "table.parquet", "texts.parquet", "run.json")
+
+
+def push_to_hub(data: RunData, results: Results, repo_id: str, api: HfApi) -> str:
+    """Uploads a run in one commit to the dataset `repo_id`, made private where there is none; returns its address.
+
+    `api` holds the operator's token. Raises UserError.
+    """
+    folder = f"runs/{data.run.id}"
+    made = {f"{folder}/{name}": FILES[name](data, results) for name in PUBLISHED}
+    try:
+        api.create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True)
+        if not api.file_exists(repo_id, "README.md", repo_type="dataset"):
+            made["README.md"] = CARD.encode()
+        operations = [CommitOperationAdd(path, content) for path, content in made.items()]
+        message = f"Add run {data.run.id} of {data.run.prompts.name}"
+        api.create_commit(repo_id, operations, commit_message=message, repo_type="dataset")
+    except (HTTPError, HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"The Hub did not take the run into {repo_id!r}: {reason[:300]}") from error
+    return f"{api.endpoint}/datasets/{repo_id}/tree/main/{folder}"

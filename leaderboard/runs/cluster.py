@@ -1,0 +1,114 @@
+"""Writes the batches of a run on several processes or machines with Ray Data, one model in each.
+
+Knows Ray; knows nothing of how a batch is written or scored. The batches are those of the local engine, so the texts
+are the same: what comes back is stored here, and `Runner.run` then finds every text written and scores them.
+"""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import numpy as np
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+
+from adapters.decoding.engine import Engine
+from adapters.methods import UserError
+from adapters.store.fingerprint import Fingerprints
+from leaderboard.records import Run
+from leaderboard.runs.plan import Plan
+from leaderboard.runs.runner import Clock, Progress, Runner
+from leaderboard.runs.scoring import scorer_hash
+from leaderboard.runs.writing import Piece, pieces
+
+CODE = Path(__file__).parents[2]
+NOT_CODE = [".*", "benchmarks", "docs", "tests", "*.db"]  # what other machines do not need
+PATIENCE = 5  # seconds in which a cluster has to answer
+
+
+class Cluster(NamedTuple):
+    """Where the batches are written."""
+
+    actors: int  # each loads the model
+    address: str | None = None  # of an existing cluster; None: processes of this machine
+
+
+def distribute(runner: Runner, run: Run, load: Callable[[], Engine], cluster: Cluster) -> Iterator[Progress]:
+    """Writes what the run lacks; yields after each batch. Closing it keeps what is stored.
+
+    `load` makes the engine in an actor; where that is another machine, its files must be there too. Raises UserError
+    where an actor has another model or another adapter than this machine.
+    """
+    plan = Plan(run.spec, run.prompts, runner.hashes, runner.rows)
+    known = runner.database.known(plan.keys)
+    missing = {(batch.first_prompt, batch.number): batch for batch in plan.missing(known)}
+    clock = Clock(plan, known, None)
+    yield clock.progress("generating")
+    if not missing:
+        return
+    with connected(cluster):
+        tasks = [{"first_prompt": first, "number": number} for first, number in missing]
+        done = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
+            Writer,
+            fn_constructor_args=(load, run, runner.rows),
+            compute=ActorPoolStrategy(size=min(cluster.actors, len(tasks))),
+            batch_size=1,
+            num_cpus=1,
+        )
+        for row in done.iter_rows():
+            batch = missing[row["first_prompt"], row["number"]]
+            piece: Piece = row["piece"]
+            if {text.sample.key for text in piece.written} != set(batch.keys.values()):
+                raise UserError("An actor has another model or other adapters than this machine: make them the same.")
+            runner.database.keep(run.id, piece.written, piece.timing)
+            clock.finish(batch)
+            yield clock.progress("generating")
+
+
+class Writer:
+    """An actor: one model, which writes whole batches."""
+
+    def __init__(self, load: Callable[[], Engine], run: Run, rows: int) -> None:
+        self.engine, self.run = load(), run
+        self.hashes = Fingerprints(self.engine.base, self.engine.store)
+        plan = Plan(run.spec, run.prompts, self.hashes, rows)
+        self.batches = {(batch.first_prompt, batch.number): batch for part in plan.parts for batch in part}
+
+    def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
+        """The one batch that the task names, written: a single piece with all its texts."""
+        batch = self.batches[int(task["first_prompt"][0]), int(task["number"][0])]
+        scorer = scorer_hash(self.hashes, batch.method, self.run.spec.chat)
+        every = list(pieces(self.engine, batch, self.run.spec.sampling, scorer))
+        texts = tuple(text for piece in every for text in piece.written)
+        column = np.empty(1, dtype=object)
+        column[0] = every[-1]._replace(written=texts)
+        return task | {"piece": column}
+
+
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[None]:
+    """Ray, begun here or joined at the address, and left again. Raises UserError where nobody answers."""
+    # One more than there are actors: Ray Data has work of its own between them.
+    settings: dict[str, Any] = {"include_dashboard": False, "num_cpus": cluster.actors + 1}
+    if cluster.address is not None:
+        check_address(cluster.address)
+        settings = {"address": cluster.address, "runtime_env": {"working_dir": str(CODE), "excludes": NOT_CODE}}
+    ray.init(configure_logging=True, logging_level=logging.WARNING, log_to_driver=False, **settings)
+    try:
+        DataContext.get_current().enable_progress_bars = False
+        yield
+    finally:
+        ray.shutdown()
+
+
+def check_address(address: str) -> None:
+    """Raises UserError where nobody answers: Ray itself would try for minutes."""
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE).close()
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot join the cluster at {address!r} ({error}): give the host:port of its head.") from error

@@ -1,0 +1,94 @@
+"""Writes one batch and stores each text the moment it is finished.
+
+Knows the engine and the database; knows nothing of what becomes of the texts. A batch of which a text is missing is
+written again as a whole: one of other rows would round otherwise in the last bit, and a run that was killed must end as
+one that was not.
+"""
+
+import math
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+import psutil
+import torch
+
+from adapters.decoding.engine import Continuation, Engine
+from adapters.methods import Sampling
+from leaderboard.records import Sample, Tally, Timing, Trace
+from leaderboard.runs.plan import Batch, Place
+from leaderboard.store.database import Database, Written
+
+
+class Piece(NamedTuple):
+    """What one step of a batch has brought."""
+
+    num_tokens: int  # of all its texts so far
+    written: tuple[Written, ...]  # texts that are finished since the last step
+    timing: Timing | None  # of the whole batch, with its last step
+
+
+def write(
+    engine: Engine, database: Database, run_id: str, batch: Batch, sampling: Sampling, scorer: str
+) -> Iterator[Piece]:
+    """Makes the batch's texts part of the run: those that are stored at once, the others as they are written."""
+    known = database.known(list(batch.keys.values()))
+    database.adopt(run_id, {place: key for place, key in batch.keys.items() if key in known})
+    if known >= set(batch.keys.values()):
+        return
+    with closing(pieces(engine, batch, sampling, scorer)) as steps:
+        for piece in steps:
+            new = tuple(text for text in piece.written if text.sample.key not in known)
+            if new or piece.timing is not None:
+                database.keep(run_id, new, piece.timing)
+            yield piece._replace(written=new)
+
+
+def pieces(engine: Engine, batch: Batch, sampling: Sampling, scorer: str) -> Generator[Piece, None, None]:
+    """Writes a batch.
+
+    `scorer` is the hash of the method without its steering, whose log-probabilities of a text come with writing it.
+    """
+    waiting, peak, started = set(batch.requests), Peak(engine.base.device), time.perf_counter()
+    with closing(steps(engine, batch, sampling)) as states:
+        for rows in states:
+            peak.look()
+            done = sorted(place for place in waiting if rows[place].finish_reason)
+            waiting -= set(done)
+            tokens = sum(len(row.token_ids) for row in rows.values())
+            seconds = time.perf_counter() - started
+            timing = None if waiting else Timing(batch.number, batch.first_prompt, tokens, seconds, peak.bytes)
+            yield Piece(
+                tokens, tuple(as_written(place, batch.keys[place], rows[place], scorer) for place in done), timing
+            )
+
+
+def steps(engine: Engine, batch: Batch, sampling: Sampling) -> Generator[dict[Place, Continuation], None, None]:
+    """The state of every text of a batch after each step of the engine."""
+    with closing(engine.generate(list(batch.requests.values()), sampling)) as states:
+        for rows in states:
+            yield dict(zip(batch.requests, rows, strict=True))
+
+
+def as_written(place: Place, key: str, row: Continuation, scorer: str) -> Written:
+    """A finished text as it is stored."""
+    prompt, method, draw = place
+    reason = row.finish_reason or ""
+    sample = Sample(prompt, method, draw, key, row.request.seed, row.text, len(row.token_ids), reason)
+    trace = Trace(row.prompt_ids, row.token_ids, row.logprobs)
+    return Written(sample, trace, scorer, Tally(math.fsum(row.logprobs), len(row.logprobs)))
+
+
+class Peak:
+    """The most memory at any look: of the GPU where the model is on one, else of the process."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._process, self.bytes = device, psutil.Process(), 0
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def look(self) -> None:
+        on_gpu = self._device.type == "cuda"
+        now = torch.cuda.max_memory_allocated(self._device) if on_gpu else self._process.memory_info().rss
+        self.bytes = max(self.bytes, now)

@@ -1,0 +1,48 @@
+"""Numbers as people read them; a missing one is a dash.
+
+Knows cells and results; knows nothing of where they are shown.
+"""
+
+import math
+
+import pandas as pd
+
+from leaderboard.tables.table import Cell, Results
+
+MISSING = "–"
+
+
+def number(value: float) -> str:
+    """Three significant digits, or all digits before the point; thousands in groups."""
+    if not math.isfinite(value):
+        return MISSING
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:,.{min(digits, 4)}f}"
+
+
+def with_interval(cell: Cell) -> str:
+    """The value with its interval: `9.12 [8.70, 9.60]`."""
+    if not math.isfinite(cell.low):
+        return number(cell.value)
+    return f"{number(cell.value)} [{number(cell.low)}, {number(cell.high)}]"
+
+
+def marked(results: Results, metric: str, method: str) -> str:
+    """A cell of the table: `*` is the best or ties with it, `=` ties with the base."""
+    cell = results.cells[metric][method]
+    mark = "*" if method in results.best.get(metric, ()) else ""
+    return f"{with_interval(cell)} {mark}{'=' if cell.tie else ''}".rstrip()
+
+
+def display(results: Results) -> pd.DataFrame:
+    """The table as text: a row a metric, a column a method, with directions and marks."""
+    arrows = {None: "", True: "↑", False: "↓"}
+    rows = {
+        f"{results.passports[metric].title} {arrows[results.passports[metric].higher_is_better]}".rstrip(): {
+            method: marked(results, metric, method) for method in results.methods
+        }
+        for metric in results.metrics
+    }
+    for label, cells in results.cross.items():
+        rows[f"perplexity under {label}"] = {method: with_interval(cells[method]) for method in results.methods}
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,0 +1,255 @@
+"""The table of a run: every metric of every method, with intervals, differences to the base, and ties.
+
+Knows metrics and what of a run is comparable; knows nothing of databases, files or pages. A figure that cannot be told
+is NaN here and null in JSON, never 0.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import BeforeValidator, PlainSerializer
+from threadpoolctl import threadpool_limits
+
+from adapters.methods import BASE
+from leaderboard.metrics import METRICS, perplexity
+from leaderboard.metrics.distinct import distinct
+from leaderboard.metrics.metric import Array, Metric, Passport, Texts
+from leaderboard.metrics.repetition import repetition
+from leaderboard.records import RunData, Tally
+from leaderboard.tables.bootstrap import NONE, Interval, covers_zero, enough, interval, weights
+from leaderboard.tables.comparable import Comparable, Where, comparable
+
+Number = Annotated[  # NaN here, null in JSON
+    float,
+    BeforeValidator(lambda number: math.nan if number is None else number),
+    PlainSerializer(lambda number: number if math.isfinite(number) else None),
+]
+
+
+class Cell(NamedTuple):
+    """One metric of one method; NaN: missing. Intervals are 95 % bootstrap intervals over prompts."""
+
+    value: Number
+    low: Number = math.nan
+    high: Number = math.nan
+    difference: Number = math.nan  # against the base, paired over prompts; NaN for the base itself
+    difference_low: Number = math.nan
+    difference_high: Number = math.nan
+
+    @property
+    def tie(self) -> bool:
+        """Whether the interval of the difference covers zero: the run cannot tell the method from the base."""
+        return covers_zero(Interval(self.difference_low, self.difference_high))
+
+
+Column = Mapping[str, Cell]  # method (or scorer) -> cell
+
+
+@dataclass(frozen=True)
+class Results:
+    """The table of a run, or of a slice of it, as data that goes to JSON and back."""
+
+    methods: tuple[str, ...]
+    metrics: tuple[str, ...]  # those that have a value for some method
+    cells: Mapping[str, Column]  # metric -> method -> cell
+    best: Mapping[str, tuple[str, ...]]  # metric -> the best method, and those that tie with it
+    cross: Mapping[str, Column]  # scorer -> method -> perplexity of the method's texts under the scorer
+    prompts_perplexity: Column  # by scorer, of the prompts themselves; differences are to the base as scorer
+    references_perplexity: Column
+    passports: Mapping[str, Passport]  # by metric, `perplexity_under:SCORER` and name of the two mappings above
+    num_prompts: int  # that count
+    num_texts: int  # of each method that count, over all prompts
+
+    @property
+    def num_samples(self) -> float:
+        """Texts of each method that count, for a prompt on average."""
+        return self.num_texts / self.num_prompts if self.num_prompts else 0.0
+
+
+class Figure(NamedTuple):
+    """A figure and its resamples."""
+
+    name: str
+    values: Array  # (1 + R,) the figure itself first
+    has_interval: bool
+
+    def cell(self, base: "Figure | None") -> Cell:
+        own = interval(self.values[1:]) if self.has_interval else NONE
+        if base is None or base is self:
+            return Cell(self.values[0].item(), *own)
+        return Cell(self.values[0].item(), *own, (self.values - base.values)[0].item(), *self.against(base))
+
+    def against(self, other: "Figure") -> Interval:
+        """The paired interval of the difference to another figure."""
+        return interval((self.values - other.values)[1:]) if self.has_interval and other.has_interval else NONE
+
+
+def tabulate(data: RunData, where: Where | None = None) -> Results:
+    """Every metric of every method, or only over the prompts for which `where` holds (a slice by tag)."""
+    with threadpool_limits(1, user_api="blas"):  # its products are small: threads would wait for each other
+        return _tabulate(data, comparable(data, where))
+
+
+def _tabulate(data: RunData, seen: Comparable) -> Results:
+    names = [method.name for method in data.run.spec.methods]
+    found = {metric.name: (metric, figures(metric, seen, names)) for metric in metrics(seen)}
+    found = {name: both for name, both in found.items() if any_value(both[1])}
+    crossed = {label: perplexity.under(label, title(label, data), seen.setting.n) for label in data.run.spec.scorers}
+    base = None if seen.base is None else names[seen.base]
+    return Results(
+        methods=tuple(names),
+        metrics=tuple(found),
+        cells={name: column(each, base) for name, (_, each) in found.items()},
+        best={name: best_of(each, metric.passport.higher_is_better) for name, (metric, each) in found.items()},
+        cross={label: column(figures(metric, seen, names), base) for label, metric in crossed.items()},
+        prompts_perplexity=of_prompts(data, seen, "prompt"),
+        references_perplexity=of_prompts(data, seen, "reference"),
+        passports={metric.name: metric.passport for metric in (*(m for m, _ in found.values()), *crossed.values())}
+        | of_prompts_passports(len(seen.places)),
+        num_prompts=len(seen.places),
+        num_texts=seen.num_texts,
+    )
+
+
+def metrics(seen: Comparable) -> list[Metric]:
+    return [metric for columns in METRICS for metric in columns(seen.setting)]
+
+
+def title(label: str, data: RunData) -> str:
+    return f"{data.run.base}, {'the unadapted base' if label == BASE.name else f'with {label}'}"
+
+
+def figures(metric: Metric, seen: Comparable, names: Sequence[str]) -> list[Figure]:
+    """One figure a method, in their order; NaN for a method without a text."""
+    return [figure(metric, texts, name) for texts, name in zip(seen.texts, names, strict=True)]
+
+
+def figure(metric: Metric, texts: Texts | None, name: str) -> Figure:
+    if texts is None:
+        return Figure(name, np.full(1, np.nan), False)
+    return resampled(metric.rows(texts), metric.value, name)
+
+
+def resampled(rows: Array, value: Callable[[Array, Array], Array], name: str) -> Figure:
+    return Figure(name, value(rows, weights(len(rows))) if len(rows) else np.full(1, np.nan), enough(rows))
+
+
+def any_value(found: Sequence[Figure]) -> bool:
+    return any(math.isfinite(each.values[0]) for each in found)
+
+
+def column(found: Sequence[Figure], base: str | None) -> dict[str, Cell]:
+    """A cell for each figure, with its difference to that called `base`."""
+    reference = next((each for each in found if each.name == base), None)
+    return {each.name: each.cell(reference) for each in found}
+
+
+def best_of(found: Sequence[Figure], higher_is_better: bool | None) -> tuple[str, ...]:
+    """The method with the best figure, and every other whose paired difference to it has an interval that covers zero.
+
+    Nobody where neither direction is better, or where there are no intervals: what was measured once ranks nobody.
+    """
+    ranked = [each for each in found if each.has_interval and math.isfinite(each.values[0])]
+    if higher_is_better is None or len(ranked) < 2:
+        return ()
+    best = (max if higher_is_better else min)(ranked, key=lambda each: each.values[0])
+    return tuple(each.name for each in ranked if each is best or covers_zero(each.against(best)))
+
+
+def of_prompts(data: RunData, seen: Comparable, kind: str) -> dict[str, Cell]:
+    """Perplexity of the prompts themselves or of the references, by scorer."""
+    found = []
+    for (which, label), tallies in data.prompt_tallies.items():
+        if which == kind:
+            rows = np.array([tallies.get(place, Tally(0, 0)) for place in seen.places], dtype=float).reshape(-1, 2)
+            found.append(resampled(rows, perplexity.value, label))
+    return column(found, BASE.name)
+
+
+def of_prompts_passports(num_prompts: int) -> dict[str, Passport]:
+    """What `prompts_perplexity` and `references_perplexity` are."""
+    own = perplexity.passport(
+        "the scorer named", "perplexity of the prompts", perplexity.CORPUS, f"{num_prompts:,} prompts"
+    )
+    prompts = replace(own, masking="the prompt after its first token, BOS where the model has one", tokenisation=None)
+    references = replace(
+        own,
+        title="perplexity of the references",
+        masking="the tokens of the reference count; those of the prompt do not",
+    )
+    return {"prompts_perplexity": prompts, "references_perplexity": replace(references, tokenisation=None)}
+
+
+def best(results: Results, metric: str) -> tuple[str, ...]:
+    """The methods that are best, or tie with the best, in a metric."""
+    return results.best.get(metric, ())
+
+
+def frame(results: Results) -> pd.DataFrame:
+    """One row a metric and method, with numbers, tie, best, and the passport of the metric: for exports."""
+    columns = {**results.cells, **{f"perplexity_under:{label}": cells for label, cells in results.cross.items()}}
+    return pd.DataFrame(
+        {
+            "method": method,
+            "metric": metric,
+            **cell._asdict(),
+            "tie": cell.tie,
+            "best": method in best(results, metric),
+            **asdict(results.passports[metric]),
+        }
+        for metric, cells in columns.items()
+        for method, cell in cells.items()
+    )
+
+
+def by_prompt(data: RunData, metric: str, where: Where | None = None) -> pd.DataFrame:
+    """What each prompt contributes to a metric: a row a prompt (its place), a column a method.
+
+    The figure of the prompt's own texts, seen among all: an n-gram's credit is shared with the other prompts, a text's
+    self-BLEU is against all others. NaN: missing, as is every figure of a metric that is not made of prompts, or that
+    there is not.
+    """
+    seen = comparable(data, where)
+    found = pd.DataFrame(
+        np.nan, pd.Index(seen.places, name="prompt"), [method.name for method in data.run.spec.methods]
+    )
+    for one in metrics(seen):
+        for name, texts in zip(found.columns, seen.texts, strict=True):
+            if one.name == metric and texts is not None and len(rows := one.rows(texts)) == len(seen.places):
+                found[name] = one.value(rows, np.eye(len(rows)))
+    return found
+
+
+class SampleFigures(NamedTuple):
+    """The figures of one text, on its whole length; NaN: missing."""
+
+    method: str
+    draw: int
+    perplexity: float  # under the run's judge
+    distinct_2: float
+    repetition: float
+    num_tokens: int
+    finish_reason: str
+
+
+def prompt_figures(data: RunData, place: int) -> list[SampleFigures]:
+    """The figures of every text for one prompt, by method and draw."""
+    spec = data.run.spec
+    judged = data.tallies.get(spec.judge_label, {})
+    return [
+        SampleFigures(
+            spec.methods[sample.method].name,
+            sample.draw,
+            judged[sample.key].perplexity if sample.key in judged else math.nan,
+            distinct([sample.text], 2),
+            repetition([sample.text]),
+            sample.num_tokens,
+            sample.finish_reason,
+        )
+        for sample in sorted(data.samples, key=lambda sample: (sample.method, sample.draw))
+        if sample.prompt == place
+    ]

@@ -1,0 +1,183 @@
+"""Adapters that come and go while others read: whole, at once, and without touching what is being written."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from adapters.adapter_files import WEIGHTS_FILE, read_owner, write_owner
+from adapters.base_model import BaseModel
+from adapters.decoding.engine import Engine
+from adapters.lora.lora import LoraSettings
+from adapters.methods import Request, Sampling, UserError, parse_method
+from adapters.pplm.discriminator import write_discriminator
+from adapters.prefix.prefix import PrefixSettings
+from adapters.store.adapter_store import AdapterStore, Shelf
+from adapters.store.fingerprint import Fingerprints
+from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.store.test_adapter_store import saved
+
+GREEDY = Sampling(temperature=0, max_new_tokens=12)
+LORA = Request("Once", parse_method("lora:verse"))
+
+
+def text_of(engine: Engine, request: Request = LORA) -> str:
+    *_, (row,) = engine.generate([request], GREEDY)
+    return row.text
+
+
+def scale(folder: Path, factor: float) -> None:
+    """Other weights in the same folder."""
+    tensors = load_file(folder / WEIGHTS_FILE)
+    save_file({name: tensor * factor for name, tensor in tensors.items()}, folder / WEIGHTS_FILE)
+
+
+@pytest.fixture
+def store(tiny_llama: BaseModel, tmp_path: Path) -> AdapterStore:
+    """A store of one LoRA; the folder of another adapter is not offered yet."""
+    store = AdapterStore([tmp_path / "own"], tiny_llama)
+    saved(tiny_llama, tmp_path / "own" / "verse", LoraSettings(r=2))
+    saved(tiny_llama, tmp_path / "own" / "facts", PrefixSettings(num_virtual_tokens=3))
+    store.offer(tmp_path / "own" / "verse")
+    return store
+
+
+def test_an_adapter_is_there_from_offer_to_withdraw(store: AdapterStore, tmp_path: Path) -> None:
+    assert [adapter.name for adapter in store.adapters] == ["verse"]
+    before = store.adapters
+    store.offer(tmp_path / "own" / "facts")
+    assert [adapter.name for adapter in store.adapters] == ["verse", "facts"]
+    assert store.find("facts").size == 3
+    assert store.is_taken("facts")
+    store.withdraw("verse")
+    assert [adapter.name for adapter in store.adapters] == ["facts"]
+    assert len(before) == 1
+    with pytest.raises(UserError, match="no LoRA adapter 'verse': choose one of none"):
+        store.lora("verse")
+    with pytest.raises(UserError, match="no adapter 'verse': choose one of facts"):
+        store.find("verse")
+    assert not store.is_taken("verse")
+    store.withdraw("verse")  # is no error
+
+
+def test_what_cannot_be_offered_changes_nothing(store: AdapterStore, tiny_llama: BaseModel, tmp_path: Path) -> None:
+    before = store.lora("verse")
+    (tmp_path / "own" / "verse" / WEIGHTS_FILE).write_bytes(b"nothing")
+    with pytest.raises(UserError, match="Cannot read"):
+        store.offer(tmp_path / "own" / "verse")
+    assert store.lora("verse") is before
+    for settings in (LoraSettings(r=1), PrefixSettings(num_virtual_tokens=2)):
+        saved(tiny_llama, tmp_path / "other" / "verse", settings)
+        with pytest.raises(UserError, match="already an adapter called verse"):
+            store.offer(tmp_path / "other" / "verse")
+        shutil.rmtree(tmp_path / "other")
+    (tmp_path / "other" / "verse").mkdir(parents=True)
+    write_discriminator(MOOD, tiny_llama, tmp_path / "other" / "verse")
+    with pytest.raises(UserError, match="already an adapter called verse"):
+        store.offer(tmp_path / "other" / "verse")
+    assert store.lora("verse") is before
+    assert store.refused == {}
+
+
+def test_a_refused_adapter_that_was_mended_is_refused_no_longer(tiny_llama: BaseModel, tmp_path: Path) -> None:
+    saved(tiny_llama, tmp_path / "verse", LoraSettings(r=2))
+    good = (tmp_path / "verse" / WEIGHTS_FILE).read_bytes()
+    (tmp_path / "verse" / WEIGHTS_FILE).write_bytes(good[:-3])
+    store = AdapterStore([tmp_path], tiny_llama)
+    assert list(store.refused) == ["verse"]
+    (tmp_path / "verse" / WEIGHTS_FILE).write_bytes(good)
+    store.offer(tmp_path / "verse")
+    assert store.refused == {}
+    assert store.lora("verse").scaling == 8
+
+
+def test_a_text_goes_on_with_the_weights_it_began_with(
+    store: AdapterStore, tiny_llama: BaseModel, tmp_path: Path
+) -> None:
+    engine = Engine(tiny_llama, store)
+    old = text_of(engine)
+    running = engine.generate([LORA], GREEDY)
+    for _ in range(3):
+        next(running)
+    scale(tmp_path / "own" / "verse", 3)
+    store.offer(tmp_path / "own" / "verse")
+    new = text_of(engine)
+    assert new != old
+    store.withdraw("verse")
+    *_, (row,) = running
+    assert row.text == old
+
+
+def test_other_weights_under_the_same_name_have_another_hash(store: AdapterStore, tmp_path: Path) -> None:
+    store.offer(tmp_path / "own" / "facts")
+    hashes = Fingerprints(store._base, store)
+    before = hashes.lora("verse"), hashes.prefix("facts"), hashes.request(LORA, GREEDY)
+    for name in ("verse", "facts"):
+        store.offer(tmp_path / "own" / name)  # the same weights again
+    assert (hashes.lora("verse"), hashes.prefix("facts"), hashes.request(LORA, GREEDY)) == before
+    for name in ("verse", "facts"):
+        scale(tmp_path / "own" / name, 2)
+        store.offer(tmp_path / "own" / name)
+    after = hashes.lora("verse"), hashes.prefix("facts"), hashes.request(LORA, GREEDY)
+    assert all(old != new for old, new in zip(before, after, strict=True))
+    store.withdraw("verse")
+    with pytest.raises(UserError, match="no LoRA adapter"):
+        hashes.lora("verse")
+
+
+def test_two_versions_in_one_batch_are_read_apart(store: AdapterStore, tiny_llama: BaseModel, tmp_path: Path) -> None:
+    engine = Engine(tiny_llama, store)
+    old = text_of(engine)
+    lookup, calls = store.lora, list[str]()
+
+    def change_after_the_first(name: str):  # type: ignore[no-untyped-def]
+        weights = lookup(name)
+        if not calls:
+            scale(tmp_path / "own" / "verse", 3)
+            store.offer(tmp_path / "own" / "verse")
+        calls.append(name)
+        return weights
+
+    store.lora = change_after_the_first  # type: ignore[method-assign]
+    *_, (first, second) = engine.generate([LORA, LORA], GREEDY)
+    assert (first.text, second.text) == (old, text_of(engine))
+    assert first.text != second.text
+
+
+def test_readers_see_an_adapter_whole_or_not_at_all(
+    store: AdapterStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers take the shelf of one moment and hold no lock: every shelf is whole, and none is changed afterwards."""
+    shelves: list[tuple[Shelf, list[set[str]]]] = []
+
+    def note(changed: AdapterStore, name: str, value: object) -> None:
+        if isinstance(value, Shelf):
+            shelves.append((value, [set(part) for part in value]))
+        object.__setattr__(changed, name, value)
+
+    monkeypatch.setattr(AdapterStore, "__setattr__", note)
+    for _ in range(2):
+        store.offer(tmp_path / "own" / "facts")
+        store.offer(tmp_path / "own" / "verse")
+        store.withdraw("facts")
+    assert len(shelves) == 6
+    for shelf, then in shelves:
+        assert [set(part) for part in shelf] == then
+        assert set(shelf.adapters) == set(shelf.weights) >= {"verse"}
+
+
+def test_a_folder_knows_whose_it_is(tmp_path: Path) -> None:
+    assert read_owner(tmp_path) is None
+    write_owner(tmp_path, None)
+    assert list(tmp_path.iterdir()) == []
+    write_owner(tmp_path, "ab12")
+    assert read_owner(tmp_path) == "ab12"
+
+
+def test_the_base_is_never_touched(store: AdapterStore, tiny_llama: BaseModel, tmp_path: Path) -> None:
+    before = {name: weight.clone() for name, weight in tiny_llama.model.state_dict().items()}
+    store.offer(tmp_path / "own" / "facts")
+    store.withdraw("verse")
+    assert all(torch.equal(weight, before[name]) for name, weight in tiny_llama.model.state_dict().items())

@@ -1,0 +1,355 @@
+"""Jobs: a process of its own, a queue, nothing lost whoever is killed. The model is tiny, the processes are real."""
+
+import copy
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from safetensors.torch import load_file
+
+from adapters.adapter_files import METRICS_FILE, WEIGHTS_FILE, read_owner
+from adapters.base_model import BaseModel, load_base_model
+from adapters.lora.lora import LoraSettings
+from adapters.methods import UserError, to_json
+from adapters.prefix.prefix import PrefixSettings
+from adapters.store.adapter_store import AdapterStore
+from adapters.store.fingerprint import Fingerprints
+from adapters.training.corpus import own_dataset
+from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, Job, add_job, write_event
+from adapters.training.loop import TrainSettings, TrainStep
+from adapters.training.making import Place, make_adapter
+from adapters.training.queue import JobView, StepSample, Trainer, TrainOrder
+from adapters.training.worker import do_job, num_threads, train_job
+
+ROWS = "".join(json.dumps({"prompt": f"What is {n}?", "completion": "it"}) + "\n" for n in range(40))
+LORA = TrainSettings(LoraSettings(r=2, lora_dropout=0.2), 12, 4, 64, 0.03, 2, eval_every=3, eval_examples=4)
+PREFIX = replace(LORA, adapter=PrefixSettings(num_virtual_tokens=3))
+LONG = replace(LORA, steps=4000, eval_every=5)
+
+
+class Offered(AdapterStore):
+    """A store that notes what it is offered."""
+
+    def __init__(self, base: BaseModel) -> None:
+        super().__init__([], base)
+        self.offered: list[str] = []
+
+    def offer(self, folder: Path) -> None:
+        super().offer(folder)
+        self.offered.append(folder.name)
+
+
+@pytest.fixture(scope="module")
+def base(tiny_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    tiny_llama.model.save_pretrained(folder)
+    tiny_llama.tokenizer.save_pretrained(folder)
+    return load_base_model(str(folder), folder)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(ROWS)
+    return rows
+
+
+@pytest.fixture
+def trainer(base: BaseModel, tmp_path: Path) -> Iterator[Trainer]:
+    trainer = Trainer(base, tmp_path / "home", Offered(base))
+    yield trainer
+    for job in trainer.jobs():
+        trainer.stop(job.id, job.owner)
+    for job in trainer.jobs():
+        assert last(trainer, job.id).state != "running"
+
+
+def last(trainer: Trainer, id: str) -> JobView:
+    return list(trainer.watch(id))[-1]
+
+
+def offered(trainer: Trainer) -> list[str]:
+    store = trainer._store
+    assert isinstance(store, Offered)
+    return store.offered
+
+
+def wait_for(trainer: Trainer, id: str, step: int) -> JobView:
+    return next(view for view in trainer.watch(id) if view.steps and view.steps[-1].step >= step)
+
+
+def child() -> psutil.Process:
+    """The process that trains: the child of this one that has taken its lower priority."""
+    children = [c for c in psutil.Process().children() if c.nice() == 10]
+    assert len(children) == 1
+    return children[0]
+
+
+def test_a_queue_of_jobs_is_done_in_order_and_the_base_model_is_not_touched(
+    base: BaseModel, trainer: Trainer, file: Path, tmp_path: Path
+) -> None:
+    before = Fingerprints(base, AdapterStore([], base)).base
+    order = TrainOrder("verse", LORA, sample_prompt="What", sample_every=6)
+    first = trainer.start(order, file, "me")
+    second = trainer.start(TrainOrder("facts", PREFIX), file, "you")
+    file.unlink()  # what was uploaded may be swept
+    assert [(view.id, view.place) for view in trainer.jobs()] == [(second, 1), (first, 0)]
+    with pytest.raises(UserError, match="already something called 'verse'"):
+        trainer.start(order, own_copy(tmp_path), "me")
+    with pytest.raises(UserError, match="started by somebody else"):
+        trainer.stop(first, "you")
+    view = last(trainer, first)
+    assert view.state == "done", view.message
+    assert offered(trainer) == ["verse"]
+    assert "was the best" in view.message
+    assert [step.step for step in view.steps] == list(range(1, 13))
+    assert [sample.step for sample in view.samples] == [6, 12]
+    assert view.total == 12
+    assert last(trainer, second).state == "done"
+    began = [(tmp_path / "home" / "adapters" / name / METRICS_FILE).stat().st_mtime for name in ("verse", "facts")]
+    assert began == sorted(began)
+    assert offered(trainer) == ["verse", "facts"]
+    assert read_owner(tmp_path / "home" / "adapters" / "verse") == "me"
+    assert AdapterStore([tmp_path / "home" / "adapters"], base).refused == {}
+    assert Fingerprints(base, AdapterStore([], base)).base == before
+    assert sorted(path.name for path in (tmp_path / "home" / "jobs" / first).iterdir()) == [
+        "events.jsonl",
+        "order.json",
+    ]
+
+
+def own_copy(tmp_path: Path) -> Path:
+    rows = tmp_path / "again.jsonl"
+    rows.write_text(ROWS)
+    return rows
+
+
+def test_a_killed_job_goes_on_and_ends_as_if_it_had_not_been(
+    base: BaseModel, trainer: Trainer, file: Path, tmp_path: Path
+) -> None:
+    order = TrainOrder("verse", replace(LORA, steps=60, eval_every=10))
+    own = replace(base, model=copy.deepcopy(base.model))
+    place = Place(tmp_path / "alone", "", tmp_path / "logs")
+    alone = [event for event in make_adapter(own, order, own_dataset(file), place) if isinstance(event, TrainStep)]
+    id = trainer.start(order, file, None)
+    wait_for(trainer, id, 25)
+    os.kill(child().pid, signal.SIGKILL)
+    view = last(trainer, id)
+    assert view.state == "done", view.message
+    assert [step.loss for step in view.steps] == [step.loss for step in alone]
+    assert Follower(tmp_path / "home" / "jobs" / id).read().begun_at >= 20
+    ours, theirs = (load_file(f / WEIGHTS_FILE) for f in (tmp_path / "home" / "adapters" / "verse", tmp_path / "alone"))
+    assert ours.keys() == theirs.keys()
+    assert all(ours[name].equal(theirs[name]) for name in ours)
+
+
+def test_stop_keeps_the_best_and_what_waits_is_taken_off(trainer: Trainer, file: Path, tmp_path: Path) -> None:
+    running = trainer.start(TrainOrder("verse", LONG), file, "me")
+    waiting = trainer.start(TrainOrder("prose", LONG), file, "me")
+    trainer.stop(waiting, "me")
+    assert last(trainer, waiting).message == "It was stopped before it began: nothing was kept."
+    view = wait_for(trainer, running, 12)
+    assert view.tokens_per_second is not None
+    assert view.seconds_left is not None
+    trainer.stop(running, "me")
+    view = last(trainer, running)
+    assert view.state == "stopped"
+    assert view.message.startswith("It was stopped by hand. Step ")
+    report = json.loads((tmp_path / "home" / "adapters" / "verse" / METRICS_FILE).read_text())
+    assert report["steps"] == view.steps[-1].step
+    assert report["curve"][-1][0] == report["steps"]
+    assert not (tmp_path / "home" / "adapters" / "prose").exists()
+
+
+START = """
+import sys, time
+from pathlib import Path
+from adapters.base_model import load_base_model
+from adapters.training.queue import Trainer, TrainOrder
+from adapters.methods import from_json
+from adapters.store.adapter_store import AdapterStore
+import json
+base = load_base_model(sys.argv[1], Path("."))
+trainer = Trainer(base, Path(sys.argv[2]), AdapterStore([], base))
+id = trainer.start(from_json(TrainOrder, json.loads(sys.argv[4])), Path(sys.argv[3]), None)
+for view in trainer.watch(id):
+    if view.steps and view.steps[-1].step > 12:
+        print(id, flush=True)
+"""
+
+
+def test_killing_the_app_ends_its_training_and_the_next_start_goes_on(
+    base: BaseModel, file: Path, tmp_path: Path
+) -> None:
+    home, order = tmp_path / "home", TrainOrder("verse", replace(LONG, steps=400))
+    arguments = [base.id, str(home), str(file), json.dumps(to_json(order))]
+    with subprocess.Popen([sys.executable, "-c", START, *arguments], stdout=subprocess.PIPE, text=True) as app:
+        assert app.stdout is not None
+        id = app.stdout.readline().strip()
+        worker = next(c for c in psutil.Process(app.pid).children() if c.nice() == 10)
+        app.kill()
+    worker.wait(timeout=30)
+    reached = len(Follower(home / "jobs" / id).read().steps)
+    assert 12 < reached < 400
+    trainer = Trainer(base, home, Offered(base))
+    view = wait_for(trainer, id, reached + 1)
+    assert Follower(home / "jobs" / id).read().begun_at >= 10
+    assert [step.step for step in view.steps] == list(range(1, len(view.steps) + 1))
+    trainer.stop(id, None)
+    assert last(trainer, id).state == "stopped"
+
+
+@contextmanager
+def small_disk(num_bytes: int) -> Iterator[None]:
+    """No file can grow beyond so many bytes: writing fails as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("eval_every", [3, 12], ids=["in the first checkpoint", "in the adapter"])
+def test_a_full_disk_ends_a_job_with_one_line_and_leaves_earlier_adapters(
+    base: BaseModel, file: Path, tmp_path: Path, eval_every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.training.worker.GENERAL_ROWS", 4)
+    home = tmp_path / "home"
+    earlier = home / "adapters" / "earlier"
+    earlier.mkdir(parents=True)
+    (earlier / WEIGHTS_FILE).write_bytes(b"as it was")
+    order = TrainOrder("verse", replace(LORA, eval_every=eval_every))
+    if eval_every == 12:
+        monkeypatch.setattr("adapters.training.making.write_checkpoint", lambda *_: None)
+    id = add_job(home / "jobs", Job(order, base.id, None, file.name), file)
+    with small_disk(6_000):
+        do_job(home, id)
+    history = Follower(home / "jobs" / id).read()
+    assert history.state == "failed"
+    assert "A file cannot be written" in history.message
+    assert "make room on the disk" in history.message
+    assert "\n" not in history.message
+    assert [path.name for path in (home / "adapters").iterdir()] == ["earlier"]
+    assert (earlier / WEIGHTS_FILE).read_bytes() == b"as it was"
+
+
+def test_a_death_just_after_the_adapter_was_written_is_no_failure(
+    base: BaseModel, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.training.worker.GENERAL_ROWS", 4)
+    home = tmp_path / "home"
+    id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
+    told = train_job(home, id)  # and then the process dies
+    do_job(home, id)
+    history = Follower(home / "jobs" / id).read()
+    assert (history.state, history.message, history.adapter) == ("done", told, True)
+    other = add_job(home / "jobs", Job(TrainOrder("verse", PREFIX), base.id, None, file.name), file)
+    do_job(home, other)
+    assert "already something called 'verse'" in Follower(home / "jobs" / other).read().message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "../verse"}, "cannot be a folder's"),
+        ({"data": "", "name": "x"}, "upload a file, or choose"),
+        ({"sample_prompt": "x" * 100}, "The sample prompt is too long"),
+        ({"sample_prompt": "a\0"}, "holds a character that is not text"),
+        ({"data": "/etc/passwd"}, "There is no data set '/etc/passwd'"),
+        ({"report_to": ("trackio",)}, "trackio is not installed: run `pip install trackio`"),
+        ({"settings": replace(LORA, adapter=LoraSettings(target_modules=("nothing",)))}, "no layer called 'nothing'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_it_is_queued(
+    trainer: Trainer, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    order = replace(TrainOrder("verse", LORA, data="poetry"), **changes)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=message):
+        trainer.start(order, None, None)
+    assert trainer.jobs() == ()
+    assert not (tmp_path / "home" / "adapters").exists()
+
+
+def test_more_memory_than_there_is_is_not_asked_for(
+    trainer: Trainer, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=10**8))
+    with pytest.raises(UserError, match=r"needs about 0.4 GB of memory, and this machine has 0.1: lower batch_size"):
+        trainer.start(TrainOrder("verse", LORA), file, None)
+
+
+def test_a_job_stopped_before_its_first_step_leaves_nothing(base: BaseModel, file: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
+    (home / "jobs" / id / STOP_FILE).touch()
+    do_job(home, id)  # which had taken it just before
+    history = Follower(home / "jobs" / id).read()
+    assert (history.state, history.adapter) == ("stopped", False)
+    assert history.message == "It was stopped before its first step: nothing was kept."
+    assert not (home / "adapters").exists()
+
+
+def test_a_part_of_the_held_out_rows_may_do_and_is_said(base: BaseModel, file: Path, tmp_path: Path) -> None:
+    own = replace(base, model=copy.deepcopy(base.model))
+    place = Place(tmp_path / "verse", "", tmp_path, general_rows=4, held_out=3)
+    list(make_adapter(own, TrainOrder("verse", LORA), own_dataset(file), place))
+    report = json.loads((tmp_path / "verse" / METRICS_FILE).read_text())
+    assert report["notes"] == ["Measured at the end: 3 of 4 held-out examples."]
+    assert report["general_rows"] == 4
+    assert "Measured at the end: 3 of 4" in (tmp_path / "verse" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("settings", [LORA, PREFIX], ids=["lora", "prefix"])
+def test_samples_on_the_way_change_nothing(
+    base: BaseModel, file: Path, tmp_path: Path, settings: TrainSettings
+) -> None:
+    found = []
+    for prompt in ("", "What is"):
+        own = replace(base, model=copy.deepcopy(base.model))
+        order = TrainOrder("verse", settings, sample_prompt=prompt, sample_every=2)
+        events = list(make_adapter(own, order, own_dataset(file), Place(tmp_path / "verse", "", tmp_path, 4)))
+        found.append([event.loss for event in events if isinstance(event, TrainStep)])
+    assert sum(isinstance(event, StepSample) for event in events) == 6
+    assert found[0] == found[1]
+
+
+def test_an_estimate_counts_and_says_where_its_time_is_from(trainer: Trainer, file: Path) -> None:
+    found = trainer.estimate(TrainOrder("verse", replace(LORA, warmup_steps=20), epochs=2.5), file)
+    assert found.trainable == 3 * 2 * (2 * (32 + 32) + 2 * (32 + 16))
+    assert (found.training_examples, found.validation_examples, found.steps) == (36, 4, 23)
+    assert 0 < found.share < 0.1
+    assert found.num_bytes > 400_000_000
+    assert found.seconds > 0
+    assert "The warm-up of 20 steps is not over" not in " ".join(found.notes)
+    assert "timed just now" in found.notes[-1]
+    assert trainer.modules()[0] == "all-linear"
+
+
+def test_a_torn_line_is_left_aside(tmp_path: Path) -> None:
+    write_event(tmp_path, "begun", step=0)
+    write_event(tmp_path, "step", **TrainStep(1, 2.0, None, False, 10, 0.5)._asdict())
+    follower = Follower(tmp_path)
+    assert len(follower.read().steps) == 1
+    with (tmp_path / "events.jsonl").open("ab") as events:
+        events.write(b'{"event": "st')
+    assert len(follower.read().steps) == 1
+    write_event(tmp_path, "begun", step=0)
+    assert follower.read().steps == ()
+    write_event(tmp_path, "ended", state="done", message="Done.", adapter=True)
+    assert follower.read().ended
+
+
+def test_one_core_is_left_for_the_page() -> None:
+    assert num_threads() == max(1, len(os.sched_getaffinity(0)) - 1)
+    assert CHECKPOINT_FILE.endswith(".safetensors")

@@ -1,0 +1,303 @@
+"""What a run has found, as tables, plots and texts, on figures worked out by hand."""
+
+import math
+from typing import Any
+
+import pytest
+
+from adapters.methods import UserError, parse_method
+from demo.leaderboard import words as words_leaderboard
+from demo.leaderboard.results.files import FILES
+from demo.leaderboard.results.load import find_run, load_data, load_results, slices
+from demo.leaderboard.results.run import Message, replay_run
+from demo.leaderboard.results.tables import beside, cross_scores, edge, leaderboard, passports_html
+from demo.leaderboard.results.texts import Order, orders, prompt_spans, prompts_table, texts_for
+from demo.parts.cells import cell_text, marks
+from demo.parts.grid import Column, grid
+from demo.parts.numbers import PROMPT
+from demo.parts.plots import bars, trade_off
+from demo.services import Services
+from leaderboard.metrics.metric import Passport
+from leaderboard.records import Prompt, PromptSet, RunSpec
+from leaderboard.tables.table import Cell, Results
+from tests.demo.fake_runs import FakeRunner
+from tests.demo.fakes import FakeFingerprints, fake_services
+
+NAMES = ("base", "lora:poetry", "pplm:science+lora:poetry")
+METHODS = {name: parse_method(name) for name in NAMES}
+PROMPTS = PromptSet(
+    "mine",
+    (
+        Prompt("One <b>day</b>", reference="it rained", tags=(("genre", "a"),)),
+        Prompt("Two days", tags=(("genre", "b"), ("year", "1"))),
+        Prompt("Three days", tags=(("genre", "a"),)),
+    ),
+)
+FINE = Cell(10.0, 9.0, 11.0)
+BETTER = Cell(5.0, 4.0, 6.0, -5.0, -6.0, -4.0)
+TIED = Cell(9.9, 8.0, 12.0, -0.1, -1.0, 1.0)
+
+
+def results(*cells: Cell, higher_is_better: bool | None = False, best: tuple[str, ...] = ()) -> Results:
+    """A table of one metric."""
+    column = dict(zip(NAMES, cells, strict=True))
+    return Results(
+        methods=NAMES,
+        metrics=("perplexity", "distinct_2"),
+        cells={"perplexity": column, "distinct_2": column},
+        best={"perplexity": best},
+        cross={"base": column, "lora:poetry": {"base": FINE}},
+        prompts_perplexity={"base": FINE},
+        references_perplexity={},
+        passports={
+            "perplexity": Passport("perplexity", higher_is_better, "exp of <the mean>", judge="base"),
+            "distinct_2": Passport("distinct-2", True, "different over all"),
+        },
+        num_prompts=3,
+        num_texts=6,
+    )
+
+
+@pytest.fixture
+def runner() -> FakeRunner:
+    return FakeRunner()
+
+
+@pytest.fixture
+def services(runner: FakeRunner) -> Services:
+    return fake_services(runner=runner)
+
+
+@pytest.fixture
+def id(runner: FakeRunner) -> str:
+    """A finished run of three prompts."""
+    run = runner.add(RunSpec(tuple(METHODS.values()), samples=2), PROMPTS, None)
+    list(runner.run(run.id))
+    return run.id
+
+
+# Cells
+
+
+def test_a_cell_says_figure_mark_and_interval() -> None:
+    assert cell_text(FINE, "★") == "10.0 ★\n9.00 to 11.0"
+    assert cell_text(Cell(3.0)) == "3.00"
+    assert cell_text(Cell(math.nan)) == "–"
+
+
+def test_the_best_and_ties_are_marked_without_colour() -> None:
+    table = results(FINE, BETTER, TIED, best=("lora:poetry",))
+    assert [marks(table, "perplexity", name) for name in NAMES] == ["", "★", "≈"]
+
+
+def test_who_ties_with_the_best_is_marked_as_well() -> None:
+    table = results(FINE, TIED, BETTER, best=("base", "lora:poetry"))
+    assert [marks(table, "perplexity", name) for name in NAMES] == ["★", "★ ≈", ""]
+
+
+def test_nobody_is_best_where_all_tie() -> None:
+    table = results(FINE, TIED, TIED, best=NAMES)
+    assert [marks(table, "perplexity", name) for name in NAMES] == ["", "≈", "≈"]
+
+
+# Tables
+
+
+def shown(columns: list[Column]) -> list[list[str]]:
+    """The texts of a table, row by row, as the page shows them."""
+    rows: list[list[str]] = grid(columns)["metadata"]["display_value"]
+    return rows
+
+
+def headings(columns: list[Column]) -> list[str]:
+    return [column.heading for column in columns]
+
+
+def test_the_leaderboard_shows_texts_and_sorts_by_numbers() -> None:
+    table = leaderboard(results(FINE, BETTER, Cell(math.nan), best=("lora:poetry",)), METHODS)
+    assert headings(table) == ["method", "perplexity ↓", "distinct-2 ↑"]
+    assert [row[1] for row in shown(table)] == ["10.0\n9.00 to 11.0", "5.00 ★\n4.00 to 6.00", "–"]
+    assert [row[1] for row in grid(table)["data"]] == [10.0, 5.0, None]
+
+
+def test_a_row_has_the_colours_of_its_method() -> None:
+    assert edge(METHODS["base"]) == "box-shadow: inset 4px 0 0 var(--base)"
+    assert edge(METHODS["pplm:science+lora:poetry"]).endswith("inset 4px 0 0 var(--lora), inset 8px 0 0 var(--pplm)")
+    assert edge(None) == ""
+
+
+def test_cross_scores_are_a_matrix_with_the_prompts_themselves() -> None:
+    table = cross_scores(results(FINE, BETTER, TIED), METHODS)
+    assert headings(table) == ["method", "under base", "under lora:poetry"]
+    assert [row[0] for row in shown(table)] == [*NAMES, words_leaderboard.PROMPTS_THEMSELVES]
+    assert shown(table)[1][2] == "–", "no value is a dash"
+    assert shown(table)[3][1].startswith("10.0")
+
+
+def test_two_runs_beside_each_other_mark_intervals_that_lie_apart() -> None:
+    table = beside(results(FINE, FINE, FINE), results(BETTER, TIED, Cell(math.nan)), METHODS)
+    assert headings(table)[:3] == ["method", "perplexity ↓, this run", "perplexity ↓, the other"]
+    assert [row[2].split("\n")[0] for row in shown(table)] == ["5.00 ≠", "9.90", "–"]
+
+
+def test_passports_are_escaped_and_leave_out_what_does_not_apply() -> None:
+    html = passports_html(results(FINE, BETTER, TIED))
+    assert "exp of &lt;the mean&gt;" in html
+    assert "lower is better" in html
+    assert html.count("<dt>judge</dt>") == 1
+    assert "None" not in html
+
+
+# Plots
+
+
+def test_a_point_has_intervals_in_both_directions_and_its_name_beside_it() -> None:
+    plot = trade_off(results(FINE, BETTER, Cell(math.nan)), METHODS, "perplexity", "distinct_2").to_dict()
+    assert [trace["name"] for trace in plot["data"]] == ["base", "lora:poetry"], "no value, no point"
+    lora = plot["data"][1]
+    assert (lora["x"], lora["y"], lora["text"]) == ([5.0], [5.0], ["lora:poetry"])
+    for error in (lora["error_x"], lora["error_y"]):
+        assert (error["array"], error["arrayminus"], error["symmetric"]) == ([1.0], [1.0], False)
+    assert plot["layout"]["xaxis"]["title"]["text"] == "perplexity, lower is better"
+    assert plot["layout"]["paper_bgcolor"] == "rgba(0,0,0,0)"
+
+
+def test_bars_start_at_zero_in_the_order_of_the_table() -> None:
+    plot = bars(results(FINE, Cell(3.0), TIED), METHODS, "perplexity").to_dict()
+    (trace,) = plot["data"]
+    assert list(trace["y"]) == list(NAMES)
+    assert list(trace["x"]) == [10.0, 3.0, 9.9]
+    assert trace["error_x"]["array"][1] == 0, "measured once: no interval"
+    assert plot["layout"]["xaxis"]["rangemode"] == "tozero"
+    assert trace["marker"]["color"] == ["#6b7280", "#0072b2", "#d55e00"]
+    assert trace["marker"]["line"]["color"] == ["#6b7280", "#0072b2", "#0072b2"], "a second edge where it is composed"
+
+
+# Texts
+
+
+def test_prompts_stand_with_their_tags_and_each_methods_perplexity(services: Services, id: str) -> None:
+    data = load_data(services, id)
+    table = prompts_table(data)
+    assert headings(table) == ["no.", "prompt", "tag genre", "tag year", *NAMES]
+    assert [row[3] for row in shown(table)] == ["", "1", ""]
+    tallies = [data.tallies["base"][s.key] for s in data.samples if (s.prompt, s.method) == (1, 0)]
+    expected = math.exp(-sum(t.total for t in tallies) / sum(t.number for t in tallies))
+    assert grid(table)["data"][1][:2] == [2, "Two days"]
+    assert grid(table)["data"][1][4] == pytest.approx(expected)
+
+
+def test_the_worst_or_the_best_prompts_of_a_method_come_first(services: Services, id: str) -> None:
+    data = load_data(services, id)
+    found = orders(data)
+    assert found[words_leaderboard.AS_IN_FILE] == Order()
+    lowest, highest = (
+        [row[5] for row in grid(prompts_table(data, found[f"lora:poetry: {which}"]))["data"]]
+        for which in ("lowest perplexity first (best)", "highest perplexity first (worst)")
+    )
+    assert lowest == sorted(lowest) == highest[::-1]
+
+
+def test_all_texts_for_a_prompt_stand_side_by_side_with_their_own_figures(services: Services, id: str) -> None:
+    data = load_data(services, id)
+    sides = texts_for(data, 1)
+    assert [side.method.name for side in sides] == list(NAMES)
+    for number, side in enumerate(sides):
+        written = [s.text for s in data.samples if (s.prompt, s.method) == (1, number)]
+        assert [" " + piece for piece, mark in side.spans if mark is None] == written
+        heads = [piece.strip() for piece, mark in side.spans if mark == PROMPT]
+        assert [head.split(" · ")[0] for head in heads] == ["Text 1", "Text 2"]
+        assert all("perplexity 1" in head and "distinct-2" in head and "12 tokens" in head for head in heads)
+
+
+def test_a_method_without_a_text_says_so(runner: FakeRunner, services: Services) -> None:
+    run = runner.add(RunSpec(tuple(METHODS.values())), PROMPTS, None)
+    steps = runner.run(run.id)
+    next(steps)
+    sides = texts_for(load_data(services, run.id), 0)
+    assert sides[0].spans[0][0].startswith("Text 1")
+    assert sides[1].spans == ((words_leaderboard.NO_TEXT, PROMPT),)
+
+
+def test_a_prompt_stands_with_its_reference(services: Services, id: str) -> None:
+    data = load_data(services, id)
+    assert [piece for piece, _ in prompt_spans(data, 0)] == [
+        "Prompt 1\n",
+        "One <b>day</b>",
+        "\nReference\n",
+        "it rained",
+    ]
+    assert len(prompt_spans(data, 1)) == 2
+
+
+# Slices, files, replay
+
+
+def test_slices_are_the_tags(services: Services, id: str) -> None:
+    assert slices(PROMPTS) == {"genre = a": ("genre", "a"), "genre = b": ("genre", "b"), "year = 1": ("year", "1")}
+    assert load_results(services, id).num_prompts == 3
+    assert load_results(services, id, "genre = a").num_prompts == 2
+
+
+def test_a_tag_that_is_another_for_each_prompt_is_no_slice() -> None:
+    prompts = PromptSet("many", tuple(Prompt("x", tags=(("row", str(n)),)) for n in range(100)))
+    assert slices(prompts) == {}
+
+
+@pytest.mark.parametrize("chosen", ["genre = z", 3, ["genre = a"], {}])
+def test_other_slices_are_refused(services: Services, id: str, chosen: Any) -> None:
+    with pytest.raises(UserError):
+        load_results(services, id, chosen)
+
+
+@pytest.mark.parametrize("id", [None, "", "0" * 32, 5, {}, "../x"])
+def test_ids_are_checked(services: Services, id: Any) -> None:
+    for load in (find_run, load_data, load_results):
+        with pytest.raises(UserError, match="mistyped"):
+            load(services, id)
+
+
+def test_a_deleted_run_is_gone_for_who_has_just_looked_at_it(runner: FakeRunner, services: Services) -> None:
+    run = runner.add(RunSpec((METHODS["base"],)), PROMPTS, "me")
+    list(runner.run(run.id))
+    load_data(services, run.id)
+    runner.delete(run.id, "me")
+    with pytest.raises(UserError):
+        load_data(services, run.id)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_is_made_and_has_a_button(services: Services, id: str, name: str) -> None:
+    made = FILES[name](load_data(services, id), load_results(services, id))
+    assert len(made) > 100
+    assert name in words_leaderboard.FILES
+    if name == "report.html":
+        assert b"One &lt;b&gt;day" in made
+
+
+def replayed(services: Services, id: Any) -> list[Message]:
+    return list(replay_run(services, id))
+
+
+def test_a_replay_says_identical(services: Services, id: str) -> None:
+    first, *_, last = replayed(services, id)
+    assert first.words == "Writing every text again: 0 of 18."
+    assert last == Message("Identical: 18 texts written again, token for token.")
+
+
+def test_a_replay_names_the_first_tokens_that_differ_and_what_changed(
+    runner: FakeRunner, services: Services, id: str
+) -> None:
+    runner.differences = tuple(("base", 0, draw, 4) for draw in range(7))
+    fingerprints = FakeFingerprints()
+    fingerprints.changed = {"base"}
+    last = replayed(services._replace(fingerprints=fingerprints), id)[-1].words
+    assert last.startswith("7 of 18 texts differ. base, prompt 1, text 1: token 4 differs.")
+    assert "And 2 more." in last
+    assert last.endswith("Changed since: base.")
+
+
+@pytest.mark.parametrize("id", [None, "0" * 32, "x"])
+def test_nothing_is_replayed_where_there_is_no_run(services: Services, id: Any) -> None:
+    (message,) = replayed(services, id)
+    assert message.is_error
