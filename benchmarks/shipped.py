@@ -1,4 +1,5 @@
-"""`python -m benchmarks.shipped` writes the tables of docs/adapters.md: the shipped adapters from their metrics.json, and
+"""`python -m benchmarks.shipped` writes the tables of docs/adapters.md: the shipped adapters from their
+metrics.json, and
 the sweep from docs/sweep.json, of which it makes the drawing too.
 
 Knows reports, results and files; measures nothing.

@@ -68,7 +68,8 @@ class Virtual(Protocol):
 
 
 class Attention(Protocol):
-    """How much of their attention generated tokens pay to a prefix (see adapters.learned.prefix_attention.Attention)."""
+    """How much of their attention generated tokens pay to a prefix (see
+    adapters.learned.prefix_attention.Attention)."""
 
     @property
     def layers(self) -> Sequence[Sequence[float]]: ...

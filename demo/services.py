@@ -38,7 +38,7 @@ class Continuation(Protocol):
 
 
 class LogLikelihood(Protocol):
-    """The score of one text (see adapters.decoding.engine.LogLikelihood)."""
+    """The score of one text (see adapters.decoding.likelihood.LogLikelihood)."""
 
     @property
     def logprobs(self) -> tuple[float, ...]: ...
@@ -110,7 +110,8 @@ class Split(Protocol):
 
 
 class Accuracy(Protocol):
-    """Share of held-out texts that are told right, with its interval (see adapters.discriminators.classify.Accuracy)."""
+    """Share of held-out texts that are told right, with its interval (see
+    adapters.discriminators.classify.Accuracy)."""
 
     @property
     def rows(self) -> int: ...

@@ -1,6 +1,6 @@
 """Rows that step together, a token at a time.
 
-Knows rows, their tokens and when they end; knows nothing of prompts' texts, adapters' files or other lanes.
+Knows rows, their tokens and when they end; knows nothing of prompts' texts, adapters' files or other batches.
 Letters: B rows still running, V vocabulary.
 """
 
@@ -78,7 +78,7 @@ class Start(NamedTuple):
         return Start(self.kv.rows(index), self.logits.index_select(0, index), self.hidden_sum.index_select(0, index))
 
 
-class Lane:
+class Batch:
     """Rows with one cache; all of them steered, or none. Rows with a LoRA come last. There may be no rows at all."""
 
     def __init__(self, base: BaseModel, rows: list[Row], start: Start, sampler: Choose):

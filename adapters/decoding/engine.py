@@ -3,14 +3,13 @@
 Knows how requests become rows, batches and texts; knows nothing of files, screens or metrics.
 
 Every request owns a clean row, and rows that read the same prompt in the same way are read once. Unsteered rows step in
-one lane, steered rows in another, because a steered token costs several plain ones and nobody should wait for it.
-What a row writes depends on neither its lane nor its neighbours.
+one batch, steered rows in another, because a steered token costs several plain ones and nobody should wait for it.
+What a row writes depends on neither its batch nor its neighbours.
 
 Letters: S distinct prompts, L layers, P columns of the longest prefix, Q tokens of the longest prompt.
 """
 
 import hashlib
-import math
 import threading
 import time
 from collections import deque
@@ -21,7 +20,8 @@ import torch
 from torch import Tensor
 
 from adapters.base_model import BaseModel
-from adapters.decoding.batch import Lane, Row, Start
+from adapters.decoding.batch import Batch, Row, Start
+from adapters.decoding.likelihood import LogLikelihood
 from adapters.decoding.sampling import Choose, Sampler
 from adapters.kv import KV, cache_shape
 from adapters.lora.rows import LoraRows, ScaledLora
@@ -48,25 +48,6 @@ class Continuation(NamedTuple):
 
 
 Continuations = Generator[list[Continuation], None, None]
-
-
-class LogLikelihood(NamedTuple):
-    """Log-probabilities of the scored tokens of one text, in nats."""
-
-    logprobs: tuple[float, ...]
-
-    @property
-    def sum_logprob(self) -> float:
-        return math.fsum(self.logprobs)
-
-    @property
-    def num_tokens(self) -> int:
-        return len(self.logprobs)
-
-    @property
-    def perplexity(self) -> float:
-        """exp of the mean loss a token; NaN for no tokens."""
-        return math.exp(-self.sum_logprob / self.num_tokens) if self.logprobs else math.nan
 
 
 class FairLock:
@@ -136,13 +117,13 @@ class Engine:
                 results |= zip(batch, self._score([texts[i] for i in batch], lora, prefix), strict=True)
         return [results[i] for i in range(len(texts))]
 
-    def lane(self, request: Request, sampler: Choose, max_new_tokens: int) -> Lane:
-        """A lane with one request, for who follows a text token by token: to be advanced while holding `turn`.
+    def batch(self, request: Request, sampler: Choose, max_new_tokens: int) -> Batch:
+        """A batch with one request, for who follows a text token by token: to be advanced while holding `turn`.
 
         Raises UserError as `generate` does.
         """
         row = self._row(request, request.seed, Sampling(max_new_tokens=max_new_tokens), {})
-        return next(lane for lane in self._lanes([row], sampler) if lane.running)
+        return next(batch for batch in self._batches([row], sampler) if batch.running)
 
     def _adapters(self, method: Method) -> tuple[ScaledLora | None, Tensor | None]:
         lora = None if method.lora is None else ScaledLora(self.store.lora(method.lora), method.lora_scale)
@@ -185,14 +166,14 @@ class Engine:
     def _decode(self, candidates: list[list[Row]], sampler: Sampler) -> Continuations:
         started = time.perf_counter()
         texts = [[Text(self.base, row, started) for row in rows] for rows in candidates]
-        lanes = self._lanes([row for rows in candidates for row in rows], sampler)
-        while any(lane.running for lane in lanes):
-            lane = next_lane(*lanes)
+        batches = self._batches([row for rows in candidates for row in rows], sampler)
+        while any(batch.running for batch in batches):
+            batch = next_batch(*batches)
             with self.turn:
-                lane.advance()
+                batch.advance()
             yield [best(group) for group in texts]
 
-    def _lanes(self, rows: list[Row], sampler: Choose) -> list[Lane]:
+    def _batches(self, rows: list[Row], sampler: Choose) -> list[Batch]:
         """The unsteered rows and the steered rows, after one pass over the distinct prompts of all."""
         order = sorted(rows, key=lambda row: row.lora is not None)
         sources: dict[Hashable, Row] = {}
@@ -201,11 +182,11 @@ class Engine:
         with self.turn:
             start = self._prefill(list(sources.values()), max(row.room for row in rows))
         place = {key: index for index, key in enumerate(sources)}
-        lanes = []
+        batches = []
         for members in ([r for r in order if r.attribute_loss is None], [r for r in order if r.attribute_loss]):
             index = torch.tensor([place[source(row)] for row in members], device=self.base.device, dtype=torch.long)
-            lanes.append(Lane(self.base, members, start.rows(index), sampler))
-        return lanes
+            batches.append(Batch(self.base, members, start.rows(index), sampler))
+        return batches
 
     def _prefill(self, rows: list[Row], room: int) -> Start:
         """Reads the prompts of S rows, those with a LoRA last; the cache has `room` for columns after them."""
@@ -255,7 +236,7 @@ class Engine:
         ]
 
 
-def next_lane(plain: Lane, steered: Lane) -> Lane:
+def next_batch(plain: Batch, steered: Batch) -> Batch:
     """Whose turn it is: every row gets its first token at once, then the steered rows get their share of the time."""
     if not (plain.running and steered.running):
         return plain if plain.running else steered

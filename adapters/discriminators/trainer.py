@@ -1,7 +1,8 @@
 """Makes discriminators: from labelled rows to a folder with its card, which is then offered at once.
 
 Knows names, rows and folders; how a head is trained is in adapters.discriminators.classify, what its card says in
-adapters.discriminators.discriminator_card. Both need scikit-learn, whose import takes a second: they are imported on first use.
+adapters.discriminators.discriminator_card. Both need scikit-learn, whose import takes a second: they are imported on
+first use.
 """
 
 from collections.abc import Generator, Sequence

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from adapters.decoding.likelihood import perplexity_of
 from adapters.training.corpus import Example
 
 T = TypeVar("T")
@@ -19,7 +20,7 @@ IGNORED = -100  # cross_entropy's label for a position that is not scored
 SORTED_BATCHES = 8  # examples of this many batches are sorted by length together, so that little is padding
 
 
-class Batch(NamedTuple):
+class TrainBatch(NamedTuple):
     """Examples padded on the right. `labels[b, t]` is what position t predicts, or IGNORED."""
 
     ids: Tensor  # (B, T)
@@ -43,12 +44,12 @@ class Tally(NamedTuple):
     @property
     def text_perplexity(self) -> float:
         """exp of the mean loss per token, end tokens left out."""
-        return math.exp(self.text_nll / self.text_tokens)
+        return perplexity_of(-self.text_nll, self.text_tokens)
 
     @property
     def perplexity(self) -> float:
         """exp of the mean loss per token, end tokens included."""
-        return math.exp(self.loss)
+        return perplexity_of(-self.text_nll - self.end_nll, self.text_tokens + self.end_tokens)
 
 
 def batches(examples: Sequence[Example], size: int, generator: torch.Generator) -> Iterator[list[Example]]:
@@ -70,7 +71,7 @@ def evenly(items: Sequence[T], count: int) -> list[T]:
     return [items[i * len(items) // count] for i in range(count)] if count < len(items) else list(items)
 
 
-def collate(examples: Sequence[Example]) -> Batch:
+def collate(examples: Sequence[Example]) -> TrainBatch:
     """The examples as one batch. Padding is id 0: it is masked, and no position after it is scored."""
     width = max(len(example.ids) for example in examples)
     ids = torch.zeros(len(examples), width, dtype=torch.long)
@@ -81,10 +82,10 @@ def collate(examples: Sequence[Example]) -> Batch:
         ids[row, :length] = torch.tensor(example.ids)
         mask[row, :length] = 1
         labels[row, example.start - 1 : length - 1] = ids[row, example.start : length]
-    return Batch(ids, mask, labels)
+    return TrainBatch(ids, mask, labels)
 
 
-def token_losses(model: nn.Module, batch: Batch) -> Tensor:
+def token_losses(model: nn.Module, batch: TrainBatch) -> Tensor:
     """(B, K) negative log-likelihoods, 0 where a position is not scored; no logits are made where no row is scored."""
     device = next(model.parameters()).device
     kept = (batch.labels != IGNORED).any(dim=0).nonzero().squeeze(1)  # (K,)

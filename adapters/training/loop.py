@@ -18,7 +18,7 @@ from adapters.base_model import BaseModel
 from adapters.lora.lora import Dropout, LoraSettings, dropping, lora_model
 from adapters.methods import STRICT, UserError
 from adapters.prefix.prefix import PrefixSettings, prefix_model
-from adapters.training.batches import IGNORED, Batch, batches, collate, evenly, measure, token_losses
+from adapters.training.batches import IGNORED, TrainBatch, batches, collate, evenly, measure, token_losses
 from adapters.training.corpus import Example
 
 TOO_HIGH = "lower the learning rate (lr)"
@@ -224,7 +224,7 @@ def round_to_float16(model: nn.Module) -> None:
                 parameter.copy_(parameter.half())
 
 
-def update(model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, settings: TrainSettings) -> float:
+def update(model: nn.Module, batch: TrainBatch, optimizer: torch.optim.Optimizer, settings: TrainSettings) -> float:
     """One optimiser step on one batch; returns its loss in nats per scored token."""
     optimizer.zero_grad()
     device = next(model.parameters()).device.type

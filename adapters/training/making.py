@@ -1,6 +1,7 @@
 """Makes an adapter: from an order to a folder with its card; the same for the command line, the app and a sweep.
 
-Knows orders, data sets and folders; how a step is made is in adapters.training.loop, what a card says in adapters.training.card.
+Knows orders, data sets and folders; how a step is made is in adapters.training.loop, what a card says in
+adapters.training.card.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Training jobs: one at a time in a process of its own, in a queue that outlives tabs, crashes and the app.
 
-Knows orders, the queue and who may stop what; what a job's folder holds is in adapters.training.job_folder, what its process
+Knows orders, the queue and who may stop what; what a job's folder holds is in adapters.training.job_folder, what its
+process
 does in adapters.training.worker. The base model that serves the page is asked for its id, shapes and tokenizer only.
 """
 

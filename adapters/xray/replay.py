@@ -1,6 +1,6 @@
 """X-rays: how the tokens of a text came about, found by writing it once more, token by token as it stands.
 
-Knows requests, the engine and its lanes; knows nothing of how a record is shown. What is written once more takes the
+Knows requests, the engine and its batches; knows nothing of how a record is shown. What is written once more takes the
 same way as when it was generated, only that the sampler knows what to say; so the record fits the text, and generating
 pays nothing for it. Every generator yields after each small piece of work and can be closed.
 """
@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Generator, Tensor
 
-from adapters.decoding.batch import Lane
+from adapters.decoding.batch import Batch
 from adapters.decoding.engine import TOKENS_BEFORE, Engine
 from adapters.decoding.sampling import likeliest
 from adapters.methods import Method, Request, UserError
@@ -58,10 +58,10 @@ class XRays:
         if not token_ids:
             return
         recorder = Recorder(tokenizer, steering, words)
-        lane = self.engine.lane(request, Script(token_ids), len(token_ids))
-        assert lane.steering is not None, "the request is steered"
-        lane.steering.observer = recorder
-        for written in self._tokens(lane):
+        batch = self.engine.batch(request, Script(token_ids), len(token_ids))
+        assert batch.steering is not None, "the request is steered"
+        batch.steering.observer = recorder
+        for written in self._tokens(batch):
             if len(written) > len(xray.steps):
                 ids = [*prompt_ids, *written[:-1]]
                 if (step := recorder.step(ids, written[-1])) is None:
@@ -79,7 +79,7 @@ class XRays:
         found: list[NextTokens] = []
         for request in requests:
             script = Script([0])
-            for written in self._tokens(self.engine.lane(request, script, 1)):
+            for written in self._tokens(self.engine.batch(request, script, 1)):
                 if written:
                     break
                 yield found
@@ -104,12 +104,12 @@ class XRays:
             found = [replace(text, logprobs=(*text.logprobs, row)) for text, row in zip(found, rows, strict=True)]
             yield found
 
-    def _tokens(self, lane: Lane) -> Iterator[list[int]]:
-        """The tokens that the one row of a lane has written, after each piece of work."""
-        row = lane.rows[0]
-        while lane.running:
+    def _tokens(self, batch: Batch) -> Iterator[list[int]]:
+        """The tokens that the one row of a batch has written, after each piece of work."""
+        row = batch.rows[0]
+        while batch.running:
             with self.engine.turn:
-                lane.advance()
+                batch.advance()
             yield row.token_ids
 
     def _context(self, method: Method, prompt_ids: Sequence[int]) -> tuple[str, ...]:

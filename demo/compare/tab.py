@@ -1,6 +1,7 @@
 """The Compare tab: one prompt, and a pane for each method.
 
-Knows which component feeds which handler; what the handlers do is in demo.compare.run, what a pane is in demo.parts.panes.
+Knows which component feeds which handler; what the handlers do is in demo.compare.run, what a pane is in
+demo.parts.panes.
 """
 
 import random

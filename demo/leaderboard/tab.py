@@ -1,6 +1,7 @@
 """The Leaderboard tab: prompts and methods, a run that streams, its results, and earlier runs.
 
-Knows which component feeds which handler; what a run does is in demo.leaderboard.run, what it found in demo.leaderboard.results.views.
+Knows which component feeds which handler; what a run does is in demo.leaderboard.run, what it found in
+demo.leaderboard.results.views.
 """
 
 import time

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
-from adapters.decoding.engine import Engine, LogLikelihood
+from adapters.decoding.engine import Engine
+from adapters.decoding.likelihood import LogLikelihood
 from adapters.methods import BASE, Method, UserError
 from adapters.store.fingerprint import Fingerprints, sha256
 from leaderboard.judges import NEUTRAL, TOPICS, describe, judge_of

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from adapters.decoding.batch import Lane
+from adapters.decoding.batch import Batch
 from adapters.decoding.engine import STEERED_SHARE, Continuation, Engine
 from adapters.decoding.sampling import Sampler
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, effect_off
@@ -78,11 +78,11 @@ def test_every_iteration_is_a_place_to_stop(bench: Bench) -> None:
 def test_every_row_starts_at_once_and_unsteered_rows_do_not_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """With pieces of work that all take the same time, the unsteered rows have their share and the texts stay."""
 
-    def advance(lane: Lane) -> None:
-        next(lane._pieces, None)
-        lane.seconds += 1
+    def advance(batch: Batch) -> None:
+        next(batch._pieces, None)
+        batch.seconds += 1
 
-    monkeypatch.setattr(Lane, "advance", advance)
+    monkeypatch.setattr(Batch, "advance", advance)
     sampling = Sampling(max_new_tokens=40, temperature=0.8)
     history = states(bench.engine, [BASE, STEERED], sampling)
     unsteered = len(history[-1][0].token_ids)
@@ -154,11 +154,11 @@ def test_a_bfloat16_model_is_pushed_in_float32(bench: Bench) -> None:
     assert STEERED.steering is not None
     carried = replace(STEERED, steering=as_in_paper(STEERED.steering))
     assert states(engine, [carried], SHORT)[-1][0].token_ids
-    lane = engine._lanes([*engine._candidates(Request("Once", carried), SHORT, {})], Sampler(SHORT))[1]
-    lane.advance()
-    assert lane.steering is not None
-    assert lane.steering.past.data.dtype == torch.float32
-    assert lane.kv.data.dtype == torch.bfloat16
+    batch = engine._batches([*engine._candidates(Request("Once", carried), SHORT, {})], Sampler(SHORT))[1]
+    batch.advance()
+    assert batch.steering is not None
+    assert batch.steering.past.data.dtype == torch.float32
+    assert batch.kv.data.dtype == torch.bfloat16
 
 
 def test_a_prompt_of_one_token_has_no_past_to_push(bench: Bench) -> None:

@@ -301,12 +301,12 @@ def test_no_step_lifts_what_was_just_said(bench: Bench, monkeypatch: pytest.Monk
     monkeypatch.setattr("adapters.pplm.bags.WORD_START", "")
     attribute = Attribute("letters", words=tuple("aeiou"))
     settings = PPLM((attribute,), step_size=1.0, num_iterations=1, cooldown=4, strength=NO_LIMIT)
-    lane = bench.engine.lane(Request("Once upon", Method("pplm", steering=settings)), Sampler(Sampling()), 12)
-    assert lane.steering is not None
-    (row,) = lane.rows
-    seen = lane.steering.observer = Lifted(list(row.prompt_ids), settings.cooldown)
-    while lane.running:
-        lane.advance()
+    batch = bench.engine.batch(Request("Once upon", Method("pplm", steering=settings)), Sampler(Sampling()), 12)
+    assert batch.steering is not None
+    (row,) = batch.rows
+    seen = batch.steering.observer = Lifted(list(row.prompt_ids), settings.cooldown)
+    while batch.running:
+        batch.advance()
         seen.ids = [*row.prompt_ids, *row.token_ids]
     assert len(seen.drawn) == len(row.token_ids)
     assert max(seen.by_push) > 0.01
