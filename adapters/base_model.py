@@ -124,7 +124,7 @@ def store_by_long_side(model: nn.Module) -> None:
     """Turns the memory order of linear weights (out, in) so that it runs along the longer side; values stay.
 
     On a CPU products with one to three rows then take two thirds of the time on the average, forward and back, and
-    those with more rows about the same (`python -m benchmarks.layout`).
+    those with more rows about the same (`python -m benchmarks weights`).
     """
     for module in model.modules():
         if isinstance(module, nn.Linear) and module.out_features >= module.in_features:

@@ -1,1 +1,1 @@
-"""Ratios measured in one run, printed as a table."""
+"""Measurements for the docs. The running app never imports this package."""

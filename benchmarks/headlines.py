@@ -1,13 +1,14 @@
 """Rows for `headline`, a text to a one-line summary: Debian's package descriptions, whose first line sums up the rest.
 
     /usr/lib/apt/apt-helper cat-file /var/lib/apt/lists/*_bookworm_main_i18n_Translation-en* |
-        python -m benchmarks.headlines headline.jsonl headline-test.jsonl
+        python -m benchmarks headlines headline.jsonl headline-test.jsonl
 
 writes rows of `prompt` and `completion` to train on, and rows of `prompt` and `reference` for the leaderboard, which
 training never sees. Knows the format of the index; knows nothing of models. The descriptions are their packagers', each
 under the licence of its package, so the rows are made where they are needed and are no part of this project.
 """
 
+import argparse
 import json
 import re
 import sys
@@ -100,19 +101,17 @@ def write_rows(index: str, rows: Path, test: Path) -> tuple[int, int]:
     return len(trained), len(asked)
 
 
-def main(arguments: list[str]) -> int:
-    """Reads an index from standard input; returns the exit code, 2 for something to mend."""
-    if len(arguments) != 2:
-        print("error: name the two files to write: rows to train on, rows to test on", file=sys.stderr)
-        return 2
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the two files to write; the index is read from standard input."""
+    command.add_argument("rows", type=Path, help="the .jsonl file to write training rows to")
+    command.add_argument("test", type=Path, help="the .jsonl file to write test prompts with references to")
+
+
+def run(options: argparse.Namespace, _: str) -> int:
+    """Read an index from standard input and write both files. Raises UserError or OSError."""
     try:
-        counts = write_rows(sys.stdin.read(), Path(arguments[0]), Path(arguments[1]))
-    except (UserError, OSError, UnicodeDecodeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{counts[0]} rows to train on, {counts[1]} to test on", file=sys.stderr)
+        trained, asked = write_rows(sys.stdin.read(), options.rows, options.test)
+    except UnicodeDecodeError as error:
+        raise UserError("Standard input is not UTF-8 text: give Debian's Translation-en index.") from error
+    print(f"{trained} rows to train on, {asked} to test on", file=sys.stderr)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from adapters.decoding.engine import Engine
 from adapters.methods import Sampling, UserError, from_json, parse_method, to_json
-from benchmarks import frontier_command as sweeping
 from leaderboard.output.export import samples_frame, to_csv, to_jsonl, to_parquet
 from leaderboard.output.report import run_report
 from leaderboard.prompts import read_prompts, shipped_sets
@@ -75,16 +74,12 @@ def parser() -> argparse.ArgumentParser:
     erase = commands.add_parser("delete", help="delete a run that was made on the command line")
     erase.set_defaults(command=delete_command)
     erase.add_argument("run", help="its id, or the beginning of it; `last` is the newest")
-    sweep = commands.add_parser("frontier", help="what steering costs at each strength, for two algorithms")
-    sweep.set_defaults(command=frontier_command)
-    sweeping.add_options(sweep)
     runs = commands.add_parser("list", help="print the runs made on the command line")
     runs.set_defaults(command=list_command)
-    for command in (run, show, erase, sweep, runs):
+    for command in (run, show, erase, runs):
         command.add_argument("--home", type=Path, default=Path(".steerboard"), help="folder of models and results")
         command.add_argument("--database", help="URL of the database; default: steerboard.db in the home folder")
-    for command in (run, sweep):
-        command.add_argument("--model", help="another base model: a Hub id or a local folder")
+    run.add_argument("--model", help="another base model: a Hub id or a local folder")
     return top
 
 
@@ -152,14 +147,6 @@ def find_run(database: Database, name: str) -> str:
     ids = [line.id for line in database.runs(None)]
     wanted = ids[:1] if name == "last" else [id for id in ids if id.startswith(name)]
     return wanted[0] if len(wanted) == 1 else name
-
-
-def frontier_command(options: argparse.Namespace) -> int:
-    """Sweeps the strengths of both algorithms, prints their figures, keeps and draws them."""
-    sweep = sweeping.read_sweep(options, load_prompts(options.prompts))
-    runner = Runner(load_engine(options.model, options.home), open_database(options))
-    sweeping.run(runner, sweep, options, watch)
-    return 0
 
 
 def list_command(options: argparse.Namespace) -> int:

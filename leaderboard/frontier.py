@@ -1,8 +1,6 @@
 """What steering costs at each strength: success against perplexity, diversity and repetition, as data.
 
-Knows the data of runs and what is measured of them; knows nothing of engines, drawings or pages
-(benchmarks.frontier_sweep
-makes the runs). A goal is what is steered towards: the topics together, or one sentiment. The figures of a point are
+A goal is what is steered towards: the topics together, or one sentiment. The figures of a point are
 means over the attributes of its goal, of texts for the same neutral prompts from the same seeds:
 
     success            share of the texts in which the attribute's own judge sees it, who never saw the list

@@ -17,7 +17,7 @@ STRENGTH_TABLE_HELP = (
 )
 NOT_MEASURED = (
     "Nothing is shown, because nothing has been measured yet: run "
-    "python -m leaderboard frontier --out leaderboard/data/frontier.json and start the app again."
+    "python -m benchmarks frontier --out leaderboard/data/frontier.json and start the app again."
 )
 OTHER_BASE = "These figures are of another base model: {measured} was measured, {running} is running."
 NO_SUCH_STRENGTH = "That was not measured: choose from the lists."

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.headlines`: Debian's index -> rows to train a summary on, and others to test it on."""
+"""`python -m benchmarks headlines`: Debian's index -> rows to train a summary on, and others to test it on."""
 
 import json
 from io import StringIO
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import headlines
-from benchmarks.headlines import Description, capital, chosen, descriptions, main, prompt, words
+from benchmarks.__main__ import main
+from benchmarks.headlines import Description, capital, chosen, descriptions, prompt, words
 
 INDEX = """Package: xdot
 Description-md5: 0
@@ -88,7 +89,7 @@ def test_rows_to_train_on_share_nothing_with_those_to_test_on(
 ) -> None:
     monkeypatch.setattr(headlines, "TEST_ROWS", 5)
     monkeypatch.setattr("sys.stdin", StringIO(index(30)))
-    assert main([str(tmp_path / "rows.jsonl"), str(tmp_path / "test.jsonl")]) == 0
+    assert main(["headlines", str(tmp_path / "rows.jsonl"), str(tmp_path / "test.jsonl")]) == 0
     assert capsys.readouterr().err == "25 rows to train on, 5 to test on\n"
     rows, test = ([json.loads(line) for line in (tmp_path / f"{n}.jsonl").open()] for n in ("rows", "test"))
     assert {tuple(row) for row in rows} == {("prompt", "completion")}
@@ -102,8 +103,7 @@ def test_too_small_an_index_is_one_line_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", StringIO(INDEX))
-    assert main([str(tmp_path / "rows.jsonl"), str(tmp_path / "test.jsonl")]) == 2
-    assert main([str(tmp_path / "rows.jsonl")]) == 2
+    assert main(["headlines", str(tmp_path / "rows.jsonl"), str(tmp_path / "test.jsonl")]) == 2
     assert "give Debian's whole Translation-en index" in capsys.readouterr().err.split("\n")[0]
     assert list(tmp_path.iterdir()) == []
 

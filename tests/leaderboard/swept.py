@@ -46,4 +46,4 @@ def found(points: int = 1, name: str = "topics") -> Goal:
 
 def frontier(*made: Goal) -> Frontier:
     sampling = Sampling(max_new_tokens=4)
-    return Frontier(("python -m leaderboard frontier",), "tiny", "00", {"torch": "2"}, "two", 2, sampling, 7, made)
+    return Frontier(("python -m benchmarks frontier",), "tiny", "00", {"torch": "2"}, "two", 2, sampling, 7, made)

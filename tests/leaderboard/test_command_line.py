@@ -7,15 +7,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from adapters.base_model import BaseModel, load_base_model
+from adapters.base_model import BaseModel
 from adapters.methods import Sampling
-from adapters.pplm.discriminator import write_discriminator
-from benchmarks.frontier_report import MARKS, drawing
 from leaderboard.__main__ import main
-from leaderboard.frontier import OURS, PAPER, UNSTEERED, read_frontier
 from leaderboard.runs.writing import Piece, pieces
 from leaderboard.store.database import Database
-from tests.adapters.discriminators.heads import MOOD
 
 Run = Callable[..., int]
 
@@ -34,7 +30,7 @@ def command(model_folder: str, tmp_path: Path) -> Run:
     (tmp_path / "prompts.csv").write_text("prompt,topic\nThe sea,NA\nOnce,007\n")
 
     def run(*arguments: str) -> int:
-        model = ["--model", model_folder] if arguments[0] in ("run", "frontier") else []
+        model = ["--model", model_folder] if arguments[0] == "run" else []
         return main([*arguments, *model, "--home", str(tmp_path / "home")])
 
     return run
@@ -152,60 +148,3 @@ def test_every_sampling_setting_has_an_option(command: Run, tmp_path: Path) -> N
     run = database.run(database.runs(None)[0].id)
     assert run is not None
     assert run.spec.sampling == settings
-
-
-@pytest.fixture
-def head(model_folder: str, tmp_path: Path) -> None:
-    """A discriminator of the name that has a judge."""
-    folder = tmp_path / "home" / "adapters" / "sentiment"
-    folder.mkdir(parents=True)
-    classes = ("negative", "positive", "flat")
-    write_discriminator(MOOD._replace(classes=classes), load_base_model(model_folder, tmp_path), folder)
-
-
-SWEEP = ("--attributes", "sentiment:positive", "--samples", "1", "--ours", "0.2,0.4", "--paper", "0.02")
-QUICK = ("--set", "num_iterations=1", "--set-paper", "num_iterations=2")
-
-
-@pytest.mark.usefixtures("head")
-def test_a_sweep_is_printed_stored_drawn_and_goes_on(
-    command: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, plot, page = (tmp_path / name for name in ("frontier.json", "frontier.svg", "page.md"))
-    page.write_text("\n".join(MARKS))
-    files = ("--out", str(out), "--plot", str(plot), "--readme", str(page))
-    prompts = str(tmp_path / "prompts.csv")
-    assert command("frontier", prompts, *SWEEP, *QUICK, *files) == 0
-    assert "sentiment:positive, paper 0.02\n  success: " in capsys.readouterr().out
-    made = read_frontier(out)
-    assert made is not None
-    (goal,) = made.goals
-    strengths = [(point.algorithm, point.strength) for point in goal.points]
-    assert strengths == [(UNSTEERED, 0), (OURS, 0.2), (OURS, 0.4), (PAPER, 0.02)]
-    assert (goal.settings[OURS]["num_iterations"], goal.settings[PAPER]["num_iterations"]) == (1, 2)
-    assert plot.read_text(encoding="utf-8") == drawing(made)
-    assert plot.as_posix() in page.read_text(encoding="utf-8")
-    (said,) = made.commands
-    asked = said.removeprefix(f"python -m leaderboard frontier {prompts} ")
-    assert asked.split(" --model ")[0] == " ".join(SWEEP)
-    assert asked.endswith(" ".join(QUICK))
-
-
-@pytest.mark.usefixtures("head")
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--set", "strength=1"], "strength is the strength itself"),
-        (["--samples", "0"], "samples: Input should be greater"),
-        (["--ours", "1000"], "strength: Input should be less than"),
-        (["--attributes", "weather"], "Nobody judges 'weather'"),
-        (["--out", "nowhere/found.json"], "Cannot write nowhere/found.json"),
-    ],
-)
-def test_a_sweep_that_cannot_be_is_refused_before_it_begins(
-    command: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
-) -> None:
-    assert command("frontier", str(tmp_path / "prompts.csv"), *SWEEP, *arguments) == 2
-    printed = capsys.readouterr()
-    assert f"error: {message}" in printed.err
-    assert Database(f"sqlite:///{tmp_path / 'home' / 'steerboard.db'}").runs(None) == []

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from adapters.methods import BASE, PPLM, Attribute, UserError, parse_attribute
-from benchmarks.frontier_report import MARKS, drawing, figures_for_readme, summary, verdicts, write_readme
-from benchmarks.frontier_sweep import ALGORITHMS, TARGETS, Algorithm, Sweep, read_changes, read_targets
+from benchmarks.sweeps.frontier_report import MARKS, drawing, figures_for_readme, summary, verdicts, write_readme
+from benchmarks.sweeps.frontier_sweep import ALGORITHMS, TARGETS, Algorithm, Sweep, read_changes, read_targets
 from leaderboard.frontier import (
     OURS,
     PAPER,

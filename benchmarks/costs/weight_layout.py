@@ -1,9 +1,10 @@
-"""`python -m benchmarks.layout`: how long products with weights take, by the weights' memory order.
+"""`python -m benchmarks weights`: how long products with weights take, by the weights' memory order.
 
 Medians in milliseconds on one thread of a CPU, forward (x W^T) and backward (g W), for some numbers of rows and the
 shapes (out, in) of the embedded model's weights. CPU time, since it is less of a chance on a busy machine.
 """
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -27,7 +28,12 @@ def milliseconds(product: Callable[[Tensor, Tensor], Tensor], x: Tensor, weights
     return statistics.median(times[1:])
 
 
-def main() -> None:
+def add_options(_: argparse.ArgumentParser) -> None:
+    """There are none."""
+
+
+def run(_: argparse.Namespace, __: str) -> int:
+    """Measure, and print a table in Markdown."""
     torch.set_num_threads(1)
     columns = [f"{kind} {order}" for kind in ("forward", "backward") for order in ("by output", "by input")]
     print("| weights | rows |", " | ".join(columns), "|")
@@ -41,7 +47,4 @@ def main() -> None:
             backward = [milliseconds(torch.matmul, g, weights, 15) for weights in orders]
             cells = " | ".join(f"{value:.1f}" for value in forward + backward)
             print(f"| {count} x ({outputs}, {inputs}) | {rows} | {cells} |")
-
-
-if __name__ == "__main__":
-    main()
+    return 0

@@ -11,9 +11,9 @@ from adapters.base_model import EMBEDDED_ID
 from adapters.store.adapter_store import WEIGHTS
 from adapters.training.card import Report, card
 from adapters.training.corpus import UNKNOWN
-from benchmarks import shipped
+from benchmarks import adapters_page
 
-REPORTS = shipped.reports()
+REPORTS = adapters_page.reports()
 MAX_BYTES = 5_000_000
 
 
@@ -42,37 +42,37 @@ def test_facts_are_answered() -> None:
 
 
 def test_the_page_says_what_the_files_say() -> None:
-    text = shipped.PAGE.read_text("utf-8")
-    assert shipped.page(text) == text
-    assert shipped.table() in text
+    text = adapters_page.PAGE.read_text("utf-8")
+    assert adapters_page.page(text) == text
+    assert adapters_page.table() in text
 
 
 def test_the_sweep_of_the_page_is_in_its_file_with_seeds_and_intervals() -> None:
-    results = shipped.read_results(shipped.SWEEP)
-    found = {curve.axis: curve for curve in shipped.curves(results)}
+    results = adapters_page.read_results(adapters_page.SWEEP)
+    found = {curve.axis: curve for curve in adapters_page.curves(results)}
     assert [figure.value for figure in found["r"].figures] == [1, 2, 4, 8, 16, 32]
     assert [figure.value for figure in found["num_virtual_tokens"].figures] == [1, 5, 10, 20, 40, 127]
     every = [f.perplexity for curve in found.values() for f in curve.figures]
     assert all(one.low < one.mean < one.high for one in every)
     assert all(f.exact is not None for f in found["num_virtual_tokens"].figures)
-    assert shipped.DRAWING.read_text("utf-8") == shipped.drawing(list(found.values()))
+    assert adapters_page.DRAWING.read_text("utf-8") == adapters_page.drawing(list(found.values()))
 
 
 def test_a_row_of_the_table_is_what_was_measured(tmp_path: Path) -> None:
     report: Report = REPORTS["facts"]
-    cells = [cell.strip() for cell in shipped.line(report, 1_250_000).split("|")[1:-1]]
+    cells = [cell.strip() for cell in adapters_page.line(report, 1_250_000).split("|")[1:-1]]
     own = report.adapter_scores
     assert cells[1:3] == ["prefix", "1.2"]
     assert float(cells[5]) == pytest.approx(own.perplexity / report.base_scores.perplexity, abs=5e-4)
     assert float(cells[4]) == pytest.approx(own.perplexity, abs=5e-3)
     assert cells[8] == f"{own.exact_match:.0%}"
-    assert len(cells) == shipped.HEAD.count("|") - 1
-    assert shipped.reports(tmp_path) == {}
+    assert len(cells) == adapters_page.HEAD.count("|") - 1
+    assert adapters_page.reports(tmp_path) == {}
 
 
 def test_every_adapter_is_a_row(tmp_path: Path) -> None:
     assert WEIGHTS_FILE in {file.name for file in (WEIGHTS / "facts").iterdir()}
-    assert [row.split("]")[0].strip("| [") for row in shipped.table().split("\n")[2:]] == sorted(REPORTS)
+    assert [row.split("]")[0].strip("| [") for row in adapters_page.table().split("\n")[2:]] == sorted(REPORTS)
 
 
 def test_a_card_licenses_nothing_that_came_from_somebody_else() -> None:

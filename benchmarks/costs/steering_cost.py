@@ -11,8 +11,8 @@ from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.methods import PPLM, Attribute, Method, Request, as_in_paper
 from adapters.pplm.bags import split_words, word_lists
-from benchmarks import published
-from benchmarks.timing import Ratio, Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise, timed
+from benchmarks.costs import published
+from benchmarks.costs.timing import Ratio, Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise, timed
 
 PROMPT = "The potato is a plant that"
 WORDS = word_lists()["science"][:50]

@@ -9,14 +9,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from adapters.__main__ import main
 from adapters.base_model import BaseModel, load_base_model
 from adapters.lora.lora import LoraSettings
 from adapters.training.batches import measure
 from adapters.training.corpus import dataset
 from adapters.training.loop import Training, TrainSettings, adapted
 from adapters.training.making import TrainOrder, prepare
-from benchmarks.size_sweep import Point, curves, figure, read_results
+from benchmarks.__main__ import main
+from benchmarks.sweeps.size_sweep import Point, curves, figure, read_results
 
 QUICK = [
     "--steps",

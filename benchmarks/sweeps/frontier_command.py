@@ -6,17 +6,18 @@ Knows arguments and files; knows nothing of how a run is made.
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from adapters.methods import UserError
-from benchmarks.frontier_report import called, drawing, figures_for_readme, summary, write_readme
-from benchmarks.frontier_sweep import ALGORITHMS, TARGETS, Sweep, measure, read_changes, read_targets
+from benchmarks.sweeps.frontier_report import called, drawing, figures_for_readme, summary, write_readme
+from benchmarks.sweeps.frontier_sweep import ALGORITHMS, TARGETS, Sweep, measure, read_changes, read_targets
+from leaderboard.__main__ import load_prompts, open_database, watch
 from leaderboard.frontier import OURS, PAPER, Frontier, Point, merged, read_frontier, write_frontier
 from leaderboard.records import PromptSet
-from leaderboard.runs.runner import Progress, Runner
+from leaderboard.runs.runner import Progress, Runner, load_engine
 from leaderboard.tables.display import with_interval
 
 PROMPTS, SAMPLES = "neutral_openers", 3
@@ -35,6 +36,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="a .json file for what is found; what it holds already stays")
     parser.add_argument("--plot", type=Path, help="an .svg file for the drawing")
     parser.add_argument("--readme", type=Path, help="a page that shows the drawing and figures between its marks")
+    parser.add_argument("--home", type=Path, default=Path(".steerboard"), help="folder of models and results")
+    parser.add_argument("--database", help="URL of the database; default: steerboard.db in the home folder")
+    parser.add_argument("--model", help="another base model: a Hub id or a local folder")
 
 
 def read_sweep(options: argparse.Namespace, prompts: PromptSet) -> Sweep:
@@ -52,8 +56,10 @@ def read_sweep(options: argparse.Namespace, prompts: PromptSet) -> Sweep:
     )
 
 
-def run(runner: Runner, sweep: Sweep, options: argparse.Namespace, watch: Callable[[Iterator[Progress]], None]) -> None:
+def run(options: argparse.Namespace, _: str) -> int:
     """Sweeps, prints all figures, keeps and draws them where a file is named. Raises UserError."""
+    sweep = read_sweep(options, load_prompts(options.prompts))
+    runner = Runner(load_engine(options.model, options.home), open_database(options))
     found: list[Frontier] = []
     watch(progress_only(measure(runner, sweep), found))
     (frontier,) = found
@@ -66,6 +72,7 @@ def run(runner: Runner, sweep: Sweep, options: argparse.Namespace, watch: Callab
         options.plot.write_text(drawing(frontier), encoding="utf-8")
     if options.readme is not None:
         write_readme(options.readme, figures_for_readme(frontier, options.plot))
+    return 0
 
 
 def progress_only(steps: Iterator[Progress | Point | Frontier], found: list[Frontier]) -> Iterator[Progress]:
@@ -82,7 +89,7 @@ def progress_only(steps: Iterator[Progress | Point | Frontier], found: list[Fron
 
 def command(options: argparse.Namespace) -> str:
     """The line that measures the same: what was asked for, without where it goes."""
-    parts = ["python -m leaderboard frontier"]
+    parts = ["python -m benchmarks frontier"]
     if options.prompts != PROMPTS:
         parts.append(shlex.quote(options.prompts))
     usual = {

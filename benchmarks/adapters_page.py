@@ -1,21 +1,16 @@
-"""`python -m benchmarks.shipped` writes the tables of docs/adapters.md: the shipped adapters from their
-metrics.json, and
-the sweep from docs/sweep.json, of which it makes the drawing too.
+"""Writes the tables and the plot of docs/adapters.md from each adapter's metrics.json and from docs/sweep.json."""
 
-Knows reports, results and files; measures nothing.
-"""
-
+import argparse
 import json
-import sys
 from pathlib import Path
 
 from adapters.adapter_files import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
 from adapters.methods import from_json
 from adapters.store.adapter_store import WEIGHTS
 from adapters.training.card import Report, fenced
-from benchmarks.size_sweep import Results, curves, read_results
-from benchmarks.size_sweep_command import drawing
-from benchmarks.size_sweep_command import table as sweep_table
+from benchmarks.sweeps.size_sweep import Results, curves, read_results
+from benchmarks.sweeps.size_sweep_command import drawing
+from benchmarks.sweeps.size_sweep_command import table as sweep_table
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, SWEEP, DRAWING = DOCS / "adapters.md", DOCS / "sweep.json", DOCS / "sweep.svg"
@@ -67,12 +62,12 @@ def page(text: str) -> str:
     return text
 
 
-def main() -> int:
-    """Writes the page and the drawing."""
+def add_options(_: argparse.ArgumentParser) -> None:
+    """There are none."""
+
+
+def run(_: argparse.Namespace, __: str) -> int:
+    """Write the page and its plot."""
     PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
     DRAWING.write_text(drawing(curves(read_results(SWEEP))), "utf-8")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

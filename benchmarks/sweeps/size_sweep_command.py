@@ -19,7 +19,7 @@ from adapters.scatter import Dot, Scatter, scatter
 from adapters.training.corpus import VALIDATION_SHARE, dataset
 from adapters.training.loop import TrainSettings
 from adapters.training.train_command import add_common_options, add_settings, read_settings, say
-from benchmarks.size_sweep import Curve, Figure, Results, curves, read_results, sweep, write_results
+from benchmarks.sweeps.size_sweep import Curve, Figure, Results, curves, read_results, sweep, write_results
 
 TEMPLATES = Path(__file__).parent / "templates"
 PANEL = (400.0, 300.0)  # of the drawing, px

@@ -9,8 +9,8 @@ from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper
 from adapters.store.adapter_store import AdapterStore
-from benchmarks import published
-from benchmarks.timing import decode, generate, prompt_ids, timed
+from benchmarks.costs import published
+from benchmarks.costs.timing import decode, generate, prompt_ids, timed
 
 NUM_TOKENS = 12
 STEERING = as_in_paper(PPLM((Attribute("vowels", words=("a", "e", "o")),), 0.3, 3, 0, 1.5, 0.05, 0.9))

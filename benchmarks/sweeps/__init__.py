@@ -1,0 +1,1 @@
+"""Sweeps: one setting varied, everything else fixed."""
