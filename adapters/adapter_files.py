@@ -24,6 +24,7 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
 OWNER_FILE = ".owner"  # of who may delete the folder; it is part of no zip and never leaves the machine
+MAX_OWN = 200  # adapters and discriminators that visitors may leave: everybody may add to them
 MAX_CONFIG_BYTES = 65_536
 MAX_METRICS_BYTES = 4_000_000  # curves of long trainings included
 MAX_HEADER_BYTES = 4_000_000  # of a safetensors file; two tensors for each of 500 layers take a tenth of it

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from adapters.training.estimate import Estimate
-from adapters.training.making import TrainOrder
+from adapters.training.order import TrainOrder
 from adapters.training.queue import JobView
 
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from adapters.adapter_files import METRICS_FILE, check_name, read_config
+from adapters.adapter_files import MAX_OWN, METRICS_FILE, check_name, read_config
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.discriminators.features import ALONE, Turn
@@ -20,8 +20,6 @@ from adapters.training.corpus import UNKNOWN
 
 if TYPE_CHECKING:
     from adapters.discriminators.discriminator_card import DiscriminatorReport
-
-MAX_OWN = 200  # discriminators in the folder of own ones: whoever may use the app may add to it
 
 
 class Order(NamedTuple):

@@ -31,10 +31,10 @@ from adapters.lora.merge import merged_state
 from adapters.methods import BASE, Method, Request, Sampling, UserError
 from adapters.prefix.prefix import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
-from adapters.training.batches import collate
+from adapters.training.batches import Example, collate
 from adapters.training.card import machine
-from adapters.training.corpus import Example
-from adapters.training.loop import TrainSettings, adapted, update
+from adapters.training.loop import adapted, update
+from adapters.training.order import TrainSettings
 from adapters.training.worker import end_with_parent
 
 BATCH, TOKENS = 4, 64  # texts in a step, and tokens of each

@@ -1,8 +1,7 @@
 """Answers what an adapter of the running app has learned, when it is asked, while the engine goes on writing.
 
 Knows the engine, its adapters and what their folders say of their training; the arithmetic is in
-adapters.learned.spectrum and
-adapters.learned.prefix_attention. The engine's model is read and never changed.
+adapters.learned.spectrum and adapters.learned.prefix_attention. The engine's model is read and never changed.
 """
 
 from collections.abc import Callable, Generator

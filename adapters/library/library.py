@@ -19,6 +19,7 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from adapters.adapter_files import (
     CARD_FILE,
     CONFIG_FILE,
+    MAX_OWN,
     METRICS_FILE,
     WEIGHTS_FILE,
     check_name,
@@ -27,7 +28,6 @@ from adapters.adapter_files import (
     write_owner,
 )
 from adapters.base_model import BaseModel
-from adapters.discriminators.trainer import MAX_OWN
 from adapters.library.archive import LIMITS, PICKLES, pack, unpack
 from adapters.lora.merge import write_merged
 from adapters.methods import UserError, from_json

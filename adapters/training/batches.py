@@ -13,11 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adapters.decoding.likelihood import perplexity_of
-from adapters.training.corpus import Example
 
 T = TypeVar("T")
 IGNORED = -100  # cross_entropy's label for a position that is not scored
 SORTED_BATCHES = 8  # examples of this many batches are sorted by length together, so that little is padding
+
+
+class Example(NamedTuple):
+    """One sequence; the tokens from `start` on are scored. `ends` says whether the last one is the end token."""
+
+    ids: tuple[int, ...]
+    start: int
+    ends: bool
 
 
 class TrainBatch(NamedTuple):

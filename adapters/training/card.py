@@ -16,7 +16,7 @@ from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.methods import STRICT, to_json
 from adapters.training.batches import evenly
 from adapters.training.corpus import GENERAL, UNKNOWN, VALIDATION_SHARE
-from adapters.training.loop import CurvePoint, End, TrainSettings
+from adapters.training.order import CurvePoint, End, TrainSettings
 from adapters.training.scores import SAMPLE_TEMPERATURE, SAMPLE_TOKENS, SAMPLE_TOP_P, Sample, Scores
 
 CURVE_ROWS = 12  # of the table in a card

@@ -19,19 +19,12 @@ from typing import NamedTuple
 
 from adapters.base_model import BaseModel
 from adapters.methods import UserError
+from adapters.training.batches import Example
 from adapters.training.uploads import ENDINGS, Row, read_upload
 
 DATA = Path(__file__).parents[1] / "data"
 VALIDATION_SHARE = 0.1
 UNKNOWN = "unknown"  # the licence of somebody's own file
-
-
-class Example(NamedTuple):
-    """One sequence; the tokens from `start` on are scored. `ends` says whether the last one is the end token."""
-
-    ids: tuple[int, ...]
-    start: int
-    ends: bool
 
 
 class Dataset(NamedTuple):

@@ -23,10 +23,9 @@ from adapters.kv import Shape
 from adapters.lora import lora
 from adapters.lora.lora import LoraSettings
 from adapters.prefix import prefix
-from adapters.training.corpus import Example
-from adapters.training.loop import TrainSettings, TrainStep
-from adapters.training.making import Material
-from adapters.training.worker import GENERAL_ROWS, HELD_OUT
+from adapters.training.batches import Example
+from adapters.training.material import Material
+from adapters.training.order import QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT, TrainSettings, TrainStep
 
 LIBRARIES = 410_000_000  # bytes, once they are imported
 SPEED_FILE = "speed.json"
@@ -99,8 +98,8 @@ def num_tokens(material: Material) -> float:
     settings = material.settings
     trained = mean_length(material.training) * settings.batch_size * settings.steps
     checked = mean_length(material.validation) * min(len(material.validation), settings.eval_examples)
-    held_out = min(len(material.validation), HELD_OUT)
-    at_the_end = 2 * (mean_length(material.validation) * held_out + GENERAL_ROWS * GENERAL_TOKENS)
+    held_out = min(len(material.validation), QUEUED_HELD_OUT)
+    at_the_end = 2 * (mean_length(material.validation) * held_out + QUEUED_GENERAL_ROWS * GENERAL_TOKENS)
     return trained + OF_A_STEP * (checked * settings.steps / settings.eval_every + at_the_end)
 
 

@@ -18,8 +18,7 @@ from pydantic.dataclasses import dataclass
 
 from adapters.methods import STRICT, UserError, from_json, to_json
 from adapters.training.corpus import DATASETS, Dataset, own_dataset
-from adapters.training.loop import TrainStep
-from adapters.training.making import Event, Plan, StepSample, TrainOrder
+from adapters.training.order import Event, Plan, StepSample, TrainOrder, TrainStep
 
 ORDER_FILE, EVENTS_FILE, CHECKPOINT_FILE, STOP_FILE = "order.json", "events.jsonl", "checkpoint.safetensors", "stop"
 State = Literal["waiting", "running", "done", "failed", "stopped"]

@@ -4,67 +4,28 @@ Knows losses, weights and the clock; knows nothing of rows, files or cards. The 
 is drawn (the order of the examples, and LoRA's dropout) comes from the settings' seed alone.
 """
 
+import json
 import math
+import os
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import Annotated, Literal, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from pydantic import Field
-from pydantic.dataclasses import dataclass
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from adapters.base_model import BaseModel
 from adapters.lora.lora import Dropout, LoraSettings, dropping, lora_model
-from adapters.methods import STRICT, UserError
-from adapters.prefix.prefix import PrefixSettings, prefix_model
-from adapters.training.batches import IGNORED, TrainBatch, batches, collate, evenly, measure, token_losses
-from adapters.training.corpus import Example
+from adapters.methods import UserError, from_json, to_json
+from adapters.prefix.prefix import prefix_model
+from adapters.training.batches import IGNORED, Example, TrainBatch, batches, collate, evenly, measure, token_losses
+from adapters.training.order import CurvePoint, End, TrainSettings, TrainStep
 
 TOO_HIGH = "lower the learning rate (lr)"
 FAR_ABOVE, BATCHES_ABOVE = 1.5, 3  # times the loss, batches in a row: single ones vary much under a random prefix
-
-
-@dataclass(frozen=True, config=STRICT)
-class TrainSettings:
-    """Everything that, with the texts, decides what comes out."""
-
-    adapter: LoraSettings | PrefixSettings
-    steps: Annotated[int, Field(ge=1, le=100_000)] = 300
-    batch_size: Annotated[int, Field(ge=1, le=256)] = 8
-    max_length: Annotated[int, Field(ge=8, le=4096)] = 128  # tokens of an example
-    lr: Annotated[float, Field(gt=0, le=1)] = 1e-3  # at its highest, after a linear warm-up
-    warmup_steps: Annotated[int, Field(ge=0)] = 20
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"  # how lr falls to 0 after the warm-up
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    bfloat16: bool = False  # the step's products in bfloat16: faster where the processor has them; measured in float32
-    eval_every: Annotated[int, Field(ge=1)] = 25
-    eval_examples: Annotated[int, Field(ge=1)] = 48  # validation examples that choose the best step, the same each time
-    patience: Annotated[int, Field(ge=0)] = 0  # measurements in a row without a better one that end it; 0: never
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-
-
-class TrainStep(NamedTuple):
-    """What a step did; `validation_loss` is there when it was measured, `best` says that it is the lowest so far."""
-
-    step: int
-    loss: float  # nats per scored token of this batch
-    validation_loss: float | None
-    best: bool
-    tokens: int  # read so far, without padding
-    seconds: float  # since training began
-
-
-End = Literal["steps", "patience", "stopped", "diverged"]  # why a training ended
-
-
-class CurvePoint(NamedTuple):
-    """A measurement, in nats per scored token."""
-
-    step: int
-    loss: float  # mean over the batches since the measurement before
-    validation_loss: float
 
 
 class Progress(NamedTuple):
@@ -245,3 +206,22 @@ def lr_factor(step: int, settings: TrainSettings) -> float:
     if settings.schedule == "constant":
         return 1.0
     return 1 - done if settings.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+
+
+def write_checkpoint(file: Path, saved: Saved) -> None:
+    """Writes the state; what was there before stays until this is whole. Raises OSError where the disk is full."""
+    aside = file.with_suffix(".aside")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in saved.tensors.items()}
+    save_file(tensors, aside, {"progress": json.dumps(to_json(saved.progress))})
+    with aside.open("rb") as written:
+        os.fsync(written.fileno())
+    aside.replace(file)
+
+
+def read_checkpoint(file: Path) -> Saved | None:
+    """The state that was written; None where there is none."""
+    if not file.is_file():
+        return None
+    with safe_open(file, framework="pt", device="cpu") as opened:
+        progress = from_json(Progress, json.loads(opened.metadata()["progress"]))
+        return Saved(progress, {name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118

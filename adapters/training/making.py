@@ -1,69 +1,36 @@
 """Makes an adapter: from an order to a folder with its card; the same for the command line, the app and a sweep.
 
-Knows orders, data sets and folders; how a step is made is in adapters.training.loop, what a card says in
-adapters.training.card.
+Knows orders, data sets and folders; adapters.training.loop makes a step, adapters.training.card writes the card.
 """
 
 import json
-import math
-from collections.abc import Callable, Generator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from pydantic import Field
-from pydantic.dataclasses import dataclass
+from accelerate.tracking import TensorBoardTracker, TrackioTracker
 
 from adapters.adapter_files import CARD_FILE, METRICS_FILE, new_folder, store_as_float16, write_owner
 from adapters.base_model import BaseModel
-from adapters.lora.lora import LoraSettings, targets
-from adapters.methods import STRICT, UserError, to_json
+from adapters.methods import UserError, to_json
 from adapters.training.batches import evenly
 from adapters.training.card import Report, card, machine
-from adapters.training.checkpoint import read_checkpoint, write_checkpoint
-from adapters.training.corpus import Dataset, Example, encode, pair, rows_of, split
-from adapters.training.loop import Progress, Training, TrainSettings, TrainStep, adapted, never, round_to_float16
-from adapters.training.reporting import report_to
+from adapters.training.corpus import Dataset, pair
+from adapters.training.loop import (
+    Progress,
+    Training,
+    adapted,
+    never,
+    read_checkpoint,
+    round_to_float16,
+    write_checkpoint,
+)
+from adapters.training.material import STEP_TOKENS, Material, prepare
+from adapters.training.order import GENERAL_ROWS, Event, Plan, StepSample, TrainOrder, TrainStep
 from adapters.training.scores import greedy, samples, score
-from adapters.training.uploads import Row
 
-STEP_TOKENS = 40  # of a sample on the way
-GENERAL_ROWS = 128
-LEAST_ROOM = 8  # tokens beside a prefix
 CURVE_POINTS = 200  # that are kept
-
-
-@dataclass(frozen=True, config=STRICT)
-class TrainOrder:
-    """What to train, on what, and what to be told meanwhile."""
-
-    name: str
-    settings: TrainSettings
-    data: str = ""  # a shipped data set; "" where a file was uploaded
-    epochs: Annotated[float, Field(gt=0, le=1_000)] | None = None  # instead of settings.steps
-    validation_share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
-    sample_prompt: Annotated[str, Field(max_length=2_000)] = ""  # continued every `sample_every` steps; "": never
-    sample_every: Annotated[int, Field(ge=1)] = 50
-    report_to: tuple[Literal["tensorboard", "trackio"], ...] = ()
-    about: Annotated[str, Field(max_length=1_000)] = ""  # of the data, for the card; "": what is known of the data set
-    licence: Annotated[str, Field(max_length=1_000)] = ""
-
-
-class StepSample(NamedTuple):
-    """What the adapter writes at a step."""
-
-    step: int
-    text: str
-
-
-class Plan(NamedTuple):
-    """What is going to be done."""
-
-    steps: int
-    notes: tuple[str, ...]  # what was cut or left out of the rows
-
-
-Event: TypeAlias = str | Plan | TrainStep | StepSample  # a string says what is being done
 
 
 class Place(NamedTuple):
@@ -76,56 +43,6 @@ class Place(NamedTuple):
     held_out: int | None = None  # rows and examples of them that are measured then; None: all
     owner: str | None = None
     checkpoint: Path | None = None  # the file to go on from; None: nothing is kept
-
-
-class Material(NamedTuple):
-    """What an order is trained on."""
-
-    rows: list[Row]
-    held_out: list[Row]
-    training: list[Example]
-    validation: list[Example]
-    settings: TrainSettings  # of the order, with the steps that its epochs come to
-    notes: tuple[str, ...]
-
-    @property
-    def epochs(self) -> float:
-        """Times that the examples are read in all steps."""
-        return self.settings.steps / math.ceil(len(self.training) / self.settings.batch_size)
-
-
-def prepare(base: BaseModel, order: TrainOrder, data: Dataset) -> Material:
-    """Reads, splits and encodes the data of an order. Raises UserError for whatever cannot be trained."""
-    settings = order.settings
-    virtual = 0 if isinstance(settings.adapter, LoraSettings) else settings.adapter.num_virtual_tokens
-    room = base.context_length - virtual
-    if room < LEAST_ROOM:
-        raise UserError(
-            f"{virtual:,} virtual tokens leave no room in a context of {base.context_length:,}: take fewer."
-        )
-    if len(base.encode(order.sample_prompt)) + STEP_TOKENS > room:
-        raise UserError(f"The sample prompt is too long for a context of {base.context_length:,} tokens: shorten it.")
-    notes = []
-    if settings.max_length > room:
-        notes.append(f"max_length is {room:,} instead of {settings.max_length:,}: more does not fit into the context.")
-        settings = replace(settings, max_length=room)
-    if isinstance(settings.adapter, LoraSettings):
-        targets(base.model, settings.adapter.target_modules)
-    found = rows_of(data)
-    rows, held_out = split(found, data, order.validation_share)
-    parts = [encode(base, part, settings.max_length, data.whole) for part in (rows, held_out)]
-    both = parts[0]._replace(cut=parts[0].cut + parts[1].cut, left_out=parts[0].left_out + parts[1].left_out)
-    notes += both.notes(len(rows) + len(held_out), settings.max_length)
-    training, validation = parts[0].examples, parts[1].examples
-    if not training or not validation:
-        told = " ".join([f"{len(training)} examples to train and {len(validation)} to validate on:", *notes])
-        raise UserError(f"{told} Give more rows, or raise max_length.")
-    if order.epochs is not None:
-        steps = math.ceil(order.epochs * math.ceil(len(training) / settings.batch_size))
-        settings = replace(settings, steps=steps)
-    if settings.warmup_steps >= settings.steps:
-        notes.append(f"The warm-up of {settings.warmup_steps} steps is not over in {settings.steps}: lr stays low.")
-    return Material(rows, held_out, training, validation, settings, tuple(notes))
 
 
 def make_adapter(
@@ -204,19 +121,50 @@ def followed(
     """The steps of a training, with samples, checkpoints and reports to other tools; returns why it ended."""
     if stop() and training.progress.step == 0:
         raise UserError("It was stopped before its first step: nothing was kept.")
-    steps = training.run(stop)
-    with report_to(order.report_to, place.logs / order.name, to_json(order)) as tell:
+    steps, tools = training.run(stop), trackers(order, place.logs)
+    try:
         while True:
             try:
                 step = next(steps)
             except StopIteration as end:
                 return end.value
-            tell(step)
+            for tool in tools:
+                tool.log(figures(step), step.step)
             yield step
             if order.sample_prompt and step.step % order.sample_every == 0:
                 yield StepSample(step.step, greedy(base, training.model, [order.sample_prompt], STEP_TOKENS)[0])
             if place.checkpoint is not None and step.validation_loss is not None:
                 write_checkpoint(place.checkpoint, training.saved())
+    finally:
+        for tool in tools:
+            tool.finish()
+
+
+def check_tools(tools: Sequence[str]) -> None:
+    """Raise UserError for a tool that is not installed."""
+    for tool in tools:
+        if find_spec(tool) is None:
+            raise UserError(f"{tool} is not installed: run `pip install {tool}`, or leave it out of report_to.")
+
+
+def trackers(order: TrainOrder, logs: Path) -> list[Any]:
+    """Accelerate's trackers of the tools that the order names, started. Raises UserError."""
+    check_tools(order.report_to)
+    made = {
+        "tensorboard": lambda: TensorBoardTracker(order.name, logs),
+        "trackio": lambda: TrackioTracker("steerboard", name=order.name),
+    }
+    found: list[Any] = [made[tool]() for tool in order.report_to]
+    for tool in found:
+        tool.start()
+        tool.store_init_configuration({"order": json.dumps(to_json(order))})
+    return found
+
+
+def figures(step: TrainStep) -> dict[str, float]:
+    """The figures of a step, under the names that these tools use."""
+    found = {"train/loss": step.loss, "train/tokens": float(step.tokens)}
+    return found if step.validation_loss is None else found | {"eval/loss": step.validation_loss}
 
 
 def write_folder(model: Any, report: Report, place: Place) -> None:

@@ -1,8 +1,7 @@
 """Training jobs: one at a time in a process of its own, in a queue that outlives tabs, crashes and the app.
 
-Knows orders, the queue and who may stop what; what a job's folder holds is in adapters.training.job_folder, what its
-process
-does in adapters.training.worker. The base model that serves the page is asked for its id, shapes and tokenizer only.
+Knows orders, the queue and who may stop what; adapters.training.job_folder keeps a job, adapters.training.worker does
+it. The base model that serves the page is asked for its id, shapes and tokenizer only.
 """
 
 import logging
@@ -16,9 +15,8 @@ from typing import NamedTuple
 
 import psutil
 
-from adapters.adapter_files import check_name
+from adapters.adapter_files import MAX_OWN, check_name
 from adapters.base_model import BaseModel
-from adapters.discriminators.trainer import MAX_OWN
 from adapters.kv import cache_shape
 from adapters.lora.lora import ALL_LINEAR, linear_endings
 from adapters.methods import UserError
@@ -38,9 +36,9 @@ from adapters.training.job_folder import (
     tidy,
     write_event,
 )
-from adapters.training.loop import TrainStep
-from adapters.training.making import StepSample, TrainOrder, prepare
-from adapters.training.reporting import check_tools
+from adapters.training.making import check_tools
+from adapters.training.material import prepare
+from adapters.training.order import StepSample, TrainOrder, TrainStep
 from adapters.training.worker import work
 
 POLL_SECONDS = 0.3

@@ -13,8 +13,8 @@ from torch import nn
 
 from adapters.base_model import BaseModel
 from adapters.methods import STRICT
-from adapters.training.batches import evenly, measure
-from adapters.training.corpus import GENERAL, Example, Row, encode_rows, pair, read_rows
+from adapters.training.batches import Example, evenly, measure
+from adapters.training.corpus import GENERAL, Row, encode_rows, pair, read_rows
 
 ASKED_ROWS = 200  # prompts at most whose completions are compared
 SHORT = 40  # characters of a completion that can be expected word for word

@@ -5,30 +5,34 @@ Knows arguments and settings; knows nothing of how an adapter is made.
 
 import argparse
 import math
-import shlex
 import signal
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from adapters.adapter_files import check_name
 from adapters.base_model import load_base_model
-from adapters.lora.lora import LoraSettings
 from adapters.methods import UserError, from_json
-from adapters.prefix.prefix import PrefixSettings
 from adapters.store.adapter_store import WEIGHTS
 from adapters.training.card import Report, table
 from adapters.training.corpus import DATASETS, dataset
-from adapters.training.loop import TrainSettings, TrainStep
-from adapters.training.making import GENERAL_ROWS, Event, Place, Plan, StepSample, TrainOrder, make_adapter
-
-KINDS: dict[str, type[Any]] = {"lora": LoraSettings, "prefix": PrefixSettings}
-DEFAULT_LR = {"lora": 1e-3, "prefix": 1e-2}
-OF_ORDER = ("epochs", "validation_share", "sample_prompt", "sample_every", "report_to", "about", "licence")
+from adapters.training.making import Place, make_adapter
+from adapters.training.order import (
+    DEFAULT_LR,
+    GENERAL_ROWS,
+    KINDS,
+    OF_ORDER,
+    Event,
+    Plan,
+    StepSample,
+    TrainOrder,
+    TrainSettings,
+    TrainStep,
+    defaults,
+)
 
 
 def add_common_options(command: argparse.ArgumentParser) -> None:
@@ -71,11 +75,6 @@ def add_settings(command: argparse.ArgumentParser, settings: type[Any], of: str,
             command.add_argument(option, type=type(default), help=f"{of}default {default!r}")
 
 
-def defaults(settings: type[Any]) -> dict[str, Any]:
-    """The fields of a settings class that have a default."""
-    return {f.name: f.default for f in fields(settings) if isinstance(f.default, int | float | str | tuple)}
-
-
 def read_settings(options: argparse.Namespace, kind: str, other_too: bool = False) -> TrainSettings:
     """The settings that a command line asks for; those of the other kind may be there too. Raises UserError."""
     given = {name: value for name, value in vars(options).items() if value is not None}
@@ -95,24 +94,6 @@ def read_order(options: argparse.Namespace) -> TrainOrder:
     shipped = options.data if options.data in DATASETS else ""
     settings = read_settings(options, options.kind)
     return from_json(TrainOrder, {"name": options.name, "settings": settings, "data": shipped} | given)
-
-
-def command_line(order: TrainOrder, file: str) -> str:
-    """The line that trains the same; `file` is what was uploaded where the order names no data set."""
-    kind = "lora" if isinstance(order.settings.adapter, LoraSettings) else "prefix"
-    words = ["python", "-m", "adapters", "train", order.name, "--kind", kind, "--data", order.data or file]
-    usual: dict[Any, dict[str, Any]] = {
-        order.settings: defaults(TrainSettings) | {"lr": DEFAULT_LR[kind]},
-        order.settings.adapter: defaults(KINDS[kind]),
-        order: {name: field.default for name, field in TrainOrder.__dataclass_fields__.items() if name in OF_ORDER},
-    }
-    for values, known in usual.items():
-        for name, default in known.items():
-            value = getattr(values, name)
-            if value != default:
-                words.append(f"--{name.replace('_', '-')}")
-                words += [] if value is True else map(str, value if isinstance(value, tuple) else [value])
-    return shlex.join(words)
 
 
 def run(options: argparse.Namespace, command: str) -> int:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 LOCK_FILE = ".lock"
 NICENESS = 10  # the page goes first
-GENERAL_ROWS, HELD_OUT = 32, 128  # that are measured at the end: as many as on the command line take long on one core
 
 
 def work(home: Path) -> None:
@@ -66,8 +65,8 @@ def do_job(home: Path, id: str) -> None:
     from safetensors import SafetensorError
 
     from adapters.methods import UserError
-    from adapters.training.checkpoint import read_checkpoint
     from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, tidy, write_event
+    from adapters.training.loop import read_checkpoint
 
     torch.set_num_threads(num_threads())
     folder = home / "jobs" / id
@@ -96,15 +95,14 @@ def train_job(home: Path, id: str) -> str:
     from adapters.training.card import outcome
     from adapters.training.estimate import note_speed
     from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, data_of, read_job, write_event, write_progress
-    from adapters.training.loop import TrainStep
     from adapters.training.making import Place, make_adapter
-    from adapters.training.train_command import command_line
+    from adapters.training.order import QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT, TrainStep, command_line
 
     jobs, folder = home / "jobs", home / "jobs" / id
     job = read_job(jobs, id)
     target = home / "adapters" / job.order.name
     checkpoint, again = folder / CHECKPOINT_FILE, command_line(job.order, job.file)
-    place = Place(target, again, home / "logs", GENERAL_ROWS, HELD_OUT, job.owner, checkpoint)
+    place = Place(target, again, home / "logs", QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT, job.owner, checkpoint)
     if target.exists():
         return finished(place)
     write_event(folder, "doing", message="loading the base model")

@@ -23,8 +23,9 @@ from adapters.lora.lora import LoraSettings
 from adapters.methods import STRICT, UserError, from_json, to_json
 from adapters.training.batches import tallies
 from adapters.training.corpus import Dataset
-from adapters.training.loop import Training, TrainSettings, adapted
-from adapters.training.making import Material, TrainOrder, prepare
+from adapters.training.loop import Training, adapted
+from adapters.training.material import Material, prepare
+from adapters.training.order import TrainOrder, TrainSettings
 from adapters.training.scores import MEASURE_BATCH, exact_matches
 
 RESAMPLES, RESAMPLE_SEED = 2_000, 20_211_125

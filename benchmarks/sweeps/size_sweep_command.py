@@ -17,7 +17,7 @@ from adapters.methods import UserError
 from adapters.prefix.prefix import PrefixSettings
 from adapters.scatter import Dot, Scatter, scatter
 from adapters.training.corpus import VALIDATION_SHARE, dataset
-from adapters.training.loop import TrainSettings
+from adapters.training.order import TrainSettings
 from adapters.training.train_command import add_common_options, add_settings, read_settings, say
 from benchmarks.sweeps.size_sweep import Curve, Figure, Results, curves, read_results, sweep, write_results
 

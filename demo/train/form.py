@@ -12,9 +12,7 @@ from adapters.lora.lora import ALL_LINEAR, LoraSettings
 from adapters.methods import UserError, from_json
 from adapters.prefix.prefix import PrefixSettings
 from adapters.training.corpus import DATASETS
-from adapters.training.loop import TrainSettings
-from adapters.training.making import TrainOrder
-from adapters.training.train_command import DEFAULT_LR
+from adapters.training.order import DEFAULT_LR, TrainOrder, TrainSettings
 from demo.parts import words as text
 from demo.train import words as words_train
 

@@ -12,7 +12,7 @@ from gradio.components import Component
 
 from adapters.methods import UserError
 from adapters.training.corpus import DATASETS
-from adapters.training.train_command import DEFAULT_LR
+from adapters.training.order import DEFAULT_LR
 from demo.parts import words as text
 from demo.parts.context import Page
 from demo.parts.events import LIGHT

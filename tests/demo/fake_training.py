@@ -10,8 +10,7 @@ from adapters.lora.lora import LoraSettings
 from adapters.methods import UserError
 from adapters.training.card import Report, Sample, Scores
 from adapters.training.estimate import Estimate
-from adapters.training.loop import TrainStep
-from adapters.training.making import StepSample, TrainOrder
+from adapters.training.order import StepSample, TrainOrder, TrainStep
 from adapters.training.queue import JobView
 from demo.train.form import FIRST_TRY
 

@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import pytest
 
-from adapters.adapter_files import METRICS_FILE
+from adapters.adapter_files import MAX_OWN, METRICS_FILE
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.discriminators.labelled import Labelled
-from adapters.discriminators.trainer import MAX_OWN, Workshop
+from adapters.discriminators.trainer import Workshop
 from adapters.methods import Request, Sampling, UserError, parse_method
 from adapters.store.adapter_store import AdapterStore
 from adapters.store.fingerprint import Fingerprints

@@ -7,12 +7,12 @@ import pytest
 
 from adapters.base_model import BaseModel
 from adapters.methods import UserError
+from adapters.training.batches import Example
 from adapters.training.corpus import (
     DATASETS,
     GENERAL,
     VALIDATION_SHARE,
     Dataset,
-    Example,
     dataset,
     encode,
     encode_rows,

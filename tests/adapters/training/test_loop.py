@@ -16,19 +16,18 @@ from adapters.base_model import BaseModel
 from adapters.lora.lora import Dropout, LoraSettings
 from adapters.methods import UserError, from_json, to_json
 from adapters.prefix.prefix import PrefixSettings
-from adapters.training.batches import IGNORED, batches, collate, measure, token_losses
-from adapters.training.checkpoint import read_checkpoint, write_checkpoint
-from adapters.training.corpus import Example, encode_rows
+from adapters.training.batches import IGNORED, Example, batches, collate, measure, token_losses
+from adapters.training.corpus import encode_rows
 from adapters.training.loop import (
-    End,
     Training,
-    TrainSettings,
-    TrainStep,
     adapted,
     lr_factor,
+    read_checkpoint,
     round_to_float16,
     train,
+    write_checkpoint,
 )
+from adapters.training.order import End, TrainSettings, TrainStep
 
 ROWS = [{"q": f"How many is {number}?", "a": str(number)} for number in range(20)]
 KINDS = {"lora": LoraSettings(r=2), "prefix": PrefixSettings(num_virtual_tokens=3, init_text="Facts.")}

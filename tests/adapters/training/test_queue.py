@@ -26,9 +26,9 @@ from adapters.store.adapter_store import AdapterStore
 from adapters.store.fingerprint import Fingerprints
 from adapters.training.corpus import own_dataset
 from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, Job, add_job, write_event
-from adapters.training.loop import TrainSettings, TrainStep
 from adapters.training.making import Place, make_adapter
-from adapters.training.queue import JobView, StepSample, Trainer, TrainOrder
+from adapters.training.order import StepSample, TrainOrder, TrainSettings, TrainStep
+from adapters.training.queue import JobView, Trainer
 from adapters.training.worker import do_job, num_threads, train_job
 
 ROWS = "".join(json.dumps({"prompt": f"What is {n}?", "completion": "it"}) + "\n" for n in range(40))
@@ -175,7 +175,8 @@ START = """
 import sys, time
 from pathlib import Path
 from adapters.base_model import load_base_model
-from adapters.training.queue import Trainer, TrainOrder
+from adapters.training.queue import Trainer
+from adapters.training.order import TrainOrder
 from adapters.methods import from_json
 from adapters.store.adapter_store import AdapterStore
 import json

@@ -13,8 +13,9 @@ from adapters.base_model import BaseModel, load_base_model
 from adapters.lora.lora import LoraSettings
 from adapters.training.batches import measure
 from adapters.training.corpus import dataset
-from adapters.training.loop import Training, TrainSettings, adapted
-from adapters.training.making import TrainOrder, prepare
+from adapters.training.loop import Training, adapted
+from adapters.training.material import prepare
+from adapters.training.order import TrainOrder, TrainSettings
 from benchmarks.__main__ import main
 from benchmarks.sweeps.size_sweep import Point, curves, figure, read_results
 

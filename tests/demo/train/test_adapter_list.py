@@ -9,8 +9,7 @@ import pytest
 
 from adapters.lora.lora import LoraSettings
 from adapters.methods import UserError
-from adapters.training.loop import TrainSettings
-from adapters.training.making import TrainOrder
+from adapters.training.order import TrainOrder, TrainSettings
 from demo.compare.form import default_panes
 from demo.compare.settings import build_pane, offer, offered
 from demo.leaderboard.form import known_methods

@@ -11,8 +11,7 @@ from adapters.methods import UserError
 from adapters.prefix.prefix import PrefixSettings
 from adapters.training.corpus import DATASETS
 from adapters.training.estimate import Estimate
-from adapters.training.loop import TrainSettings
-from adapters.training.making import TrainOrder
+from adapters.training.order import TrainOrder, TrainSettings
 from demo.train import words as words_train
 from demo.train.form import Reading, TrainForm, all_fields, defaults, read_train, your_file
 from demo.train.words import CONTROLS, estimate_lines, num_bytes, settings_line

@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 from adapters.methods import UserError
-from adapters.training.train_command import DEFAULT_LR
+from adapters.training.order import DEFAULT_LR
 from demo.parts import words as text
 from demo.parts.context import Page
 from demo.parts.links import owner_of
