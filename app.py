@@ -134,7 +134,7 @@ def build_services(settings: Settings) -> "Services":
     """Everything that the page uses. Raises UserError or OSError for what a person can mend."""
     from adapters.base_model import load_base_model
     from adapters.decoding.engine import Engine
-    from adapters.discriminators.trainer import Workshop
+    from adapters.discriminators.trainer import DiscriminatorTrainer
     from adapters.learned.explorer import Explorer
     from adapters.learned.method_costs import MethodCosts
     from adapters.pplm.bags import split_words, word_lists
@@ -150,7 +150,7 @@ def build_services(settings: Settings) -> "Services":
     base = load_base_model(settings.model, settings.home)
     own = settings.home / "adapters"
     store = AdapterStore([WEIGHTS, own], base)
-    shelf = library(settings, base, store, own)
+    library = build_library(settings, base, store, own)
     engine = Engine(base, store)
     judges = {name: partial(load_judge, name, settings.home) for name in settings.judges}
     runner = Runner(engine, database, judges)
@@ -171,15 +171,15 @@ def build_services(settings: Settings) -> "Services":
         judges=settings.judges,
         publish=publisher(settings),
         splits=partial(split_words, base.tokenizer),
-        workshop=Workshop(engine, settings.home, own),
+        discriminator_trainer=DiscriminatorTrainer(engine, settings.home, own),
         trainer=Trainer(base, settings.home, store),
-        library=shelf,
-        explorer=Explorer(engine, shelf.report),
+        library=library,
+        explorer=Explorer(engine, library.report),
         costs=MethodCosts(settings.model, base.id, settings.home),
     )
 
 
-def library(settings: Settings, base: "BaseModel", store: "AdapterStore", own: Path) -> "Library":
+def build_library(settings: Settings, base: "BaseModel", store: "AdapterStore", own: Path) -> "Library":
     """Adapters that come and go; the Hub is asked only where the operator says so."""
     from huggingface_hub import HfApi
 

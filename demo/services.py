@@ -110,8 +110,7 @@ class Split(Protocol):
 
 
 class Accuracy(Protocol):
-    """Share of held-out texts that are told right, with its interval (see
-    adapters.discriminators.classify.Accuracy)."""
+    """Share of held-out texts that are told right, with its interval (see adapters.discriminators.fit.Accuracy)."""
 
     @property
     def rows(self) -> int: ...
@@ -124,7 +123,7 @@ class Accuracy(Protocol):
 
 
 class Measured(Protocol):
-    """What is known of a trained discriminator (see adapters.discriminators.classify.Measured)."""
+    """What is known of a trained discriminator (see adapters.discriminators.fit.Measured)."""
 
     @property
     def classes(self) -> Sequence[str]: ...
@@ -153,7 +152,7 @@ class Report(Protocol):
     def measured(self) -> Measured: ...
 
 
-class Workshop(Protocol):
+class DiscriminatorTrainer(Protocol):
     """Trains discriminators and knows what was measured of them."""
 
     def train(self, name: str, rows: Sequence[Labelled], owner: str | None) -> Iterator[str]: ...
@@ -267,7 +266,7 @@ class Services(NamedTuple):
     judges: Sequence[str]  # models beside the base that may score
     publish: Callable[[RunData, Results], str] | None  # to the Hub, returns the address; None: not set up
     splits: Callable[[Sequence[str]], Sequence[Split]]  # words -> how the tokenizer splits them
-    workshop: Workshop
+    discriminator_trainer: DiscriminatorTrainer
     trainer: Trainer
     library: Library
     explorer: Explorer

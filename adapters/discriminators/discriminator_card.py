@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from adapters.adapter_files import METRICS_FILE, new_folder, write_owner
 from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO, BaseModel
-from adapters.discriminators.classify import Measured
+from adapters.discriminators.fit import Measured
 from adapters.methods import STRICT, to_json
 from adapters.pplm.discriminator import Discriminator, write_discriminator
 from adapters.training.corpus import UNKNOWN
@@ -31,11 +31,11 @@ class DiscriminatorReport:
 
 
 def write_discriminator_folder(
-    head: Discriminator, base: BaseModel, report: DiscriminatorReport, folder: Path, owner: str | None = None
+    discriminator: Discriminator, base: BaseModel, report: DiscriminatorReport, folder: Path, owner: str | None = None
 ) -> None:
     """Writes a discriminator's folder whole, in the place of the one that was there."""
     with new_folder(folder) as made:
-        write_discriminator(head, base, made)
+        write_discriminator(discriminator, base, made)
         (made / METRICS_FILE).write_text(json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
         (made / "README.md").write_text(discriminator_card(report), "utf-8")
         write_owner(made, owner)
@@ -105,7 +105,7 @@ def curve(measured: Measured) -> str:
 
 {table}
 
-From {measured.enough:,} texts on the accuracy lies within the interval of the head that was trained on all."""
+From {measured.enough:,} texts on the accuracy lies within the interval of the discriminator trained on all."""
 
 
 def plain(name: str) -> str:

@@ -1,8 +1,7 @@
 """Makes discriminators: from labelled rows to a folder with its card, which is then offered at once.
 
-Knows names, rows and folders; how a head is trained is in adapters.discriminators.classify, what its card says in
-adapters.discriminators.discriminator_card. Both need scikit-learn, whose import takes a second: they are imported on
-first use.
+Knows names, rows and folders. The modules `fit` and `discriminator_card` need scikit-learn, whose import takes a
+second, so they are imported on first use.
 """
 
 from collections.abc import Generator, Sequence
@@ -35,20 +34,20 @@ class Order(NamedTuple):
 def make_discriminator(
     base: BaseModel, rows: Sequence[Labelled], order: Order, home: Path, out: Path, turn: Turn = ALONE
 ) -> Generator[str, None, "DiscriminatorReport"]:
-    """Trains a head, measures it and writes its folder into `out`; yields what it is doing. Raises UserError.
+    """Trains a discriminator, measures it and writes its folder into `out`; yields what it is doing. Raises UserError.
 
     Features are kept in `home`. Nothing is written before all is measured.
     """
-    from adapters.discriminators.classify import train_discriminator
     from adapters.discriminators.discriminator_card import DiscriminatorReport, write_discriminator_folder
+    from adapters.discriminators.fit import train_discriminator
 
-    head, measured = yield from train_discriminator(base, rows, home / "features", turn)
+    discriminator, measured = yield from train_discriminator(base, rows, home / "features", turn)
     report = DiscriminatorReport(order.name, base.id, order.about, order.licence, order.command, machine(), measured)
-    write_discriminator_folder(head, base, report, out / order.name, order.owner)
+    write_discriminator_folder(discriminator, base, report, out / order.name, order.owner)
     return report
 
 
-class Workshop:
+class DiscriminatorTrainer:
     """Trains discriminators for the engine's base model while the engine goes on writing; they take turns."""
 
     def __init__(self, engine: Engine, home: Path, own: Path) -> None:
@@ -79,7 +78,7 @@ class Workshop:
         from adapters.discriminators.discriminator_card import DiscriminatorReport
 
         self._engine.store.discriminator(name)
-        folder = self._engine.store.head_folders[name]
+        folder = self._engine.store.discriminator_folders[name]
         if not (folder / METRICS_FILE).is_file():
             return None
         return from_json(DiscriminatorReport, read_config(folder, METRICS_FILE))

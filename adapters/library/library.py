@@ -28,7 +28,7 @@ from adapters.adapter_files import (
     write_owner,
 )
 from adapters.base_model import BaseModel
-from adapters.library.archive import LIMITS, PICKLES, pack, unpack
+from adapters.library.zips import LIMITS, PICKLES, pack, unpack
 from adapters.lora.merge import write_merged
 from adapters.methods import UserError, from_json
 from adapters.pplm.discriminator import DISCRIMINATOR_FILE
@@ -73,7 +73,7 @@ class Library:
         """Whether the operator gave a token for the Hub."""
         return self._target is not None
 
-    def take_in(self, file: Path, name: str, owner: str | None) -> Adapter:
+    def import_zip(self, file: Path, name: str, owner: str | None) -> Adapter:
         """The adapter in a zip, usable as `name` from now on. Raises UserError; then there is nothing new."""
         self._check_new(name)
         if file.stat().st_size > self._max_bytes:
@@ -84,7 +84,7 @@ class Library:
             unpack(file, made)
             return self._place(made, owner)
 
-    def take_from_hub(self, repo: str, name: str, owner: str | None) -> Adapter:
+    def import_from_hub(self, repo: str, name: str, owner: str | None) -> Adapter:
         """The adapter in a repository of the Hub, usable as `name` from now on; a local folder is never looked at.
 
         Sizes are checked before anything is fetched, and all of it is of one commit. Raises UserError.
@@ -204,7 +204,11 @@ class Library:
 
     def _folder(self, name: str) -> Path:
         """Of an adapter or a discriminator. Raises UserError for an unknown name."""
-        return self._store.head_folders[name] if name in self._store.head_folders else self._store.find(name).folder
+        return (
+            self._store.discriminator_folders[name]
+            if name in self._store.discriminator_folders
+            else self._store.find(name).folder
+        )
 
 
 def check_repo(repo: str) -> None:

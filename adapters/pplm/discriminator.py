@@ -2,7 +2,7 @@
 
     p(class | text) = softmax(W mean_t h_t + b),    attribute loss = -log p(class | text)
 
-Knows heads, their files and their loss; knows nothing of texts or of how a head is trained. A head works on the base
+Knows their files and their loss; knows nothing of texts or of training. A discriminator works on the base
 model that it was trained on and on no other. Letters: B rows, C hidden size, K classes.
 """
 
@@ -42,29 +42,31 @@ class Discriminator(NamedTuple):
         return F.linear(means, self.weight, self.bias)
 
 
-def discriminator_loss(head: Discriminator, label: str, device: torch.device) -> AttributeLoss:
+def discriminator_loss(discriminator: Discriminator, label: str, device: torch.device) -> AttributeLoss:
     """Cross-entropy towards a class; raises UserError if there is none called `label`."""
-    if label not in head.classes:
-        raise UserError(f"The discriminator has no class {label!r}: choose one of {', '.join(head.classes)}.")
-    wanted = head.classes.index(label)
-    head = Discriminator(head.classes, head.weight.to(device), head.bias.to(device))
+    if label not in discriminator.classes:
+        raise UserError(f"The discriminator has no class {label!r}: choose one of {', '.join(discriminator.classes)}.")
+    wanted = discriminator.classes.index(label)
+    discriminator = Discriminator(discriminator.classes, discriminator.weight.to(device), discriminator.bias.to(device))
 
     def loss(evidence: Evidence) -> Tensor:
         means = evidence.hidden_sum / evidence.num_hidden[:, None]  # (B, C)
-        return -head.logits(means).log_softmax(-1)[:, wanted]
+        return -discriminator.logits(means).log_softmax(-1)[:, wanted]
 
     return loss
 
 
-def write_discriminator(head: Discriminator, base: BaseModel, folder: Path) -> None:
-    """Writes the two files of a head into `folder`."""
-    config = {"base_model": base.id, "base_hash": base.weights_hash, "classes": head.classes}
+def write_discriminator(discriminator: Discriminator, base: BaseModel, folder: Path) -> None:
+    """Writes the two files of a discriminator into `folder`."""
+    config = {"base_model": base.id, "base_hash": base.weights_hash, "classes": discriminator.classes}
     (folder / DISCRIMINATOR_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    save_file({"weight": head.weight.contiguous(), "bias": head.bias.contiguous()}, folder / WEIGHTS_FILE)
+    save_file(
+        {"weight": discriminator.weight.contiguous(), "bias": discriminator.bias.contiguous()}, folder / WEIGHTS_FILE
+    )
 
 
 def read_discriminator(folder: Path, base: BaseModel) -> Discriminator:
-    """The head in `folder`. Raises UserError with one line where it is damaged or another base model's."""
+    """The discriminator in `folder`. Raises UserError with one line where it is damaged or another base model's."""
     config = read_config(folder, DISCRIMINATOR_FILE)
     if extra := sorted(config.keys() - {"base_model", "base_hash", "classes"}):
         raise UserError(f"{DISCRIMINATOR_FILE} holds an unknown field: {extra[0][:100]}.")

@@ -33,18 +33,18 @@ class Adapter(NamedTuple):
     size: int  # r, or num_virtual_tokens
 
 
-class Shelf(NamedTuple):
-    """What is offered at one moment. A shelf is replaced whole and never changed: whoever reads it sees all of it."""
+class Offered(NamedTuple):
+    """What is offered at one moment. A offered is replaced whole and never changed: whoever reads it sees all of it."""
 
     adapters: dict[str, Adapter]
     weights: dict[str, LoraWeights | PrefixKV]  # of the adapters
     discriminators: dict[str, Discriminator]
-    head_folders: dict[str, Path]  # of the discriminators
+    discriminator_folders: dict[str, Path]  # of the discriminators
     refused: dict[str, str]  # name -> why it cannot be used
 
-    def without(self, name: str) -> "Shelf":
+    def without(self, name: str) -> "Offered":
         """The same without whatever is called so."""
-        return Shelf(*({key: value for key, value in part.items() if key != name} for part in self))  # type: ignore[arg-type]
+        return Offered(*({key: value for key, value in part.items() if key != name} for part in self))  # type: ignore[arg-type]
 
 
 class AdapterStore:
@@ -56,7 +56,7 @@ class AdapterStore:
     def __init__(self, folders: Sequence[Path], base: BaseModel) -> None:
         self._base = base
         self._changing = threading.Lock()  # one change after the other; readers need no lock
-        self._shelf = Shelf({}, {}, {}, {}, {})
+        self._offered = Offered({}, {}, {}, {}, {})
         for folder in (path for parent in folders if parent.is_dir() for path in sorted(parent.iterdir())):
             if folder.name.startswith(".") or not any(
                 (folder / f).is_file() for f in (CONFIG_FILE, DISCRIMINATOR_FILE)
@@ -67,31 +67,31 @@ class AdapterStore:
             except UserError as error:
                 taken = folder.name in self.names
                 key = f"{folder.name} ({folder.parent})" if taken else folder.name
-                self._shelf = self._shelf._replace(refused=self.refused | {key: str(error)})
+                self._offered = self._offered._replace(refused=self.refused | {key: str(error)})
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:
-        return tuple(self._shelf.adapters.values())
+        return tuple(self._offered.adapters.values())
 
     @property
     def discriminators(self) -> dict[str, Discriminator]:
-        return self._shelf.discriminators
+        return self._offered.discriminators
 
     @property
-    def head_folders(self) -> dict[str, Path]:
+    def discriminator_folders(self) -> dict[str, Path]:
         """Of the discriminators."""
-        return self._shelf.head_folders
+        return self._offered.discriminator_folders
 
     @property
     def refused(self) -> dict[str, str]:
         """Name -> why it cannot be used."""
-        return self._shelf.refused
+        return self._offered.refused
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of everything that can be used."""
-        shelf = self._shelf
-        return (*shelf.adapters, *shelf.discriminators)
+        offered = self._offered
+        return (*offered.adapters, *offered.discriminators)
 
     def check(self, folder: Path) -> None:
         """Reads what is in `folder` as `offer` does, and offers nothing. Raises UserError."""
@@ -106,24 +106,24 @@ class AdapterStore:
         """
         name, read = folder.name, self._read_any(folder)
         with self._changing:
-            before = self._shelf
+            before = self._offered
             if self._folder(before, name) not in (None, folder):
                 raise UserError(f"There is already an adapter called {name}: rename one.")
-            shelf = before.without(name)
+            offered = before.without(name)
             if isinstance(read, Discriminator):
-                shelf.discriminators[name], shelf.head_folders[name] = read, folder
+                offered.discriminators[name], offered.discriminator_folders[name] = read, folder
             else:
-                shelf.adapters[name], shelf.weights[name] = read
-            self._shelf = shelf
+                offered.adapters[name], offered.weights[name] = read
+            self._offered = offered
 
     def withdraw(self, name: str) -> None:
         """Offers what is called so no longer; it may be unknown. Texts that are being written go on."""
         with self._changing:
-            self._shelf = self._shelf.without(name)
+            self._offered = self._offered.without(name)
 
     def find(self, name: str) -> Adapter:
         """The adapter called `name`. Raises UserError for an unknown one."""
-        adapters = self._shelf.adapters
+        adapters = self._offered.adapters
         if name not in adapters:
             raise self._unknown("adapter", name, list(adapters))
         return adapters[name]
@@ -134,7 +134,7 @@ class AdapterStore:
 
     def lora(self, name: str) -> LoraWeights:
         """The weights of a LoRA. Raises UserError for an unknown name."""
-        weights = self._shelf.weights
+        weights = self._offered.weights
         found = weights.get(name)
         if not isinstance(found, LoraWeights):
             raise self._unknown("LoRA adapter", name, [n for n, w in weights.items() if isinstance(w, LoraWeights)])
@@ -142,7 +142,7 @@ class AdapterStore:
 
     def prefix(self, name: str) -> PrefixKV:
         """The keys and values of a prefix. Raises UserError for an unknown name."""
-        weights = self._shelf.weights
+        weights = self._offered.weights
         found = weights.get(name)
         if found is None or isinstance(found, LoraWeights):
             known = [n for n, w in weights.items() if not isinstance(w, LoraWeights)]
@@ -156,10 +156,10 @@ class AdapterStore:
             raise self._unknown("discriminator", name, list(self.discriminators))
         return found
 
-    def head_bytes(self, name: str) -> int:
+    def discriminator_bytes(self, name: str) -> int:
         """Of the weights file of a discriminator. Raises UserError for an unknown name."""
         self.discriminator(name)
-        return (self.head_folders[name] / WEIGHTS_FILE).stat().st_size
+        return (self.discriminator_folders[name] / WEIGHTS_FILE).stat().st_size
 
     def class_loss(self, name: str) -> AttributeLoss:
         """The loss of a discriminator's class, named as NAME:CLASS. Raises UserError for an unknown one."""
@@ -167,10 +167,10 @@ class AdapterStore:
         return discriminator_loss(self.discriminator(head), label, self._base.device)
 
     @staticmethod
-    def _folder(shelf: Shelf, name: str) -> Path | None:
+    def _folder(offered: Offered, name: str) -> Path | None:
         """Where what is called so comes from."""
-        adapter = shelf.adapters.get(name)
-        return shelf.head_folders.get(name) if adapter is None else adapter.folder
+        adapter = offered.adapters.get(name)
+        return offered.discriminator_folders.get(name) if adapter is None else adapter.folder
 
     def _unknown(self, kind: str, name: str, known: Sequence[str]) -> UserError:
         if name in self.refused:
@@ -178,8 +178,8 @@ class AdapterStore:
         return UserError(f"There is no {kind} {name!r}: choose one of {', '.join(known) or 'none'}.")
 
     def _read_any(self, folder: Path) -> "Discriminator | tuple[Adapter, LoraWeights | PrefixKV]":
-        is_head = (folder / DISCRIMINATOR_FILE).is_file()
-        return read_discriminator(folder, self._base) if is_head else self._read(folder)
+        is_discriminator = (folder / DISCRIMINATOR_FILE).is_file()
+        return read_discriminator(folder, self._base) if is_discriminator else self._read(folder)
 
     def _read(self, folder: Path) -> tuple[Adapter, LoraWeights | PrefixKV]:
         config = read_config(folder)

@@ -29,7 +29,7 @@ from demo.train.queue_view import is_own
 TRAINING: dict[str, Any] = {"concurrency_id": "training", "concurrency_limit": 1}  # one at a time, whoever asks
 
 
-class Heads(NamedTuple):
+class Discriminators(NamedTuple):
     """The components that show a discriminator."""
 
     chosen: gr.Dropdown
@@ -50,22 +50,24 @@ class Training(NamedTuple):
     rows: gr.State
 
 
-def heads_section(services: Services, page: Page) -> None:
+def discriminators_section(services: Services, page: Page) -> None:
     """The section, laid out and wired."""
-    heads, training = lay_out_heads(services), lay_out_training()
-    wire_heads(services, heads, page)
-    wire_training(services, training, heads, page)
+    part, training = lay_out_discriminators(services), lay_out_training()
+    wire_discriminators(services, part, page)
+    wire_training(services, training, part, page)
 
 
 # What is where
 
 
-def lay_out_heads(services: Services) -> Heads:
+def lay_out_discriminators(services: Services) -> Discriminators:
     """A discriminator and its figures."""
-    gr.HTML(words_attributes.HEADS_HTML, elem_classes="section")
+    gr.HTML(words_attributes.DISCRIMINATORS_HTML, elem_classes="section")
     names = list(services.store.discriminators)
     with gr.Row(elem_classes="below"):
-        chosen = gr.Dropdown(names, value=names[0] if names else None, allow_custom_value=True, **words("head"))
+        chosen = gr.Dropdown(
+            names, value=names[0] if names else None, allow_custom_value=True, **words("discriminator")
+        )
         delete = build_confirm(words_train.DELETE_QUESTION)
     line = message_line(words_attributes.HELD_OUT_ACCURACY, "shared-note")
     with gr.Row(elem_classes="plots"):
@@ -73,14 +75,14 @@ def lay_out_heads(services: Services) -> Heads:
             told = text_table(words_attributes.CONFUSION, [words_attributes.IS_TOLD_AS])
         with gr.Column(min_width=280):
             learned = gr.Plot(label=words_attributes.CURVE, show_label=False)
-    return Heads(chosen, delete, line, told, learned)
+    return Discriminators(chosen, delete, line, told, learned)
 
 
 def lay_out_training() -> Training:
     """The form that trains a discriminator."""
     gr.HTML(words_attributes.TRAIN_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
-        name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **words("head_name"))
+        name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **words("discriminator_name"))
         with gr.Column(min_width=150, elem_classes="run"):
             upload = gr.UploadButton(words_attributes.UPLOAD_ROWS, size="sm")
             with gr.Row():
@@ -93,23 +95,29 @@ def lay_out_training() -> Training:
 # Which event calls what
 
 
-def wire_heads(services: Services, heads: Heads, page: Page) -> None:
+def wire_discriminators(services: Services, part: Discriminators, page: Page) -> None:
     """The choice of a discriminator; there may be more each time that the tab is opened."""
-    show = partial(or_message, heads.message, partial(show_head, services, heads))
-    outputs = [heads.message, heads.confusion, heads.curve, heads.delete.ask, heads.delete.row]
-    gr.on([page.blocks.load, heads.chosen.change], show, [heads.chosen, page.owner], outputs, **LIGHT)
-    delete = partial(or_message, heads.message, partial(on_delete, services, heads))
-    heads.delete.yes.click(delete, [heads.chosen, page.owner], [*outputs, heads.chosen], **LIGHT)
-    page.tab.select(partial(offer_heads, services), None, heads.chosen, **LIGHT)
+    show = partial(or_message, part.message, partial(show_discriminator, services, part))
+    outputs = [
+        part.message,
+        part.confusion,
+        part.curve,
+        part.delete.ask,
+        part.delete.row,
+    ]
+    gr.on([page.blocks.load, part.chosen.change], show, [part.chosen, page.owner], outputs, **LIGHT)
+    delete = partial(or_message, part.message, partial(on_delete, services, part))
+    part.delete.yes.click(delete, [part.chosen, page.owner], [*outputs, part.chosen], **LIGHT)
+    page.tab.select(partial(offer_discriminators, services), None, part.chosen, **LIGHT)
 
 
-def wire_training(services: Services, training: Training, heads: Heads, page: Page) -> None:
+def wire_training(services: Services, training: Training, part: Discriminators, page: Page) -> None:
     """The upload of rows, Train and Stop."""
     training.upload.upload(partial(take_rows, services), training.upload, [training.rows, training.message], **LIGHT)
     begun = training.train.click(
-        partial(play, services, training, heads),
+        partial(play, services, training, part),
         [training.name, training.rows, page.owner],
-        [training.message, training.train, training.stop, heads.chosen],
+        [training.message, training.train, training.stop, part.chosen],
         show_progress="minimal",
         show_progress_on=training.message,
         api_visibility="private",
@@ -123,34 +131,34 @@ def wire_training(services: Services, training: Training, heads: Heads, page: Pa
 # Handlers: values in, values out
 
 
-def offer_heads(services: Services) -> Any:
+def offer_discriminators(services: Services) -> Any:
     """The discriminators that there are now."""
     return gr.update(choices=list(services.store.discriminators))
 
 
-def show_head(services: Services, heads: Heads, name: Any, secret: Any) -> Values:
+def show_discriminator(services: Services, part: Discriminators, name: Any, secret: Any) -> Values:
     """The figures of a discriminator, nothing where there is none to choose. Raises UserError."""
     if not services.store.discriminators:
         return {}
     measured = find_report(services, name).measured
     headers, rows = confusion(measured)
     return {
-        heads.delete.ask: gr.update(visible=is_own(services.library.owner(name), secret)),
-        heads.delete.row: gr.update(visible=False),
-        heads.message: message(words_attributes.accuracy_line(measured)),
-        heads.confusion: gr.update(value={"headers": headers, "data": rows}),
-        heads.curve: curve(measured),
+        part.delete.ask: gr.update(visible=is_own(services.library.owner(name), secret)),
+        part.delete.row: gr.update(visible=False),
+        part.message: message(words_attributes.accuracy_line(measured)),
+        part.confusion: gr.update(value={"headers": headers, "data": rows}),
+        part.curve: curve(measured),
     }
 
 
-def on_delete(services: Services, heads: Heads, name: Any, secret: Any) -> Values:
+def on_delete(services: Services, part: Discriminators, name: Any, secret: Any) -> Values:
     """Deletes one's own discriminator; the first of the others is shown. Raises UserError."""
     if not isinstance(name, str) or name not in services.store.discriminators:
-        raise UserError(words_attributes.NO_SUCH_HEAD)
+        raise UserError(words_attributes.NO_SUCH_DISCRIMINATOR)
     services.library.delete(name, owner_of(secret))
     left = list(services.store.discriminators)
     chosen = gr.update(choices=left, value=left[0] if left else None)
-    return {heads.chosen: chosen, heads.delete.row: gr.update(visible=False)}
+    return {part.chosen: chosen, part.delete.row: gr.update(visible=False)}
 
 
 def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked]:
@@ -163,14 +171,19 @@ def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked
 
 
 def play(
-    services: Services, training: Training, heads: Heads, name: Any, rows: Sequence[Labelled], secret: Any
+    services: Services,
+    training: Training,
+    part: Discriminators,
+    name: Any,
+    rows: Sequence[Labelled],
+    secret: Any,
 ) -> Iterator[Values]:
     """Trains and shows how far it is; at the end the new discriminator."""
     with closed_at_end(train(services, name, rows, owner_of(secret))) as views:
         for view in views:
             shown = training_updates(training, view)
             if view.done:
-                shown[heads.chosen] = gr.update(choices=list(services.store.discriminators), value=str(name).strip())
+                shown[part.chosen] = gr.update(choices=list(services.store.discriminators), value=str(name).strip())
             yield shown
 
 

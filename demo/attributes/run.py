@@ -1,6 +1,6 @@
 """Discriminators on the page: rows that a person brought, a training as a generator of views, and what was measured.
 
-Knows rows, reports and plots; knows nothing of Gradio or of how a head is trained.
+Knows rows, reports and plots; knows nothing of Gradio or of how a discriminator is trained.
 """
 
 from collections import Counter
@@ -56,7 +56,7 @@ def train(services: Services, name: Any, rows: Sequence[Labelled], owner: str | 
         if not rows:
             raise UserError(words_attributes.NO_ROWS)
         yield TrainView(words_leaderboard.STARTING, running=True)
-        with closed_at_end(services.workshop.train(str(name or "").strip(), rows, owner)) as lines:
+        with closed_at_end(services.discriminator_trainer.train(str(name or "").strip(), rows, owner)) as lines:
             for line in lines:
                 yield TrainView(f"{line[:1].upper()}{line[1:]}.", running=True)
         names = [f"{str(name).strip()}:{label}" for label in class_sizes(rows)]
@@ -71,8 +71,8 @@ def train(services: Services, name: Any, rows: Sequence[Labelled], owner: str | 
 def find_report(services: Services, name: Any) -> Report:
     """What was measured of a discriminator. Raises UserError where there is none of that name, or nothing is known."""
     if not isinstance(name, str) or name not in services.store.discriminators:
-        raise UserError(services.store.refused.get(str(name), words_attributes.NO_SUCH_HEAD))
-    report = services.workshop.report(name)
+        raise UserError(services.store.refused.get(str(name), words_attributes.NO_SUCH_DISCRIMINATOR))
+    report = services.discriminator_trainer.report(name)
     if report is None:
         raise UserError(words_attributes.NO_FIGURES_OF_HEAD)
     return report

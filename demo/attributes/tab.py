@@ -11,7 +11,7 @@ import gradio as gr
 from adapters.methods import UserError
 from adapters.pplm.word_list import as_text, parse_words
 from demo.attributes import words as words_attributes
-from demo.attributes.discriminators import heads_section
+from demo.attributes.discriminators import discriminators_section
 from demo.parts import words as text
 from demo.parts.context import Page
 from demo.parts.events import LIGHT
@@ -37,7 +37,7 @@ def attributes_tab(services: Services, page: Page) -> None:
     """The tab."""
     with gr.Column(elem_classes="stack"):
         lists = lay_out_lists(services)
-        heads_section(services, page)
+        discriminators_section(services, page)
     wire_lists(services, lists, page)
 
 

@@ -19,7 +19,7 @@ SEND_WORDS = "Use in the panes"
 WORDS_SENT = "Every pane of the Compare tab that has an attribute now steers by these words."
 
 # Attributes: discriminators
-HEADS_HTML = (
+DISCRIMINATORS_HTML = (
     "<h2>Discriminators</h2><p>A discriminator tells classes of texts apart by what the base model makes of them, and "
     "PPLM steers towards a class of it. It is a linear head on the mean of the last hidden states.</p>"
 )
@@ -32,7 +32,7 @@ UPLOAD_ROWS = "Upload labelled rows"
 TRAIN = "Train"
 NO_ROWS = "There are no rows yet: upload a CSV or JSONL file with text and label."
 ROWS_TOO_LONG = "The file has more than {most:,} bytes, which is what this app reads: shorten it."
-NO_SUCH_HEAD = "There is no such discriminator: choose one from the list."
+NO_SUCH_DISCRIMINATOR = "There is no such discriminator: choose one from the list."
 NO_FIGURES_OF_HEAD = "Its folder does not say how well it does."
 TRAINED = "Done: choose {names} as an attribute in any pane, or as a method in the leaderboard."
 TRAINING_STOPPED = "Stopped: nothing was stored; texts that were read will not be read again."

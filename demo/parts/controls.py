@@ -85,6 +85,6 @@ CONTROLS = {
     ),
     "list": Control("List", "One that comes with the app, or own words: write, change or upload them."),
     "list_words": Control("Words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice."),
-    "head": Control("Discriminator", "One that comes with the app, or that was trained here."),
-    "head_name": Control("Name", "Of the new discriminator: a-z, 0-9, - and _, such as formality."),
+    "discriminator": Control("Discriminator", "One that comes with the app, or that was trained here."),
+    "discriminator_name": Control("Name", "Of the new discriminator: a-z, 0-9, - and _, such as formality."),
 }

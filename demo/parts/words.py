@@ -199,7 +199,7 @@ def aims(steering: PPLM) -> list[str]:
         (attribute.weight < 0, attribute.is_discriminator): None for attribute in steering.attributes
     }  # a dict keeps their order
     what = {True: "what its discriminator is trained to see", False: "the words of its list"}
-    return [f"{'away from' if away else 'towards'} {what[is_head]}" for away, is_head in directions]
+    return [f"{'away from' if away else 'towards'} {what[is_discriminator]}" for away, is_discriminator in directions]
 
 
 def sampling_line(sampling: Sampling, seed: int, chat: bool) -> str:

@@ -31,7 +31,7 @@ WIDTHS = [150, 130, 170, 130, 240, 130, 150]  # px, of the columns of the list
 HEAVY: dict[str, Any] = {"concurrency_id": "library", "concurrency_limit": 1}  # a merged model takes memory
 
 
-class TakeIn(NamedTuple):
+class ImportControls(NamedTuple):
     """The components that take an adapter in."""
 
     name: gr.Textbox
@@ -43,7 +43,7 @@ class TakeIn(NamedTuple):
 class AdaptersPart(NamedTuple):
     """The components of the section; `name` is the adapter whose card is open, or None."""
 
-    take_in: TakeIn
+    importing: ImportControls
     message: gr.HighlightedText
     rows: gr.Dataframe
     card: CardPart
@@ -59,7 +59,7 @@ def adapters_section(services: Services, page: Page) -> AdaptersPart:
     """The section, laid out and wired but for what fills the list when the tab is opened."""
     with gr.Column(elem_classes="stack next-section"):
         part = lay_out(services, page)
-    wire_take_in(services, part)
+    wire_import(services, part)
     wire_card(services, part)
     return part
 
@@ -70,36 +70,36 @@ def adapters_section(services: Services, page: Page) -> AdaptersPart:
 def lay_out(services: Services, page: Page) -> AdaptersPart:
     """Puts the components on the page, from top to bottom."""
     gr.HTML(words_train.ADAPTERS_HTML, elem_classes="section")
-    take_in = lay_out_take_in(services)
+    importing = lay_out_import(services)
     note = message_line(words_train.ADAPTERS, "shared-note")
     widths = WIDTHS if services.store.adapters else None  # no key would reach an empty list that scrolls sideways
     rows = text_table(words_train.ADAPTERS, words_train.ADAPTER_COLUMNS, widths, "earlier", "adapters-table")
-    return AdaptersPart(take_in, note, rows, lay_out_card(), page.owner, gr.State(None))
+    return AdaptersPart(importing, note, rows, lay_out_card(), page.owner, gr.State(None))
 
 
-def lay_out_take_in(services: Services) -> TakeIn:
+def lay_out_import(services: Services) -> ImportControls:
     """A name, and where the adapter comes from."""
     permitted = services.library.can_fetch
     with gr.Row(elem_classes="bring"):
-        name = gr.Textbox(max_lines=1, max_length=40, min_width=180, **control("take_in_name"))
+        name = gr.Textbox(max_lines=1, max_length=40, min_width=180, **control("import_name"))
         hub_id = gr.Textbox(max_lines=1, max_length=200, min_width=220, visible=permitted, **control("hub_id"))
         with gr.Column(min_width=170, scale=0, elem_classes="run"):
             upload = gr.UploadButton(words_train.TAKE_IN_ZIP, size="sm")
             hub = gr.Button(words_train.TAKE_FROM_HUB, size="sm", visible=permitted)
-    return TakeIn(name, upload, hub_id, hub)
+    return ImportControls(name, upload, hub_id, hub)
 
 
 # Which event calls what
 
 
-def wire_take_in(services: Services, part: AdaptersPart) -> None:
+def wire_import(services: Services, part: AdaptersPart) -> None:
     """An adapter from a zip, or from the Hub."""
-    taking = part.take_in
+    importing = part.importing
     options: dict[str, Any] = {"api_visibility": "private", "show_progress_on": part.message} | HEAVY
     from_zip = partial(or_message, part.message, partial(on_zip, services, part))
-    taking.upload.upload(from_zip, [taking.upload, taking.name, part.owner], part.outputs, **options)
+    importing.upload.upload(from_zip, [importing.upload, importing.name, part.owner], part.outputs, **options)
     from_hub = partial(or_message, part.message, partial(on_hub, services, part))
-    taking.hub.click(from_hub, [taking.hub_id, taking.name, part.owner], part.outputs, **options)
+    importing.hub.click(from_hub, [importing.hub_id, importing.name, part.owner], part.outputs, **options)
 
 
 def wire_card(services: Services, part: AdaptersPart) -> None:
@@ -130,14 +130,14 @@ def show_rows(services: Services, part: AdaptersPart, secret: Any) -> Values:
 def on_zip(services: Services, part: AdaptersPart, path: Any, name: Any, secret: Any) -> Values:
     """An adapter from an uploaded zip. Raises UserError."""
     name = str(name or "").strip()
-    services.library.take_in(uploaded(path), name, own_owner(secret))
+    services.library.import_zip(uploaded(path), name, own_owner(secret))
     return taken_in(services, part, name, secret)
 
 
 def on_hub(services: Services, part: AdaptersPart, repo: Any, name: Any, secret: Any) -> Values:
     """An adapter from the Hub. Raises UserError."""
     name = str(name or "").strip()
-    services.library.take_from_hub(str(repo or "").strip(), name, own_owner(secret))
+    services.library.import_from_hub(str(repo or "").strip(), name, own_owner(secret))
     return taken_in(services, part, name, secret)
 
 

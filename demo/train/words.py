@@ -109,7 +109,7 @@ CONTROLS = {
     "validation_share": Control("Held out (validation_share)", "Share of the rows that is never trained on."),
     "seed": Control("Seed (seed)", "Starts the random draws: the same seed gives the same adapter."),
     "report_to": Control("Log to (report_to)", "Also writes the curves for these programs, on the machine of the app."),
-    "take_in_name": Control("Name", "What it is to be called here: a-z, 0-9, - and _."),
+    "import_name": Control("Name", "What it is to be called here: a-z, 0-9, - and _."),
     "hub_id": Control("Hub id", "Of an adapter for this base model, such as someone/poetry-lora."),
     "readme": Control("README.md", "As it stands in the folder of the adapter and in its zip."),
     "repository": Control("Push to", "The Hub repository that it is sent to, such as you/poetry-lora."),

@@ -1,8 +1,7 @@
 """The X-ray below the texts: a steered text token by token, and all methods beside each other.
 
 Knows which handler fills what; what there is to see is in demo.xray.run, how it is drawn in demo.xray.figures. The
-state
-of a visitor is the deflated record (a step takes about 2 kB of it) and the texts that it is of.
+state of a visitor is the deflated record (a step takes about 2 kB of it) and the texts that it is of.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -257,10 +257,12 @@ class Runner:
 
     def _cost(self, method: Method) -> AdapterCost:
         store, steered = self.engine.store, method.steering.attributes if method.steering else ()
-        heads = {attribute.name.partition(":")[0] for attribute in steered if attribute.is_discriminator}
+        discriminators = {attribute.name.partition(":")[0] for attribute in steered if attribute.is_discriminator}
         used = [a for a in store.adapters if a.name in (method.lora, method.prefix)]
         costs = [(each.num_parameters, each.num_bytes) for each in used]
-        costs += [(store.discriminator(name).num_parameters, store.head_bytes(name)) for name in heads]
+        costs += [
+            (store.discriminator(name).num_parameters, store.discriminator_bytes(name)) for name in discriminators
+        ]
         return AdapterCost(sum(parameters for parameters, _ in costs), sum(size for _, size in costs))
 
     def _scorers(self, spec: RunSpec) -> list[Scorer]:

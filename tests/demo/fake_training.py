@@ -48,12 +48,12 @@ class FakeLibrary:
             self.reports[adapter.name] = report
         return adapter
 
-    def take_in(self, file: Path, name: str, owner: str | None) -> FakeAdapter:
+    def import_zip(self, file: Path, name: str, owner: str | None) -> FakeAdapter:
         if file.suffix != ".zip":
             raise UserError(f"{file.name} is not a zip.")
         return self.add(FakeAdapter(name, "lora", 1_000, 2), owner)
 
-    def take_from_hub(self, repo: str, name: str, owner: str | None) -> FakeAdapter:
+    def import_from_hub(self, repo: str, name: str, owner: str | None) -> FakeAdapter:
         if repo.count("/") != 1:
             raise UserError(f"{repo!r} is not a Hub id: write someone/name.")
         return self.add(FakeAdapter(name, "prefix", 1_000, 5), owner)

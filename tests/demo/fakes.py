@@ -257,7 +257,7 @@ class FakeReport(NamedTuple):
     measured: FakeMeasured
 
 
-class FakeWorkshop:
+class FakeDiscriminatorTrainer:
     """Trains in three steps; a text that contains BREAK makes it break. Remembers how often it was left early."""
 
     def __init__(self, store: FakeStore, library: FakeLibrary) -> None:
@@ -432,7 +432,7 @@ def fake_services(
         judges=("org/judge",),
         publish=None,
         splits=fake_splits,
-        workshop=FakeWorkshop(store, library),
+        discriminator_trainer=FakeDiscriminatorTrainer(store, library),
         trainer=FakeTrainer(library),
         library=library,
         explorer=FakeExplorer(),

@@ -12,7 +12,7 @@ from adapters.decoding.engine import Continuation, Engine
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper, effect_off
 from adapters.pplm.bags import WeightedLoss
 from tests.adapters.conftest import Bench
-from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.discriminators.mood import MOOD
 
 GREEDY = Sampling(temperature=0, max_new_tokens=16)
 SAMPLED = Sampling(temperature=0.9, top_k=40, top_p=0.95, max_new_tokens=16)

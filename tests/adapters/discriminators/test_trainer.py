@@ -14,7 +14,7 @@ from adapters.adapter_files import MAX_OWN, METRICS_FILE
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.discriminators.labelled import Labelled
-from adapters.discriminators.trainer import Workshop
+from adapters.discriminators.trainer import DiscriminatorTrainer
 from adapters.methods import Request, Sampling, UserError, parse_method
 from adapters.store.adapter_store import AdapterStore
 from adapters.store.fingerprint import Fingerprints
@@ -51,20 +51,20 @@ def weights(base: BaseModel) -> str:
 
 
 class Place:
-    """An engine, its own folder, and a workshop."""
+    """An engine, its own folder, and a discriminator_trainer."""
 
     def __init__(self, base: BaseModel, home: Path) -> None:
         self.own = home / "adapters"
         self.store = AdapterStore([self.own], base)
         self.engine = Engine(base, self.store)
-        self.workshop = Workshop(self.engine, home, self.own)
+        self.discriminator_trainer = DiscriminatorTrainer(self.engine, home, self.own)
 
 
 @pytest.fixture(autouse=True)
 def fewer_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How a head is trained is tested elsewhere."""
-    monkeypatch.setattr("adapters.discriminators.classify.STRENGTHS", (0.01,))
-    monkeypatch.setattr("adapters.discriminators.classify.FOLDS", 2)
+    """How a discriminator is trained is tested elsewhere."""
+    monkeypatch.setattr("adapters.discriminators.fit.STRENGTHS", (0.01,))
+    monkeypatch.setattr("adapters.discriminators.fit.FOLDS", 2)
 
 
 @pytest.fixture
@@ -84,10 +84,10 @@ def test_a_new_discriminator_steers_at_once_and_after_a_restart(
     with pytest.raises(UserError, match="no discriminator 'letters'"):
         place.engine.generate([Request("Once", method)], GREEDY)
     before = weights(tiny_llama)
-    report = result(place.workshop.train("letters", rows()))
+    report = result(place.discriminator_trainer.train("letters", rows()))
     assert weights(tiny_llama) == before
     assert report.measured.classes == ("early", "late") == place.store.discriminator("letters").classes
-    assert place.workshop.report("letters") == report
+    assert place.discriminator_trainer.report("letters") == report
     again = Place(tiny_llama, tmp_path)
     assert text_of(again.engine, method.name) == text_of(place.engine, method.name)
     hashes = [Fingerprints(tiny_llama, store).named([method]) for store in (place.store, again.store)]
@@ -99,7 +99,7 @@ def test_training_takes_turns_with_a_text_that_is_written(place: Place) -> None:
     """One thread does both: it would wait for itself for ever if a training kept the model to itself."""
     alone = text_of(place.engine, "base")
     writing = place.engine.generate([Request("Once", parse_method("base"))], GREEDY)
-    training = place.workshop.train("letters", rows())
+    training = place.discriminator_trainer.train("letters", rows())
     lines, last = [], None
     for line in training:
         lines.append(line)
@@ -122,7 +122,7 @@ def test_one_batch_is_read_in_a_turn(place: Place, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(place.engine, "turn", Turn())
     monkeypatch.setattr("adapters.discriminators.features.TOKENS_A_PASS", 40)
-    for _ in place.workshop.train("letters", rows()):
+    for _ in place.discriminator_trainer.train("letters", rows()):
         assert held[-1:] != [True], "nobody waits while this does something else"
     assert held == [True, False] * (len(held) // 2)
     assert len(held) > 10
@@ -135,7 +135,7 @@ def leave_early(training: Iterator[str]) -> None:
 
 
 def test_what_is_left_early_leaves_nothing(place: Place) -> None:
-    leave_early(place.workshop.train("letters", rows()))
+    leave_early(place.discriminator_trainer.train("letters", rows()))
     assert not place.own.exists()
     assert not place.store.is_taken("letters")
 
@@ -143,29 +143,29 @@ def test_what_is_left_early_leaves_nothing(place: Place) -> None:
 @pytest.mark.parametrize("name", ["", "../x", "Letters", "a b", "x" * 41, ".hidden"])
 def test_a_name_that_is_no_folders_is_refused(place: Place, name: str) -> None:
     with pytest.raises(UserError, match="cannot be a folder's"):
-        next(place.workshop.train(name, rows()))
+        next(place.discriminator_trainer.train(name, rows()))
     assert not place.own.exists()
 
 
 def test_a_name_is_given_once(place: Place, tiny_llama: BaseModel, tmp_path: Path) -> None:
-    result(place.workshop.train("letters", rows()))
+    result(place.discriminator_trainer.train("letters", rows()))
     with pytest.raises(UserError, match="already something called 'letters'"):
-        next(place.workshop.train("letters", rows(1)))
+        next(place.discriminator_trainer.train("letters", rows(1)))
     (place.own / "notes").mkdir()
     with pytest.raises(UserError, match="already something called 'notes'"):
-        next(place.workshop.train("notes", rows(1)))
+        next(place.discriminator_trainer.train("notes", rows(1)))
     other = Place(replace(tiny_llama, id="other"), tmp_path)
     assert "made for the base model 'tiny-llama'" in other.store.refused["letters"]
     with pytest.raises(UserError, match="cannot be used: It was made for the base model 'tiny-llama'"):
         other.engine.generate([Request("Once", parse_method("pplm:letters:late"))], GREEDY)
     with pytest.raises(UserError, match="already something called 'letters'"):
-        next(other.workshop.train("letters", rows(1)))
+        next(other.discriminator_trainer.train("letters", rows(1)))
 
 
 @pytest.mark.parametrize("label", ["a+b", "a*2", "a,b"])
 def test_a_class_that_no_short_name_can_hold_is_refused(place: Place, label: str) -> None:
     with pytest.raises(UserError, match=r"A class cannot be called .* stands between the parts of a method"):
-        next(place.workshop.train("letters", rows(0, label, "late")))
+        next(place.discriminator_trainer.train("letters", rows(0, label, "late")))
     assert not place.own.exists()
 
 
@@ -173,17 +173,17 @@ def test_the_folder_of_own_ones_does_not_grow_for_ever(place: Place) -> None:
     for number in range(MAX_OWN):
         (place.own / f"n{number}").mkdir(parents=True)
     with pytest.raises(UserError, match=f"There are {MAX_OWN} adapters of your own already"):
-        next(place.workshop.train("letters", rows()))
+        next(place.discriminator_trainer.train("letters", rows()))
 
 
 def test_a_report_is_read_or_said_to_be_damaged(place: Place) -> None:
-    result(place.workshop.train("letters", rows()))
+    result(place.discriminator_trainer.train("letters", rows()))
     file = place.own / "letters" / METRICS_FILE
     data = json.loads(file.read_text("utf-8"))
     file.write_text(json.dumps(data | {"surprise": 1}), "utf-8")
     with pytest.raises(UserError, match="surprise"):
-        place.workshop.report("letters")
+        place.discriminator_trainer.report("letters")
     file.unlink()
-    assert place.workshop.report("letters") is None
+    assert place.discriminator_trainer.report("letters") is None
     with pytest.raises(UserError, match="no discriminator 'nothing'"):
-        place.workshop.report("nothing")
+        place.discriminator_trainer.report("nothing")

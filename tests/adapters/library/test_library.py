@@ -22,14 +22,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 from adapters.adapter_files import CONFIG_FILE, OWNER_FILE, WEIGHTS_FILE, write_owner
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
-from adapters.library import archive
+from adapters.library import zips
 from adapters.library.library import Library
 from adapters.lora.lora import LoraSettings
 from adapters.methods import Request, Sampling, UserError, parse_method
 from adapters.pplm.discriminator import write_discriminator
 from adapters.prefix.prefix import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
-from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.discriminators.mood import MOOD
 from tests.adapters.store.test_adapter_store import COMMON, LORA_ONLY, PREFIX_ONLY, config, first, saved, tensors
 from tests.conftest import tiny
 
@@ -101,13 +101,13 @@ def digest(base: BaseModel) -> str:
 
 def refused(place: Place, file: Path, message: str) -> None:
     """The zip is refused with one line; nothing is left of it and nothing has changed."""
-    before, known = digest(place.base), place.store._shelf
+    before, known = digest(place.base), place.store._offered
     with pytest.raises(UserError, match=message) as caught:
-        place.library.take_in(file, "verse", ME)
+        place.library.import_zip(file, "verse", ME)
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 500
     assert digest(place.base) == before
-    assert place.store._shelf is known
+    assert place.store._offered is known
     assert not place.own.exists() or list(place.own.iterdir()) == []
 
 
@@ -122,7 +122,7 @@ def test_an_adapter_from_a_zip_runs_at_once_and_after_a_restart(
     saved(place.base, place.made / "verse", settings)
     (place.made / "verse" / "README.md").write_text(SOUND)
     before = digest(place.base)
-    adapter = place.library.take_in(zipped(place.made / "verse", inside), "mine", ME)
+    adapter = place.library.import_zip(zipped(place.made / "verse", inside), "mine", ME)
     kind = "lora" if isinstance(settings, LoraSettings) else "prefix"
     assert (adapter.name, adapter.kind, adapter.folder) == ("mine", kind, place.own / "mine")
     assert sorted(os.listdir(place.own / "mine")) == [OWNER_FILE, "README.md", CONFIG_FILE, WEIGHTS_FILE]
@@ -139,14 +139,14 @@ def test_what_a_mac_adds_is_passed_over(place: Place) -> None:
         target.writestr("__MACOSX/verse/._adapter_config.json", b"\0\5\x16")
         target.writestr("verse/.DS_Store", b"\0")
         target.writestr("verse/", b"")
-    assert place.library.take_in(file, "mine", None).size == 2
+    assert place.library.import_zip(file, "mine", None).size == 2
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "poetry", "x" * 41, "Verse", ".hidden", "a b", "é"])
 def test_a_name_that_is_none_or_taken_is_refused(place: Place, name: str) -> None:
     file = zipped(lora_folder(place))
     with pytest.raises(UserError, match="name"):
-        place.library.take_in(file, name, ME)
+        place.library.import_zip(file, name, ME)
     assert not place.own.exists() or list(place.own.iterdir()) == []
 
 
@@ -156,7 +156,7 @@ def test_two_that_take_the_same_name_at_once_do_not_mix(place: Place) -> None:
 
     def take() -> None:
         try:
-            results.append(place.library.take_in(file, "mine", ME).name)
+            results.append(place.library.import_zip(file, "mine", ME).name)
         except UserError as error:
             results.append(str(error))
 
@@ -355,13 +355,13 @@ def test_a_bomb_that_lies_about_its_size(place: Place, monkeypatch: pytest.Monke
     assert data.count(struct.pack("<L", 4_000_000)) == 2
     file.write_bytes(data.replace(struct.pack("<L", 4_000_000), struct.pack("<L", 1000)))
     written: list[int] = []
-    original = archive.copy
+    original = zips.copy
 
     def counted(source: Any, into: Any) -> int:
         written.append(original(source, into))
         return written[-1]
 
-    monkeypatch.setattr(archive, "copy", counted)
+    monkeypatch.setattr(zips, "copy", counted)
     refused(place, file, "damaged")
     assert max(written) < 100_000
 
@@ -369,7 +369,7 @@ def test_a_bomb_that_lies_about_its_size(place: Place, monkeypatch: pytest.Monke
 def test_a_zip_with_many_entries_is_not_even_listed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     some = made_of(place, *((f"{number}", b"") for number in range(100))).rename(place.made / "some.zip")
     file = made_of(place, *((f"{number}", b"") for number in range(2000)))
-    monkeypatch.setattr(archive, "ZipFile", lambda file: pytest.fail("it was opened"))
+    monkeypatch.setattr(zips, "ZipFile", lambda file: pytest.fail("it was opened"))
     refused(place, some, "says that it has 100 entries")
     refused(place, file, "says that it has 2000 entries")
     data = bytearray(file.read_bytes())
@@ -479,7 +479,7 @@ def test_an_adapter_from_the_hub_is_its_two_files_and_the_card_of_one_commit(pla
     hub = FakeHub(folder)
     place = with_hub(place, hub)
     before = digest(place.base)
-    adapter = place.library.take_from_hub("org/verse", "mine", ME)
+    adapter = place.library.import_from_hub("org/verse", "mine", ME)
     assert hub.fetched == [("org/verse", name, "c0ffee") for name in (CONFIG_FILE, WEIGHTS_FILE, "README.md")]
     assert sorted(os.listdir(adapter.folder)) == [OWNER_FILE, "README.md", CONFIG_FILE, WEIGHTS_FILE]
     assert os.listdir(place.own) == ["mine"]
@@ -489,7 +489,7 @@ def test_an_adapter_from_the_hub_is_its_two_files_and_the_card_of_one_commit(pla
 def test_nothing_is_fetched_unless_the_operator_permits(place: Place) -> None:
     assert not place.library.can_fetch
     with pytest.raises(UserError, match="STEERBOARD_HUB_ADAPTERS=1"):
-        place.library.take_from_hub("org/verse", "mine", ME)
+        place.library.import_from_hub("org/verse", "mine", ME)
 
 
 def test_an_id_is_never_a_local_folder(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -498,7 +498,7 @@ def test_an_id_is_never_a_local_folder(place: Place, monkeypatch: pytest.MonkeyP
     (place.made / "empty").mkdir()
     hub = FakeHub(place.made / "empty")
     with pytest.raises(UserError, match="org/verse holds no adapter_config.json"):
-        with_hub(place, hub).library.take_from_hub("org/verse", "mine", ME)
+        with_hub(place, hub).library.import_from_hub("org/verse", "mine", ME)
     assert hub.fetched == []
 
 
@@ -508,7 +508,7 @@ def test_an_id_is_never_a_local_folder(place: Place, monkeypatch: pytest.MonkeyP
 def test_an_id_that_is_none(place: Place, repo: str) -> None:
     hub = FakeHub(lora_folder(place))
     with pytest.raises(UserError, match="OWNER/NAME"):
-        with_hub(place, hub).library.take_from_hub(repo, "mine", ME)
+        with_hub(place, hub).library.import_from_hub(repo, "mine", ME)
     assert hub.fetched == []
 
 
@@ -525,7 +525,7 @@ def test_a_size_is_checked_before_anything_large_is_fetched(
 ) -> None:
     hub = FakeHub(lora_folder(place), sizes)
     with pytest.raises(UserError, match=message):
-        with_hub(place, hub).library.take_from_hub("org/verse", "mine", ME)
+        with_hub(place, hub).library.import_from_hub("org/verse", "mine", ME)
     assert not any(name in sizes for _, name, _ in hub.fetched)
     assert list(place.own.iterdir()) == []
 
@@ -534,11 +534,11 @@ def test_a_repository_of_a_pickle_or_a_bad_adapter(place: Place) -> None:
     folder = lora_folder(place)
     extra("base_model.model.lm_head.weight")(folder)
     with pytest.raises(UserError, match="does not ask for"):
-        with_hub(place, FakeHub(folder)).library.take_from_hub("org/verse", "mine", ME)
+        with_hub(place, FakeHub(folder)).library.import_from_hub("org/verse", "mine", ME)
     (folder / WEIGHTS_FILE).rename(folder / "adapter_model.bin")
     hub = FakeHub(folder)
     with pytest.raises(UserError, match="a pickle, which can run code"):
-        with_hub(place, hub).library.take_from_hub("org/verse", "mine", ME)
+        with_hub(place, hub).library.import_from_hub("org/verse", "mine", ME)
     assert hub.fetched == []
     assert list(place.own.iterdir()) == []
 
@@ -551,14 +551,14 @@ def test_a_hub_that_does_not_answer_is_one_line(place: Place, monkeypatch: pytes
 
     monkeypatch.setattr(hub, "model_info", broken)
     with pytest.raises(UserError, match="Cannot fetch 'org/verse' from the Hub: no route"):
-        with_hub(place, hub).library.take_from_hub("org/verse", "mine", ME)
+        with_hub(place, hub).library.import_from_hub("org/verse", "mine", ME)
 
 
 # Away
 
 
 def test_a_zip_is_the_same_each_time_holds_no_owner_and_can_be_taken_in_again(place: Place, tmp_path: Path) -> None:
-    place.library.take_in(zipped(lora_folder(place), "", without_card), "mine", ME)
+    place.library.import_zip(zipped(lora_folder(place), "", without_card), "mine", ME)
     out = tmp_path / "out"
     out.mkdir()
     one = place.library.zip("mine", out)
@@ -571,7 +571,7 @@ def test_a_zip_is_the_same_each_time_holds_no_owner_and_can_be_taken_in_again(pl
     with ZipFile(one) as made:
         assert made.namelist() == [f"mine/{CONFIG_FILE}", f"mine/{WEIGHTS_FILE}"]
     assert ME.encode() not in before
-    place.library.take_in(one, "again", YOU)
+    place.library.import_zip(one, "again", YOU)
     assert place.text("lora:again") == place.text("lora:mine")
     with pytest.raises(UserError, match="no adapter 'none'"):
         place.library.zip("none", out)
@@ -636,7 +636,7 @@ def test_a_prefix_is_not_merged(place: Place, tmp_path: Path) -> None:
 def test_what_is_published_goes_with_its_card_and_without_its_owner(place: Place) -> None:
     folder = lora_folder(place)
     (folder / "README.md").write_text(SOUND)
-    place.library.take_in(zipped(folder), "mine", ME)
+    place.library.import_zip(zipped(folder), "mine", ME)
     assert not place.library.can_push
     with pytest.raises(UserError, match="sets HF_TOKEN"):
         place.library.push("mine", "me/mine")
@@ -657,7 +657,7 @@ def test_what_is_published_goes_with_its_card_and_without_its_owner(place: Place
 
 
 def test_only_the_owner_deletes_and_nothing_is_left(place: Place) -> None:
-    place.library.take_in(zipped(lora_folder(place), "", without_card), "mine", ME)
+    place.library.import_zip(zipped(lora_folder(place), "", without_card), "mine", ME)
     assert (place.library.owner("mine"), place.library.owner("poetry")) == (ME, None)
     write = place.text("lora:mine")
     running = Engine(place.base, place.store).generate([Request("Once", parse_method("lora:mine"))], GREEDY)

@@ -25,7 +25,7 @@ from adapters.pplm.arithmetic import (
 )
 from adapters.pplm.steering import Reading
 from tests.adapters.conftest import Bench
-from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.discriminators.mood import MOOD
 
 
 def test_one_step_by_hand() -> None:

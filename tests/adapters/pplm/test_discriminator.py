@@ -26,7 +26,7 @@ from adapters.pplm.discriminator import (
 )
 from adapters.store.adapter_store import AdapterStore
 from tests.adapters.conftest import Bench
-from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.discriminators.mood import MOOD
 
 CPU = torch.device("cpu")
 HEAD = Discriminator(("down", "up"), torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0.5, 0.0]))

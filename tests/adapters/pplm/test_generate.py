@@ -25,7 +25,7 @@ from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserErr
 from adapters.pplm.discriminator import discriminator_loss, write_discriminator
 from adapters.pplm.generate import pplm_generate
 from adapters.store.adapter_store import AdapterStore
-from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.discriminators.mood import MOOD
 
 VOWELS = PPLM((Attribute("vowels", words=("a", "e", "o")),), step_size=0.3, num_iterations=2, gm_scale=0.9)
 PAPER = as_in_paper(VOWELS)

@@ -22,7 +22,7 @@ from adapters.pplm.discriminator import write_discriminator
 from adapters.prefix.prefix import PrefixSettings, prefix_model
 from adapters.prefix.prefix import num_parameters as num_prefix_parameters
 from adapters.store.adapter_store import AdapterStore
-from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.discriminators.mood import MOOD
 
 
 def saved(base: BaseModel, folder: Path, settings: LoraSettings | PrefixSettings) -> PeftModel:
@@ -169,9 +169,9 @@ def test_a_discriminator_says_what_it_adds(tiny_llama: BaseModel, tmp_path: Path
     write_discriminator(MOOD, tiny_llama, tmp_path / "mood")
     store = AdapterStore([tmp_path], tiny_llama)
     assert store.discriminator("mood").num_parameters == 3 * 32 + 3
-    assert store.head_bytes("mood") == (tmp_path / "mood" / WEIGHTS_FILE).stat().st_size
+    assert store.discriminator_bytes("mood") == (tmp_path / "mood" / WEIGHTS_FILE).stat().st_size
     with pytest.raises(UserError, match="no discriminator 'calm': choose one of mood"):
-        store.head_bytes("calm")
+        store.discriminator_bytes("calm")
 
 
 def test_an_unknown_name_is_answered_with_those_that_exist(tiny_llama: BaseModel, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from adapters.lora.lora import LoraSettings
 from adapters.methods import Request, Sampling, UserError, parse_method
 from adapters.pplm.discriminator import write_discriminator
 from adapters.prefix.prefix import PrefixSettings
-from adapters.store.adapter_store import AdapterStore, Shelf
+from adapters.store.adapter_store import AdapterStore, Offered
 from adapters.store.fingerprint import Fingerprints
-from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.discriminators.mood import MOOD
 from tests.adapters.store.test_adapter_store import saved
 
 GREEDY = Sampling(temperature=0, max_new_tokens=12)
@@ -149,12 +149,12 @@ def test_two_versions_in_one_batch_are_read_apart(store: AdapterStore, tiny_llam
 def test_readers_see_an_adapter_whole_or_not_at_all(
     store: AdapterStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Readers take the shelf of one moment and hold no lock: every shelf is whole, and none is changed afterwards."""
-    shelves: list[tuple[Shelf, list[set[str]]]] = []
+    """Readers take what is offered at one moment and hold no lock: it is whole and never changes."""
+    moments: list[tuple[Offered, list[set[str]]]] = []
 
     def note(changed: AdapterStore, name: str, value: object) -> None:
-        if isinstance(value, Shelf):
-            shelves.append((value, [set(part) for part in value]))
+        if isinstance(value, Offered):
+            moments.append((value, [set(part) for part in value]))
         object.__setattr__(changed, name, value)
 
     monkeypatch.setattr(AdapterStore, "__setattr__", note)
@@ -162,10 +162,10 @@ def test_readers_see_an_adapter_whole_or_not_at_all(
         store.offer(tmp_path / "own" / "facts")
         store.offer(tmp_path / "own" / "verse")
         store.withdraw("facts")
-    assert len(shelves) == 6
-    for shelf, then in shelves:
-        assert [set(part) for part in shelf] == then
-        assert set(shelf.adapters) == set(shelf.weights) >= {"verse"}
+    assert len(moments) == 6
+    for offered, then in moments:
+        assert [set(part) for part in offered] == then
+        assert set(offered.adapters) == set(offered.weights) >= {"verse"}
 
 
 def test_a_folder_knows_whose_it_is(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from adapters.xray.trace import (
 )
 from tests.adapters.conftest import Bench
 from tests.adapters.decoding.test_laws import REQUESTS, SAMPLED, STEERING, finish
-from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.discriminators.mood import MOOD
 
 VOWELS = Attribute("vowels", words=("a", "e", "o"))
 FRESH = replace(as_in_paper(PPLM((VOWELS,), 0.3, 3, 0, 1.5, 0.05, 0.9)), carry=False)

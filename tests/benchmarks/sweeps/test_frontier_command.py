@@ -10,7 +10,7 @@ from benchmarks.__main__ import main
 from benchmarks.sweeps.frontier_report import MARKS, drawing
 from leaderboard.frontier import OURS, PAPER, UNSTEERED, read_frontier
 from leaderboard.store.database import Database
-from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.discriminators.mood import MOOD
 
 
 @pytest.fixture

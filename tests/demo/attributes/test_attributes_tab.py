@@ -12,14 +12,14 @@ from adapters.methods import UserError
 from adapters.pplm.word_list import NO_WORDS
 from demo.attributes import words as words_attributes
 from demo.attributes.discriminators import (
-    Heads,
+    Discriminators,
     Training,
-    lay_out_heads,
+    lay_out_discriminators,
     lay_out_training,
     on_delete,
     on_stop,
     play,
-    show_head,
+    show_discriminator,
     take_rows,
 )
 from demo.attributes.tab import Lists, fill_list, lay_out_lists, send_list, show_list, take_file
@@ -39,13 +39,13 @@ def services() -> Services:
 
 
 @pytest.fixture
-def tab(services: Services) -> Iterator[tuple[Lists, Heads, Training]]:
+def tab(services: Services) -> Iterator[tuple[Lists, Discriminators, Training]]:
     with gr.Blocks():
-        yield lay_out_lists(services), lay_out_heads(services), lay_out_training()
+        yield lay_out_lists(services), lay_out_discriminators(services), lay_out_training()
 
 
 def test_every_word_says_whether_it_is_used_and_how_it_is_split(
-    services: Services, tab: tuple[Lists, Heads, Training]
+    services: Services, tab: tuple[Lists, Discriminators, Training]
 ) -> None:
     lists, *_ = tab
     updates = show_list(services, lists, "laser:2, black hole, exotic, x")
@@ -72,14 +72,14 @@ def test_every_word_says_whether_it_is_used_and_how_it_is_split(
     ids=lambda value: str(value)[:20],
 )
 def test_a_list_without_use_is_one_line(
-    services: Services, tab: tuple[Lists, Heads, Training], typed: Any, message: str
+    services: Services, tab: tuple[Lists, Discriminators, Training], typed: Any, message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as caught:
         show_list(services, tab[0], typed)
     assert "\n" not in str(caught.value)
 
 
-def test_a_shipped_list_fills_the_box(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
+def test_a_shipped_list_fills_the_box(services: Services, tab: tuple[Lists, Discriminators, Training]) -> None:
     lists, *_ = tab
     assert lists.chosen.value == "science"
     assert lists.words.value == fill_list(services, lists, "science")[lists.words]
@@ -108,43 +108,57 @@ def test_a_list_is_sent_to_the_panes() -> None:
     assert send_list(" ")[1] == [(NO_WORDS, ERROR)]
 
 
-def test_a_discriminator_shows_its_figures(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
-    _, heads, _ = tab
-    updates = show_head(services, heads, "sentiment", None)
-    assert updates[heads.confusion]["value"]["headers"] == [words_attributes.IS_TOLD_AS, "negative", "positive"]
-    assert updates[heads.curve].data
-    assert "70.0" in updates[heads.message][0][0]
+def test_a_discriminator_shows_its_figures(services: Services, tab: tuple[Lists, Discriminators, Training]) -> None:
+    _, part, _ = tab
+    updates = show_discriminator(services, part, "sentiment", None)
+    assert updates[part.confusion]["value"]["headers"] == [
+        words_attributes.IS_TOLD_AS,
+        "negative",
+        "positive",
+    ]
+    assert updates[part.curve].data
+    assert "70.0" in updates[part.message][0][0]
 
 
-def test_a_model_without_discriminators_shows_nothing_and_no_error(tab: tuple[Lists, Heads, Training]) -> None:
-    assert show_head(fake_services(store=FakeStore(discriminators={})), tab[1], None, None) == {}
+def test_a_model_without_discriminators_shows_nothing_and_no_error(tab: tuple[Lists, Discriminators, Training]) -> None:
+    assert show_discriminator(fake_services(store=FakeStore(discriminators={})), tab[1], None, None) == {}
 
 
-def test_a_training_ends_with_a_discriminator_to_choose(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
-    _, heads, training = tab
-    updates = list(play(services, training, heads, "tone", ROWS, SECRET))
+def test_a_training_ends_with_a_discriminator_to_choose(
+    services: Services, tab: tuple[Lists, Discriminators, Training]
+) -> None:
+    _, part, training = tab
+    updates = list(play(services, training, part, "tone", ROWS, SECRET))
     assert updates[0][training.train]["interactive"] is False
-    assert all(heads.chosen not in update for update in updates[:-1])
+    assert all(part.chosen not in update for update in updates[:-1])
     last = updates[-1]
     assert last[training.train]["interactive"] is True
-    assert (last[heads.chosen]["value"], last[heads.chosen]["choices"]) == ("tone", ["sentiment", "tone"])
+    assert (last[part.chosen]["value"], last[part.chosen]["choices"]) == (
+        "tone",
+        ["sentiment", "tone"],
+    )
 
 
-def test_only_its_own_browser_deletes_a_discriminator(services: Services, tab: tuple[Lists, Heads, Training]) -> None:
-    _, heads, training = tab
-    list(play(services, training, heads, "tone", ROWS, SECRET))
-    assert show_head(services, heads, "tone", SECRET)[heads.delete.ask]["visible"] is True
-    assert show_head(services, heads, "tone", "1" * 32)[heads.delete.ask]["visible"] is False
-    assert show_head(services, heads, "sentiment", SECRET)[heads.delete.ask]["visible"] is False
+def test_only_its_own_browser_deletes_a_discriminator(
+    services: Services, tab: tuple[Lists, Discriminators, Training]
+) -> None:
+    _, part, training = tab
+    list(play(services, training, part, "tone", ROWS, SECRET))
+    assert show_discriminator(services, part, "tone", SECRET)[part.delete.ask]["visible"] is True
+    assert show_discriminator(services, part, "tone", "1" * 32)[part.delete.ask]["visible"] is False
+    assert show_discriminator(services, part, "sentiment", SECRET)[part.delete.ask]["visible"] is False
     for name, secret in (("tone", "1" * 32), ("tone", None), ("sentiment", SECRET), (["tone"], SECRET)):
         with pytest.raises(UserError):
-            on_delete(services, heads, name, secret)
-    updates = on_delete(services, heads, "tone", SECRET)
-    assert (updates[heads.chosen]["value"], updates[heads.chosen]["choices"]) == ("sentiment", ["sentiment"])
+            on_delete(services, part, name, secret)
+    updates = on_delete(services, part, "tone", SECRET)
+    assert (updates[part.chosen]["value"], updates[part.chosen]["choices"]) == (
+        "sentiment",
+        ["sentiment"],
+    )
     assert "tone:a" not in attribute_choices(services)
 
 
-def test_stop_says_that_nothing_was_stored(tab: tuple[Lists, Heads, Training]) -> None:
+def test_stop_says_that_nothing_was_stored(tab: tuple[Lists, Discriminators, Training]) -> None:
     training = tab[2]
     updates = on_stop(training)
     assert updates[training.message] == [(words_attributes.TRAINING_STOPPED, None)]
@@ -170,4 +184,4 @@ def test_what_was_trained_is_offered_to_every_pane(services: Services) -> None:
 
 
 def play_through(services: Services) -> Iterator[str]:
-    return services.workshop.train("tone", ROWS, None)
+    return services.discriminator_trainer.train("tone", ROWS, None)

@@ -91,7 +91,7 @@ def test_leaving_ends_the_training(services: Services) -> None:
     views = train(services, "tone", ROWS)
     next(views), next(views)
     views.close()  # type: ignore[attr-defined]
-    assert services.workshop.left == 1  # type: ignore[attr-defined]
+    assert services.discriminator_trainer.left == 1  # type: ignore[attr-defined]
     assert "tone" not in services.store.discriminators
 
 
@@ -120,9 +120,9 @@ def test_what_there_is_no_figure_of_is_said() -> None:
     services = fake_services(store=FakeStore(refused={"old": "It was made for the base model 'gpt2'."}))
     services.store.discriminators["bare"] = services.store.discriminators["sentiment"]  # type: ignore[index]
     for name, message in (
-        ("none", words_attributes.NO_SUCH_HEAD),
-        (None, words_attributes.NO_SUCH_HEAD),
-        (["x"], words_attributes.NO_SUCH_HEAD),
+        ("none", words_attributes.NO_SUCH_DISCRIMINATOR),
+        (None, words_attributes.NO_SUCH_DISCRIMINATOR),
+        (["x"], words_attributes.NO_SUCH_DISCRIMINATOR),
         ("old", "made for the base model 'gpt2'"),
         ("bare", words_attributes.NO_FIGURES_OF_HEAD),
     ):

@@ -24,7 +24,7 @@ from leaderboard.runs.writing import Piece
 from leaderboard.store.database import Database
 from leaderboard.store.schema import samples
 from tests.adapters.conftest import Bench
-from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.discriminators.mood import MOOD
 from tests.conftest import byte_tokenizer
 
 VOWELS = PPLM((Attribute("vowels", words=("a", "e", "o")),), num_iterations=2)

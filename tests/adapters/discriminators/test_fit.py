@@ -13,10 +13,9 @@ import torch
 from adapters.__main__ import main
 from adapters.adapter_files import METRICS_FILE
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
-from adapters.discriminators.classify import Measured, Trained, as_head, fit, split, train_discriminator
-from adapters.discriminators.classify import Split as Parts
 from adapters.discriminators.discriminator_card import DiscriminatorReport, confusion, discriminator_card
 from adapters.discriminators.features import mean_hidden, read_features
+from adapters.discriminators.fit import Measured, Trained, TrainTest, as_discriminator, fit, split, train_discriminator
 from adapters.discriminators.labelled import Labelled
 from adapters.methods import from_json
 from adapters.pplm.discriminator import Discriminator
@@ -51,14 +50,14 @@ def trained(tiny_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_training_tells_a_toy_set_apart(trained: Trained, tiny_llama: BaseModel) -> None:
-    head, measured = trained
-    assert head.classes == measured.classes == ("digits", "early", "late")
+    discriminator, measured = trained
+    assert discriminator.classes == measured.classes == ("digits", "early", "late")
     assert (measured.training_rows, measured.held_out_rows) == (144, 36)
     assert measured.accuracy.share > 0.9
     assert measured.accuracy.low > measured.largest_class == pytest.approx(1 / 3)
     assert [point.rows for point in measured.curve] == sorted(point.rows for point in measured.curve)
     means = mean_hidden(tiny_llama, [tiny_llama.encode(text) for text in ("abcabcfd", "zywvuxzz", "0213301")])
-    assert head.logits(means).argmax(-1).tolist() == [1, 2, 0]
+    assert discriminator.logits(means).argmax(-1).tolist() == [1, 2, 0]
 
 
 def test_the_confusion_table_counts_every_held_out_text(trained: Trained) -> None:
@@ -78,7 +77,7 @@ def test_what_is_held_out_depends_on_the_texts_alone() -> None:
     rows = toy(50, "early", "late")
     features = np.arange(100, dtype=np.float32)[:, None]
     whole, backwards = split(rows, ["early", "late"], features), split(rows[::-1], ["early", "late"], features[::-1])
-    for part in Parts._fields:
+    for part in TrainTest._fields:
         np.testing.assert_array_equal(getattr(whole, part), getattr(backwards, part))
     assert not set(whole.features[:, 0]) & set(whole.held_out_features[:, 0])
     assert np.bincount(whole.held_out_labels).tolist() == [10, 10]
@@ -89,9 +88,9 @@ def test_the_head_says_what_the_regression_says(count: int) -> None:
     draw = np.random.default_rng(0)
     labels = np.arange(90) % count
     features = (draw.normal(3, 5, (90, 4)) + labels[:, None]).astype(np.float32)
-    model = fit(Parts(features, labels, features, labels), 0.1)
-    head = as_head(model, tuple("abc"[:count]))
-    told = head.logits(torch.tensor(features)).softmax(-1).numpy()
+    model = fit(TrainTest(features, labels, features, labels), 0.1)
+    discriminator = as_discriminator(model, tuple("abc"[:count]))
+    told = discriminator.logits(torch.tensor(features)).softmax(-1).numpy()
     np.testing.assert_allclose(told, model.predict_proba(features), atol=1e-5)
 
 
@@ -179,6 +178,8 @@ def test_the_shipped_discriminator_beats_a_bag_of_words_and_its_card_says_so() -
 
 
 def test_the_shipped_discriminator_works_on_the_embedded_model(embedded: BaseModel) -> None:
-    head: Discriminator = AdapterStore([WEIGHTS], embedded).discriminator("sentiment")
+    discriminator: Discriminator = AdapterStore([WEIGHTS], embedded).discriminator("sentiment")
     texts = ["The film is a wonderful surprise, warm and funny.", "A dull, lifeless mess that wastes its actors."]
-    assert head.logits(mean_hidden(embedded, [embedded.encode(text) for text in texts])).argmax(-1).tolist() == [1, 0]
+    assert discriminator.logits(mean_hidden(embedded, [embedded.encode(text) for text in texts])).argmax(
+        -1
+    ).tolist() == [1, 0]

@@ -42,7 +42,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, config=STRICT)
 class Accuracy:
-    """Share of held-out texts that are told right by a head trained on `rows` texts, with its 95 % Wilson interval."""
+    """Share of held-out texts predicted right after training on `rows` texts, with its 95 % Wilson interval."""
 
     rows: int
     share: float
@@ -52,7 +52,7 @@ class Accuracy:
 
 @dataclass(frozen=True, config=STRICT)
 class Measured:
-    """What is known of a trained head."""
+    """What is known of a trained discriminator."""
 
     classes: tuple[str, ...]
     training_rows: int
@@ -60,7 +60,7 @@ class Measured:
     largest_class: float  # share of the held-out texts that are of the most frequent class
     strength: float  # C of scikit-learn, chosen by the cross-entropy in 5 folds of the training texts
     confusion: tuple[tuple[int, ...], ...]  # held-out texts of a class (row) that are told as another (column)
-    curve: tuple[Accuracy, ...]  # with more and more training texts; the last point is the head itself
+    curve: tuple[Accuracy, ...]  # with more and more training texts; the last point is the discriminator itself
     seconds: float  # of reading, choosing and training; what was read before took none
 
     @property
@@ -69,18 +69,18 @@ class Measured:
 
     @property
     def enough(self) -> int:
-        """The smallest number of texts whose head lies within the interval of the one trained on all."""
+        """The smallest number of texts whose accuracy lies within the interval of the one trained on all."""
         return next(point.rows for point in self.curve if point.share >= self.accuracy.low)
 
 
 class Trained(NamedTuple):
-    """A head and what is known of it."""
+    """A discriminator and what is known of it."""
 
-    head: Discriminator
+    discriminator: Discriminator
     measured: Measured
 
 
-class Split(NamedTuple):
+class TrainTest(NamedTuple):
     """Features (N, C) and places of classes (N,) of the texts to train on, mixed by their hashes, and of the others."""
 
     features: Features
@@ -92,7 +92,7 @@ class Split(NamedTuple):
 def train_discriminator(
     base: BaseModel, rows: Sequence[Labelled], cache: Path, turn: Turn = ALONE
 ) -> Generator[str, None, Trained]:
-    """Reads all texts, trains a head and measures it; yields what it is doing. Raises UserError.
+    """Reads all texts, trains a discriminator and measures it; yields what it is doing. Raises UserError.
 
     The model is used within `turn`, a batch at a time.
     """
@@ -109,7 +109,7 @@ def train_discriminator(
     strength = yield from best_strength(data)
     curve = []
     for share in SHARES:
-        few = Split(*first_of_each(data, share), *data[2:])
+        few = TrainTest(*first_of_each(data, share), *data[2:])
         if np.bincount(few.labels, minlength=len(classes)).min() >= SMALLEST or share == 1:
             model = fit(few, strength)
             curve.append(accuracy(few, model.predict(few.held_out_features)))
@@ -125,10 +125,10 @@ def train_discriminator(
         curve=tuple(curve),
         seconds=time.monotonic() - started,
     )
-    return Trained(as_head(model, classes), measured)
+    return Trained(as_discriminator(model, classes), measured)
 
 
-def split(rows: Sequence[Labelled], classes: Sequence[str], features: Features) -> Split:
+def split(rows: Sequence[Labelled], classes: Sequence[str], features: Features) -> TrainTest:
     """Rows of each class by the hashes of their texts: the lowest ones are held out."""
     places: dict[str, list[int]] = defaultdict(list)
     for place in sorted(range(len(rows)), key=lambda place: hashed_share(rows[place].text)):
@@ -137,10 +137,10 @@ def split(rows: Sequence[Labelled], classes: Sequence[str], features: Features) 
     order = sorted(range(len(rows)), key=lambda place: hashed_share(f"order {rows[place].text}"))
     labels = np.array([classes.index(row.label) for row in rows])
     training, rest = ([p for p in order if (p in held_out) == part] for part in (False, True))
-    return Split(features[training], labels[training], features[rest], labels[rest])
+    return TrainTest(features[training], labels[training], features[rest], labels[rest])
 
 
-def first_of_each(data: Split, share: float) -> tuple[Features, Labels]:
+def first_of_each(data: TrainTest, share: float) -> tuple[Features, Labels]:
     """The first texts to train on, the same share of each class."""
     own = [np.flatnonzero(data.labels == label) for label in np.unique(data.labels)]
     kept = np.sort(np.concatenate([places[: round(share * len(places))] for places in own]))
@@ -151,11 +151,11 @@ def regression(strength: float) -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=MAX_ITERATIONS))
 
 
-def fit(data: Split, strength: float) -> Pipeline:
+def fit(data: TrainTest, strength: float) -> Pipeline:
     return regression(strength).fit(data.features, data.labels)
 
 
-def best_strength(data: Split) -> Generator[str, None, float]:
+def best_strength(data: TrainTest) -> Generator[str, None, float]:
     """That with the lowest cross-entropy in folds of the texts to train on: steering needs probabilities, not ranks."""
     scores: dict[float, float] = {}
     for strength in STRENGTHS:
@@ -165,14 +165,14 @@ def best_strength(data: Split) -> Generator[str, None, float]:
     return max(scores, key=scores.__getitem__)
 
 
-def accuracy(data: Split, told: Labels) -> Accuracy:
-    """Of what a head says of the held-out texts."""
+def accuracy(data: TrainTest, told: Labels) -> Accuracy:
+    """Of what a discriminator says of the held-out texts."""
     result = binomtest(int((told == data.held_out_labels).sum()), len(told))
     interval = result.proportion_ci(method="wilson")
     return Accuracy(len(data.labels), float(result.statistic), float(interval.low), float(interval.high))
 
 
-def as_head(model: Pipeline, classes: tuple[str, ...]) -> Discriminator:
+def as_discriminator(model: Pipeline, classes: tuple[str, ...]) -> Discriminator:
     """The regression with its scaling folded into one linear map."""
     scaler, last = model[0], model[-1]
     weight, bias = last.coef_ / scaler.scale_, last.intercept_ - last.coef_ @ (scaler.mean_ / scaler.scale_)
