@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
+from adapters.discriminators.classify import Measured
+from adapters.discriminators.discriminator_card import DiscriminatorReport
 from adapters.discriminators.labelled import Labelled, read_labelled
 from adapters.methods import UserError
 from demo.attributes import words as words_attributes
@@ -18,7 +20,7 @@ from demo.leaderboard import words as words_leaderboard
 from demo.parts import words as text
 from demo.parts.plots import dressed, whiskers
 from demo.parts.theme import COLORS
-from demo.services import Measured, Report, Services
+from demo.services import Services
 from leaderboard.tables.table import Cell
 
 CURVE_HEIGHT = 320  # px
@@ -68,7 +70,7 @@ def train(services: Services, name: Any, rows: Sequence[Labelled], owner: str | 
         raise
 
 
-def find_report(services: Services, name: Any) -> Report:
+def find_report(services: Services, name: Any) -> DiscriminatorReport:
     """What was measured of a discriminator. Raises UserError where there is none of that name, or nothing is known."""
     if not isinstance(name, str) or name not in services.store.discriminators:
         raise UserError(services.store.refused.get(str(name), words_attributes.NO_SUCH_DISCRIMINATOR))

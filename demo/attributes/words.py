@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from adapters.discriminators.classify import Measured
 from demo.parts.words import count, percent
-from demo.services import Measured
 
 # Attributes: lists of words
 LISTS_HTML = (

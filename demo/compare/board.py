@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from adapters.decoding.engine import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, UserError
 from demo.compare.form import PaneErrors
 from demo.parts import words as text
 from demo.parts.numbers import Span
-from demo.services import Continuation
 
 
 class Figures(NamedTuple):

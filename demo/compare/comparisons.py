@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from adapters.decoding.engine import Continuation
 from adapters.methods import Method, Request, Sampling, UserError, from_json, to_json
 from demo.compare.board import Board, Figures, Outcome, PaneView
 from demo.compare.run import attribute_words, closed_at_end, first_difference
@@ -17,7 +18,7 @@ from demo.leaderboard import words as words_leaderboard
 from demo.parts import words as text
 from demo.parts.links import is_id
 from demo.parts.numbers import spans, word_pattern
-from demo.services import Continuation, Services
+from demo.services import Services
 
 VERSION = 1
 

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
+from adapters.decoding.engine import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off, weighted_word
 from demo.compare.board import Board, Figures, Outcome, PaneView
 from demo.compare.form import Form, PaneErrors, read_form
 from demo.parts import words as text
 from demo.parts.numbers import ATTRIBUTE, distinct_2, perplexity, spans, word_pattern
-from demo.services import Continuation, Services
+from demo.services import Services
 
 T = TypeVar("T")
 

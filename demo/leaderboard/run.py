@@ -13,8 +13,9 @@ from demo.compare.run import closed_at_end
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.form import RunForm, read_run
 from demo.parts import words as text
-from demo.services import Progress, Services
+from demo.services import Services
 from leaderboard.records import Run, Sample
+from leaderboard.runs.runner import Progress
 
 PACE = 0.4  # seconds between two views
 NEWEST = 50  # texts that are shown while they arrive

@@ -1,8 +1,9 @@
 """The words of the Leaderboard tab."""
 
 from demo.parts.words import PHASES, SAME, count, duration, moment, sampling_line
-from demo.services import Estimate, Progress, RunLine
 from leaderboard.records import PromptSet, Run, RunSpec
+from leaderboard.runs.runner import Estimate, Progress
+from leaderboard.store.database import RunLine
 
 UPLOAD = "Upload a set"
 DOWNLOAD_SET = "Save this set"

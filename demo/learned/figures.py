@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from adapters.learned.prefix_attention import Attention, Neighbour, Virtual
+from adapters.learned.spectrum import Crop, Update
 from demo.learned import words as said
-from demo.learned_services import Attention, Crop, Neighbour, Update, Virtual
 from demo.parts import words as text
 from demo.parts.plots import dressed
 from demo.parts.theme import COLORS

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from adapters.methods import UserError
+from adapters.store.adapter_store import Adapter
 from demo.compare.run import closed_at_end
 from demo.learned import figures as figures
 from demo.learned import words as words_learned
@@ -23,7 +24,7 @@ from demo.parts.events import LIGHT, MODEL
 from demo.parts.inner import or_message
 from demo.parts.panes import Marked, Values, message, message_line
 from demo.parts.text_table import text_table
-from demo.services import Adapter, Services
+from demo.services import Services
 from demo.xray.layout import plot
 
 MAX_PROMPT = 4_000  # characters

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from demo.learned_services import Update, Watched
+from adapters.learned.explorer import Watched
+from adapters.learned.spectrum import Update
 from demo.parts.controls import Control
 from demo.parts.words import percent, quote
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from adapters.methods import UserError
+from adapters.pplm.bags import Split
 from adapters.pplm.word_list import MAX_BYTES, as_text, read_word_list
 from demo.attributes import words as words_attributes
 from demo.leaderboard import words as words_leaderboard
-from demo.services import Services, Split
+from demo.services import Services
 
 LEADING_BLANK = "·"
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from adapters.methods import UserError, to_json
-from demo.adapter_services import AdapterReport
+from adapters.store.adapter_store import Adapter
+from adapters.training.card import Report
 from demo.parts.numbers import PROMPT, Span
 from demo.parts.words import duration, percent, share
-from demo.services import Adapter, Services
+from demo.services import Services
 from demo.train import words as words_train
 from demo.train.queue_view import is_own
 from leaderboard.tables.display import number
@@ -22,7 +23,7 @@ class Card(NamedTuple):
     adapter: Adapter
     mine: bool
     readme: str
-    report: AdapterReport | None
+    report: Report | None
 
 
 def adapter_rows(services: Services, secret: Any) -> list[list[str]]:
@@ -38,7 +39,7 @@ def adapter_row(services: Services, adapter: Adapter, secret: Any) -> list[str]:
     return [adapter.name, method, size, f"{adapter.num_parameters:,}", *measured, whose(services, adapter.name, secret)]
 
 
-def report_of(services: Services, name: str) -> AdapterReport | None:
+def report_of(services: Services, name: str) -> Report | None:
     """What is known of an adapter; None where its folder does not say, or cannot be read."""
     try:
         return services.library.report(name)
@@ -46,13 +47,13 @@ def report_of(services: Services, name: str) -> AdapterReport | None:
         return None
 
 
-def held_out(report: AdapterReport) -> str:
+def held_out(report: Report) -> str:
     """Held-out perplexity against the base's."""
     base, adapter = report.base_scores.perplexity, report.adapter_scores.perplexity
     return f"{number(adapter)}, base {number(base)} (× {adapter / base:.2f})"
 
 
-def general(report: AdapterReport) -> str:
+def general(report: Report) -> str:
     """Perplexity of general text as a multiple of the base's."""
     return f"× {report.adapter_scores.general_perplexity / report.base_scores.general_perplexity:.2f}"
 
@@ -81,7 +82,7 @@ def summary(card: Card, services: Services) -> str:
     return " · ".join([*parts, f"{adapter.num_parameters:,} parameters, {share(adapter.num_parameters, services)}"])
 
 
-def figures(report: AdapterReport) -> list[list[str]]:
+def figures(report: Report) -> list[list[str]]:
     """The base's and the adapter's figures side by side."""
     base, adapter = report.base_scores, report.adapter_scores
     lines = [(words_train.TEXT_PERPLEXITY, base.text_perplexity, adapter.text_perplexity)]
@@ -94,7 +95,7 @@ def figures(report: AdapterReport) -> list[list[str]]:
     return rows
 
 
-def facts(report: AdapterReport) -> list[list[str]]:
+def facts(report: Report) -> list[list[str]]:
     """How an adapter was made: data, settings, time."""
     took = f"{report.steps} steps in {duration(report.seconds)}, kept: step {report.best_step}"
     return [
@@ -114,7 +115,7 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, **{name: value for name, value in settings.items() if name != "adapter"}}
 
 
-def continuation_spans(report: AdapterReport) -> list[Span]:
+def continuation_spans(report: Report) -> list[Span]:
     """The texts of a card, each after its prompt."""
     spans: list[Span] = []
     for place, sample in enumerate(report.samples):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from demo.adapter_services import Point
+from adapters.training.loop import CurvePoint, TrainStep
 from demo.parts.plots import SYMBOLS, dressed
 from demo.parts.theme import COLORS
 from demo.train import words as words_train
@@ -17,7 +17,7 @@ HEIGHT = 320  # px
 MOST_POINTS = 400  # of a line; more cannot be told apart, and would be sent at every step
 
 
-def loss_curve(steps: Sequence[Point], total: int, kind: str) -> go.Figure:
+def loss_curve(steps: Sequence[TrainStep] | Sequence[CurvePoint], total: int, kind: str) -> go.Figure:
     """Loss against the step: batches as a thin line, checks as marks, a ring around the best."""
     plot = go.Figure()
     every = math.ceil(len(steps) / MOST_POINTS) if steps else 1

@@ -11,8 +11,9 @@ from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.form import tag_names
 from demo.parts import words as text
 from demo.parts.links import is_id
-from demo.services import Runner, Services
+from demo.services import Services
 from leaderboard.records import PromptSet, Run, RunData
+from leaderboard.runs.runner import Runner
 from leaderboard.tables.table import Results, tabulate
 
 MAX_VALUES = 40  # different values of a tag that can be sliced by; more would be one for nearly every prompt

@@ -12,8 +12,9 @@ from demo.compare.run import closed_at_end
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.results.load import find_run
 from demo.parts import words as text
-from demo.services import Replay, Services
+from demo.services import Services
 from leaderboard.records import Run
+from leaderboard.runs.runner import Replay
 
 SHOWN = 5  # differences that are told one by one
 
