@@ -16,12 +16,11 @@ from demo.compare.tab import compare_tab
 from demo.leaderboard.results.load import find_run
 from demo.leaderboard.tab import leaderboard_tab
 from demo.learned.tab import learned_tab
+from demo.look.theme import FAVICON, STYLE_SHEET, theme
 from demo.parts import words as text
-from demo.parts.context import Page
 from demo.parts.events import LIGHT
-from demo.parts.lazy import build_at_first
 from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
-from demo.parts.theme import FAVICON, STYLE_SHEET, theme
+from demo.parts.views import Page, build_at_first
 from demo.services import Services
 from demo.strength.tab import strength_tab
 from demo.train.tab import train_tab

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from adapters.pplm.word_list import NO_WORDS
 from demo.compare.examples import EXAMPLES
 from demo.parts import words as text
-from demo.parts.sampling_controls import FIRST_SEED
+from demo.parts.controls import FIRST_SEED
 from demo.xray import words as words_xray
 from tests.browsing import in_every_look, sideways, violations
 from tests.conftest import missing

@@ -13,18 +13,16 @@ from adapters.discriminators.labelled import Labelled
 from adapters.methods import UserError
 from demo.attributes import words as words_attributes
 from demo.attributes.run import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
-from demo.compare.run import closed_at_end
 from demo.parts import words as text
-from demo.parts.confirm import Confirm, build_confirm
-from demo.parts.context import Page
+from demo.parts.actions import Confirm, build_confirm
+from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
-from demo.parts.inner import or_message
-from demo.parts.links import owner_of
-from demo.parts.panes import Marked, Values, message, message_line, words
-from demo.parts.text_table import text_table
+from demo.parts.links import is_own, owner_of
+from demo.parts.panes import Marked, Values, message, message_line
+from demo.parts.running import closed_at_end
+from demo.parts.tables import text_table
+from demo.parts.views import Page, or_message
 from demo.services import Services
-from demo.train import words as words_train
-from demo.train.queue_view import is_own
 
 TRAINING: dict[str, Any] = {"concurrency_id": "training", "concurrency_limit": 1}  # one at a time, whoever asks
 
@@ -66,9 +64,9 @@ def lay_out_discriminators(services: Services) -> Discriminators:
     names = list(services.store.discriminators)
     with gr.Row(elem_classes="below"):
         chosen = gr.Dropdown(
-            names, value=names[0] if names else None, allow_custom_value=True, **words("discriminator")
+            names, value=names[0] if names else None, allow_custom_value=True, **labelled("discriminator")
         )
-        delete = build_confirm(words_train.DELETE_QUESTION)
+        delete = build_confirm(text.DELETE_ADAPTER_QUESTION)
     line = message_line(words_attributes.HELD_OUT_ACCURACY, "shared-note")
     with gr.Row(elem_classes="plots"):
         with gr.Column(min_width=280):
@@ -82,7 +80,7 @@ def lay_out_training() -> Training:
     """The form that trains a discriminator."""
     gr.HTML(words_attributes.TRAIN_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
-        name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **words("discriminator_name"))
+        name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **labelled("discriminator_name"))
         with gr.Column(min_width=150, elem_classes="run"):
             upload = gr.UploadButton(words_attributes.UPLOAD_ROWS, size="sm")
             with gr.Row():

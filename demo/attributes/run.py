@@ -15,11 +15,10 @@ from adapters.discriminators.discriminator_card import DiscriminatorReport
 from adapters.discriminators.labelled import Labelled, read_labelled
 from adapters.methods import UserError
 from demo.attributes import words as words_attributes
-from demo.compare.run import closed_at_end
-from demo.leaderboard import words as words_leaderboard
+from demo.look.theme import COLORS
 from demo.parts import words as text
 from demo.parts.plots import dressed, whiskers
-from demo.parts.theme import COLORS
+from demo.parts.running import closed_at_end
 from demo.services import Services
 from leaderboard.tables.table import Cell
 
@@ -38,7 +37,7 @@ class TrainView(NamedTuple):
 def read_rows(path: Any, services: Services) -> tuple[Labelled, ...]:
     """The rows of an uploaded file; raises UserError."""
     if not isinstance(path, str):
-        raise UserError(words_leaderboard.NO_FILE)
+        raise UserError(text.NO_FILE)
     file, most = Path(path), services.limits.max_bytes
     with file.open("rb") as opened:
         data = opened.read(most + 1)
@@ -57,7 +56,7 @@ def train(services: Services, name: Any, rows: Sequence[Labelled], owner: str | 
     try:
         if not rows:
             raise UserError(words_attributes.NO_ROWS)
-        yield TrainView(words_leaderboard.STARTING, running=True)
+        yield TrainView(text.STARTING, running=True)
         with closed_at_end(services.discriminator_trainer.train(str(name or "").strip(), rows, owner)) as lines:
             for line in lines:
                 yield TrainView(f"{line[:1].upper()}{line[1:]}.", running=True)

@@ -13,11 +13,11 @@ from adapters.pplm.word_list import as_text, parse_words
 from demo.attributes import words as words_attributes
 from demo.attributes.discriminators import discriminators_section
 from demo.parts import words as text
-from demo.parts.context import Page
+from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
-from demo.parts.inner import or_message
-from demo.parts.panes import Marked, Values, message, message_line, words
-from demo.parts.text_table import text_table
+from demo.parts.panes import Marked, Values, message, message_line
+from demo.parts.tables import text_table
+from demo.parts.views import Page, or_message
 from demo.parts.word_table import list_text, read_upload, summary, table
 from demo.services import Services
 
@@ -50,14 +50,14 @@ def lay_out_lists(services: Services) -> Lists:
     with gr.Row(elem_classes="bring"):
         names = [text.OWN_WORDS, *services.attributes]
         first = names[1] if len(names) > 1 else text.OWN_WORDS
-        chosen = gr.Dropdown(names, value=first, allow_custom_value=True, min_width=200, **words("list"))
+        chosen = gr.Dropdown(names, value=first, allow_custom_value=True, min_width=200, **labelled("list"))
         own = gr.Textbox(
             as_text(services.attributes.get(first, ())),
             lines=2,
             max_lines=6,
             scale=3,
             min_width=260,
-            **words("list_words"),
+            **labelled("list_words"),
         )
         with gr.Column(min_width=150, elem_classes="run"):
             upload = gr.UploadButton(text.UPLOAD_LIST, size="sm")

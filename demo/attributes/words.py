@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from adapters.discriminators.classify import Measured
-from demo.parts.words import count, percent
+from demo.parts.words import percent
 
 # Attributes: lists of words
 LISTS_HTML = (
@@ -11,10 +11,7 @@ LISTS_HTML = (
     "piece: from its first token on if that says enough of it, otherwise only once the text has begun it.</p>"
 )
 WORD, WEIGHT, PIECES, IS_USED, WHY = "Word", "Weight", "Tokens", "Used", "Why not"
-USED, USED_LATER, NOT_USED = "yes", "once begun", "no"
 SPLITS = "How each word is split"
-NO_SUCH_LIST = "There is no such list: choose one, or own words."
-NO_USABLE_WORD = "No word of this list can be begun with this model's tokens, so it steers nothing: add common words."
 SEND_WORDS = "Use in the panes"
 WORDS_SENT = "Every pane of the Compare tab that has an attribute now steers by these words."
 
@@ -41,16 +38,6 @@ IS_TOLD_AS = "is \\ told as"
 CURVE = "How much data was enough"
 TRAINING_TEXTS, HELD_OUT_ACCURACY = "training texts", "held-out accuracy, %"
 LARGEST_CLASS = "always the most frequent class"
-
-
-def list_line(words: int, whole: int, later: int) -> str:
-    """How many words of a list are used."""
-    parts = [f"{whole:,} of {count(words, 'word')} are used from their beginning on"]
-    if later:
-        parts.append(f"{later:,} once the text has begun them")
-    if left := words - whole - later:
-        parts.append(f"{left:,} not")
-    return ", ".join(parts) + "."
 
 
 def rows_line(classes: Mapping[str, int]) -> str:

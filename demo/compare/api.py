@@ -9,9 +9,10 @@ from typing import Any
 import gradio as gr
 
 from adapters.methods import BASE, Request, Sampling, UserError, from_json, parse_method
-from demo.compare.form import MAX_PANES, PaneErrors, read_prompt, read_seed
+from demo.compare.form import read_prompt, read_seed
 from demo.compare.run import compare_as_json
 from demo.parts import words as text
+from demo.parts.board import MAX_PANES, PaneErrors
 from demo.services import Services
 
 Rows = list[dict[str, Any]]

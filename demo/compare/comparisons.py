@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 from adapters.decoding.engine import Continuation
 from adapters.methods import Method, Request, Sampling, UserError, from_json, to_json
-from demo.compare.board import Board, Figures, Outcome, PaneView
-from demo.compare.run import attribute_words, closed_at_end, first_difference
-from demo.leaderboard import words as words_leaderboard
+from demo.compare.run import attribute_words
 from demo.parts import words as text
+from demo.parts.board import Board, Figures, Outcome, PaneView
 from demo.parts.links import is_id
 from demo.parts.numbers import spans, word_pattern
+from demo.parts.running import changed, closed_at_end, first_difference
 from demo.services import Services
+from demo.xray.run import Text
 
 VERSION = 1
 
@@ -141,18 +142,12 @@ def verdict(services: Services, comparison: Comparison, now: Sequence[Sequence[i
         panes[place] = panes[place]._replace(note=note, is_error=False)
     methods = [request.method for request in comparison.requests.values()]
     changes = changed(services, methods, comparison.hashes, comparison.versions)
-    return Board(panes, " ".join([words_leaderboard.replayed(equal, len(panes)), *changes]))
+    return Board(panes, " ".join([text.replayed(equal, len(panes)), *changes]))
 
 
-def changed(
-    services: Services, methods: Sequence[Method], hashes: Mapping[str, str], versions: Mapping[str, str]
-) -> list[str]:
-    """One sentence for what is no longer what it was: models, adapters, word lists, libraries."""
-    now = services.fingerprints.named(methods)
-    parts = [name for name, value in hashes.items() if now.get(name) != value]
-    libraries = [
-        f"{name} {old} → {services.versions.get(name, '–')}"
-        for name, old in versions.items()
-        if services.versions.get(name) != old
-    ]
-    return [text.CHANGED_SINCE.format(what=", ".join([*parts, *libraries]))] if parts or libraries else []
+def texts_of_comparison(comparison: Comparison) -> dict[int, Text]:
+    """The texts of a kept comparison, by their place."""
+    return {
+        place: Text(request, ids, comparison.board.panes[place].status == text.FINISHED["diverged"])
+        for (place, request), ids in zip(comparison.requests.items(), comparison.token_ids, strict=True)
+    }

@@ -13,10 +13,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, from_json
 from adapters.pplm.word_list import parse_words
 from demo.parts import words as text
+from demo.parts.board import PaneErrors
 from demo.services import Services
 
 MAX_PROMPT = 20_000  # characters; longer than any context here, short enough to tokenise at once
-MAX_PANES = 6
 PPLM_FIELDS = tuple(field.name for field in fields(PPLM) if field.name != "attributes")
 SLOTS = (("attribute", "weight"), ("attribute_2", "weight_2"), ("attribute_3", "weight_3"))  # fields of PaneForm
 SEED: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=0, lt=2**32)])
@@ -93,14 +93,6 @@ def default_panes(services: Services) -> list[PaneForm]:
 def first_shown(forms: Sequence[PaneForm]) -> tuple[int, ...]:
     """Places of the panes on a fresh page: the first four, but for those that would repeat another."""
     return tuple(place for place, form in enumerate(forms[:4]) if form not in forms[:place])
-
-
-class PaneErrors(UserError):
-    """What is wrong with single panes, one line each by their place."""
-
-    def __init__(self, notes: dict[int, str]) -> None:
-        super().__init__(text.MEND_PANES)
-        self.notes = notes
 
 
 def read_method(form: PaneForm) -> Method:

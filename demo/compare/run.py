@@ -4,17 +4,17 @@ Knows methods, continuations and boards; knows nothing of Gradio. Closing a gene
 """
 
 import re
-from collections.abc import Collection, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from adapters.decoding.engine import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off, weighted_word
-from demo.compare.board import Board, Figures, Outcome, PaneView
-from demo.compare.form import Form, PaneErrors, read_form
+from demo.compare.form import Form, read_form
 from demo.parts import words as text
+from demo.parts.board import Board, Figures, Outcome, PaneErrors, PaneView
 from demo.parts.numbers import ATTRIBUTE, distinct_2, perplexity, spans, word_pattern
+from demo.parts.running import closed_at_end, first_difference
 from demo.services import Services
 
 T = TypeVar("T")
@@ -27,14 +27,6 @@ class Job(NamedTuple):
     sampling: Sampling
     pattern: re.Pattern[str] | None  # attribute words of all panes
     rows: Iterator[Sequence[Continuation]]  # closing it cancels
-
-
-class Difference(NamedTuple):
-    """The first token in which two texts differ: its number from 1, and what each has there."""
-
-    number: int
-    mine: str
-    other: str
 
 
 def compare(services: Services, form: Form, board: Board) -> Iterator[Board]:
@@ -78,16 +70,6 @@ def as_json(row: Continuation, view: PaneView) -> dict[str, Any]:
     """One row of a comparison as JSON."""
     figures = view.figures._asdict() if view.figures else {}
     return {"method": row.request.method.name, "text": row.text, "finish_reason": row.finish_reason, **figures}
-
-
-@contextmanager
-def closed_at_end(steps: Iterator[T]) -> Iterator[Iterator[T]]:
-    """Closes a generator when its reader ends, however it ends: that cancels the work at once."""
-    try:
-        yield steps
-    finally:
-        if isinstance(steps, Generator):
-            steps.close()
 
 
 def start(services: Services, requests: dict[int, Request], sampling: Sampling) -> Job:
@@ -218,16 +200,3 @@ def parity(services: Services, base: Sequence[int], mine: Sequence[int]) -> str:
     if difference is None:
         return text.PARITY_EQUAL.format(tokens=text.count(len(base), "token"))
     return text.PARITY_DIFFERS.format(number=difference.number, mine=difference.mine, base=difference.other)
-
-
-def first_difference(services: Services, mine: Sequence[int], other: Sequence[int]) -> Difference | None:
-    """Where two texts part; None where they are the same."""
-    if tuple(mine) == tuple(other):
-        return None
-    number = next((i for i, (one, two) in enumerate(zip(mine, other, strict=False)) if one != two), None)
-    place = min(len(mine), len(other)) if number is None else number
-
-    def token(ids: Sequence[int]) -> str:
-        return f"“{services.decode(ids[place : place + 1])}”" if place < len(ids) else text.THE_END
-
-    return Difference(place + 1, token(mine), token(other))

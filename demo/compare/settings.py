@@ -12,11 +12,12 @@ from gradio.components import Component
 
 from adapters.methods import NO_LIMIT, UserError
 from adapters.pplm.word_list import as_text
-from demo.compare.board import PaneView
 from demo.compare.form import SLOTS, PaneForm, read_method
 from demo.parts import words as text
+from demo.parts.board import PaneView
+from demo.parts.controls import labelled, slider
 from demo.parts.events import LIGHT
-from demo.parts.panes import Marked, Pane, Values, build_view, message, pane_updates, slider, words
+from demo.parts.panes import Marked, Pane, Values, build_view, message, pane_updates
 from demo.parts.word_table import read_upload
 from demo.services import Services
 
@@ -37,7 +38,7 @@ def build_pane(services: Services, place: int, form: PaneForm, visible: bool) ->
     with view.column, gr.Accordion("Settings", open=False, elem_classes="pane-settings") as settings:
         controls = build_parts(services, form)
         with gr.Column(visible=form.has_own_words, elem_classes="own-words") as own:
-            controls["words"] = gr.Textbox(form.words, max_lines=4, **words("words"))
+            controls["words"] = gr.Textbox(form.words, max_lines=4, **labelled("words"))
             upload = gr.UploadButton(text.UPLOAD_LIST, size="sm")
         controls["strength"] = slider("strength", 0, 100, form.strength, 1)
         with gr.Accordion(text.SEVERAL, open=False, elem_classes="pane-settings") as several:
@@ -78,7 +79,7 @@ def build_knobs(form: PaneForm) -> dict[str, Component]:
         "step_size": slider("step_size", 0, 0.5, form.step_size, 0.005),
         "num_iterations": slider("num_iterations", 0, 10, form.num_iterations, 1),
         "window_length": slider("window_length", 0, 64, form.window_length, 1),
-        "decay": gr.Checkbox(form.decay, **words("decay")),
+        "decay": gr.Checkbox(form.decay, **labelled("decay")),
         "grad_length": slider("grad_length", 0, 256, form.grad_length, 1),
         "horizon_length": slider("horizon_length", 0, 8, form.horizon_length, 1),
         "gamma": slider("gamma", 0, 2, form.gamma, 0.05),
@@ -87,19 +88,19 @@ def build_knobs(form: PaneForm) -> dict[str, Component]:
         "kl_budget": slider("kl_budget", 0, NO_LIMIT, form.kl_budget, 0.05),
         "best_of": slider("best_of", 1, 16, form.best_of, 1),
         "cooldown": slider("cooldown", 0, 64, form.cooldown, 1),
-        "carry": gr.Checkbox(form.carry, **words("carry")),
-        "as_in_paper": gr.Checkbox(form.as_in_paper, **words("as_in_paper")),
+        "carry": gr.Checkbox(form.carry, **labelled("carry")),
+        "as_in_paper": gr.Checkbox(form.as_in_paper, **labelled("as_in_paper")),
     }
 
 
 def adapter_dropdown(services: Services, kind: str, value: Any) -> gr.Dropdown:
     """The adapters of a kind to choose from. One that is gone is let through, so that the pane can say so."""
-    return gr.Dropdown(adapter_choices(services, kind), value=value, allow_custom_value=True, **words(kind))
+    return gr.Dropdown(adapter_choices(services, kind), value=value, allow_custom_value=True, **labelled(kind))
 
 
 def attribute_dropdown(choices: Sequence[str], name: str, form: PaneForm) -> gr.Dropdown:
     """One attribute to choose. Whatever a client sends is let through, so that the pane can say what is wrong."""
-    return gr.Dropdown(list(choices), value=getattr(form, name), allow_custom_value=True, **words(name))
+    return gr.Dropdown(list(choices), value=getattr(form, name), allow_custom_value=True, **labelled(name))
 
 
 def adapter_choices(services: Services, kind: str) -> list[str]:

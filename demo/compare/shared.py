@@ -12,24 +12,20 @@ import gradio as gr
 from gradio.events import Dependency
 
 from adapters.methods import UserError
-from demo.compare.board import Board
-from demo.compare.comparisons import Comparison, find_comparison, make_record, replay
-from demo.compare.form import MAX_PANES
-from demo.compare.run import closed_at_end
+from demo.compare.comparisons import Comparison, find_comparison, make_record, replay, texts_of_comparison
 from demo.parts import words as text
-from demo.parts.confirm import Confirm, build_confirm
-from demo.parts.context import Page
-from demo.parts.downloads import as_file, save_on_click
+from demo.parts.actions import Confirm, as_file, build_confirm, save_on_click
+from demo.parts.board import MAX_PANES, Board
 from demo.parts.events import LIGHT, MODEL
-from demo.parts.facts import facts_table, model_facts
 from demo.parts.links import COMPARE, Link, address, is_id, owner_of, read_link
-from demo.parts.panes import Marked, Values, View, build_view, message, message_line, pane_updates, words
+from demo.parts.panes import Marked, Values, View, build_view, message, message_line, pane_updates
+from demo.parts.running import closed_at_end
+from demo.parts.tables import facts_table, model_facts
+from demo.parts.views import Page
 from demo.services import Services
 from demo.xray import words as words_xray
-from demo.xray.run import Text, texts_of_comparison
+from demo.xray.run import Text
 from leaderboard.output.report import comparison_report
-
-WHOLE_ADDRESS = "(link) => link && new URL(link, location.href).href"
 
 
 class SharedPage(NamedTuple):
@@ -70,13 +66,6 @@ def lay_out_shared(services: Services) -> SharedPage:
     return SharedPage(
         column, head, body, settings, note, panes, again, stop, look, report, delete, facts, gr.State(None)
     )
-
-
-def share_link() -> gr.Textbox:
-    """The address of what has been shared, hidden until there is one."""
-    link = gr.Textbox(visible=False, buttons=["copy"], elem_classes="link", **words("link", interactive=False))
-    link.change(None, link, link, js=WHOLE_ADDRESS, **LIGHT)
-    return link
 
 
 def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: Page) -> Dependency:

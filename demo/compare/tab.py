@@ -14,17 +14,19 @@ from gradio.components import Component
 
 from adapters.methods import Sampling, UserError, from_json
 from demo.compare.api import compare_endpoint
-from demo.compare.board import Board
 from demo.compare.examples import EXAMPLES, Example
-from demo.compare.form import MAX_PANES, SLOTS, Form, default_panes, first_shown, read_seed
-from demo.compare.run import check_parity, closed_at_end, compare
+from demo.compare.form import SLOTS, Form, default_panes, first_shown, read_seed
+from demo.compare.run import check_parity, compare
 from demo.compare.settings import Offered, build_pane, offer, offered, read_pane, settings_updates
-from demo.compare.shared import find_texts, lay_out_shared, on_share, share_link, wire_shared
+from demo.compare.shared import find_texts, lay_out_shared, on_share, wire_shared
 from demo.parts import words as text
-from demo.parts.context import Page
+from demo.parts.actions import share_link
+from demo.parts.board import MAX_PANES, Board
+from demo.parts.controls import FIRST_SEED, labelled, lay_out_sampling
 from demo.parts.events import LIGHT, MODEL
-from demo.parts.panes import Pane, Values, message, message_line, pane_note, pane_updates, words
-from demo.parts.sampling_controls import FIRST_SEED, lay_out_sampling
+from demo.parts.panes import Pane, Values, message, message_line, pane_note, pane_updates
+from demo.parts.running import closed_at_end
+from demo.parts.views import Page
 from demo.services import Services
 from demo.xray import words as words_xray
 from demo.xray.run import Text, texts_of_board
@@ -81,7 +83,7 @@ def compare_tab(services: Services, page: Page) -> None:
 def lay_out(services: Services) -> Bench:
     """Puts the components on the page, from top to bottom."""
     with gr.Row(elem_classes="top"):
-        prompt = gr.Textbox(lines=2, max_lines=8, scale=5, elem_id="prompt", **words("prompt"))
+        prompt = gr.Textbox(lines=2, max_lines=8, scale=5, elem_id="prompt", **labelled("prompt"))
         with gr.Column(min_width=150, elem_classes="run"):
             generate = gr.Button("Generate", variant="primary")
             stop = gr.Button("Stop")

@@ -14,8 +14,8 @@ from demo.services import Services
 
 COLUMNS = [
     words_leaderboard.MADE_AT,
-    words_leaderboard.PROMPTS,
-    words_leaderboard.METHODS,
+    text.PROMPTS,
+    text.METHODS,
     words_leaderboard.STATUS,
     words_leaderboard.MADE_BY,
     words_leaderboard.RUN_ID,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from adapters.methods import UserError, from_json, parse_method, to_json
 from demo.leaderboard import words as words_leaderboard
+from demo.parts import words as text
 from demo.services import Services
 from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import PromptSet, RunSpec
@@ -52,7 +53,7 @@ def read_set(name: Any, services: Services) -> PromptSet:
 def read_upload(path: Any, services: Services) -> PromptSet:
     """The prompts of an uploaded file; raises UserError."""
     if not isinstance(path, str):
-        raise UserError(words_leaderboard.NO_FILE)
+        raise UserError(text.NO_FILE)
     file = Path(path)
     with file.open("rb") as opened:
         data = opened.read(services.limits.max_bytes + 1)  # enough to see that there is more

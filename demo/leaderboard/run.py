@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from adapters.methods import UserError
-from demo.compare.run import closed_at_end
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.form import RunForm, read_run
 from demo.parts import words as text
+from demo.parts.running import closed_at_end
 from demo.services import Services
 from leaderboard.records import Run, Sample
 from leaderboard.runs.runner import Progress
@@ -58,7 +58,7 @@ def begin(services: Services, form: RunForm, owner: str) -> Iterator[RunView]:
 
 def follow(services: Services, run: Run) -> Iterator[RunView]:
     """Writes and scores what is missing of a run; the last view is not running."""
-    view = RunView(run.id, words_leaderboard.STARTING, running=True)
+    view = RunView(run.id, text.STARTING, running=True)
     yield view
     shown = time.monotonic()
     try:

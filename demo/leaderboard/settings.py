@@ -13,11 +13,11 @@ from adapters.methods import BASE, UserError
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.form import RunForm, default_methods, known_methods, preview, read_run, read_set, read_upload
 from demo.parts import words as text
-from demo.parts.downloads import as_file, save_on_click
+from demo.parts.actions import as_file, save_on_click
+from demo.parts.controls import SamplingControls, labelled, lay_out_sampling
 from demo.parts.events import LIGHT
-from demo.parts.panes import Marked, Values, message, message_line, words
-from demo.parts.sampling_controls import SamplingControls, lay_out_sampling
-from demo.parts.text_table import text_table
+from demo.parts.panes import Marked, Values, message, message_line
+from demo.parts.tables import text_table
 from demo.services import Services
 from leaderboard.prompts import shipped_sets
 from leaderboard.records import PromptSet, RunSpec
@@ -60,7 +60,7 @@ def lay_out_setup(services: Services) -> Setup:
     first = read_set(next(iter(shipped_sets())), services)
     with gr.Column(elem_classes="stack setup") as column:
         with gr.Row(elem_classes="top"):
-            chosen = gr.Dropdown(list(shipped_sets()), value=first.name, scale=2, min_width=240, **words("set"))
+            chosen = gr.Dropdown(list(shipped_sets()), value=first.name, scale=2, min_width=240, **labelled("set"))
             methods = gr.Dropdown(
                 known_methods(services),
                 value=default_methods(services),
@@ -68,7 +68,7 @@ def lay_out_setup(services: Services) -> Setup:
                 allow_custom_value=True,
                 scale=4,
                 min_width=300,
-                **words("methods"),
+                **labelled("methods"),
             )
             with gr.Column(min_width=150, elem_classes="run"):
                 run = gr.Button(words_leaderboard.RUN, variant="primary")
@@ -84,11 +84,11 @@ def lay_out_setup(services: Services) -> Setup:
             gr.Accordion(words_leaderboard.run_line(RunSpec((BASE,))), open=False) as folded,
         ):
             with gr.Row(elem_classes="sampling"):
-                samples = gr.Slider(1, 10, 3, step=1, **words("samples"))
+                samples = gr.Slider(1, 10, 3, step=1, **labelled("samples"))
                 judge = gr.Dropdown(
                     [words_leaderboard.BASE_JUDGE, *services.judges],
                     value=words_leaderboard.BASE_JUDGE,
-                    **words("judge"),
+                    **labelled("judge"),
                 )
             sampling = lay_out_sampling(services)
         estimate = message_line(words_leaderboard.ESTIMATE, "estimate")

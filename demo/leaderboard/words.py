@@ -8,7 +8,6 @@ from leaderboard.store.database import RunLine
 UPLOAD = "Upload a set"
 DOWNLOAD_SET = "Save this set"
 ONLY_SHIPPED = "This set is your own file: only those that come with the app are saved from here."
-NO_FILE = "No file has arrived: upload one."
 NO_SUCH_SET = "There is no such prompt set: choose one of {known}, or upload a file."
 BAD_RUN_METHODS = "Methods: choose 1 to {most}, such as base, lora:poetry or lora:poetry+pplm:science."
 BASE_JUDGE = "the base model, unadapted"
@@ -18,7 +17,6 @@ PREVIEW = "The first prompts"
 ESTIMATE = "What the run would take"
 RUN = "Run"
 RESUME = "Resume"
-STARTING = "Starting."
 PROGRESS = "Progress of the run"
 RUN_DONE = "Done: {texts} were written or found, and scored."
 RUN_STOPPED = "Stopped: every text that was finished is kept, and Resume goes on from there."
@@ -56,7 +54,6 @@ CROSS_HELP = (
 )
 UNDER = "under {scorer}"
 PROMPTS_THEMSELVES, REFERENCES_THEMSELVES = "(the prompts)", "(the references)"
-HIGHER, LOWER = "higher is better", "lower is better"
 TRADE_OFF, BARS = "Fluency against diversity", "One metric"
 PLOTS_HELP = (
     "Lines are 95 % bootstrap intervals over prompts. Repetition lowers perplexity too, so read it together with "
@@ -64,7 +61,6 @@ PLOTS_HELP = (
 )
 NO_FIGURES = "There are no figures yet: no prompt has a text by every method."
 NO_SUCH_METRIC = "This run has no such metric: choose one from the list."
-PROMPTS, METHODS, SETTINGS = "Prompts", "Methods", "Settings"
 MADE_AT, STATUS, MADE_BY, RUN_ID = "Made (UTC)", "Status", "Where", "Id"
 STATUSES = {"running": "running", "stopped": "stopped", "failed": "failed", "done": "done"}
 COMMAND_LINE, HERE = "on the command line", "in this browser"
@@ -145,10 +141,3 @@ def run_summary(run: Run) -> str:
     prompts, methods = count(len(run.prompts.prompts), "prompt"), count(len(run.spec.methods), "method")
     samples, status = count(run.spec.samples, "text"), "" if run.status == "done" else f" · {STATUSES[run.status]}"
     return f"{prompts} × {methods} × {samples} · seed {run.spec.seed} · made {moment(run.created)} UTC{status}"
-
-
-def replayed(equal: int, all: int) -> str:
-    """What a replay has found, in one sentence."""
-    if equal == all:
-        return f"Identical: {count(all, 'text')} written again, token for token."
-    return f"{all - equal} of {count(all, 'text')} differ."

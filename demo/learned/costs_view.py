@@ -11,14 +11,13 @@ import gradio as gr
 
 from adapters.learned.costs import COLUMNS, about, rows
 from adapters.methods import UserError
-from demo.compare.run import closed_at_end
 from demo.learned import words as words_learned
 from demo.parts import words as text
-from demo.parts.context import Page
 from demo.parts.events import LIGHT
-from demo.parts.inner import or_message
 from demo.parts.panes import Values, message, message_line
-from demo.parts.text_table import text_table
+from demo.parts.running import closed_at_end
+from demo.parts.tables import text_table
+from demo.parts.views import Page, or_message
 from demo.services import Services
 
 ALONE: dict[str, Any] = {"concurrency_id": "costs", "concurrency_limit": 1}  # one at a time, whoever asks

@@ -11,10 +11,9 @@ import plotly.graph_objects as go
 from adapters.learned.prefix_attention import Attention, Neighbour, Virtual
 from adapters.learned.spectrum import Crop, Update
 from demo.learned import words as said
+from demo.look.theme import COLORS
 from demo.parts import words as text
-from demo.parts.plots import dressed
-from demo.parts.theme import COLORS
-from demo.xray.figures import name_lines, quoted
+from demo.parts.plots import dressed, name_lines, quoted
 
 RGB = {"lora": "0,114,178", "prefix": "0,158,115"}
 BOTH_SIGNS = [[0, "rgba(213,94,0,1)"], [0.5, "rgba(127,138,155,0)"], [1, "rgba(0,114,178,1)"]]

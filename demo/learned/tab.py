@@ -12,20 +12,19 @@ import gradio as gr
 
 from adapters.methods import UserError
 from adapters.store.adapter_store import Adapter
-from demo.compare.run import closed_at_end
 from demo.learned import figures as figures
 from demo.learned import words as words_learned
 from demo.learned.costs_view import costs_section
 from demo.learned.words import control
 from demo.parts import words as text
-from demo.parts.context import Page
-from demo.parts.downloads import as_file, save_on_click
+from demo.parts.actions import as_file, save_on_click
 from demo.parts.events import LIGHT, MODEL
-from demo.parts.inner import or_message
 from demo.parts.panes import Marked, Values, message, message_line
-from demo.parts.text_table import text_table
+from demo.parts.plots import plot
+from demo.parts.running import closed_at_end
+from demo.parts.tables import text_table
+from demo.parts.views import Page, or_message
 from demo.services import Services
-from demo.xray.layout import plot
 
 MAX_PROMPT = 4_000  # characters
 

@@ -1,6 +1,13 @@
-"""Label and explanation of every control."""
+"""Labels and explanations of every control, and the controls that every text shares."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import gradio as gr
+from gradio.components import Component
+
+from adapters.methods import Sampling
+from demo.parts import words as text
+from demo.services import Services
 
 
 class Control(NamedTuple):
@@ -88,3 +95,45 @@ CONTROLS = {
     "discriminator": Control("Discriminator", "One that comes with the app, or that was trained here."),
     "discriminator_name": Control("Name", "Of the new discriminator: a-z, 0-9, - and _, such as formality."),
 }
+
+
+FIRST_SEED = 5
+
+
+class SamplingControls(NamedTuple):
+    """The components."""
+
+    fields: dict[str, Component]  # by field of Sampling
+    mode: gr.Radio
+    seed: gr.Number
+
+
+def lay_out_sampling(services: Services) -> SamplingControls:
+    """Puts the controls on the page."""
+    modes = [text.PLAIN, text.CHAT] if services.has_chat else [text.PLAIN]
+    with gr.Row(elem_classes="sampling"):
+        mode = gr.Radio(modes, value=text.PLAIN, **labelled("mode"))
+        seed = gr.Number(FIRST_SEED, minimum=0, maximum=2**32 - 1, step=1, **labelled("seed"))
+        fields: dict[str, Component] = {
+            "max_new_tokens": slider("max_new_tokens", 1, 256, Sampling.max_new_tokens, 1),
+            "temperature": slider("temperature", 0, 2, Sampling.temperature, 0.05),
+            "top_p": slider("top_p", 0.05, 1, Sampling.top_p, 0.01),
+            "top_k": slider("top_k", 0, 200, Sampling.top_k, 1),
+            "repetition_penalty": slider("repetition_penalty", 1, 2, Sampling.repetition_penalty, 0.05),
+        }
+    return SamplingControls(fields, mode, seed)
+
+
+def labelled(name: str, interactive: bool = True) -> dict[str, Any]:
+    """Label and explanation of a control. A part that is built late is read-only unless it says otherwise."""
+    return CONTROLS[name]._asdict() | {"interactive": interactive}
+
+
+def slider(name: str, low: float, high: float, value: Any, step: float) -> gr.Slider:
+    """A slider that lets every number through: what is wrong with one is said where it belongs, and nothing else ends.
+
+    Gradio itself would refuse the whole event for a number beyond the scale that somebody is typing.
+    """
+    made = gr.Slider(low, high, value, step=step, **labelled(name))
+    made.preprocess = lambda payload: payload  # type: ignore[method-assign]
+    return made

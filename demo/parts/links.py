@@ -44,3 +44,8 @@ def new_secret() -> str:
 def owner_of(secret: Any) -> str | None:
     """The owner who has this secret, as the database knows it; None for what cannot be a secret."""
     return hashlib.sha256(secret.encode()).hexdigest() if is_id(secret) else None
+
+
+def is_own(owner: str | None, secret: Any) -> bool:
+    """Whether something is this browser's own."""
+    return owner is not None and owner == owner_of(secret)

@@ -12,9 +12,8 @@ from gradio.blocks import Block
 from gradio.components import Component
 
 from adapters.methods import BASE, Method
-from demo.compare.board import Board, Figures, PaneView
 from demo.parts import words as text
-from demo.parts.controls import CONTROLS
+from demo.parts.board import Board, Figures, PaneView
 from demo.parts.numbers import ATTRIBUTE, PROMPT
 from demo.services import Services
 
@@ -56,21 +55,6 @@ def build_view(services: Services, name: str, method: Method = BASE, visible: bo
         figures = gr.HTML(figures_html(PaneView(method)), elem_classes="pane-figures")
         note = message_line(f"{name}: note", "pane-note")
     return View(column, head, body, figures, note)
-
-
-def words(name: str, interactive: bool = True) -> dict[str, Any]:
-    """Label and explanation of a control. A part that is built late is read-only unless it says otherwise."""
-    return CONTROLS[name]._asdict() | {"interactive": interactive}
-
-
-def slider(name: str, low: float, high: float, value: Any, step: float) -> gr.Slider:
-    """A slider that lets every number through: what is wrong with one is said where it belongs, and nothing else ends.
-
-    Gradio itself would refuse the whole event for a number beyond the scale that somebody is typing.
-    """
-    made = gr.Slider(low, high, value, step=step, **words(name))
-    made.preprocess = lambda payload: payload  # type: ignore[method-assign]
-    return made
 
 
 def marked_text(label: str, elem_class: str, spans: Marked | None = None) -> gr.HighlightedText:

@@ -4,81 +4,22 @@ Knows results and plotly; the colours of texts and lines come from the page's st
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from html import escape
 from typing import Any
 
+import gradio as gr
 import plotly.graph_objects as go
 
-from adapters.methods import Method
-from demo.leaderboard import words as words_leaderboard
+from demo.look.theme import COLORS
 from demo.parts import words as text
-from demo.parts.cells import cell_text
-from demo.parts.theme import COLORS
-from leaderboard.tables.display import number
-from leaderboard.tables.table import Cell, Results
+from leaderboard.tables.table import Cell
 
 CLEAR = "rgba(0,0,0,0)"
 GRID = "rgba(127,138,155,0.25)"
 FONT = '"IBM Plex Sans", system-ui, sans-serif'
 BESIDE = ("top right", "bottom left", "top left", "bottom right")  # so that names of close points stand apart
 SYMBOLS = {"base": "circle", "lora": "square", "prefix": "diamond", "pplm": "triangle-up"}
-
-
-def trade_off(results: Results, methods: Mapping[str, Method], across: str, up: str) -> go.Figure:
-    """One metric against another, both with 95 % intervals; a point a method, its name beside it."""
-    plot = go.Figure()
-    for place, name in enumerate(results.methods):
-        x, y = results.cells[across].get(name), results.cells[up].get(name)
-        if x is None or y is None or not (math.isfinite(x.value) and math.isfinite(y.value)):
-            continue
-        kinds = text.kinds(methods[name])
-        plot.add_scatter(
-            x=[x.value],
-            y=[y.value],
-            error_x=whiskers([x], COLORS[kinds[-1]]),
-            error_y=whiskers([y], COLORS[kinds[-1]]),
-            mode="markers+text",
-            text=[name],
-            textposition=BESIDE[place % len(BESIDE)],
-            marker=marker(kinds),
-            name=name,
-            hoverinfo="text",
-            hovertext=": ".join([name, f"{number(x.value)}, {number(y.value)}"]),
-        )
-    plot.update_xaxes(title_text=axis(results, across))
-    plot.update_yaxes(title_text=axis(results, up))
-    return dressed(plot, 430)
-
-
-def bars(results: Results, methods: Mapping[str, Method], metric: str) -> go.Figure:
-    """One bar a method, from zero, in the order of the table."""
-    cells = results.cells[metric]
-    names = [name for name in results.methods if name in cells and math.isfinite(cells[name].value)]
-    kinds = [text.kinds(methods[name]) for name in names]
-    shown = [cells[name] for name in names]
-    plot = go.Figure(
-        go.Bar(
-            x=[cell.value for cell in shown],
-            y=names,
-            orientation="h",
-            error_x=whiskers(shown, "#7f8a9b"),
-            marker={
-                "color": [COLORS[kind[-1]] for kind in kinds],
-                "line": {"color": [COLORS[kind[0]] for kind in kinds], "width": 3},
-            },
-            text=[cell_text(cell).split("\n")[0] for cell in shown],
-            textposition="inside",
-            insidetextanchor="start",
-            width=0.6,
-            hoverinfo="text",
-            hovertext=[
-                f"{name}: {cell_text(cell)}".replace("\n", ", ") for name, cell in zip(names, shown, strict=True)
-            ],
-        )
-    )
-    plot.update_xaxes(title_text=axis(results, metric), rangemode="tozero")
-    plot.update_yaxes(autorange="reversed", ticksuffix="  ")
-    return dressed(plot, 120 + 44 * len(names))
 
 
 def whiskers(cells: Sequence[Cell], color: str) -> dict[str, Any]:
@@ -104,14 +45,6 @@ def marker(kinds: Sequence[str]) -> dict[str, Any]:
     return {"symbol": SYMBOLS[kinds[-1]], "size": 12, "color": COLORS[kinds[-1]], "line": line}
 
 
-def axis(results: Results, metric: str) -> str:
-    """The name of an axis, its unit and which way is better."""
-    better = {True: words_leaderboard.HIGHER, False: words_leaderboard.LOWER, None: ""}[
-        results.passports[metric].higher_is_better
-    ]
-    return ", ".join(filter(None, [results.passports[metric].title, better]))
-
-
 def dressed(plot: go.Figure, height: int) -> go.Figure:
     """The same figure in the page's clothes: clear ground, quiet grid, no legend since the names stand beside."""
     plot.update_layout(
@@ -127,3 +60,21 @@ def dressed(plot: go.Figure, height: int) -> go.Figure:
     plot.update_xaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True, title_standoff=12, title_font_size=13)
     plot.update_yaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True, title_standoff=12, title_font_size=13)
     return plot
+
+
+def name_lines(plot: go.Figure, names: Sequence[str]) -> None:
+    """Puts a name beside each line of a figure, from above."""
+    ticks = {"tickvals": list(range(len(names))), "ticktext": list(names), "ticksuffix": " ", "tickfont_size": 12}
+    plot.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, **ticks)
+
+
+def quoted(piece: str) -> str:
+    """A piece of text with its blanks in sight, fit for a figure."""
+    return escape(text.quote(piece))
+
+
+def plot(title: str) -> gr.Plot:
+    """A figure under its title."""
+    with gr.Column(min_width=300, elem_classes="stack"):
+        gr.HTML(f"<h3>{title}</h3>", elem_classes="figure-title")
+        return gr.Plot(label=title, show_label=False)

@@ -10,8 +10,7 @@ from typing import Any
 from adapters.methods import UserError
 from adapters.pplm.bags import Split
 from adapters.pplm.word_list import MAX_BYTES, as_text, read_word_list
-from demo.attributes import words as words_attributes
-from demo.leaderboard import words as words_leaderboard
+from demo.parts import words as text
 from demo.services import Services
 
 LEADING_BLANK = "·"
@@ -20,7 +19,7 @@ LEADING_BLANK = "·"
 def read_upload(path: Any) -> tuple[str, ...]:
     """The words of an uploaded file; raises UserError."""
     if not isinstance(path, str):
-        raise UserError(words_leaderboard.NO_FILE)
+        raise UserError(text.NO_FILE)
     file = Path(path)
     with file.open("rb") as opened:
         return read_word_list(opened.read(MAX_BYTES + 1), file.name)
@@ -29,7 +28,7 @@ def read_upload(path: Any) -> tuple[str, ...]:
 def list_text(services: Services, name: Any) -> str:
     """A shipped list as a person could have typed it. Raises UserError for an unknown one."""
     if not isinstance(name, str) or name not in services.attributes:
-        raise UserError(words_attributes.NO_SUCH_LIST)
+        raise UserError(text.NO_SUCH_LIST)
     return as_text(services.attributes[name])
 
 
@@ -48,14 +47,14 @@ def tokens(pieces: Sequence[str]) -> str:
 def used(split: Split) -> str:
     """Whether a word is used from its beginning on, only once it has been begun, or never."""
     if any(split.counts[:1]):
-        return words_attributes.USED
-    return words_attributes.USED_LATER if any(split.counts) else words_attributes.NOT_USED
+        return text.USED
+    return text.USED_LATER if any(split.counts) else text.NOT_USED
 
 
 def summary(splits: Sequence[Split]) -> str:
     """How many words of a list are used. Raises UserError where none can be begun, for then nothing is steered."""
     kinds = [used(split) for split in splits]
-    whole, later = kinds.count(words_attributes.USED), kinds.count(words_attributes.USED_LATER)
+    whole, later = kinds.count(text.USED), kinds.count(text.USED_LATER)
     if not whole:
-        raise UserError(words_attributes.NO_USABLE_WORD)
-    return words_attributes.list_line(len(kinds), whole, later)
+        raise UserError(text.NO_USABLE_WORD)
+    return text.list_line(len(kinds), whole, later)

@@ -91,6 +91,16 @@ DELETE_NO = "Keep it"
 DELETED_HTML = "<h2>Deleted</h2><p>Its link leads nowhere now. <a href='?'>Back to Steerboard</a></p>"
 
 
+# Files, lists and plots
+NO_FILE = "No file has arrived: upload one."
+HIGHER, LOWER = "higher is better", "lower is better"
+STARTING = "Starting."
+PROMPTS, METHODS, SETTINGS = "Prompts", "Methods", "Settings"
+USED, USED_LATER, NOT_USED = "yes", "once begun", "no"
+NO_SUCH_LIST = "There is no such list: choose one, or own words."
+NO_USABLE_WORD = "No word of this list can be begun with this model's tokens, so it steers nothing: add common words."
+DELETE_ADAPTER_QUESTION = "Delete this for good? Panes and runs can no longer use it."
+
 HELP = (
     "Check parity runs every method with its effect off and says whether it then writes what the base writes. "
     "Perplexity is how unexpected a text is to the base model, whatever wrote it: lower is more expected, and "
@@ -252,3 +262,20 @@ def made(created: str) -> str:
 def missing_html(error: Exception) -> str:
     """The page for a link that cannot be opened."""
     return f"<h2>{LINK_TITLE}</h2><p>{escape(str(error))}</p><p><a href='?'>Back to Steerboard</a></p>"
+
+
+def list_line(words: int, whole: int, later: int) -> str:
+    """How many words of a list are used."""
+    parts = [f"{whole:,} of {count(words, 'word')} are used from their beginning on"]
+    if later:
+        parts.append(f"{later:,} once the text has begun them")
+    if left := words - whole - later:
+        parts.append(f"{left:,} not")
+    return ", ".join(parts) + "."
+
+
+def replayed(equal: int, all: int) -> str:
+    """What a replay has found, in one sentence."""
+    if equal == all:
+        return f"Identical: {count(all, 'text')} written again, token for token."
+    return f"{all - equal} of {count(all, 'text')} differ."

@@ -5,13 +5,10 @@ Knows a measured frontier and plotly; the colours of texts and lines come from t
 
 import plotly.graph_objects as go
 
-from demo.leaderboard import words as words_leaderboard
+from demo.look.theme import COLORS, PAPER_COLOR
 from demo.parts import words as text
-from demo.parts.cells import cell_text
-from demo.parts.facts import model_facts
-from demo.parts.grid import Column
 from demo.parts.plots import dressed, whiskers
-from demo.parts.theme import COLORS, PAPER_COLOR
+from demo.parts.tables import Column, cell_text, model_facts
 from demo.strength import words as words_strength
 from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, bars, success_limit
 from leaderboard.tables.display import number
@@ -97,8 +94,8 @@ def edge(point: Point) -> str:
 def strength_facts(frontier: Frontier) -> list[list[str]]:
     """What the figures were measured with, row by row."""
     rows = [
-        [words_leaderboard.PROMPTS, f"{frontier.prompts}: {text.count(frontier.num_prompts, 'prompt')}"],
-        [words_leaderboard.SETTINGS, text.sampling_line(frontier.sampling, frontier.seed, False)],
+        [text.PROMPTS, f"{frontier.prompts}: {text.count(frontier.num_prompts, 'prompt')}"],
+        [text.SETTINGS, text.sampling_line(frontier.sampling, frontier.seed, False)],
     ]
     for goal in frontier.goals:
         for algorithm, settings in goal.settings.items():

@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from adapters.methods import UserError
-from demo.leaderboard.results.run_table import figures_table, show
 from demo.parts import words as text
-from demo.parts.context import Page
+from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
-from demo.parts.facts import facts_table
-from demo.parts.inner import or_message
-from demo.parts.panes import Values, message_line, words
+from demo.parts.panes import Values, message_line
+from demo.parts.tables import facts_table, figures_table, show
+from demo.parts.views import Page, or_message
 from demo.services import Services
 from demo.strength import words as words_strength
 from demo.strength.figures import strength_facts, strength_plot, strength_table
@@ -59,15 +58,15 @@ def lay_out_strength(frontier: Frontier) -> StrengthView:
     """Puts the components on the page."""
     goals = [goal.name for goal in frontier.goals]
     with gr.Row():
-        goal = gr.Dropdown(goals, value=goals[0], min_width=260, **words("goal"))
+        goal = gr.Dropdown(goals, value=goals[0], min_width=260, **labelled("goal"))
         costs = [(TITLES[name], name) for name in ACROSS]
-        across = gr.Dropdown(costs, value=ACROSS[0], min_width=260, **words("across"))
+        across = gr.Dropdown(costs, value=ACROSS[0], min_width=260, **labelled("across"))
     line = message_line(words_strength.STRENGTH, "strength-error")
     plot = gr.Plot(label=words_strength.STRENGTH, show_label=False)
     gr.HTML(f"<p>{words_strength.STRENGTH_PLOT_HELP}</p>", elem_classes="help")
     table = figures_table(words_strength.STRENGTH)
     gr.HTML(f"<p>{words_strength.STRENGTH_TABLE_HELP}</p>", elem_classes="help")
-    gr.Textbox("\n".join(frontier.commands), buttons=["copy"], **words("measured_by", interactive=False))
+    gr.Textbox("\n".join(frontier.commands), buttons=["copy"], **labelled("measured_by", interactive=False))
     with gr.Accordion(text.MADE_WITH, open=False):
         facts_table(strength_facts(frontier))
     return StrengthView(goal, across, plot, table, line)

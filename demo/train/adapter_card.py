@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from demo.parts.confirm import Confirm, build_confirm
-from demo.parts.facts import facts_table
+from demo.parts import words as text
+from demo.parts.actions import Confirm, build_confirm
 from demo.parts.panes import Values, marked_text
-from demo.parts.text_table import text_table
+from demo.parts.tables import facts_table, text_table
 from demo.services import Services
 from demo.train import words as words_train
 from demo.train.cards import Card, continuation_spans, facts, figures, summary
@@ -54,7 +54,7 @@ def lay_out_card() -> CardPart:
             with gr.Row(elem_classes="below"):
                 download = gr.Button(words_train.DOWNLOAD, size="sm", min_width=0, scale=0)
                 merge = gr.Button(words_train.MERGE, size="sm", min_width=0, scale=0)
-                delete = build_confirm(words_train.DELETE_QUESTION)
+                delete = build_confirm(text.DELETE_ADAPTER_QUESTION)
         with gr.Row(visible=False, elem_classes="bring") as push_row:
             repository = gr.Textbox(max_lines=1, max_length=200, scale=3, **control("repository"))
             push = gr.Button(words_train.PUSH, size="sm", scale=0, min_width=170)

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from adapters.methods import UserError, to_json
 from adapters.store.adapter_store import Adapter
 from adapters.training.card import Report
+from demo.parts.links import is_own
 from demo.parts.numbers import PROMPT, Span
 from demo.parts.words import duration, percent, share
 from demo.services import Services
 from demo.train import words as words_train
-from demo.train.queue_view import is_own
 from leaderboard.tables.display import number
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from adapters.training.loop import CurvePoint, TrainStep
+from demo.look.theme import COLORS
 from demo.parts.plots import SYMBOLS, dressed
-from demo.parts.theme import COLORS
 from demo.train import words as words_train
 
 HEIGHT = 320  # px

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from adapters.lora.lora import LoraSettings
 from adapters.methods import UserError
 from adapters.training.queue import JobView
-from demo.parts.links import owner_of
+from demo.parts.links import is_own
 from demo.parts.numbers import PROMPT, Span
 from demo.services import Services
 from demo.train import words as words_train
@@ -30,11 +30,6 @@ class Queue(NamedTuple):
 def kind_of(job: JobView) -> str:
     """Which method a training trains: lora or prefix."""
     return "lora" if isinstance(job.order.settings.adapter, LoraSettings) else "prefix"
-
-
-def is_own(owner: str | None, secret: Any) -> bool:
-    """Whether something is this browser's own."""
-    return owner is not None and owner == owner_of(secret)
 
 
 def queue(jobs: Sequence[JobView], secret: Any) -> Queue:

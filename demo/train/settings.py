@@ -14,9 +14,9 @@ from adapters.methods import UserError
 from adapters.training.corpus import DATASETS
 from adapters.training.order import DEFAULT_LR
 from demo.parts import words as text
-from demo.parts.context import Page
 from demo.parts.events import LIGHT
 from demo.parts.panes import Marked, Values, message, message_line
+from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words as words_train
 from demo.train.controls import SettingControls, lay_out_settings

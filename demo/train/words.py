@@ -67,7 +67,6 @@ TAKE_IN_ZIP, TAKE_FROM_HUB = "Take in a zip", "Take in from the Hub"
 TAKEN_IN = "{name} was taken in: every pane can use it now."
 PUSHED = "Pushed to {address}"
 DELETED = "{name} is deleted: a pane that still uses it will say so."
-DELETE_QUESTION = "Delete this for good? Panes and runs can no longer use it."
 
 CONTROLS = {
     "data": Control(

@@ -13,9 +13,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from adapters.xray.trace import Candidate, NextTokens, Step, Word, XRay
+from demo.look.theme import COLORS
 from demo.parts import words as text
-from demo.parts.plots import GRID, dressed
-from demo.parts.theme import COLORS
+from demo.parts.plots import GRID, dressed, name_lines, quoted
 from demo.xray import words as words_xray
 
 CHOSEN = -0.5  # mark of the chosen token: below 0, where all others lie above
@@ -38,11 +38,6 @@ class Line(NamedTuple):
 
     label: str
     token: Candidate
-
-
-def quoted(piece: str) -> str:
-    """A piece of text with its blanks in sight, fit for a figure."""
-    return escape(text.quote(piece))
 
 
 def shaded(xray: XRay, number: int) -> Shaded:
@@ -285,12 +280,6 @@ def next_bars(shown: NextTokens, most: float) -> go.Figure:
     plot.update_xaxes(range=[0, most * 1.3], tickformat=".0%", title_text=words_xray.PROBABILITY, nticks=4)
     name_lines(plot, [quoted(token) for token, _ in shown.tokens])
     return plot
-
-
-def name_lines(plot: go.Figure, names: Sequence[str]) -> None:
-    """Puts a name beside each line of a figure, from above."""
-    ticks = {"tickvals": list(range(len(names))), "ticktext": list(names), "ticksuffix": " ", "tickfont_size": 12}
-    plot.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, **ticks)
 
 
 def with_legend(plot: go.Figure) -> go.Figure:

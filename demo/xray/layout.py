@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from demo.compare.form import MAX_PANES
 from demo.parts import words as text
-from demo.parts.panes import message_line, words
+from demo.parts.board import MAX_PANES
+from demo.parts.controls import labelled
+from demo.parts.panes import message_line
+from demo.parts.plots import plot
 from demo.xray import words as words_xray
 
 NAMED = "happy, sad"
@@ -52,22 +54,22 @@ def lay_out_xray() -> XRayPage:
     with gr.Column(visible=False, elem_classes="stack xray") as column:
         gr.HTML(f"<h2>{words_xray.XRAY}</h2><p>{words_xray.XRAY_HELP}</p>", elem_classes="link-head")
         with gr.Row(elem_classes="link-row"):
-            pane = gr.Dropdown([], **words("xray_pane"))
-            named = gr.Textbox(NAMED, submit_btn=True, elem_classes="named", **words("xray_words"))
+            pane = gr.Dropdown([], **labelled("xray_pane"))
+            named = gr.Textbox(NAMED, submit_btn=True, elem_classes="named", **labelled("xray_words"))
         with gr.Row(elem_classes="below"):
             stop = gr.Button(text.STOP, size="sm", min_width=0, scale=0, interactive=False)
             save = gr.Button(words_xray.SAVE_RECORD, size="sm", min_width=0, scale=0, interactive=False)
         note = message_line("X-ray: message", "shared-note")
         with gr.Column(visible=False, elem_classes="stack") as body:
             tokens = shaded_text(words_xray.XRAY_TEXT)
-            number = gr.Slider(1, 2, 1, step=1, **words("xray_token"))
+            number = gr.Slider(1, 2, 1, step=1, **labelled("xray_token"))
         with gr.Tabs():
             step = lay_out_step()
             with gr.Tab(words_xray.NEXT_TAB) as next_tab:
                 sides = tuple(lay_out_side(place, as_plot=True) for place in in_row(MAX_PANES))
                 gr.HTML(f"<p>{words_xray.NEXT_HELP}</p>", elem_classes="help")
             with gr.Tab(words_xray.UNDER_TAB) as under_tab:
-                judged = gr.Dropdown([], **words("xray_text"))
+                judged = gr.Dropdown([], **labelled("xray_text"))
                 under = tuple(lay_out_side(place, as_plot=False) for place in in_row(MAX_PANES))
                 line = message_line(f"{words_xray.UNDER_TAB}: {words_xray.TOKEN}", "step-line")
                 gr.HTML(f"<p>{words_xray.UNDER_HELP}</p>", elem_classes="help")
@@ -105,13 +107,6 @@ def lay_out_step() -> dict[str, Any]:
         gr.HTML(f"<p>{words_xray.PATH_HELP}</p>", elem_classes="help")
         step["costs"] = plot(words_xray.COSTS)
     return step
-
-
-def plot(title: str) -> gr.Plot:
-    """A figure under its title."""
-    with gr.Column(min_width=300, elem_classes="stack"):
-        gr.HTML(f"<h3>{title}</h3>", elem_classes="figure-title")
-        return gr.Plot(label=title, show_label=False)
 
 
 def in_row(count: int) -> Iterator[int]:

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 from adapters.methods import Request, UserError
 from adapters.xray.trace import MAX_STEPS, Record, XRay, unsteered
-from demo.compare.board import Board
-from demo.compare.comparisons import Comparison
-from demo.compare.run import closed_at_end
 from demo.parts import words as text
+from demo.parts.board import Board
+from demo.parts.running import closed_at_end
 from demo.services import Services
 from demo.xray import words as words_xray
 
@@ -44,14 +43,6 @@ def texts_of_board(board: Board) -> dict[int, Text]:
     rows = zip(board.outcome.requests.items(), board.outcome.rows, strict=True)
     return {
         place: Text(request, tuple(row.token_ids), row.finish_reason == "diverged") for (place, request), row in rows
-    }
-
-
-def texts_of_comparison(comparison: Comparison) -> dict[int, Text]:
-    """The texts of a kept comparison, by their place."""
-    return {
-        place: Text(request, ids, comparison.board.panes[place].status == text.FINISHED["diverged"])
-        for (place, request), ids in zip(comparison.requests.items(), comparison.token_ids, strict=True)
     }
 
 

@@ -12,10 +12,10 @@ import gradio as gr
 
 from adapters.xray.trace import Record, as_json, pack, unpack
 from demo.parts import words as text
-from demo.parts.downloads import as_file, save_on_click
+from demo.parts.actions import as_file, save_on_click
 from demo.parts.events import LIGHT, MODEL
-from demo.parts.lazy import build_at_first
 from demo.parts.panes import Marked, Values, head_html, message
+from demo.parts.views import build_at_first
 from demo.services import Services
 from demo.xray import figures as xray_figures
 from demo.xray import words as words_xray

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from adapters.methods import UserError
-from demo.compare.comparisons import changed
-from demo.compare.run import closed_at_end
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.results.load import find_run
 from demo.parts import words as text
+from demo.parts.running import changed, closed_at_end
 from demo.services import Services
 from leaderboard.records import Run
 from leaderboard.runs.runner import Replay
@@ -46,7 +45,7 @@ def replay_run(services: Services, id: Any) -> Iterator[Message]:
 def verdict(services: Services, run: Run, replay: Replay) -> Message:
     """Identical, or the first tokens that differ; and what has changed since."""
     differences = replay.differences
-    lines = [words_leaderboard.replayed(replay.done - len(differences), replay.done)]
+    lines = [text.replayed(replay.done - len(differences), replay.done)]
     lines += [
         words_leaderboard.RUN_DIFFERS.format(method=method, prompt=prompt + 1, draw=draw + 1, token=token)
         for method, prompt, draw, token in differences[:SHOWN]

@@ -10,12 +10,13 @@ import gradio as gr
 
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.results.load import find_run, load_results, methods_of
-from demo.leaderboard.results.run_table import figures_table, show
 from demo.leaderboard.results.tables import beside
+from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
-from demo.parts.inner import Inner, Opened, inner, or_message
 from demo.parts.links import owner_of
-from demo.parts.panes import Values, words
+from demo.parts.panes import Values
+from demo.parts.tables import figures_table, show
+from demo.parts.views import Inner, Opened, inner, or_message
 from demo.services import Services
 
 
@@ -36,7 +37,7 @@ def beside_tab(services: Services, opened: Opened) -> Inner:
 
 def lay_out_beside() -> BesideView:
     """Puts the components on the page."""
-    other = gr.Dropdown([], value=None, **words("other"))
+    other = gr.Dropdown([], value=None, **labelled("other"))
     table = figures_table(words_leaderboard.BESIDE)
     gr.HTML(f"<p>{words_leaderboard.BESIDE_HELP}</p>", elem_classes="help")
     return BesideView(other, table)

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from demo.compare.run import closed_at_end
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.results.load import find_run
 from demo.leaderboard.results.run import replay_run
 from demo.parts import words as text
 from demo.parts.events import LIGHT
-from demo.parts.facts import facts_table, model_facts
-from demo.parts.inner import Inner, Opened, inner
 from demo.parts.panes import Values, message, message_line
+from demo.parts.running import closed_at_end
+from demo.parts.tables import facts_table, model_facts
+from demo.parts.views import Inner, Opened, inner
 from demo.services import Services
 from leaderboard.records import Run
 
@@ -90,9 +90,9 @@ def run_facts(run: Run) -> list[list[str]]:
     """What a run was made with, row by row."""
     spec = run.spec
     rows = [
-        [words_leaderboard.PROMPTS, f"{run.prompts.name}, {text.count(len(run.prompts.prompts), 'prompt')}"],
-        [words_leaderboard.METHODS, "\n".join(f"{method.name}: {text.settings(method)}" for method in spec.methods)],
-        [words_leaderboard.SETTINGS, words_leaderboard.run_line(spec)],
+        [text.PROMPTS, f"{run.prompts.name}, {text.count(len(run.prompts.prompts), 'prompt')}"],
+        [text.METHODS, "\n".join(f"{method.name}: {text.settings(method)}" for method in spec.methods)],
+        [text.SETTINGS, words_leaderboard.run_line(spec)],
         [words_leaderboard.MADE_AT, text.moment(run.created)],
         [words_leaderboard.STATUS, words_leaderboard.STATUSES[run.status]],
     ]

@@ -12,9 +12,9 @@ from adapters.methods import UserError
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.results.files import FILES
 from demo.leaderboard.results.load import load_data
-from demo.parts.downloads import as_file, save_on_click
-from demo.parts.inner import Inner, Opened, inner, or_message
+from demo.parts.actions import as_file, save_on_click
 from demo.parts.panes import Marked, Values, message
+from demo.parts.views import Inner, Opened, inner, or_message
 from demo.services import Services
 
 

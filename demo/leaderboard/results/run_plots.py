@@ -10,11 +10,12 @@ import gradio as gr
 
 from adapters.methods import UserError
 from demo.leaderboard import words as words_leaderboard
+from demo.leaderboard.results.figures import bars, trade_off
 from demo.leaderboard.results.load import find_run, load_results, methods_of
+from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
-from demo.parts.inner import Inner, Opened, inner, or_message
-from demo.parts.panes import Values, words
-from demo.parts.plots import bars, trade_off
+from demo.parts.panes import Values
+from demo.parts.views import Inner, Opened, inner, or_message
 from demo.services import Services
 from leaderboard.tables.table import Results
 
@@ -44,10 +45,10 @@ def lay_out_plots() -> PlotsView:
     """Puts the components on the page."""
     with gr.Row(elem_classes="plots"):
         with gr.Column(min_width=300):
-            up = gr.Dropdown([], **words("up"))
+            up = gr.Dropdown([], **labelled("up"))
             points = gr.Plot(label=words_leaderboard.TRADE_OFF, show_label=False)
         with gr.Column(min_width=300):
-            metric = gr.Dropdown([], **words("metric"))
+            metric = gr.Dropdown([], **labelled("metric"))
             lengths = gr.Plot(label=words_leaderboard.BARS, show_label=False)
     gr.HTML(f"<p>{words_leaderboard.PLOTS_HELP}</p>", elem_classes="help")
     return PlotsView(up, points, metric, lengths)

@@ -11,9 +11,9 @@ import gradio as gr
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.results.load import find_run, load_results, methods_of
 from demo.leaderboard.results.tables import cross_scores, leaderboard, passports_html
-from demo.parts.grid import Column, grid
-from demo.parts.inner import Inner, Opened, inner
 from demo.parts.panes import Values
+from demo.parts.tables import figures_table, show
+from demo.parts.views import Inner, Opened, inner
 from demo.services import Services
 
 
@@ -43,18 +43,6 @@ def lay_out_table() -> TableView:
     return TableView(table, passports, cross)
 
 
-def figures_table(label: str) -> gr.Dataframe:
-    """A table of figures with their intervals, the name of the method always in sight."""
-    return gr.Dataframe(
-        interactive=False,
-        show_search="filter",
-        label=label,
-        show_label=False,
-        buttons=["copy", "fullscreen"],
-        elem_classes=["quiet-table", "figures-table"],
-    )
-
-
 def fill_table(services: Services, view: TableView, id: Any, chosen: Any, *_: Any) -> Values:
     """The table of a run, or of a slice of it."""
     methods, results = methods_of(find_run(services, id)), load_results(services, id, chosen)
@@ -63,9 +51,3 @@ def fill_table(services: Services, view: TableView, id: Any, chosen: Any, *_: An
         view.passports: passports_html(results),
         view.cross: show(cross_scores(results, methods)),
     }
-
-
-def show(columns: list[Column]) -> dict[str, Any]:
-    """A table as the component takes it; names stand in larger letters."""
-    first, *widths = [column.width for column in columns]
-    return gr.update(value=grid(columns), column_widths=[round(1.2 * first), *widths])

@@ -12,11 +12,13 @@ from adapters.methods import BASE, UserError
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.form import MAX_METHODS
 from demo.leaderboard.results.load import load_data
-from demo.leaderboard.results.run_table import show
 from demo.leaderboard.results.texts import Order, orders, prompt_spans, prompts_table, texts_for
+from demo.parts import words as text
+from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
-from demo.parts.inner import Inner, Opened, cell_of, inner, or_message
-from demo.parts.panes import Values, head_html, marked_text, words
+from demo.parts.panes import Values, head_html, marked_text
+from demo.parts.tables import show
+from demo.parts.views import Inner, Opened, cell_of, inner, or_message
 from demo.services import Services
 
 
@@ -54,12 +56,12 @@ def texts_tab(services: Services, opened: Opened) -> Inner:
 
 def lay_out_texts(services: Services) -> TextsView:
     """Puts the components on the page."""
-    order = gr.Dropdown([words_leaderboard.AS_IN_FILE], value=words_leaderboard.AS_IN_FILE, **words("order"))
+    order = gr.Dropdown([words_leaderboard.AS_IN_FILE], value=words_leaderboard.AS_IN_FILE, **labelled("order"))
     prompts = gr.Dataframe(
         interactive=False,
         show_search="filter",
         wrap=True,
-        label=words_leaderboard.PROMPTS,
+        label=text.PROMPTS,
         show_label=False,
         max_height=330,
         elem_classes=["quiet-table", "prompts-table"],

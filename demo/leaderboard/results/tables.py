@@ -10,8 +10,7 @@ from html import escape
 from adapters.methods import Method
 from demo.leaderboard import words as words_leaderboard
 from demo.parts import words as text
-from demo.parts.cells import cell_text, heading, marks
-from demo.parts.grid import Column
+from demo.parts.tables import Column, cell_text, heading, marks
 from leaderboard.metrics.metric import Passport
 from leaderboard.tables.table import Cell, Results
 

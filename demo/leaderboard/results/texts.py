@@ -9,8 +9,8 @@ from adapters.methods import Method
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.form import tag_names
 from demo.parts import words as text
-from demo.parts.grid import Column, words
 from demo.parts.numbers import PROMPT, Span
+from demo.parts.tables import Column, words
 from leaderboard.records import RunData
 from leaderboard.tables.display import number
 from leaderboard.tables.table import SampleFigures, by_prompt, prompt_figures

@@ -12,7 +12,6 @@ import gradio as gr
 from gradio.events import Dependency
 
 from adapters.methods import UserError
-from demo.compare.shared import share_link
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.results.load import find_run, slices
 from demo.leaderboard.results.run_beside import beside_tab
@@ -22,11 +21,12 @@ from demo.leaderboard.results.run_plots import plots_tab
 from demo.leaderboard.results.run_table import table_tab
 from demo.leaderboard.results.run_texts import texts_tab
 from demo.parts import words as text
-from demo.parts.confirm import Confirm, build_confirm
+from demo.parts.actions import Confirm, build_confirm, share_link
+from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
-from demo.parts.inner import Inner, Opened
 from demo.parts.links import RUN, address, owner_of
-from demo.parts.panes import Values, message, message_line, words
+from demo.parts.panes import Values, message, message_line
+from demo.parts.views import Inner, Opened
 from demo.services import Services
 from leaderboard.records import Run
 
@@ -74,7 +74,7 @@ def results_page(services: Services, owner: gr.BrowserState) -> ResultsPage:
             with gr.Row(elem_classes="link-row"):
                 link = share_link()
                 chosen = gr.Dropdown(
-                    [words_leaderboard.ALL_PROMPTS], value=words_leaderboard.ALL_PROMPTS, **words("slice")
+                    [words_leaderboard.ALL_PROMPTS], value=words_leaderboard.ALL_PROMPTS, **labelled("slice")
                 )
             opened = Opened(gr.State(None), gr.State(words_leaderboard.TABLE_TAB), chosen, owner, note)
             with gr.Tabs() as tabs:

@@ -65,7 +65,7 @@ def test_every_word_says_whether_it_is_used_and_how_it_is_split(
     ("typed", "message"),
     [
         (",;", NO_WORDS),
-        ("exotic, x", words_attributes.NO_USABLE_WORD),
+        ("exotic, x", text.NO_USABLE_WORD),
         (" ".join(f"w{place}" for place in range(100_000)), "A list has 100,000 words"),
         ("oc\0ean", "not text"),
     ],

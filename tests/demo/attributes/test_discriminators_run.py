@@ -9,7 +9,6 @@ from adapters.discriminators.labelled import Labelled
 from adapters.methods import UserError
 from demo.attributes import words as words_attributes
 from demo.attributes.run import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
-from demo.leaderboard import words as words_leaderboard
 from demo.parts import words as text
 from demo.services import Services
 from leaderboard.prompts import Limits
@@ -59,7 +58,7 @@ def test_rows_that_cannot_be_told_apart_are_one_line(
 def test_a_training_says_what_it_does_and_what_can_be_used_then(services: Services) -> None:
     views = list(train(services, " tone ", ROWS))
     assert [view.message for view in views[:-1]] == [
-        words_leaderboard.STARTING,
+        text.STARTING,
         "Read 5 of 20 texts.",
         "Trying regularisation 1 of 7.",
     ]

@@ -10,7 +10,6 @@ from demo.compare.form import (
     PPLM_FIELDS,
     SLOTS,
     Form,
-    PaneErrors,
     PaneForm,
     default_panes,
     first_shown,
@@ -20,6 +19,7 @@ from demo.compare.form import (
     read_seed,
 )
 from demo.parts import words as text
+from demo.parts.board import PaneErrors
 from tests.demo.fakes import FakeStore, fake_services
 
 SAMPLING = to_json(Sampling())

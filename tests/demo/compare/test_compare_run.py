@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from adapters.methods import BASE, Request, Sampling, UserError, parse_method, to_json
-from demo.compare.board import Board, PaneView
-from demo.compare.form import Form, PaneErrors, PaneForm
+from demo.compare.form import Form, PaneForm
 from demo.compare.run import check_parity, compare, compare_as_json
 from demo.parts import words as text
+from demo.parts.board import Board, PaneErrors, PaneView
 from demo.parts.numbers import ATTRIBUTE, PROMPT
 from tests.demo.fakes import TEXTS, FakeContinuation, FakeEngine, fake_services
 

@@ -10,7 +10,6 @@ import pytest
 
 from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, Sampling, parse_method, to_json
 from adapters.pplm.word_list import NO_WORDS
-from demo.compare.board import Board, PaneView
 from demo.compare.examples import EXAMPLES, Example
 from demo.compare.form import PPLM_FIELDS
 from demo.compare.run import compare
@@ -30,9 +29,10 @@ from demo.compare.tab import (
 )
 from demo.page import AT_ONCE, TABS, build_app
 from demo.parts import words as text
-from demo.parts.context import Page
+from demo.parts.board import Board, PaneView
 from demo.parts.numbers import ATTRIBUTE, PROMPT
 from demo.parts.panes import ERROR, Values, figures_html, head_html, pane_text
+from demo.parts.views import Page
 from demo.services import Services
 from demo.xray.tab import Source, build_xray
 from tests.demo.fakes import FakeEngine, FakeStore, fake_services

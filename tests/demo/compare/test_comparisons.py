@@ -11,8 +11,7 @@ import gradio as gr
 import pytest
 
 from adapters.methods import Sampling, UserError, to_json
-from demo.compare.board import Board
-from demo.compare.comparisons import Comparison, changed, find_comparison, make_record, read_record, replay
+from demo.compare.comparisons import Comparison, find_comparison, make_record, read_record, replay
 from demo.compare.form import Form, PaneForm
 from demo.compare.run import check_parity, compare
 from demo.compare.shared import (
@@ -25,8 +24,10 @@ from demo.compare.shared import (
     open_shared,
 )
 from demo.parts import words as text
+from demo.parts.board import Board
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
 from demo.parts.panes import ERROR
+from demo.parts.running import changed
 from demo.services import Services
 from tests.demo.fake_runs import FakeRunner
 from tests.demo.fakes import TEXTS, FakeEngine, FakeFingerprints, fake_services

@@ -26,11 +26,11 @@ from demo.leaderboard.results.views import fill_inner, head_html, on_delete, ope
 from demo.leaderboard.settings import on_download, on_estimate, on_set, on_upload
 from demo.leaderboard.tab import Scoreboard, lay_out, on_resume, on_run, on_stop, open_link
 from demo.parts import words as text
-from demo.parts.confirm import hide_question, show_question
-from demo.parts.inner import cell_of, or_message
+from demo.parts.actions import hide_question, show_question
+from demo.parts.controls import FIRST_SEED
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
 from demo.parts.panes import ERROR, Values
-from demo.parts.sampling_controls import FIRST_SEED
+from demo.parts.views import cell_of, or_message
 from demo.services import Services
 from tests.demo.fake_runs import FakeRunner
 from tests.demo.fakes import fake_services
@@ -191,7 +191,7 @@ def test_what_cannot_begin_is_one_line(
 ) -> None:
     sampling = board.setup.sampling.fields["temperature"]
     for bad in (None, ["a"], 5):
-        assert on_upload(services, board.setup, bad) == {board.setup.note: [(words_leaderboard.NO_FILE, ERROR)]}
+        assert on_upload(services, board.setup, bad) == {board.setup.note: [(text.NO_FILE, ERROR)]}
     for change in ({board.setup.methods: ["lora:gone"]}, {board.setup.samples: math.nan}, {sampling: math.inf}):
         (update,) = on_run(services, board, fresh | change)
         ((words, mark),) = update[board.message]
@@ -309,7 +309,7 @@ def test_views_keep_their_distance(
 ) -> None:
     monkeypatch.setattr(run_progress, "PACE", 60.0)
     first, done, results = on_run(services, board, fresh)
-    assert first[board.message] == [(words_leaderboard.STARTING, None)]
+    assert first[board.message] == [(text.STARTING, None)]
     assert "36 texts" in done[board.message][0][0]
     assert results[board.results.column]["visible"] is True
 

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.methods import UserError
 from demo.parts import words as text
-from demo.parts.context import Page
+from demo.parts.views import Page
 from demo.strength import words as words_strength
 from demo.strength.figures import strength_facts, strength_plot, strength_table
 from demo.strength.tab import ACROSS, draw_strength, lay_out_strength, strength_tab

@@ -14,8 +14,8 @@ from demo.compare.form import default_panes
 from demo.compare.settings import build_pane, offer, offered
 from demo.leaderboard.form import known_methods
 from demo.parts import words as text
-from demo.parts.context import Page
 from demo.parts.links import owner_of
+from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words as words_train
 from demo.train.adapter_list import (

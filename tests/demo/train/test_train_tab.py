@@ -10,9 +10,9 @@ import pytest
 from adapters.methods import UserError
 from adapters.training.order import DEFAULT_LR
 from demo.parts import words as text
-from demo.parts.context import Page
 from demo.parts.links import owner_of
 from demo.parts.panes import ERROR, Values
+from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words as words_train
 from demo.train.figures import loss_curve

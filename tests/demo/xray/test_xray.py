@@ -10,11 +10,11 @@ import pytest
 
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, to_json
 from adapters.xray.trace import Candidate, NextTokens, Record, Word, XRay, from_json, pack, unpack
-from demo.compare.board import Board, Outcome
 from demo.compare.form import Form, PaneForm
 from demo.compare.run import compare
 from demo.compare.shared import find_texts, on_share
 from demo.parts import words as text
+from demo.parts.board import Board, Outcome
 from demo.parts.links import new_secret
 from demo.parts.panes import Values
 from demo.services import Services

@@ -1,7 +1,4 @@
-"""An inner tab of a run's results, as its builders return it.
-
-Knows that a tab is filled when it is opened; knows nothing of what is in it.
-"""
+"""The page around a tab, parts that are built when they are first opened, and the inner tabs of a run's results."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,7 +8,29 @@ import gradio as gr
 from gradio.blocks import Block
 
 from adapters.methods import UserError
+from demo.parts.events import LIGHT
 from demo.parts.panes import Values, message
+
+
+class Page(NamedTuple):
+    """The whole page, the tab itself, the secret by which this browser knows its own runs and comparisons, and the list
+    of words that the Attributes tab sends to the panes."""
+
+    blocks: gr.Blocks
+    tab: gr.Tab
+    owner: gr.BrowserState
+    words: gr.State
+
+
+def build_at_first(events: Sequence[Any], build: Callable[[], None]) -> None:
+    """Calls `build`, where this stands on the page, at the first of the events, in each browser."""
+    wanted = gr.State(False)
+    # Gradio tells of a changed state, and draws, only through the queue.
+    gr.on(events, lambda: True, None, wanted, **LIGHT | {"queue": True})
+
+    @gr.render(triggers=[wanted.change], show_progress="hidden")
+    def parts() -> None:
+        build()
 
 
 class Opened(NamedTuple):

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from adapters.decoding.engine import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, UserError
-from demo.compare.form import PaneErrors
 from demo.parts import words as text
 from demo.parts.numbers import Span
+
+MAX_PANES = 6
 
 
 class Figures(NamedTuple):
@@ -65,3 +66,11 @@ class Board:
         stopped = {place: view._replace(status=text.STOPPED, running=False) for place, view in self.panes.items()}
         panes = {place: stopped[place] if view.running else view for place, view in self.panes.items()}
         return Board(panes, errors=self.errors, outcome=self.outcome)
+
+
+class PaneErrors(UserError):
+    """What is wrong with single panes, one line each by their place."""
+
+    def __init__(self, notes: dict[int, str]) -> None:
+        super().__init__(text.MEND_PANES)
+        self.notes = notes

@@ -1,15 +1,16 @@
-"""Files that a person saves: made when they are asked for and handed to the browser.
-
-Knows bytes, names and the folder that Gradio serves and sweeps; knows nothing of what is in the files.
-"""
+"""Saving files, and deleting in two steps."""
 
 import base64
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
+
+from demo.parts import words as text
+from demo.parts.controls import labelled
+from demo.parts.events import LIGHT
 
 SAVE = """(file) => {
   if (!file) return;
@@ -60,3 +61,41 @@ def hand_out_on_click(
         **turn,
     )
     made.then(None, file, None, js=FETCH, show_progress="hidden", api_visibility="private", queue=False)
+
+
+class Confirm(NamedTuple):
+    """The components; `ask` is hidden where there is nothing that a person may delete."""
+
+    ask: gr.Button
+    row: gr.Row
+    yes: gr.Button
+
+
+def build_confirm(question: str = text.DELETE_QUESTION) -> Confirm:
+    """The buttons in the page, wired but for what `yes` does."""
+    ask = gr.Button(text.DELETE, size="sm", min_width=0, scale=0, visible=False)
+    with gr.Row(visible=False, elem_classes="confirm") as row:
+        gr.HTML(f"<p>{question}</p>")
+        yes = gr.Button(text.DELETE_YES, size="sm", min_width=0, scale=0, variant="stop")
+        no = gr.Button(text.DELETE_NO, size="sm", min_width=0, scale=0)
+    ask.click(show_question, None, [ask, row], **LIGHT)
+    no.click(hide_question, None, [ask, row], **LIGHT)
+    return Confirm(ask, row, yes)
+
+
+def show_question() -> list[dict[str, Any]]:
+    return [gr.update(visible=False), gr.update(visible=True)]
+
+
+def hide_question() -> list[dict[str, Any]]:
+    return [gr.update(visible=True), gr.update(visible=False)]
+
+
+WHOLE_ADDRESS = "(link) => link && new URL(link, location.href).href"
+
+
+def share_link() -> gr.Textbox:
+    """The address of what has been shared, hidden until there is one."""
+    link = gr.Textbox(visible=False, buttons=["copy"], elem_classes="link", **labelled("link", interactive=False))
+    link.change(None, link, link, js=WHOLE_ADDRESS, **LIGHT)
+    return link

@@ -1,0 +1,148 @@
+"""Tables of the page: quiet tables of texts, tables of facts, and grids that sort by the values behind their texts."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from demo.parts import words as text
+from leaderboard.tables.display import number
+from leaderboard.tables.table import Cell, Results
+
+MAX_HEIGHT = 420  # px; a longer table scrolls inside
+
+
+def text_table(
+    label: str,
+    headers: Sequence[str],
+    widths: Sequence[int | str] | None = None,
+    *classes: str,
+    rows: list[list[str]] | None = None,
+    max_height: int = MAX_HEIGHT,
+) -> gr.Dataframe:
+    """A table with these columns, in px or percent, empty where there are no rows yet.
+
+    Columns in px keep their width on a phone, where the table scrolls sideways inside. A table that stays empty may not
+    have them: no key would reach it.
+    """
+    return gr.Dataframe(
+        rows,
+        headers=list(headers),
+        datatype="str",
+        type="array",
+        interactive=False,
+        label=label,
+        column_widths=None if widths is None else list(widths),
+        wrap=True,
+        show_label=False,
+        buttons=[],
+        max_height=max_height,
+        elem_classes=["quiet-table", *classes],
+    )
+
+
+def facts_table(rows: list[list[str]] | None = None) -> gr.Dataframe:
+    """A table of two columns, empty where there are no rows yet."""
+    headers, widths = [text.FACT, text.VALUE], ["30%", "70%"]
+    return text_table(text.MADE_WITH, headers, widths, "facts", rows=rows, max_height=2000)
+
+
+def model_facts(base: str, hashes: Mapping[str, str], versions: Mapping[str, str]) -> list[list[str]]:
+    """The base model, the hashes of everything that was used, and the versions of the libraries."""
+    rows = [[text.BASE_MODEL, base]]
+    rows += [[text.SHA256.format(name=name), value] for name, value in hashes.items()]
+    return rows + [[name, value] for name, value in versions.items()]
+
+
+BEST, TIE = "★", "≈"
+
+
+def interval(cell: Cell) -> str:
+    """The 95 % interval; empty where there is none."""
+    if not (math.isfinite(cell.low) and math.isfinite(cell.high)):
+        return ""
+    return f"{number(cell.low)} to {number(cell.high)}"
+
+
+def cell_text(cell: Cell, mark: str = "") -> str:
+    """Figure and mark, and the interval in a second line."""
+    first = f"{number(cell.value)} {mark}".strip()
+    return "\n".join(filter(None, [first, interval(cell)]))
+
+
+def marks(results: Results, metric: str, method: str) -> str:
+    """Whether a method is the best or ties with the best, and whether it ties with the base."""
+    best, cells = results.best.get(metric, ()), results.cells[metric]
+    stands_out = method in best and len(best) < sum(math.isfinite(cell.value) for cell in cells.values())
+    tie = method in cells and cells[method].tie
+    return " ".join(mark for mark, holds in ((BEST, stands_out), (TIE, tie)) if holds)
+
+
+def heading(results: Results, metric: str) -> str:
+    """The name of a metric and which direction is better."""
+    passport = results.passports[metric]
+    arrow = {True: " ↑", False: " ↓", None: ""}[passport.higher_is_better]
+    return passport.title + arrow
+
+
+LETTER = 7.2  # pixels of a letter in a table, on average
+WIDEST = 460  # pixels; longer texts are wrapped
+MARGIN = 44  # pixels beside the letters of a heading, for the menu of its column
+
+
+class Column(NamedTuple):
+    """One column, from top to bottom."""
+
+    heading: str
+    values: Sequence[Any]  # what it is sorted by; NaN: nothing
+    texts: Sequence[str]  # what it shows
+    styles: Sequence[str] | None = None  # CSS of each cell
+
+    @property
+    def width(self) -> int:
+        """Pixels that its longest line needs, within reason."""
+        longest = max((len(line) for cell in self.texts for line in cell.split("\n")), default=0)
+        return round(max(LETTER * len(self.heading) + MARGIN, min(LETTER * longest + MARGIN / 2, WIDEST)))
+
+
+def words(heading: str, texts: Sequence[str]) -> Column:
+    """A column of words, sorted as words."""
+    return Column(heading, texts, texts)
+
+
+def grid(columns: Sequence[Column]) -> dict[str, Any]:
+    """The columns as Gradio's table takes them."""
+    styles = [column.styles or [""] * len(column.texts) for column in columns]
+    return {
+        "headers": [column.heading for column in columns],
+        "data": rows([[known(value) for value in column.values] for column in columns]),
+        "metadata": {"display_value": rows([column.texts for column in columns]), "styling": rows(styles)},
+    }
+
+
+def rows(columns: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def known(value: Any) -> Any:
+    """The value, and None for NaN, which JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def figures_table(label: str) -> gr.Dataframe:
+    """A table of figures with their intervals, the name of the method always in sight."""
+    return gr.Dataframe(
+        interactive=False,
+        show_search="filter",
+        label=label,
+        show_label=False,
+        buttons=["copy", "fullscreen"],
+        elem_classes=["quiet-table", "figures-table"],
+    )
+
+
+def show(columns: list[Column]) -> dict[str, Any]:
+    """A table as the component takes it; names stand in larger letters."""
+    first, *widths = [column.width for column in columns]
+    return gr.update(value=grid(columns), column_widths=[round(1.2 * first), *widths])
