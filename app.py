@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from adapters.library.library import Library
     from adapters.store.adapter_store import AdapterStore
     from demo.services import Services
+    from leaderboard.store.database import Database
 
 QUIET = {  # no library may report to anybody; read by them when they are imported
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -131,8 +132,16 @@ def serve(settings: Settings) -> None:
 
 
 def build_services(settings: Settings) -> "Services":
-    """Everything that the page uses. Raises UserError or OSError for what a person can mend."""
+    """Open the database and load the model, and build every service. Raises UserError or OSError."""
     from adapters.base_model import load_base_model
+    from leaderboard.store.database import Database
+
+    database = Database(settings.database or f"sqlite:///{settings.home / 'steerboard.db'}")
+    return services_of(load_base_model(settings.model, settings.home), database, settings)
+
+
+def services_of(base: "BaseModel", database: "Database", settings: Settings) -> "Services":
+    """Every service around a loaded base model and an open database."""
     from adapters.decoding.engine import Engine
     from adapters.discriminators.trainer import DiscriminatorTrainer
     from adapters.learned.explorer import Explorer
@@ -144,10 +153,7 @@ def build_services(settings: Settings) -> "Services":
     from demo.services import Services
     from leaderboard.prompts import Limits
     from leaderboard.runs.runner import Runner, load_judge
-    from leaderboard.store.database import Database
 
-    database = Database(settings.database or f"sqlite:///{settings.home / 'steerboard.db'}")
-    base = load_base_model(settings.model, settings.home)
     own = settings.home / "adapters"
     store = AdapterStore([WEIGHTS, own], base)
     library = build_library(settings, base, store, own)
