@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from adapters.discriminators.classify import Measured
+
 from demo.parts.words import percent
 
 # Attributes: lists of words
