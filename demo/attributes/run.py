@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
-from adapters.discriminators.classify import Measured
 
 from adapters.discriminators.discriminator_card import DiscriminatorReport
+from adapters.discriminators.fit import Measured
 from adapters.discriminators.labelled import Labelled, read_labelled
 from adapters.methods import UserError
 from demo.attributes import words as words_attributes

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from adapters.discriminators.classify import Measured
-
+from adapters.discriminators.fit import Measured
 from demo.parts.words import percent
 
 # Attributes: lists of words
