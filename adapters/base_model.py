@@ -20,6 +20,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from adapters.kv import Shape, cache_shape
 from adapters.methods import UserError
 
 EMBEDDED_ID = "SmolLM2-135M-Instruct-Q4_1"
@@ -38,6 +39,7 @@ class BaseModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     id: str
+    cache_shape: Shape
 
     @property
     def device(self) -> torch.device:
@@ -89,10 +91,10 @@ class BaseModel:
 
 
 def freeze(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, id: str) -> BaseModel:
-    """A BaseModel of a loaded model: eval mode, no gradients for weights."""
+    """A BaseModel of a loaded model: eval mode, no gradients for weights. Raises UserError without a plain cache."""
     model.eval()
     model.requires_grad_(False)
-    return BaseModel(model, tokenizer, id)
+    return BaseModel(model, tokenizer, id, cache_shape(model))
 
 
 def load_base_model(name: str | None, home: Path) -> BaseModel:

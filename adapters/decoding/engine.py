@@ -10,9 +10,7 @@ Letters: S distinct prompts, L layers, P columns of the longest prefix, Q tokens
 """
 
 import hashlib
-import threading
 import time
-from collections import deque
 from collections.abc import Generator, Hashable, Sequence
 from typing import NamedTuple
 
@@ -23,14 +21,14 @@ from adapters.base_model import BaseModel
 from adapters.decoding.batch import Batch, Row, Start
 from adapters.decoding.likelihood import LogLikelihood
 from adapters.decoding.sampling import Choose, Sampler
-from adapters.kv import KV, cache_shape
+from adapters.decoding.scheduler import FairLock, next_batch
+from adapters.kv import KV
 from adapters.lora.rows import LoraRows, ScaledLora
 from adapters.methods import Attribute, Method, Request, Sampling, UserError
 from adapters.pplm.bags import WeightedLoss, attribute_loss
 from adapters.pplm.steering import read
 from adapters.store.adapter_store import AdapterStore
 
-STEERED_SHARE = 0.4  # of the time that the unsteered rows take, while there are any: they end within 1.4 times of it
 TOKENS_BEFORE = 8  # of the prompt, that are decoded together with a continuation
 TOKENS_A_PASS = 1024  # padded tokens that `loglikelihood` reads at once
 
@@ -50,43 +48,11 @@ class Continuation(NamedTuple):
 Continuations = Generator[list[Continuation], None, None]
 
 
-class FairLock:
-    """A lock that is given in the order of asking: a long run must not keep others from their steps."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._queue: deque[threading.Lock] = deque()  # whoever is first has it; each waits for a lock of its own
-
-    def __enter__(self) -> None:
-        mine = threading.Lock()
-        mine.acquire()
-        with self._guard:
-            self._queue.append(mine)
-            if self._queue[0] is mine:
-                return
-        try:
-            mine.acquire()  # until the one before lets go
-        except BaseException:
-            self._leave(mine)
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self._leave(self._queue[0])
-
-    def _leave(self, mine: threading.Lock) -> None:
-        with self._guard:
-            was_first = self._queue[0] is mine
-            self._queue.remove(mine)
-            if was_first and self._queue:
-                self._queue[0].release()
-
-
 class Engine:
     """One base model and its adapters. Safe to call from several threads: they take turns at single steps."""
 
     def __init__(self, base: BaseModel, store: AdapterStore) -> None:
         self.base, self.store = base, store
-        self.shape = cache_shape(base.model)
         self.turn = FairLock()  # a LoRA hangs on the shared model for the length of one step
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Continuations:
@@ -210,7 +176,7 @@ class Engine:
             ids[row, longest - len(prompt) :] = torch.tensor(prompt)
             mask[row, : num_virtual - (0 if prefix is None else prefix.shape[-2])] = False
             mask[row, num_virtual : num_virtual + longest - len(prompt)] = False
-        kv = KV.empty(self.shape, mask.to(device), next(self.base.model.parameters()))
+        kv = KV.empty(self.base.cache_shape, mask.to(device), next(self.base.model.parameters()))
         for row, prefix in enumerate(prefixes):
             if prefix is not None:
                 kv.data[:, :, row, :, num_virtual - prefix.shape[-2] : num_virtual] = prefix
@@ -234,15 +200,6 @@ class Engine:
             LogLikelihood(tuple(row[keep - len(scored) :]))
             for row, (_, scored) in zip(chosen.tolist(), texts, strict=True)
         ]
-
-
-def next_batch(plain: Batch, steered: Batch) -> Batch:
-    """Whose turn it is: every row gets its first token at once, then the steered rows get their share of the time."""
-    if not (plain.running and steered.running):
-        return plain if plain.running else steered
-    if not plain.started:
-        return plain
-    return steered if not steered.started or steered.seconds < STEERED_SHARE * plain.seconds else plain
 
 
 def candidate_seed(seed: int, number: int) -> int:

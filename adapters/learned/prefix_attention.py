@@ -25,7 +25,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedTokenizerBase
 
 from adapters.base_model import BaseModel
-from adapters.kv import AppendingLayer, cache_shape
+from adapters.kv import AppendingLayer
 from adapters.prefix.prefix import PrefixKV, PrefixSettings, prefix_model
 
 NEAREST = 3  # words of each virtual token
@@ -117,14 +117,14 @@ def starting_prefix(own: BaseModel, settings: PrefixSettings, seed: int) -> Pref
     """The prefix that training with these settings begins with."""
     model = prefix_model(private(own), settings, seed)  # PEFT wraps it in place
     rows: Tensor = model.prompt_encoder["default"].embedding.weight  # type: ignore[union-attr, assignment]
-    layers, heads, size = cache_shape(own.model)
+    layers, heads, size = own.cache_shape
     return rows.float().cpu().view(-1, layers, 2, heads, size).permute(1, 2, 3, 0, 4).contiguous()
 
 
 @torch.no_grad()
 def vocabulary_values(own: BaseModel, place: int, count: int | None = None) -> Tensor:
     """The values (V, H * D) that the first `count` tokens, or all, have in layer 0 at a position."""
-    shape = cache_shape(own.model)
+    shape = own.cache_shape
     size = count or len(own.model.get_input_embeddings().weight)  # type: ignore[arg-type]
     found = []
     for ids in torch.arange(size, device=own.device)[:, None].split(TOKENS_AT_ONCE):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from adapters.adapter_files import read_tensors
 from adapters.base_model import BaseModel
-from adapters.kv import Shape, cache_shape
+from adapters.kv import Shape
 from adapters.methods import STRICT, UserError, from_json
 
 PrefixKV: TypeAlias = Tensor  # (L, 2, H, P, D): layers, keys and values, heads, virtual tokens, head size; float32
@@ -64,7 +64,7 @@ class PrefixFile:
 
 def prefix_model(base: BaseModel, settings: PrefixSettings, seed: int) -> PeftModel:
     """The base model wrapped (in place) with a fresh prefix; only the prefix asks for gradients."""
-    shape = cache_shape(base.model)
+    shape = base.cache_shape
     config = PrefixTuningConfig(
         task_type="CAUSAL_LM",
         num_virtual_tokens=settings.num_virtual_tokens,
@@ -97,7 +97,7 @@ def num_parameters(shape: Shape, settings: PrefixSettings) -> int:
 def read_prefix(folder: Path, config: dict[str, Any], base: BaseModel) -> PrefixKV:
     """The prefix in `folder`, whose adapter_config.json says `config`. Raises UserError with one line."""
     file = from_json(PrefixFile, config)
-    layers, heads, head_size = cache_shape(base.model)
+    layers, heads, head_size = base.cache_shape
     if (file.num_layers, file.num_attention_heads, file.token_dim) != (layers, heads, heads * head_size):
         raise UserError(
             f"The prefix has {file.num_layers} layers of {file.num_attention_heads} heads, {file.token_dim} numbers "

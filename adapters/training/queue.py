@@ -17,7 +17,6 @@ import psutil
 
 from adapters.adapter_files import MAX_OWN, check_name
 from adapters.base_model import BaseModel
-from adapters.kv import cache_shape
 from adapters.lora.lora import ALL_LINEAR, linear_endings
 from adapters.methods import UserError
 from adapters.store.adapter_store import AdapterStore
@@ -71,7 +70,7 @@ class Trainer:
         """Goes on with the jobs of `home` that have not ended."""
         self._base, self._home, self._store = base, home.resolve(), store
         self._jobs, self._own = self._home / "jobs", self._home / "adapters"
-        self._shape = cache_shape(base.model)
+        self._shape = base.cache_shape
         self._lock = threading.RLock()
         self._followers: dict[str, Follower] = {}
         self._orders: dict[str, Job] = {}

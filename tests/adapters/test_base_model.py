@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from transformers import MambaConfig, MambaForCausalLM
 
 from adapters.base_model import (
     BaseModel,
     convert_gguf,
     embedded_folder,
+    freeze,
     load_base_model,
     store_by_long_side,
     unpack_wheel,
 )
-from adapters.kv import cache_shape
 from adapters.methods import UserError
 
 
@@ -104,5 +105,11 @@ def test_memory_runs_along_the_longer_side_and_no_value_changes() -> None:
 
 
 def test_the_cache_is_asked_for_its_shape(tiny_llama: BaseModel, tiny_gpt2: BaseModel) -> None:
-    assert tuple(cache_shape(tiny_llama.model)) == (3, 2, 8)
-    assert tuple(cache_shape(tiny_gpt2.model)) == (3, 4, 8)
+    assert tuple(tiny_llama.cache_shape) == (3, 2, 8)
+    assert tuple(tiny_gpt2.cache_shape) == (3, 4, 8)
+
+
+def test_a_model_without_a_plain_cache_is_refused(tiny_llama: BaseModel) -> None:
+    config = MambaConfig(vocab_size=258, hidden_size=8, state_size=4, num_hidden_layers=1)
+    with pytest.raises(UserError, match="no key/value cache of equal layers: choose another one"):
+        freeze(MambaForCausalLM(config), tiny_llama.tokenizer, "mamba")

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from adapters.decoding.batch import Batch
-from adapters.decoding.engine import STEERED_SHARE, Continuation, Engine
+from adapters.decoding.engine import Continuation, Engine
 from adapters.decoding.sampling import Sampler
+from adapters.decoding.scheduler import STEERED_SHARE
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, effect_off
 from tests.adapters.conftest import Bench
 

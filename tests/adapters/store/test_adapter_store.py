@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 
 from adapters.adapter_files import CONFIG_FILE, WEIGHTS_FILE
 from adapters.base_model import BaseModel
-from adapters.kv import cache_shape
 from adapters.lora.lora import LoraSettings, linear_endings, lora_model, num_parameters, targets
 from adapters.lora.rows import LoraRows, LoraWeights, ScaledLora
 from adapters.methods import UserError
@@ -125,7 +124,7 @@ def test_parameters_are_counted_without_making_them(
     if isinstance(settings, LoraSettings):
         assert num_parameters(tiny_base.model, settings) == trainable
     else:
-        assert num_prefix_parameters(cache_shape(tiny_base.model), settings) == trainable
+        assert num_prefix_parameters(tiny_base.cache_shape, settings) == trainable
 
 
 def test_layers_are_named_and_those_that_are_not_there_are_answered_with_those_that_are(tiny_base: BaseModel) -> None:
