@@ -24,7 +24,7 @@ from adapters.prefix.prefix import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.store.fingerprint import Fingerprints
 from adapters.xray.replay import XRays
-from tests.adapters.discriminators.heads import MOOD
+from tests.adapters.discriminators.mood import MOOD
 from tests.adapters.store.test_adapter_store import saved
 
 SAMPLING = Sampling(temperature=0.9, top_k=40, max_new_tokens=6)
