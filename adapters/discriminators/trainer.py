@@ -8,12 +8,12 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from adapters.adapter_files import MAX_OWN, METRICS_FILE, check_name, read_config
+from adapters.adapter_files import METRICS_FILE, read_config
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.discriminators.features import ALONE, Turn
 from adapters.discriminators.labelled import Labelled
-from adapters.methods import UserError, from_json
+from adapters.methods import from_json
 from adapters.training.card import machine
 from adapters.training.corpus import UNKNOWN
 
@@ -60,16 +60,12 @@ class DiscriminatorTrainer:
 
         Raises UserError where the name is none or taken. What is closed or fails before its end leaves nothing.
         """
-        check_name(name)
-        store = self._engine.store
-        if store.is_taken(name) or (self._own / name).exists():
-            raise UserError(f"There is already something called {name!r}: choose another name.")
-        if self._own.is_dir() and sum(1 for _ in self._own.iterdir()) >= MAX_OWN:
-            raise UserError(f"There are {MAX_OWN} adapters of your own already: delete a folder in {self._own.name}.")
+        engine, store = self._engine, self._engine.store
         command = f"python -m adapters train discriminator {name} --data FILE"
         order = Order(name, "rows that were uploaded in the app", UNKNOWN, command, owner)
-        report = yield from make_discriminator(self._engine.base, rows, order, self._home, self._own, self._engine.turn)
-        store.offer(self._own / name)
+        with store.reserve(name):
+            report = yield from make_discriminator(engine.base, rows, order, self._home, self._own, engine.turn)
+            store.offer(self._own / name)
         return report
 
     def report(self, name: str) -> "DiscriminatorReport | None":

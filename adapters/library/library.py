@@ -19,7 +19,6 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from adapters.adapter_files import (
     CARD_FILE,
     CONFIG_FILE,
-    MAX_OWN,
     METRICS_FILE,
     WEIGHTS_FILE,
     check_name,
@@ -75,10 +74,9 @@ class Library:
 
     def import_zip(self, file: Path, name: str, owner: str | None) -> Adapter:
         """The adapter in a zip, usable as `name` from now on. Raises UserError; then there is nothing new."""
-        self._check_new(name)
         if file.stat().st_size > self._max_bytes:
             raise UserError(f"The zip has {file.stat().st_size:,} bytes, at most {self._max_bytes:,} are read here.")
-        with self._scratch() as scratch:
+        with self._store.reserve(name), self._scratch() as scratch:
             made = Path(scratch) / name
             made.mkdir()
             unpack(file, made)
@@ -89,13 +87,12 @@ class Library:
 
         Sizes are checked before anything is fetched, and all of it is of one commit. Raises UserError.
         """
-        self._check_new(name)
         if self._source is None:
             raise UserError(
                 "No adapters from the Hub are permitted here: the operator may set STEERBOARD_HUB_ADAPTERS=1."
             )
         check_repo(repo)
-        with self._scratch() as scratch:
+        with self._store.reserve(name), self._scratch() as scratch:
             made = Path(scratch) / name
             made.mkdir()
             fetch(self._source, repo, Path(scratch) / "hub", made)
@@ -174,14 +171,6 @@ class Library:
         folder = self._store.find(name).folder
         return from_json(Report, read_config(folder, METRICS_FILE)) if (folder / METRICS_FILE).is_file() else None
 
-    def _check_new(self, name: str) -> None:
-        """Raises UserError where nothing can be called so, or there are too many already."""
-        check_name(name)
-        if self._store.is_taken(name) or (self._own / name).exists():
-            raise UserError(f"There is already something called {name!r}: choose another name.")
-        if self._own.is_dir() and sum(1 for _ in self._own.iterdir()) >= MAX_OWN:
-            raise UserError(f"There are {MAX_OWN} adapters of your own already: delete one first.")
-
     def _scratch(self) -> "tempfile.TemporaryDirectory[str]":
         self._own.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(prefix=".import-", dir=self._own)
@@ -192,14 +181,12 @@ class Library:
         self._store.check(made)
         write_owner(made, owner)
         folder = self._own / made.name
-        with self._placing:
-            self._check_new(made.name)  # somebody may have been faster
-            made.rename(folder)
-            try:
-                self._store.offer(folder)
-            except UserError:
-                shutil.rmtree(folder)
-                raise
+        made.rename(folder)
+        try:
+            self._store.offer(folder)
+        except UserError:
+            shutil.rmtree(folder)
+            raise
         return self._store.find(made.name)
 
     def _folder(self, name: str) -> Path:

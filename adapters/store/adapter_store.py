@@ -6,10 +6,11 @@ model at hand and its files hold exactly what they should; the others are listed
 
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from adapters.adapter_files import CONFIG_FILE, WEIGHTS_FILE, read_config
+from adapters.adapter_files import CONFIG_FILE, MAX_OWN, WEIGHTS_FILE, check_name, read_config
 from adapters.base_model import BaseModel
 from adapters.lora.lora import read_lora
 from adapters.lora.rows import LoraWeights
@@ -54,8 +55,9 @@ class AdapterStore:
     """
 
     def __init__(self, folders: Sequence[Path], base: BaseModel) -> None:
-        self._base = base
+        self._base, self._folders = base, tuple(folders)
         self._changing = threading.Lock()  # one change after the other; readers need no lock
+        self._reserved: set[str] = set()  # names of what is being trained or imported
         self._offered = Offered({}, {}, {}, {}, {})
         for folder in (path for parent in folders if parent.is_dir() for path in sorted(parent.iterdir())):
             if folder.name.startswith(".") or not any(
@@ -129,8 +131,24 @@ class AdapterStore:
         return adapters[name]
 
     def is_taken(self, name: str) -> bool:
-        """Whether something is called so already, even if it cannot be used."""
-        return name in self.names or name in self.refused
+        """Whether something has this name, even if it cannot be used or is still being made."""
+        return name in (*self.names, *self.refused, *self._reserved)
+
+    def reserve(self, name: str) -> ExitStack:
+        """Keep a name for what is being made, until the returned stack is closed or its `with` block ends.
+
+        Raises UserError for a name that is malformed or taken, and where visitors have left too much already.
+        """
+        check_name(name)
+        with self._changing:
+            if self.is_taken(name) or any((folder / name).exists() for folder in self._folders):
+                raise UserError(f"There is already something called {name!r}: choose another name.")
+            if self._num_own() + len(self._reserved) >= MAX_OWN:
+                raise UserError(f"There are {MAX_OWN} adapters of your own already: delete one first.")
+            self._reserved.add(name)
+        stack = ExitStack()
+        stack.callback(self._reserved.discard, name)
+        return stack
 
     def lora(self, name: str) -> LoraWeights:
         """The weights of a LoRA. Raises UserError for an unknown name."""
@@ -165,6 +183,11 @@ class AdapterStore:
         """The loss of a discriminator's class, named as NAME:CLASS. Raises UserError for an unknown one."""
         head, _, label = name.partition(":")
         return discriminator_loss(self.discriminator(head), label, self._base.device)
+
+    def _num_own(self) -> int:
+        """Adapters and discriminators in the last folder, where visitors leave theirs."""
+        own = self._folders[-1] if self._folders else None
+        return sum(1 for path in own.iterdir() if not path.name.startswith(".")) if own and own.is_dir() else 0
 
     @staticmethod
     def _folder(offered: Offered, name: str) -> Path | None:

@@ -162,6 +162,16 @@ def test_a_name_is_given_once(place: Place, tiny_llama: BaseModel, tmp_path: Pat
         next(other.discriminator_trainer.train("letters", rows(1)))
 
 
+def test_a_name_is_reserved_while_it_is_being_trained(place: Place) -> None:
+    training = place.discriminator_trainer.train("letters", rows())
+    next(training)
+    assert place.store.is_taken("letters")
+    with pytest.raises(UserError, match="already something called 'letters'"):
+        next(place.discriminator_trainer.train("letters", rows(1)))
+    training.close()
+    assert not place.store.is_taken("letters")
+
+
 @pytest.mark.parametrize("label", ["a+b", "a*2", "a,b"])
 def test_a_class_that_no_short_name_can_hold_is_refused(place: Place, label: str) -> None:
     with pytest.raises(UserError, match=r"A class cannot be called .* stands between the parts of a method"):

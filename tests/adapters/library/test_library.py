@@ -718,3 +718,10 @@ def test_scratch_of_a_killed_process_is_swept(place: Place, tmp_path: Path) -> N
         os.utime(place.own / name, (0, 0))
     new_place(place.base, tmp_path)
     assert os.listdir(place.own) == [".import-now"]
+
+
+def test_a_name_that_is_being_trained_cannot_be_imported(place: Place) -> None:
+    file = zipped(lora_folder(place), "", without_card)
+    with place.store.reserve("mine"), pytest.raises(UserError, match="already something called 'mine'"):
+        place.library.import_zip(file, "mine", ME)
+    assert place.library.import_zip(file, "mine", ME).name == "mine"

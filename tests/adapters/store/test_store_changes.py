@@ -1,6 +1,8 @@
 """Adapters that come and go while others read: whole, at once, and without touching what is being written."""
 
 import shutil
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -181,3 +183,41 @@ def test_the_base_is_never_touched(store: AdapterStore, tiny_llama: BaseModel, t
     store.offer(tmp_path / "own" / "facts")
     store.withdraw("verse")
     assert all(torch.equal(weight, before[name]) for name, weight in tiny_llama.model.state_dict().items())
+
+
+def test_a_reserved_name_is_taken_until_it_is_released(store: AdapterStore, tmp_path: Path) -> None:
+    reserved = store.reserve("waves")
+    assert store.is_taken("waves")
+    for name in ("waves", "verse", "facts", "Not a name"):  # reserved, offered, only a folder, none
+        with pytest.raises(UserError):
+            store.reserve(name)
+    reserved.close()
+    reserved.close()  # is no error
+    assert not store.is_taken("waves")
+    with store.reserve("waves"):
+        assert store.is_taken("waves")
+    assert not store.is_taken("waves")
+
+
+def test_whoever_reserved_a_name_can_offer_it(store: AdapterStore, tmp_path: Path) -> None:
+    with store.reserve("waves"):
+        (tmp_path / "own" / "verse").rename(tmp_path / "own" / "waves")
+        store.offer(tmp_path / "own" / "waves")
+    assert store.is_taken("waves")
+    with pytest.raises(UserError, match="already something called 'waves'"):
+        store.reserve("waves")
+
+
+def test_of_many_threads_one_gets_a_name(store: AdapterStore) -> None:
+    got: list[str] = []
+
+    def take() -> None:
+        with suppress(UserError):
+            got.append(store.reserve("waves").__class__.__name__)
+
+    threads = [threading.Thread(target=take) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 1
