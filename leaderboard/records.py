@@ -5,7 +5,6 @@ prompt, method, draw: "place" is a position in the prompt set or in the run's me
 """
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from adapters.decoding.likelihood import perplexity_of
 from adapters.methods import BASE, STRICT, Method, Sampling
 
 
@@ -139,7 +139,7 @@ class Tally(NamedTuple):
     @property
     def perplexity(self) -> float:
         """exp of the mean loss, where the sum is of log-probabilities in nats; NaN for none."""
-        return math.exp(-self.total / self.number) if self.number else math.nan
+        return perplexity_of(self.total, self.number)
 
 
 class Timing(NamedTuple):

@@ -18,7 +18,7 @@ from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.methods import BASE, Request, Sampling, parse_method
 from adapters.training.corpus import DATA, read_rows
-from leaderboard.metrics import compression, distinct, prompt_distinct, repetition, self_bleu
+from leaderboard.metrics import compression, distinct, self_bleu
 from leaderboard.metrics.metric import Setting, figure, plain
 from leaderboard.records import Prompt, PromptSet, RunSpec
 from leaderboard.runs.plan import Plan
@@ -163,7 +163,7 @@ def diversity(count: int) -> Callable[[], object]:
     """All diversity metrics of texts of 50 words, two a prompt."""
     words = [word for text in read_rows(DATA / "general.jsonl") for word in text["text"].split()]
     made = [" ".join(words[place : place + 50]) for place in range(0, 8 * count, 8)]
-    modules = (distinct, prompt_distinct, self_bleu, repetition, compression)
+    modules = (distinct, self_bleu, compression)
     metrics = [metric for module in modules for metric in module.columns(Setting("base", "base", {}, "", ""))]
 
     def work() -> list[float]:

@@ -16,10 +16,11 @@ from demo.compare.run import attribute_words
 from demo.parts import words as text
 from demo.parts.board import Board, Figures, Outcome, PaneView
 from demo.parts.links import is_id
-from demo.parts.numbers import spans, word_pattern
+from demo.parts.numbers import if_finite, spans, word_pattern
 from demo.parts.running import changed, closed_at_end, first_difference
 from demo.services import Services
 from demo.xray.run import Text
+from leaderboard.metrics.distinct import distinct
 
 VERSION = 1
 
@@ -91,7 +92,7 @@ def read_record(services: Services, record: Mapping[str, Any]) -> Comparison:
             request.method,
             text.FINISHED[pane["finish_reason"]],
             tuple(spans(request.prompt, pane["text"], pattern)),
-            Figures(**pane["figures"]),
+            stored_figures(pane),
             text.DIVERGED if pane["finish_reason"] == "diverged" else "",
             is_error=pane["finish_reason"] == "diverged",
         )
@@ -107,6 +108,12 @@ def read_record(services: Services, record: Mapping[str, Any]) -> Comparison:
         [tuple(pane["token_ids"]) for pane in panes],
         Board(dict(enumerate(views))),
     )
+
+
+def stored_figures(pane: Mapping[str, Any]) -> Figures:
+    """The figures of a stored pane; distinct-2 is counted again, since older releases counted it otherwise."""
+    figures = Figures(**{"tokens": len(pane["token_ids"])} | pane["figures"])
+    return figures._replace(distinct_2=if_finite(distinct([pane["text"]], 2)))
 
 
 def replay(services: Services, comparison: Comparison) -> Iterator[Board]:

@@ -3,19 +3,22 @@
 Knows methods, continuations and boards; knows nothing of Gradio. Closing a generator cancels its work.
 """
 
+import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from adapters.decoding.engine import Continuation
+from adapters.decoding.likelihood import perplexity_of
 from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off, weighted_word
 from demo.compare.form import Form, read_form
 from demo.parts import words as text
 from demo.parts.board import Board, Figures, Outcome, PaneErrors, PaneView
-from demo.parts.numbers import ATTRIBUTE, distinct_2, perplexity, spans, word_pattern
+from demo.parts.numbers import ATTRIBUTE, if_finite, spans, word_pattern
 from demo.parts.running import closed_at_end, first_difference
 from demo.services import Services
+from leaderboard.metrics.distinct import distinct
 
 T = TypeVar("T")
 
@@ -139,6 +142,11 @@ def score(services: Services, rows: dict[int, Continuation], known: Collection[i
     return {place: perplexity(result.logprobs) for place, result in zip(new, results, strict=True)}
 
 
+def perplexity(logprobs: Sequence[float]) -> float | None:
+    """Perplexity of a text; None where it has no value."""
+    return if_finite(perplexity_of(math.fsum(logprobs), len(logprobs)))
+
+
 def view(row: Continuation, pattern: re.Pattern[str] | None, scored: float | None) -> PaneView:
     """What a pane shows of its continuation; `scored` is its perplexity if its clean row is not the base's."""
     method, tokens = row.request.method, len(row.token_ids)
@@ -147,7 +155,7 @@ def view(row: Continuation, pattern: re.Pattern[str] | None, scored: float | Non
         tokens,
         tokens / row.seconds if tokens and row.seconds > 0 else None,
         perplexity(row.logprobs) if is_base_row(method) else scored,
-        distinct_2(row.text),
+        if_finite(distinct([row.text], 2)),
         sum(mark == ATTRIBUTE for _, mark in pieces) if pattern else None,
     )
     status = text.FINISHED[row.finish_reason] if row.finish_reason else text.WRITING if tokens else text.WAITING

@@ -74,7 +74,9 @@ PROMPT_AND_REFERENCE = "The chosen prompt"
 TEXTS_OF = "Texts of method {place}"
 NO_TEXT = "No text for this prompt yet."
 NO_SUCH_PROMPT = "This run has no such prompt: choose a row of the table."
-SAMPLE_LINE = "Text {draw} · perplexity {perplexity} · distinct-2 {distinct} · repetition {repetition} · {tokens}"
+SAMPLE_LINE = (
+    "Text {draw} · perplexity {perplexity} · distinct-2 (words) {distinct} · repetition {repetition} · {tokens}"
+)
 BESIDE = "Two runs beside each other"
 BESIDE_HELP = "≠ marks figures whose 95 % intervals lie apart. The runs may have other prompts: see their settings."
 THIS_RUN, OTHER_RUN, APART = "this run", "the other", "≠"

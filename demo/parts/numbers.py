@@ -1,30 +1,20 @@
-"""The figures under a text, as pure functions of tokens, log-probabilities and words.
+"""A text in pieces with its attribute words marked, and figures that may have no value.
 
 Knows texts and numbers; knows nothing of Gradio or of the engine. None means "no value".
 """
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-WORD = re.compile(r"\w+")
 Span = tuple[str, str | None]  # a piece of text and its mark: PROMPT, ATTRIBUTE, or None for the continuation
 PROMPT = "prompt"
 ATTRIBUTE = "attribute word"
 
 
-def perplexity(logprobs: Sequence[float]) -> float | None:
-    """exp of the mean negative log-probability of a token; None for an empty text or one that went wrong."""
-    if not logprobs or not all(math.isfinite(logprob) for logprob in logprobs):
-        return None
-    return math.exp(min(-sum(logprobs) / len(logprobs), 700.0))
-
-
-def distinct_2(text: str) -> float | None:
-    """Different pairs of neighbouring words as a share of all pairs (Li et al. 2016), case ignored."""
-    words = [word.casefold() for word in WORD.findall(text)]
-    pairs = list(zip(words, words[1:], strict=False))
-    return len(set(pairs)) / len(pairs) if pairs else None
+def if_finite(figure: float) -> float | None:
+    """The figure, or None where it has no value."""
+    return figure if math.isfinite(figure) else None
 
 
 def word_pattern(words: Iterable[str]) -> re.Pattern[str] | None:

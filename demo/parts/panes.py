@@ -131,7 +131,7 @@ def figures_html(view: PaneView) -> str:
         parts = [text.count(figures.tokens, "token"), f"{number(figures.tokens_per_second, 1)} tokens/s", view.status]
     cells = {
         "perplexity (base)": number(figures.perplexity, 1),
-        "distinct-2": number(figures.distinct_2, 2),
+        "distinct-2 (words)": number(figures.distinct_2, 2),
         "attribute words": number(figures.attribute_words, 0),
     }
     rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in cells.items())

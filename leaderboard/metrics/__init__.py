@@ -8,8 +8,6 @@ from leaderboard.metrics import (
     cost,
     distinct,
     perplexity,
-    prompt_distinct,
-    repetition,
     rouge_l,
     self_bleu,
 )
@@ -18,9 +16,7 @@ from leaderboard.metrics.metric import Columns
 METRICS: tuple[Columns, ...] = (
     perplexity.columns,
     distinct.columns,
-    prompt_distinct.columns,
     self_bleu.columns,
-    repetition.columns,
     compression.columns,
     attribute.columns,
     bleu.columns,

@@ -10,11 +10,10 @@ rare.
 from collections.abc import Sequence
 from functools import partial
 
-import evaluate
 import numpy as np
 
 from leaderboard.judges import describe
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, info, ratio
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement, ratio
 
 PREFIX = "attribute:"
 
@@ -46,11 +45,6 @@ def columns(setting: Setting) -> list[Metric]:
     return metrics
 
 
-class AttributeSuccess(evaluate.Measurement):
-    """compute(predictions=verdicts) -> {"attribute_success": …}."""
-
-    def _info(self) -> evaluate.MeasurementInfo:
-        return info(__doc__, predictions="bool")
-
-    def _compute(self, predictions: Sequence[bool]) -> dict[str, float]:
-        return {"attribute_success": attribute_success(predictions)}
+Measurement = measurement(
+    __doc__, lambda predictions: {"attribute_success": attribute_success(predictions)}, predictions="bool"
+)

@@ -9,13 +9,12 @@ A text is compared by as many of its lines as the reference has: an answer is ju
 
 from collections.abc import Sequence
 
-import evaluate
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from leaderboard.metrics.grams import overlap
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, info
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement
 
 ORDERS = 4
 
@@ -72,11 +71,9 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("bleu", passport, rows, value)]
 
 
-class Bleu(evaluate.Measurement):
-    """compute(predictions=texts, references=references) -> {"bleu": …}."""
-
-    def _info(self) -> evaluate.MeasurementInfo:
-        return info(__doc__, predictions="string", references="string")
-
-    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-        return {"bleu": bleu(predictions, references)}
+Measurement = measurement(
+    __doc__,
+    lambda predictions, references: {"bleu": bleu(predictions, references)},
+    predictions="string",
+    references="string",
+)

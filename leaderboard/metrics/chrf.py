@@ -8,11 +8,10 @@ Whitespace is left out, case is kept. A text is compared by as many of its lines
 
 from collections.abc import Sequence
 
-import evaluate
 import numpy as np
 
 from leaderboard.metrics.grams import overlap
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, info
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, measurement
 
 ORDERS = 6
 BETA = 2  # recall counts twice as much as precision
@@ -58,11 +57,9 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("chrf", passport, rows, value)]
 
 
-class ChrF(evaluate.Measurement):
-    """compute(predictions=texts, references=references) -> {"chrf": …}."""
-
-    def _info(self) -> evaluate.MeasurementInfo:
-        return info(__doc__, predictions="string", references="string")
-
-    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-        return {"chrf": chrf(predictions, references)}
+Measurement = measurement(
+    __doc__,
+    lambda predictions, references: {"chrf": chrf(predictions, references)},
+    predictions="string",
+    references="string",
+)

@@ -10,10 +10,9 @@ length of the texts, so all methods are compared at equal length.
 import zlib
 from collections.abc import Hashable, Sequence
 
-import evaluate
 import numpy as np
 
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, info, plain, ratio
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement, plain, ratio
 
 
 def compression(texts: Sequence[str], prompts: Sequence[Hashable]) -> float:
@@ -49,11 +48,9 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("compression", passport, rows, ratio)]
 
 
-class Compression(evaluate.Measurement):
-    """compute(predictions=texts, prompts=prompts) -> {"compression": …}."""
-
-    def _info(self) -> evaluate.MeasurementInfo:
-        return info(__doc__, predictions="string", prompts="string")
-
-    def _compute(self, predictions: Sequence[str], prompts: Sequence[str]) -> dict[str, float]:
-        return {"compression": compression(predictions, prompts)}
+Measurement = measurement(
+    __doc__,
+    lambda predictions, prompts: {"compression": compression(predictions, prompts)},
+    predictions="string",
+    prompts="string",
+)

@@ -9,10 +9,9 @@ and are in no batch here.
 from collections.abc import Sequence
 from functools import partial
 
-import evaluate
 import numpy as np
 
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, info
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, measurement
 
 ONCE = "none: measured once"
 
@@ -74,12 +73,8 @@ def columns(setting: Setting) -> list[Metric]:
     ]
 
 
-class Cost(evaluate.Measurement):
-    """compute(num_tokens=[…], seconds=[…], base_tokens=[…], base_seconds=[…]) -> {"speed": …}."""
-
-    def _info(self) -> evaluate.MeasurementInfo:
-        kinds = dict.fromkeys(("num_tokens", "seconds", "base_tokens", "base_seconds"), "float64")
-        return info(__doc__, **kinds)
-
-    def _compute(self, **batches: Sequence[float]) -> dict[str, float]:
-        return {"speed": relative_speed(**batches)}
+Measurement = measurement(
+    __doc__,
+    lambda **batches: {"speed": relative_speed(**batches)},
+    **dict.fromkeys(("num_tokens", "seconds", "base_tokens", "base_seconds"), "float64"),
+)

@@ -1,64 +1,106 @@
-"""Distinct-n: the share of different n-grams among all n-grams of a method (Li et al., NAACL 2016).
+"""Distinct-n, distinct-2 within a prompt, and repetition: shares of n-grams.
 
-    distinct-n = number of different n-grams in all texts / number of n-grams in all texts
+    distinct-n = different n-grams in all texts / n-grams in all texts    (Li et al., NAACL 2016)
+    distinct-2 within a prompt = mean over prompts of (different 2-grams in its texts / 2-grams in its texts)
+    repetition = sum over texts of (4-grams - different 4-grams) / sum over texts of 4-grams (Welleck et al., ICLR 2020)
 
-Corpus level, on words between whitespace, as the PPLM paper prints it. It falls with the number and the length of
-texts, so all methods are compared on as many texts, of equal length.
+An n-gram is n words in a row; words stand between whitespace, case and punctuation kept. Distinct-n falls with the
+number and length of texts, so methods are compared on equally many texts of equal length. A text that collapses into
+"love love love" has a good perplexity and a bad repetition.
 
-The number of different n-grams is no sum over prompts, but becomes one exactly: each n-gram has a credit of 1, shared
-equally by the prompts in whose texts it stands. The bootstrap draws prompts with their credits; drawing the texts
-themselves would draw some twice, and make every writer look repetitive.
+Distinct-n is no sum over prompts. To resample prompts, each n-gram has a credit of 1, shared equally by the prompts
+that have it: the credits sum to the number of different n-grams. Drawing the texts themselves would draw some twice and
+make every method look repetitive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 
-import evaluate
 import numpy as np
 
 from leaderboard.metrics.grams import Grams, counts
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, info, plain, ratio
+from leaderboard.metrics.metric import (
+    Array,
+    Metric,
+    Passport,
+    Setting,
+    Texts,
+    divide,
+    figure,
+    measurement,
+    plain,
+    ratio,
+)
 
 ORDERS = (1, 2, 3)
+WORDS = "words between whitespace, case and punctuation kept"
 
 
 def distinct(texts: Sequence[str], n: int) -> float:
-    """Distinct-n of texts; NaN where none has n words."""
-    return figure(ratio, rows(plain(texts), n))
+    """Distinct-n of texts; NaN if no text has n words."""
+    return figure(ratio, distinct_rows(plain(texts), n))
 
 
-def rows(texts: Texts, n: int) -> Array:
+def prompt_distinct(texts: Sequence[str], prompts: Sequence[Hashable]) -> float:
+    """Mean distinct-2 of the texts of each prompt; `prompts` holds the prompt of each text."""
+    return figure(ratio, prompt_rows(plain(texts, prompts)))
+
+
+def repetition(texts: Sequence[str]) -> float:
+    """Share of repeated 4-grams, 0 to 1; NaN if no text has four words."""
+    return figure(ratio, repetition_rows(plain(texts)))
+
+
+def distinct_rows(texts: Texts, n: int) -> Array:
     """(P, 2): credits for different n-grams, number of n-grams."""
-    ids, places = texts.grams[n - 1]
-    prompts = texts.prompts[places]
+    ids, owners = texts.grams[n - 1]
+    prompts = texts.prompts[owners]
     shared = counts(Grams(ids, prompts), texts.num_prompts)
     holders = np.bincount(shared.ids)  # by n-gram: how many prompts have it
     credits = np.bincount(shared.texts, 1 / holders[shared.ids], texts.num_prompts)
     return np.column_stack([credits, np.bincount(prompts, minlength=texts.num_prompts)])
 
 
+def prompt_rows(texts: Texts) -> Array:
+    """(P, 2): distinct-2 of the prompt's texts, 1; zeros for a prompt without a 2-gram."""
+    ids, owners = texts.grams[1]
+    prompts = texts.prompts[owners]
+    different = np.bincount(counts(Grams(ids, prompts), texts.num_prompts).texts, minlength=texts.num_prompts)
+    number = np.bincount(prompts, minlength=texts.num_prompts)
+    share = divide(different.astype(float), number.astype(float))
+    return np.column_stack([np.nan_to_num(share), number > 0])
+
+
+def repetition_rows(texts: Texts) -> Array:
+    """(P, 2): repeated 4-grams, 4-grams."""
+    found = texts.grams[3]
+    number = np.bincount(found.texts, minlength=len(texts.texts))
+    different = np.bincount(counts(found, len(texts.texts)).texts, minlength=len(texts.texts))
+    return texts.by_prompt(number - different, number)
+
+
 def columns(setting: Setting) -> list[Metric]:
-    passports = {
-        n: Passport(
-            title=f"distinct-{n}",
-            higher_is_better=True,
-            aggregation=f"different {n}-grams over all {n}-grams, of all texts together",
-            n=setting.n,
-            tokenisation="words between whitespace",
-            length=setting.equal_length,
-            interval="95 % bootstrap over prompts, 2,000 samples; against the base paired; an n-gram's credit of 1 is "
-            "shared by the prompts that have it",
-        )
+    of = partial(Passport, n=setting.n, tokenisation=WORDS, length=setting.equal_length)
+    interval = f"{Passport.interval}; an n-gram's credit of 1 is shared by the prompts that have it"
+    whole = {
+        n: of(f"distinct-{n}", True, f"different {n}-grams / all {n}-grams, over all texts", interval=interval)
         for n in ORDERS
     }
-    return [Metric(f"distinct_{n}", passport, partial(rows, n=n), ratio) for n, passport in passports.items()]
+    of_prompt = "different 2-grams / all 2-grams in the texts of a prompt; mean over prompts"
+    within = of("distinct-2 within a prompt", True, of_prompt)
+    repeated = of("repetition", False, "4-grams that occurred before in the same text / all 4-grams, over all texts")
+    return [
+        *(Metric(f"distinct_{n}", passport, partial(distinct_rows, n=n), ratio) for n, passport in whole.items()),
+        Metric("prompt_distinct_2", within, prompt_rows, ratio),
+        Metric("repetition", repeated, repetition_rows, ratio),
+    ]
 
 
-class Distinct(evaluate.Measurement):
-    """compute(predictions=texts, n=2) -> {"distinct_2": …}."""
+def _compute(predictions: Sequence[str], prompts: Sequence[Hashable] | None = None) -> dict[str, float]:
+    """All five figures; without `prompts` each text is a prompt of its own."""
+    of = range(len(predictions)) if prompts is None else prompts
+    figures = {f"distinct_{n}": distinct(predictions, n) for n in ORDERS}
+    return figures | {"prompt_distinct_2": prompt_distinct(predictions, of), "repetition": repetition(predictions)}
 
-    def _info(self) -> evaluate.MeasurementInfo:
-        return info(__doc__, predictions="string")
 
-    def _compute(self, predictions: Sequence[str], n: int = 2) -> dict[str, float]:
-        return {f"distinct_{n}": distinct(predictions, n)}
+Measurement = measurement(__doc__, _compute, predictions="string")

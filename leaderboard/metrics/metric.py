@@ -9,7 +9,7 @@ Letters: N texts, P prompts, K statistics, R weightings.
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import datasets
 import evaluate
@@ -144,7 +144,17 @@ def divide(numerator: Array, denominator: Array) -> Array:
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
 
 
-def info(description: str | None, **columns: str) -> evaluate.MeasurementInfo:
-    """What `evaluate` wants to know of a measurement: its description, and its inputs with their types."""
-    features = datasets.Features({name: datasets.Value(kind) for name, kind in columns.items()})
-    return evaluate.MeasurementInfo(description=description or "", citation="", features=features)
+def measurement(
+    description: str | None, compute: Callable[..., dict[str, float]], **inputs: str
+) -> type[evaluate.Measurement]:
+    """The class that `evaluate.load` looks for in a metric's file; `inputs` are the types of the columns."""
+    features = datasets.Features({name: datasets.Value(kind) for name, kind in inputs.items()})
+
+    class Measured(evaluate.Measurement):
+        def _info(self) -> evaluate.MeasurementInfo:
+            return evaluate.MeasurementInfo(description=description or "", citation="", features=features)
+
+        def _compute(self, **values: Any) -> dict[str, float]:
+            return compute(**values)
+
+    return Measured

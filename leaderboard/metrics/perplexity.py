@@ -10,11 +10,12 @@ that repeats itself has a low perplexity, so it is read beside distinct-n and re
 from collections.abc import Sequence
 from functools import partial
 
-import evaluate
 import numpy as np
+from adapters.decoding.likelihood import perplexity_of
 
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, info
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement
 
+perplexities = np.vectorize(perplexity_of, otypes=[float])
 CORPUS = "exp of the total loss over the total number of tokens"
 
 
@@ -31,12 +32,12 @@ def median_perplexity(sum_logprobs: Sequence[float], num_tokens: Sequence[int]) 
 
 def each(tallies: Array) -> Array:
     """The perplexity of each text: (N, 2) -> (N,)."""
-    return np.exp(-divide(tallies[:, 0], tallies[:, 1]))
+    return perplexities(tallies[:, 0], tallies[:, 1])
 
 
 def value(rows: Array, weights: Array) -> Array:
     sums = weights @ rows  # (R, 2)
-    return np.exp(-divide(sums[:, 0], sums[:, 1]))
+    return perplexities(sums[:, 0], sums[:, 1])
 
 
 def median(rows: Array, weights: Array) -> Array:
@@ -98,14 +99,12 @@ def under(label: str, title: str, n: str) -> Metric:
     return Metric(f"perplexity_under:{label}", what, partial(_rows, label=label), value)
 
 
-class Perplexity(evaluate.Measurement):
-    """compute(sum_logprobs=[…], num_tokens=[…]) -> both figures."""
-
-    def _info(self) -> evaluate.MeasurementInfo:
-        return info(__doc__, sum_logprobs="float64", num_tokens="int64")
-
-    def _compute(self, sum_logprobs: Sequence[float], num_tokens: Sequence[int]) -> dict[str, float]:
-        return {
-            "perplexity": perplexity(sum_logprobs, num_tokens),
-            "median_perplexity": median_perplexity(sum_logprobs, num_tokens),
-        }
+Measurement = measurement(
+    __doc__,
+    lambda sum_logprobs, num_tokens: {
+        "perplexity": perplexity(sum_logprobs, num_tokens),
+        "median_perplexity": median_perplexity(sum_logprobs, num_tokens),
+    },
+    sum_logprobs="float64",
+    num_tokens="int64",
+)

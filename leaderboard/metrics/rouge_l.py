@@ -10,11 +10,10 @@ reference has.
 import re
 from collections.abc import Sequence
 
-import evaluate
 import numpy as np
 from rapidfuzz.distance import LCSseq
 
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, info, ratio
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement, ratio
 
 WORD = re.compile("[a-z0-9]+")
 
@@ -53,11 +52,9 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("rouge_l", passport, rows, ratio)]
 
 
-class RougeL(evaluate.Measurement):
-    """compute(predictions=texts, references=references) -> {"rouge_l": …}."""
-
-    def _info(self) -> evaluate.MeasurementInfo:
-        return info(__doc__, predictions="string", references="string")
-
-    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-        return {"rouge_l": rouge_l(predictions, references)}
+Measurement = measurement(
+    __doc__,
+    lambda predictions, references: {"rouge_l": rouge_l(predictions, references)},
+    predictions="string",
+    references="string",
+)

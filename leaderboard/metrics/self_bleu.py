@@ -13,11 +13,21 @@ and the second largest count of each n-gram tell the largest among the others.
 
 from collections.abc import Sequence
 
-import evaluate
 import numpy as np
 
 from leaderboard.metrics.grams import Counts, IntArray, counts
-from leaderboard.metrics.metric import LONGEST_GRAM, Array, Metric, Passport, Setting, Texts, figure, info, plain, ratio
+from leaderboard.metrics.metric import (
+    LONGEST_GRAM,
+    Array,
+    Metric,
+    Passport,
+    Setting,
+    Texts,
+    figure,
+    measurement,
+    plain,
+    ratio,
+)
 
 EPSILON = 0.1  # matches that no match counts as
 
@@ -82,11 +92,4 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("self_bleu", passport, rows, ratio)]
 
 
-class SelfBleu(evaluate.Measurement):
-    """compute(predictions=texts) -> {"self_bleu": …}."""
-
-    def _info(self) -> evaluate.MeasurementInfo:
-        return info(__doc__, predictions="string")
-
-    def _compute(self, predictions: Sequence[str]) -> dict[str, float]:
-        return {"self_bleu": self_bleu(predictions)}
+Measurement = measurement(__doc__, lambda predictions: {"self_bleu": self_bleu(predictions)}, predictions="string")

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from adapters.methods import Method, from_json, to_json
 from adapters.scatter import Dot, scatter
+from leaderboard.metrics.distinct import distinct
 from leaderboard.metrics.metric import Passport
 from leaderboard.records import Prompt, RunData, Sample
 from leaderboard.tables.display import number, with_interval
@@ -25,7 +26,7 @@ ABREAST = 6  # columns of a table that fit a printed page
 MAX_CHARACTERS = 400_000  # of texts in a report; the exports hold them all
 PLOT = ("distinct_2", "perplexity")
 ENDS = {"eos": "ended by itself", "length": "limit reached", "diverged": "diverged"}
-FIGURES = {"tokens_per_second": "tokens/s", "distinct_2": "distinct-2", "attribute_words": "attribute words"}
+FIGURES = {"tokens_per_second": "tokens/s", "distinct_2": "distinct-2 (words)", "attribute_words": "attribute words"}
 
 
 class Look(NamedTuple):
@@ -222,10 +223,16 @@ def sample_figures(data: RunData, sample: Sample) -> str:
 
 
 def pane_figures(pane: Mapping[str, Any]) -> str:
-    """The figures of a comparison's pane in one line; what has no value is left out."""
+    """The figures of a shared pane in one line; those without a value are left out.
+
+    distinct-2 is counted again: older releases counted it otherwise.
+    """
     parts = [tokens(len(pane["token_ids"]))]
-    for name, value in pane["figures"].items():
-        if name != "tokens" and value is not None:
+    figures = pane["figures"]
+    if "distinct_2" in figures:
+        figures = figures | {"distinct_2": distinct([pane["text"]], 2)}
+    for name, value in figures.items():
+        if name != "tokens" and value is not None and math.isfinite(value):
             parts.append(f"{FIGURES.get(name, name)} {value if isinstance(value, int) else number(value)}")
     return " · ".join([*parts, ENDS.get(pane["finish_reason"], str(pane["finish_reason"]))])
 

@@ -16,9 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from adapters.methods import BASE
 from leaderboard.metrics import METRICS, perplexity
-from leaderboard.metrics.distinct import distinct
+from leaderboard.metrics.distinct import distinct, repetition
 from leaderboard.metrics.metric import Array, Metric, Passport, Texts
-from leaderboard.metrics.repetition import repetition
 from leaderboard.records import RunData, Tally
 from leaderboard.tables.bootstrap import NONE, Interval, covers_zero, enough, interval, weights
 from leaderboard.tables.comparable import Comparable, Where, comparable

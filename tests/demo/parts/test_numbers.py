@@ -2,28 +2,11 @@
 
 import math
 
-import pytest
-
-from demo.parts.numbers import ATTRIBUTE, PROMPT, distinct_2, perplexity, spans, word_pattern
+from demo.parts.numbers import ATTRIBUTE, PROMPT, if_finite, spans, word_pattern
 
 
-def test_perplexity_is_the_inverse_geometric_mean_of_the_probabilities() -> None:
-    assert perplexity([math.log(0.5), math.log(0.125)]) == pytest.approx(4.0)
-
-
-@pytest.mark.parametrize("logprobs", [[], [math.nan], [-1.0, -math.inf]])
-def test_a_text_without_usable_probabilities_has_no_perplexity(logprobs: list[float]) -> None:
-    assert perplexity(logprobs) is None
-
-
-def test_distinct_2_counts_pairs_of_words_without_case() -> None:
-    assert distinct_2("The cat, the cat: the CAT") == pytest.approx(2 / 5)  # the cat, cat the
-    assert distinct_2("one two three") == 1.0
-
-
-@pytest.mark.parametrize("text", ["", "word", "  ...  "])
-def test_fewer_than_two_words_have_no_pairs(text: str) -> None:
-    assert distinct_2(text) is None
+def test_a_figure_without_a_value_is_none() -> None:
+    assert [if_finite(figure) for figure in (0.5, math.nan, math.inf)] == [0.5, None, None]
 
 
 def test_words_are_marked_alone_in_any_case_and_never_in_the_prompt() -> None:

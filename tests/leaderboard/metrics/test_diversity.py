@@ -16,17 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
-from leaderboard.metrics import distinct as distinct_file
-from leaderboard.metrics import prompt_distinct as prompt_distinct_file
-from leaderboard.metrics import repetition as repetition_file
 from leaderboard.metrics import self_bleu as self_bleu_file
 from leaderboard.metrics.compression import compression, deflate
 from leaderboard.metrics.compression import rows as compression_rows
-from leaderboard.metrics.distinct import distinct
+from leaderboard.metrics.distinct import (
+    distinct,
+    distinct_rows,
+    prompt_distinct,
+    prompt_rows,
+    repetition,
+    repetition_rows,
+)
 from leaderboard.metrics.grams import counts, grams
 from leaderboard.metrics.metric import Array, Texts, plain
-from leaderboard.metrics.prompt_distinct import prompt_distinct
-from leaderboard.metrics.repetition import repetition
 from leaderboard.metrics.self_bleu import self_bleu
 
 TEXTS = ("the cat saw the cat", "the dog saw a cat", "rain", "")
@@ -134,10 +136,10 @@ def of_prompts(texts: Sequence[str], prompts: Sequence[int]) -> dict[str, Array]
     """The rows of every diversity metric."""
     seen: Texts = plain(texts, prompts)
     return {
-        **{f"distinct_{n}": distinct_file.rows(seen, n) for n in (1, 2, 3)},
-        "prompt_distinct": prompt_distinct_file.rows(seen),
+        **{f"distinct_{n}": distinct_rows(seen, n) for n in (1, 2, 3)},
+        "prompt_distinct": prompt_rows(seen),
         "self_bleu": self_bleu_file.rows(seen),
-        "repetition": repetition_file.rows(seen),
+        "repetition": repetition_rows(seen),
         "compression": compression_rows(seen),
     }
 
@@ -163,7 +165,7 @@ def test_a_prompt_that_stands_twice_halves_what_is_different_and_leaves_what_is_
 def test_credits_sum_to_the_number_of_different_grams() -> None:
     texts = natural(40)
     for n in (1, 2, 3):
-        credits, number = distinct_file.rows(plain(texts, [place % 7 for place in range(40)]), n).sum(0)
+        credits, number = distinct_rows(plain(texts, [place % 7 for place in range(40)]), n).sum(0)
         assert credits / number == pytest.approx(slow_distinct(texts, n), abs=1e-12)
 
 

@@ -14,10 +14,8 @@ from leaderboard.metrics.bleu import bleu
 from leaderboard.metrics.chrf import chrf
 from leaderboard.metrics.compression import compression
 from leaderboard.metrics.cost import relative_speed
-from leaderboard.metrics.distinct import distinct
+from leaderboard.metrics.distinct import distinct, prompt_distinct, repetition
 from leaderboard.metrics.perplexity import median_perplexity, perplexity
-from leaderboard.metrics.prompt_distinct import prompt_distinct
-from leaderboard.metrics.repetition import repetition
 from leaderboard.metrics.rouge_l import rouge_l
 from leaderboard.metrics.self_bleu import self_bleu
 
@@ -33,13 +31,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
         TOKENS,
         {"perplexity": perplexity(**TOKENS), "median_perplexity": median_perplexity(**TOKENS)},  # type: ignore[arg-type]
     ),
-    "distinct": ({"predictions": TEXTS, "n": 1}, {"distinct_1": distinct(TEXTS, 1)}),
-    "prompt_distinct": (
+    "distinct": (
         {"predictions": TEXTS, "prompts": PROMPTS},
-        {"prompt_distinct_2": prompt_distinct(TEXTS, PROMPTS)},
+        {f"distinct_{n}": distinct(TEXTS, n) for n in (1, 2, 3)}
+        | {"prompt_distinct_2": prompt_distinct(TEXTS, PROMPTS), "repetition": repetition(TEXTS)},
     ),
     "self_bleu": ({"predictions": TEXTS}, {"self_bleu": self_bleu(TEXTS)}),
-    "repetition": ({"predictions": TEXTS}, {"repetition": repetition(TEXTS)}),
     "compression": ({"predictions": TEXTS, "prompts": PROMPTS}, {"compression": compression(TEXTS, PROMPTS)}),
     "attribute": ({"predictions": [True, False]}, {"attribute_success": attribute_success([True, False])}),
     "bleu": ({"predictions": TEXTS, "references": REFERENCES}, {"bleu": bleu(TEXTS, REFERENCES)}),
