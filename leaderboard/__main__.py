@@ -19,7 +19,8 @@ from leaderboard.output.export import samples_frame, to_csv, to_jsonl, to_parque
 from leaderboard.output.report import run_report
 from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import PromptSet, RunData, RunSpec
-from leaderboard.runs.runner import Progress, Runner, load_engine, load_judge
+from leaderboard.runs.clock import Progress
+from leaderboard.runs.runner import Runner, load_engine, load_judge
 from leaderboard.store.database import Database
 from leaderboard.tables.display import display
 from leaderboard.tables.table import Results, tabulate

@@ -6,7 +6,7 @@ memory), not the files that it came from.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -74,13 +74,17 @@ class Fingerprints:
 
     def request(self, request: Request, sampling: Sampling) -> str:
         """Of everything that determines the text of a request."""
-        parts = self._parts(request.method) | {
-            "prompt": request.prompt,
-            "seed": request.seed,
-            "chat": request.chat,
-            "sampling": to_json(sampling),
-        }
-        return sha256(json.dumps(parts, sort_keys=True))
+        return self.requests([request], sampling)[0]
+
+    def requests(self, requests: Sequence[Request], sampling: Sampling) -> list[str]:
+        """The hashes of many requests; each method is hashed once."""
+        methods = {method: self._parts(method) for method in {request.method for request in requests}}
+        shared = {"sampling": to_json(sampling)}
+        own = ({"prompt": request.prompt, "seed": request.seed, "chat": request.chat} for request in requests)
+        return [
+            sha256(json.dumps(methods[request.method] | parts | shared, sort_keys=True))
+            for request, parts in zip(requests, own, strict=True)
+        ]
 
     def named(self, methods: Iterable[Method]) -> dict[str, str]:
         """The hash of the base model, and of each adapter and word list that the methods use, by name."""

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from adapters.decoding.likelihood import perplexity_of
 
+from adapters.decoding.likelihood import perplexity_of
 from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement
 
 perplexities = np.vectorize(perplexity_of, otypes=[float])

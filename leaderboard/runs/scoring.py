@@ -11,11 +11,11 @@ from typing import NamedTuple, TypeVar
 
 from adapters.decoding.engine import Engine
 from adapters.decoding.likelihood import LogLikelihood
-from adapters.methods import BASE, Method, UserError
+from adapters.methods import BASE, Method
 from adapters.store.fingerprint import Fingerprints, sha256
 from leaderboard.judges import NEUTRAL, TOPICS, describe, judge_of
 from leaderboard.metrics.attribute import PREFIX as ATTRIBUTE
-from leaderboard.records import Prompt, PromptSet, Run, RunSpec, Sample, Tally, Trace
+from leaderboard.records import Prompt, Run, RunSpec, Sample, Tally, Trace
 from leaderboard.store.database import Database
 
 T = TypeVar("T")
@@ -58,27 +58,6 @@ def attributes(spec: RunSpec) -> dict[str, str]:
     names = {a.name for steering in steered for a in steering.attributes if not a.words}
     judges = {name: description for name in sorted(names) if (description := describe(name)) is not None}
     return {f"{ATTRIBUTE}{name}": sha256(judges[name], name, str(TOPICS), str(NEUTRAL)) for name in judges}
-
-
-def check_lengths(models: Sequence[Scorer], spec: RunSpec, prompts: PromptSet) -> None:
-    """Raises UserError where a text or a reference may not fit into a scorer's context."""
-    for model in models:
-        room = model.engine.base.context_length
-        if model.method.prefix is not None:
-            room -= model.engine.store.prefix(model.method.prefix).shape[-2]
-        for place, prompt in enumerate(prompts.prompts):
-            pairs = [prompt_pair(model.engine, prompt, spec.chat, kind) for kind in ("prompt", "reference")]
-            longest = max(len(pair[0]) + len(pair[1]) for pair in pairs if pair is not None)
-            if not model.same_tokens:
-                longest = max(
-                    longest,
-                    len(read_prompt(model.engine, prompt.prompt, spec.chat)) + FOREIGN * spec.sampling.max_new_tokens,
-                )
-            if longest > room:
-                raise UserError(
-                    f"Prompt {place + 1}: with its reference or continuation it may need {longest} tokens, and "
-                    f"{model.label} has room for {room}: shorten it."
-                )
 
 
 def score_texts(database: Database, scorer: Scorer, run: Run, samples: Sequence[Sample]) -> Iterator[int]:

@@ -1,8 +1,7 @@
-"""Writes one batch and stores each text the moment it is finished.
+"""Writes one batch and stores each text as soon as it is finished.
 
-Knows the engine and the database; knows nothing of what becomes of the texts. A batch of which a text is missing is
-written again as a whole: one of other rows would round otherwise in the last bit, and a run that was killed must end as
-one that was not.
+A batch that lacks a text is written again as a whole: with other rows the last bits would round differently, and a
+killed run must end like one that was not.
 """
 
 import math
@@ -17,24 +16,24 @@ import torch
 from adapters.decoding.engine import Continuation, Engine
 from adapters.methods import Sampling
 from leaderboard.records import Sample, Tally, Timing, Trace
-from leaderboard.runs.plan import Batch, Place
+from leaderboard.runs.plan import Batch, Position
 from leaderboard.store.database import Database, Written
 
 
 class Piece(NamedTuple):
-    """What one step of a batch has brought."""
+    """The result of one step of a batch."""
 
     num_tokens: int  # of all its texts so far
-    written: tuple[Written, ...]  # texts that are finished since the last step
+    written: tuple[Written, ...]  # texts finished in this step
     timing: Timing | None  # of the whole batch, with its last step
 
 
 def write(
     engine: Engine, database: Database, run_id: str, batch: Batch, sampling: Sampling, scorer: str
 ) -> Iterator[Piece]:
-    """Makes the batch's texts part of the run: those that are stored at once, the others as they are written."""
+    """Make the texts of a batch part of the run: stored ones at once, new ones as they are written."""
     known = database.known(list(batch.keys.values()))
-    database.adopt(run_id, {place: key for place, key in batch.keys.items() if key in known})
+    database.adopt(run_id, {position: key for position, key in batch.keys.items() if key in known})
     if known >= set(batch.keys.values()):
         return
     with closing(pieces(engine, batch, sampling, scorer)) as steps:
@@ -46,34 +45,30 @@ def write(
 
 
 def pieces(engine: Engine, batch: Batch, sampling: Sampling, scorer: str) -> Generator[Piece, None, None]:
-    """Writes a batch.
-
-    `scorer` is the hash of the method without its steering, whose log-probabilities of a text come with writing it.
-    """
+    """Write a batch; `scorer` is the hash of its method without steering, which scores each text as it is written."""
     waiting, peak, started = set(batch.requests), Peak(engine.base.device), time.perf_counter()
     with closing(steps(engine, batch, sampling)) as states:
         for rows in states:
             peak.look()
-            done = sorted(place for place in waiting if rows[place].finish_reason)
+            done = sorted(position for position in waiting if rows[position].finish_reason)
             waiting -= set(done)
             tokens = sum(len(row.token_ids) for row in rows.values())
             seconds = time.perf_counter() - started
             timing = None if waiting else Timing(batch.number, batch.first_prompt, tokens, seconds, peak.bytes)
-            yield Piece(
-                tokens, tuple(as_written(place, batch.keys[place], rows[place], scorer) for place in done), timing
-            )
+            new = tuple(as_written(position, batch.keys[position], rows[position], scorer) for position in done)
+            yield Piece(tokens, new, timing)
 
 
-def steps(engine: Engine, batch: Batch, sampling: Sampling) -> Generator[dict[Place, Continuation], None, None]:
+def steps(engine: Engine, batch: Batch, sampling: Sampling) -> Generator[dict[Position, Continuation], None, None]:
     """The state of every text of a batch after each step of the engine."""
     with closing(engine.generate(list(batch.requests.values()), sampling)) as states:
         for rows in states:
             yield dict(zip(batch.requests, rows, strict=True))
 
 
-def as_written(place: Place, key: str, row: Continuation, scorer: str) -> Written:
+def as_written(position: Position, key: str, row: Continuation, scorer: str) -> Written:
     """A finished text as it is stored."""
-    prompt, method, draw = place
+    prompt, method, draw = position
     reason = row.finish_reason or ""
     sample = Sample(prompt, method, draw, key, row.request.seed, row.text, len(row.token_ids), reason)
     trace = Trace(row.prompt_ids, row.token_ids, row.logprobs)
@@ -81,7 +76,7 @@ def as_written(place: Place, key: str, row: Continuation, scorer: str) -> Writte
 
 
 class Peak:
-    """The most memory at any look: of the GPU where the model is on one, else of the process."""
+    """Peak memory: of the GPU if the model is on one, else of the process."""
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._process, self.bytes = device, psutil.Process(), 0

@@ -1,20 +1,9 @@
-"""The tables, as SQLAlchemy Core knows them. What the database really has is made by the migrations; a test compares.
+"""The tables in SQLAlchemy Core. The migrations create them; a test compares the two.
 
-Text that a model or a visitor wrote stands in JSON columns: PostgreSQL's text cannot hold a NUL, its json can.
+Text by models and visitors is stored as JSON: PostgreSQL's `text` cannot hold a NUL character, its `json` can.
 """
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    DateTime,
-    Float,
-    ForeignKey,
-    Integer,
-    MetaData,
-    String,
-    Table,
-)
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Float, ForeignKey, Integer, MetaData, String, Table
 
 metadata = MetaData(
     naming_convention={
@@ -41,6 +30,7 @@ runs = Table(
     Column("status", String(16), nullable=False),
     Column("record", JSON, nullable=False),  # version, spec, base, hashes, versions, costs, scorers
     Column("results", JSON(none_as_null=True)),  # the table of a finished run, so that it opens at once
+    Column("published", String(300)),  # address on the Hub
 )
 
 samples = Table(

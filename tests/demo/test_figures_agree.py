@@ -18,8 +18,8 @@ from leaderboard.tables.display import number
 from leaderboard.tables.table import prompt_figures, tabulate
 from tests.leaderboard.made_up import made_up
 
-TEXT = "The stars, the stars! The old stars, the stars and THE stars shone."  # 12 words, 11 pairs
-PAIRS = 10 / 11  # only "the stars" and "the stars," look alike: "the stars" stands there once more than different pairs
+TEXT = "The stars, the stars! The old stars, the stars and THE stars shone."
+PAIRS = 11 / 12  # 13 words; the pair "stars, the" stands there twice
 LOGPROBS = (-1.5, -0.25, -2.75, -0.5)
 PERPLEXITY = 2.718281828459045**1.25
 

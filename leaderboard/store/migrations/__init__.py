@@ -1,4 +1,4 @@
-"""The history of the database's schema, run by Alembic: one file a change in `versions`, never edited once released."""
+"""Schema migrations, run by Alembic: one file per change in `versions`; a released file is never edited."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ MIGRATIONS_LOCK = 7_371_643  # any number, the same in every process
 
 
 def migrate(connection: Connection) -> None:
-    """Brings the schema to the newest version, inside the connection's transaction; one process at a time."""
+    """Upgrade the schema inside the connection's transaction, one process at a time."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATIONS_LOCK})")
     config = Config()

@@ -1,0 +1,126 @@
+"""Checks and estimates of a run before it starts; results for the same content are reused."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import NamedTuple
+
+from adapters.decoding.engine import Engine
+from adapters.methods import BASE, Request, Sampling, UserError
+from adapters.store.fingerprint import Fingerprints
+from leaderboard.records import PromptSet, RunSpec
+from leaderboard.runs.plan import Plan
+from leaderboard.runs.scoring import FOREIGN, Scorer, prompt_pair
+from leaderboard.store.database import Database
+
+CALIBRATION = 8  # tokens to measure the speed of this machine
+
+
+class Estimate(NamedTuple):
+    """Work and time of a run on this machine."""
+
+    num_texts: int
+    num_known: int  # stored already
+    num_tokens: int  # at most, of the new texts
+    seconds: float
+
+
+class Lengths(NamedTuple):
+    """Tokens of one prompt and of its reference for one model."""
+
+    prompt: int
+    reference: int
+
+
+class Estimator:
+    """Checks and estimates for one engine."""
+
+    def __init__(self, engine: Engine, database: Database, hashes: Fingerprints, rows: int) -> None:
+        self._engine, self._database, self._hashes, self._rows = engine, database, hashes, rows
+        self._seconds_a_token: float | None = None
+        self._plan = lru_cache(maxsize=2)(self._make_plan)
+        self._longest = lru_cache(maxsize=8)(self._check_prompts)
+        self._lengths = lru_cache(maxsize=8)(lengths)
+
+    def plan(self, spec: RunSpec, prompts: PromptSet) -> Plan:
+        """The batches of a run. Raises UserError for an unknown adapter."""
+        return self._plan(spec, prompts, tuple(self._hashes.named(spec.methods).items()))
+
+    def estimate(self, spec: RunSpec, prompts: PromptSet) -> Estimate:
+        """Work and time of a checked run."""
+        plan = self.plan(spec, prompts)
+        keys = plan.keys
+        known = self._database.known(keys)
+        missing = sum(key not in known for key in keys)
+        seconds = self._speed() * sum(map(plan.cost, plan.missing(known)))
+        return Estimate(len(keys), len(keys) - missing, missing * spec.sampling.max_new_tokens, seconds)
+
+    def check(self, spec: RunSpec, prompts: PromptSet, scorers: Sequence[Scorer]) -> None:
+        """Raises UserError if a method, a prompt or a length cannot be used."""
+        longest = self._longest(prompts, spec.chat, spec.sampling.max_new_tokens)
+        requests = [Request(prompts.prompts[longest].prompt, method, 0, spec.chat) for method in spec.methods]
+        with named(longest):
+            self._engine.generate(requests, spec.sampling)
+        for scorer in scorers:
+            self._check_lengths(scorer, spec, prompts)
+
+    @property
+    def seconds_a_token(self) -> float | None:
+        """Seconds per token of one plain row; None until it is measured."""
+        return self._seconds_a_token
+
+    def _make_plan(self, spec: RunSpec, prompts: PromptSet, _: tuple[tuple[str, str], ...]) -> Plan:
+        return Plan(spec, prompts, self._hashes, self._rows)
+
+    def _check_prompts(self, prompts: PromptSet, chat: bool, max_new_tokens: int) -> int:
+        """Index of the longest prompt. Raises UserError if the base model cannot continue one of them."""
+        sampling, found = Sampling(max_new_tokens=max_new_tokens), []
+        for index, prompt in enumerate(prompts.prompts):
+            with named(index):
+                self._engine.generate([Request(prompt.prompt, BASE, 0, chat)], sampling)
+                found.append(len(self._engine.base.encode(prompt.prompt, chat)))
+        return found.index(max(found))
+
+    def _check_lengths(self, scorer: Scorer, spec: RunSpec, prompts: PromptSet) -> None:
+        """Raises UserError if a text or a reference may not fit into the scorer's context."""
+        room = scorer.engine.base.context_length
+        if scorer.method.prefix is not None:
+            room -= scorer.engine.store.prefix(scorer.method.prefix).shape[-2]
+        text = 0 if scorer.same_tokens else FOREIGN * spec.sampling.max_new_tokens
+        for index, length in enumerate(self._lengths(scorer.engine, prompts, spec.chat)):
+            longest = length.prompt + max(length.reference, text)
+            if longest > room:
+                raise UserError(
+                    f"Prompt {index + 1}: with its reference or text it may need {longest} tokens, and {scorer.label} "
+                    f"has room for {room}: shorten it."
+                )
+
+    def _speed(self) -> float:
+        """Seconds per token of one plain row here; measured once."""
+        if self._seconds_a_token is None:
+            started = time.perf_counter()
+            *_, (row,) = self._engine.generate(
+                [Request("The", BASE)], Sampling(temperature=0, max_new_tokens=CALIBRATION)
+            )
+            self._seconds_a_token = (time.perf_counter() - started) / max(1, len(row.token_ids))
+        return self._seconds_a_token
+
+
+def lengths(engine: Engine, prompts: PromptSet, chat: bool) -> list[Lengths]:
+    """Token counts of every prompt and its reference."""
+    found = []
+    for prompt in prompts.prompts:
+        pairs = [prompt_pair(engine, prompt, chat, kind) for kind in ("prompt", "reference")]
+        own, reference = (0 if pair is None else len(pair[0]) + len(pair[1]) for pair in pairs)
+        found.append(Lengths(own, max(0, reference - own)))
+    return found
+
+
+@contextmanager
+def named(index: int) -> Iterator[None]:
+    """Begin the message of a UserError with the number of the prompt."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"Prompt {index + 1}: {error}") from error

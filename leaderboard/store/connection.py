@@ -1,0 +1,52 @@
+"""Connections to SQLite in one file, or to PostgreSQL."""
+
+import sqlite3
+import time
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from adapters.methods import UserError
+
+BACKENDS = ("sqlite", "postgresql")
+BUSY_SECONDS = 30  # that SQLite waits for other writers
+
+
+def open_engine(url: URL) -> Engine:
+    """The SQLAlchemy engine of a URL. Raises UserError for another kind of database."""
+    if url.get_backend_name() not in BACKENDS:
+        raise UserError(f"{url.get_backend_name()!r} databases do not work here: use sqlite or postgresql.")
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    engine = create_engine(url, pool_pre_ping=True)
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", configure_sqlite)
+        event.listen(engine, "begin", begin_sqlite)
+    return engine
+
+
+def configure_sqlite(connection: Any, _: Any) -> None:
+    """Turn on foreign keys and full durability."""
+    connection.isolation_level = None  # else Python's driver begins transactions late, or never
+    for pragma in (f"busy_timeout = {1000 * BUSY_SECONDS}", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    begin_wal(connection)
+
+
+def begin_wal(connection: Any) -> None:
+    """Turn on WAL mode; retry while others do the same to a new file, since SQLite does not wait there."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def begin_sqlite(connection: Connection) -> None:
+    """Begin a transaction; a writing one takes its turn now, because it could not wait later."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
