@@ -12,6 +12,7 @@ STEERBOARD_MAX_BYTES        of an uploaded prompt set; default 2000000
 STEERBOARD_MAX_PROMPTS      of a prompt set; default 500
 STEERBOARD_MAX_CHARACTERS   of each of its values; default 4000
 STEERBOARD_MAX_ADAPTER_BYTES  of the zip of an adapter that is taken in; default 100000000
+STEERBOARD_MAX_RUN_MINUTES  estimated minutes of a visitor's leaderboard run; default 120
 STEERBOARD_HUB_ADAPTERS     1: adapters may be fetched from the Hub, after the same checks; unset: they may not
 STEERBOARD_RESULTS          Hub dataset that runs can be sent to, with the token in HF_TOKEN; unset: they cannot
 HF_TOKEN                    the token for it, and for publishing adapters in new repositories; unset: nobody can
@@ -20,10 +21,9 @@ HF_TOKEN                    the token for it, and for publishing adapters in new
 import os
 import socket
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from adapters.methods import UserError
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from adapters.library.library import Library
     from adapters.store.adapter_store import AdapterStore
     from demo.services import Services
+    from leaderboard.output.publish import Publisher
     from leaderboard.store.database import Database
 
 QUIET = {  # no library may report to anybody; read by them when they are imported
@@ -55,6 +56,7 @@ class Settings(NamedTuple):
     token: str | None = None
     adapter_bytes: int = 100_000_000  # of the zip of an adapter
     hub_adapters: bool = False  # whether adapters may be fetched from the Hub
+    run_minutes: int = 120  # at most, of a visitor's leaderboard run
 
 
 def read_settings() -> Settings:
@@ -76,6 +78,7 @@ def read_settings() -> Settings:
         os.environ.get("HF_TOKEN") or None,
         read_number("STEERBOARD_MAX_ADAPTER_BYTES", 100_000_000, 10**10),
         read_switch("STEERBOARD_HUB_ADAPTERS"),
+        read_number("STEERBOARD_MAX_RUN_MINUTES", 120, 10**6),
     )
 
 
@@ -159,7 +162,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
     library = build_library(settings, base, store, own)
     engine = Engine(base, store)
     judges = {name: partial(load_judge, name, settings.home) for name in settings.judges}
-    runner = Runner(engine, database, judges)
+    runner = Runner(engine, database, judges, max_minutes=settings.run_minutes)
     return Services(
         engine=engine,
         xrays=XRays(engine),
@@ -175,7 +178,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
         versions=runner.versions(),
         limits=Limits(*settings.limits),
         judges=settings.judges,
-        publish=publisher(settings),
+        publisher=publisher(settings, database),
         splits=partial(split_words, base.tokenizer),
         discriminator_trainer=DiscriminatorTrainer(engine, settings.home, own),
         trainer=Trainer(base, settings.home, store),
@@ -196,15 +199,16 @@ def build_library(settings: Settings, base: "BaseModel", store: "AdapterStore", 
     return Library(base, store, own, source, target, settings.adapter_bytes)
 
 
-def publisher(settings: Settings) -> Callable[[Any, Any], str] | None:
+def publisher(settings: Settings, database: "Database") -> "Publisher | None":
     """What sends a run to the operator's dataset on the Hub; None where it or the token is not set."""
     if settings.results is None or settings.token is None:
         return None
     from huggingface_hub import HfApi
 
-    from leaderboard.output.export import push_to_hub
+    from leaderboard.output.publish import Publisher, push_to_hub
 
-    return partial(push_to_hub, repo_id=settings.results, api=HfApi(token=settings.token))
+    api = HfApi(token=settings.token)
+    return Publisher(database, partial(push_to_hub, repo_id=settings.results, api=api))
 
 
 if __name__ == "__main__":

@@ -13,11 +13,10 @@ from adapters.store.adapter_store import Adapter, AdapterStore
 from adapters.store.fingerprint import Fingerprints
 from adapters.training.queue import Trainer
 from adapters.xray.replay import XRays
+from leaderboard.output.publish import Publisher
 from leaderboard.prompts import Limits
-from leaderboard.records import RunData
 from leaderboard.runs.runner import Runner
 from leaderboard.store.database import Database
-from leaderboard.tables.table import Results
 
 
 class Services(NamedTuple):
@@ -37,7 +36,7 @@ class Services(NamedTuple):
     versions: Mapping[str, str]  # of the libraries
     limits: Limits  # of an upload
     judges: Sequence[str]  # models beside the base that may score
-    publish: Callable[[RunData, Results], str] | None  # to the Hub, returns the address; None: not set up
+    publisher: Publisher | None  # of runs on the Hub; None: not set up
     splits: Callable[[Sequence[str]], Sequence[Split]]  # words -> how the tokenizer splits them
     discriminator_trainer: DiscriminatorTrainer
     trainer: Trainer

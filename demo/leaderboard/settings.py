@@ -177,7 +177,7 @@ def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
     try:
         spec, prompts = read_run(read_setup(setup, values), services)
         line: Values = {setup.folded: gr.update(label=words_leaderboard.run_line(spec))}
-        estimate = services.runner.estimate(spec, prompts)
+        estimate = services.runner.estimate(spec, prompts, visitor=True)
         return line | {setup.estimate: message(words_leaderboard.estimate(estimate))}
     except UserError as error:
         return {setup.estimate: message(str(error), is_error=True)}

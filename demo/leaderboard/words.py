@@ -91,6 +91,7 @@ FILES = {
     "texts.csv": "Texts (CSV)",
     "texts.jsonl": "Texts (JSONL)",
     "texts.parquet": "Texts (Parquet)",
+    "run.json": "Settings and table (JSON)",
 }
 FILES_HELP = (
     "The report is one file that opens without this app. In CSV a cell that a spreadsheet would run begins with an "
@@ -98,6 +99,7 @@ FILES_HELP = (
 )
 PUBLISH = "Send to the Hub"
 PUBLISHED = "Sent to {address}"
+PUBLISHED_BEFORE = "This run was sent before: {address}"
 CANNOT_PUBLISH = "Whoever runs this app has not set up a place on the Hub."
 
 

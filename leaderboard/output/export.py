@@ -11,31 +11,15 @@ from typing import Any, NamedTuple
 
 import orjson
 import pandas as pd
-from huggingface_hub import CommitOperationAdd, HfApi
-from huggingface_hub.errors import HFValidationError, HTTPError
 from pandas.api.types import is_numeric_dtype
 
-from adapters.methods import UserError, to_json
+from adapters.methods import to_json
 from leaderboard.output.report import run_report
 from leaderboard.records import RunData, Sample, Tally
 from leaderboard.tables.table import Results, frame
 
 RUNS = ("=", "+", "-", "@", "\t", "\r")  # beginnings of a cell that make a spreadsheet compute or fetch
 NO_TALLY = (float("nan"), None)
-CARD = """---
-configs:
-- config_name: texts
-  data_files: runs/*/texts.parquet
-- config_name: table
-  data_files: runs/*/table.parquet
----
-
-# Runs of Steerboard
-
-Texts that one language model wrote under several methods, and their figures. A folder for each run: `texts.parquet` (a
-row a text), `table.parquet` and `table.csv` (a row a metric and method, with what the metric is), `run.json` (settings,
-hashes, versions, and the whole table) and `report.html`, a page to read.
-"""
 
 
 class Column(NamedTuple):
@@ -175,24 +159,3 @@ FILES: dict[str, Callable[[RunData, Results], bytes]] = {
     "texts.parquet": lambda data, _: to_parquet(samples_frame(data)),
     "run.json": to_run_json,
 }
-PUBLISHED = ("report.html", "table.csv", "table.parquet", "texts.parquet", "run.json")
-
-
-def push_to_hub(data: RunData, results: Results, repo_id: str, api: HfApi) -> str:
-    """Uploads a run in one commit to the dataset `repo_id`, made private where there is none; returns its address.
-
-    `api` holds the operator's token. Raises UserError.
-    """
-    folder = f"runs/{data.run.id}"
-    made = {f"{folder}/{name}": FILES[name](data, results) for name in PUBLISHED}
-    try:
-        api.create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True)
-        if not api.file_exists(repo_id, "README.md", repo_type="dataset"):
-            made["README.md"] = CARD.encode()
-        operations = [CommitOperationAdd(path, content) for path, content in made.items()]
-        message = f"Add run {data.run.id} of {data.run.prompts.name}"
-        api.create_commit(repo_id, operations, commit_message=message, repo_type="dataset")
-    except (HTTPError, HFValidationError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"The Hub did not take the run into {repo_id!r}: {reason[:300]}") from error
-    return f"{api.endpoint}/datasets/{repo_id}/tree/main/{folder}"

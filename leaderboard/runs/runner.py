@@ -80,7 +80,7 @@ class Runner:
         estimate = self._estimator.estimate(spec, prompts)
         if visitor and estimate.seconds > 60 * self.max_minutes:
             raise UserError(
-                f"This run would take about {estimate.seconds / 60:,.0f} minutes, at most {self.max_minutes} are allowed: "
+                f"About {estimate.seconds / 60:,.0f} minutes, at most {self.max_minutes} are allowed: "
                 "use fewer prompts, texts or methods."
             )
         return estimate

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from alembic.util import CommandError
 from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Select, Table, delete, func, make_url, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
@@ -66,6 +67,8 @@ class Database:
             self._writer = self._reader.execution_options(writes=True)
             with self._writer.begin() as connection:
                 migrate(connection)
+        except CommandError as error:
+            raise UserError("This database was made by a newer release of Steerboard: update to open it.") from error
         except (ArgumentError, NoSuchModuleError, DBAPIError) as error:
             reason = str(error).strip().split("\n")[0]
             raise UserError(

@@ -80,6 +80,7 @@ class FakeDatabase:
     def forget(self) -> None:
         self.stored: dict[str, RunData] = {}
         self.comparisons: dict[str, tuple[dict[str, Any], str]] = {}
+        self.addresses: dict[str, str] = {}
 
     def run(self, id: str) -> Run | None:
         return self.stored[id].run if id in self.stored else None
@@ -87,6 +88,12 @@ class FakeDatabase:
     def runs(self, owner: str | None) -> list[FakeLine]:
         runs = [data.run for data in self.stored.values() if data.run.owner in (None, owner)]
         return [as_line(run) for run in sorted(runs, key=lambda run: run.created, reverse=True)]
+
+    def published(self, id: str) -> str | None:
+        return self.addresses.get(id)
+
+    def set_published(self, id: str, address: str) -> None:
+        self.addresses[id] = address
 
     def add_comparison(self, record: Mapping[str, Any], owner: str) -> str:
         id = new_secret()
@@ -117,7 +124,7 @@ class FakeRunner:
         self.closed = 0
         self.differences: tuple[tuple[str, int, int, int], ...] = ()
 
-    def estimate(self, spec: RunSpec, prompts: PromptSet) -> FakeEstimate:
+    def estimate(self, spec: RunSpec, prompts: PromptSet, visitor: bool = False) -> FakeEstimate:
         texts = len(prompts.prompts) * len(spec.methods) * spec.samples
         check(spec, prompts)
         return FakeEstimate(texts, 0, texts * spec.sampling.max_new_tokens, 0.5 * texts)

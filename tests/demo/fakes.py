@@ -430,7 +430,7 @@ def fake_services(
         versions={"torch": "2.13.0"},
         limits=Limits(),
         judges=("org/judge",),
-        publish=None,
+        publisher=None,
         splits=fake_splits,
         discriminator_trainer=FakeDiscriminatorTrainer(store, library),
         trainer=FakeTrainer(library),

@@ -1,7 +1,4 @@
-"""The inner tab with everything that a run can be saved as.
-
-Knows which button saves what; how the files are made is in demo.leaderboard.results.files.
-"""
+"""The inner tab that saves a run as files and sends it to the Hub."""
 
 from functools import partial
 from typing import Any
@@ -10,12 +7,13 @@ import gradio as gr
 
 from adapters.methods import UserError
 from demo.leaderboard import words as words_leaderboard
-from demo.leaderboard.results.files import FILES
 from demo.leaderboard.results.load import load_data
 from demo.parts.actions import as_file, save_on_click
+from demo.parts.links import owner_of
 from demo.parts.panes import Marked, Values, message
 from demo.parts.views import Inner, Opened, inner, or_message
 from demo.services import Services
+from leaderboard.output.export import FILES
 
 
 def files_tab(services: Services, opened: Opened) -> Inner:
@@ -24,10 +22,12 @@ def files_tab(services: Services, opened: Opened) -> Inner:
         for name in FILES:
             button = gr.Button(words_leaderboard.FILES[name], size="sm", min_width=0, scale=0)
             save_on_click(button, partial(make_file, services, name), opened.id, opened.message)
-        if services.publish is not None:
+        if services.publisher is not None:
             publish = gr.Button(words_leaderboard.PUBLISH, size="sm", min_width=0, scale=0)
             push = partial(or_message, opened.message, partial(on_publish, services, opened))
-            publish.click(push, opened.id, opened.message, show_progress="minimal", api_visibility="private")
+            publish.click(
+                push, [opened.id, opened.owner], opened.message, show_progress="minimal", api_visibility="private"
+            )
     gr.HTML(f"<p>{words_leaderboard.FILES_HELP}</p>", elem_classes="help")
     return inner(opened, [], lambda *_: {})
 
@@ -42,10 +42,11 @@ def make_file(services: Services, name: str, id: Any) -> tuple[dict[str, str] | 
     return as_file(f"{data.run.prompts.name}-{name}", made), []
 
 
-def on_publish(services: Services, opened: Opened, id: Any) -> Values:
-    """Sends a run to the Hub; says where it is."""
-    if services.publish is None:
+def on_publish(services: Services, opened: Opened, id: Any, secret: Any) -> Values:
+    """Send this browser's own run to the Hub, once; say where it is."""
+    if services.publisher is None:
         raise UserError(words_leaderboard.CANNOT_PUBLISH)
     data = load_data(services, id)
-    address = services.publish(data, services.runner.results(data.run.id))
-    return {opened.message: message(words_leaderboard.PUBLISHED.format(address=address))}
+    sent = services.publisher.send(data, services.runner.results(data.run.id), owner_of(secret))
+    said = words_leaderboard.PUBLISHED if sent.is_new else words_leaderboard.PUBLISHED_BEFORE
+    return {opened.message: message(said.format(address=sent.address))}

@@ -15,7 +15,6 @@ from demo.leaderboard import run as run_progress
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.earlier import earlier_rows
 from demo.leaderboard.form import MAX_METHODS
-from demo.leaderboard.results.files import FILES
 from demo.leaderboard.results.run_beside import fill_beside, lay_out_beside, show_beside
 from demo.leaderboard.results.run_facts import fill_facts, lay_out_facts, on_replay
 from demo.leaderboard.results.run_files import make_file, on_publish
@@ -32,6 +31,8 @@ from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
 from demo.parts.panes import ERROR, Values
 from demo.parts.views import cell_of, or_message
 from demo.services import Services
+from leaderboard.output.export import FILES
+from leaderboard.output.publish import Publisher
 from tests.demo.fake_runs import FakeRunner
 from tests.demo.fakes import fake_services
 
@@ -497,14 +498,18 @@ def test_every_file_can_be_saved(services: Services, id: str, name: str) -> None
 def test_a_run_is_sent_to_the_hub_only_where_it_was_set_up(services: Services, board: Scoreboard, id: str) -> None:
     opened = board.results.opened
     with pytest.raises(UserError):
-        on_publish(services, opened, id)
-    sent = services._replace(publish=lambda data, results: f"https://hub/{data.run.id}")
-    assert on_publish(sent, opened, id)[opened.message] == [(f"Sent to https://hub/{id}", None)]
+        on_publish(services, opened, id, ME)
+    sent = services._replace(publisher=Publisher(services.database, lambda data, _: f"https://hub/{data.run.id}"))
+    assert on_publish(sent, opened, id, ME)[opened.message] == [(f"Sent to https://hub/{id}", None)]
+    again = [(f"This run was sent before: https://hub/{id}", None)]
+    assert on_publish(sent, opened, id, ME)[opened.message] == again
+    with pytest.raises(UserError, match="Only the browser that made this run"):
+        on_publish(sent, opened, id, new_secret())
 
 
-@pytest.mark.parametrize("publish", [None, lambda data, results: ""])
-def test_the_button_for_the_hub_is_there_only_where_it_was_set_up(publish: Any) -> None:
+@pytest.mark.parametrize("publisher", [None, Publisher(FakeRunner().database, lambda data, results: "")])
+def test_the_button_for_the_hub_is_there_only_where_it_was_set_up(publisher: Any) -> None:
     with gr.Blocks() as blocks:
-        lay_out(fake_services()._replace(publish=publish), gr.BrowserState())
+        lay_out(fake_services()._replace(publisher=publisher), gr.BrowserState())
     buttons = [block.value for block in blocks.blocks.values() if isinstance(block, gr.Button)]
-    assert (words_leaderboard.PUBLISH in buttons) == (publish is not None)
+    assert (words_leaderboard.PUBLISH in buttons) == (publisher is not None)

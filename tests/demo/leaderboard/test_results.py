@@ -8,7 +8,6 @@ import pytest
 from adapters.methods import UserError, parse_method
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.results.figures import bars, trade_off
-from demo.leaderboard.results.files import FILES
 from demo.leaderboard.results.load import find_run, load_data, load_results, slices
 from demo.leaderboard.results.run import Message, replay_run
 from demo.leaderboard.results.tables import beside, cross_scores, edge, leaderboard, passports_html
@@ -17,6 +16,7 @@ from demo.parts.numbers import PROMPT
 from demo.parts.tables import Column, cell_text, grid, marks
 from demo.services import Services
 from leaderboard.metrics.metric import Passport
+from leaderboard.output.export import FILES
 from leaderboard.records import Prompt, PromptSet, RunSpec
 from leaderboard.tables.table import Cell, Results
 from tests.demo.fake_runs import FakeRunner

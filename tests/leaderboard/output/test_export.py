@@ -7,7 +7,10 @@ import math
 import threading
 from base64 import b64decode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,16 +22,16 @@ from hypothesis import strategies as st
 from adapters.methods import BASE, UserError, from_json
 from leaderboard.output.export import (
     FILES,
-    PUBLISHED,
     describe,
-    push_to_hub,
     samples_frame,
     to_csv,
     to_jsonl,
     to_parquet,
     to_run_json,
 )
+from leaderboard.output.publish import PUBLISHED, Publisher, push_to_hub
 from leaderboard.records import Prompt, RunData, RunSpec, Tally
+from leaderboard.store.database import Database
 from leaderboard.tables.table import Results, tabulate
 from tests.leaderboard.made_up import LORA, made_up
 
@@ -244,11 +247,47 @@ def test_what_the_hub_refuses_is_told_in_one_line_without_the_token(
     with pytest.raises(UserError) as caught:
         push_to_hub(data, results, "me/runs", api)
     message = str(caught.value)
-    assert message.startswith("The Hub did not take the run into 'me/runs': ")
+    assert message.startswith("The Hub refused the run in 'me/runs': ")
     assert "403" in message
     assert len(message.splitlines()) == 1
     assert TOKEN not in message
-    with pytest.raises(UserError, match="did not take"):
+    with pytest.raises(UserError, match="refused"):
         push_to_hub(data, results, "not a name/", api)
-    with pytest.raises(UserError, match="did not take"):
+    with pytest.raises(UserError, match="refused"):
         push_to_hub(data, results, "me/runs", HfApi(endpoint="http://127.0.0.1:9", token=TOKEN))
+
+
+def test_only_the_browser_that_made_a_run_sends_it_and_only_once(
+    data: RunData, results: Results, hub: tuple[HfApi, type[Hub]], tmp_path: Path
+) -> None:
+    """It can be sent again after it went on, since other texts have come."""
+    api, seen = hub
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    database.add_run(data.run, data.costs, {})
+    publisher = Publisher(database, partial(push_to_hub, repo_id="me/runs", api=api))
+    nobodys = data._replace(run=data.run._replace(owner=None))
+    for run, owner in ((data, "somebody else"), (data, None), (nobodys, None)):
+        with pytest.raises(UserError, match="Only the browser that made this run"):
+            publisher.send(run, results, owner)
+    assert seen.requests == []
+    with ThreadPoolExecutor(3) as pool:
+        sent = list(pool.map(lambda _: publisher.send(data, results, "secret"), range(3)))
+    assert sorted(one.is_new for one in sent) == [False, False, True]
+    assert {one.address for one in sent} == {f"{api.endpoint}/datasets/me/runs/tree/main/runs/{data.run.id}"}
+    assert len([path for _, path, *_ in seen.requests if "/commit/" in path]) == 1
+    database.set_status(data.run.id, "stopped")
+    assert publisher.send(data, results, "secret").is_new
+
+
+def test_a_run_that_the_hub_refused_can_be_sent_again(
+    data: RunData, results: Results, hub: tuple[HfApi, type[Hub]], tmp_path: Path
+) -> None:
+    api, seen = hub
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    database.add_run(data.run, data.costs, {})
+    publisher = Publisher(database, partial(push_to_hub, repo_id="me/runs", api=api))
+    seen.refuse = True
+    with pytest.raises(UserError, match="refused"):
+        publisher.send(data, results, "secret")
+    seen.refuse = False
+    assert publisher.send(data, results, "secret").is_new

@@ -223,7 +223,7 @@ def test_a_comparison_shows_texts_figures_and_everything_that_determines_them() 
     words = check_harmless(comparison_report(record())).words()
     for part in (
         "One prompt, 2 methods tiny, 2026-11-22 03:04 UTC A prompt",
-        "1 base a text 3 tokens · tokens/s 12.3 · perplexity 9.10 · distinct-2 (words) 1.00 · attribute words 2 · ended by itself",
+        "1 base a text 3 tokens · tokens/s 12.3 · perplexity 9.10 · distinct-2 (words) 1.00 · attribute words 2",
         "2 pplm:science a text 3 tokens · diverged",
         "seed 7 chat False sampling.temperature 0.7",
         "steering.step_size 0.3",

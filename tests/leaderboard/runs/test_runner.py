@@ -3,6 +3,7 @@
 import multiprocessing
 import random
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -18,8 +19,9 @@ from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, U
 from adapters.pplm.discriminator import write_discriminator
 from adapters.store.adapter_store import AdapterStore
 from leaderboard.records import AdapterCost, Prompt, PromptSet, RunData, RunSpec
+from leaderboard.runs.clock import Clock, Progress
 from leaderboard.runs.plan import Plan
-from leaderboard.runs.runner import Clock, Difference, Progress, Runner
+from leaderboard.runs.runner import MAX_UNFINISHED, Difference, Runner
 from leaderboard.runs.writing import Piece
 from leaderboard.store.database import Database
 from leaderboard.store.schema import samples
@@ -253,7 +255,7 @@ def test_one_run_is_not_done_twice_at_once(runner: Runner) -> None:
     run = runner.add(SPEC, PROMPTS, "me")
     with closing(runner.run(run.id)) as steps:  # type: ignore[type-var]
         next(steps)
-        with pytest.raises(UserError, match="going on already"):
+        with pytest.raises(UserError, match="running already"):
             next(runner.run(run.id))
         with pytest.raises(UserError, match="stop it first"):
             runner.delete(run.id, "me")
@@ -311,6 +313,93 @@ def test_an_estimate_says_what_is_left(runner: Runner) -> None:
     assert 0 < half.seconds < before.seconds
     made(runner)
     assert runner.estimate(SPEC, PROMPTS)[1:] == (32, 0, 0.0)
+
+
+def test_an_estimate_of_the_same_content_reads_nothing_again(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other settings of sampling do not read the prompts again either, another prompt set does."""
+    read: list[str] = []
+    hashed: list[int] = []
+    encode, requests = BaseModel.encode, runner.hashes.requests
+
+    def spy_encode(base: BaseModel, prompt: str, chat: bool = False) -> list[int]:
+        read.append(prompt)
+        return encode(base, prompt, chat)
+
+    def spy_requests(of: Sequence[Request], sampling: Sampling) -> list[str]:
+        hashed.append(len(of))
+        return requests(of, sampling)
+
+    monkeypatch.setattr(BaseModel, "encode", spy_encode)
+    monkeypatch.setattr(runner.hashes, "requests", spy_requests)
+    first = runner.estimate(SPEC, PROMPTS)
+    assert {prompt.prompt for prompt in PROMPTS.prompts} <= set(read)
+    assert sum(hashed) == 32
+    read.clear()
+    hashed.clear()
+    assert runner.estimate(replace(SPEC), replace(PROMPTS)) == first
+    longest = "Once upon a time"  # which every method is tried on
+    assert (set(read), hashed) == ({longest}, [])
+    runner.estimate(replace(SPEC, seed=8, samples=1, sampling=replace(SPEC.sampling, temperature=0.3)), PROMPTS)
+    assert (set(read), sum(hashed)) == ({longest}, 16)
+    runner.estimate(SPEC, PromptSet("more", (*PROMPTS.prompts, Prompt("z"))))
+    assert "z" in read
+
+
+def test_a_visitor_cannot_order_more_than_the_cap(runner: Runner) -> None:
+    runner._estimator._seconds_a_token = 60.0
+    with pytest.raises(UserError, match="minutes, at most 120 are allowed: use fewer"):
+        runner.estimate(SPEC, PROMPTS, visitor=True)
+    with pytest.raises(UserError, match="at most 120"):
+        runner.add(SPEC, PROMPTS, "me")
+    assert runner.database.runs("me") == []
+    assert runner.estimate(SPEC, PROMPTS).seconds > 60 * 120, "the command line may"
+    runner.add(SPEC, PROMPTS, None)
+    runner._estimator._seconds_a_token = 1e-6
+    runner.add(SPEC, PROMPTS, "me")
+
+
+def test_what_is_stored_already_does_not_count_towards_the_cap(runner: Runner) -> None:
+    made(runner)
+    runner._estimator._seconds_a_token = 1e6
+    runner.add(SPEC, PROMPTS, "me")
+
+
+def test_a_visitor_has_few_unfinished_runs(runner: Runner) -> None:
+    ids = [runner.add(SPEC, PROMPTS, "me").id for _ in range(MAX_UNFINISHED)]
+    with pytest.raises(UserError, match="unfinished runs: resume or delete one first"):
+        runner.add(SPEC, PROMPTS, "me")
+    runner.add(SPEC, PROMPTS, "you")
+    runner.add(SPEC, PROMPTS, None)
+    for _ in runner.run(ids[0]):
+        pass
+    runner.add(SPEC, PROMPTS, "me")
+    with pytest.raises(UserError, match="unfinished"):
+        runner.add(SPEC, PROMPTS, "me")
+    assert runner.delete(ids[1], "me")
+    runner.add(SPEC, PROMPTS, "me")
+
+
+def test_an_adapter_and_its_copy_both_have_their_cross_scores(benches: dict[str, Bench], tmp_path: Path) -> None:
+    """So has a judge that is the base: a column each, computed once."""
+    bench = benches["llama"]
+    for name in ("verse", "copy"):
+        bench.peft["verse"].save_pretrained(str(tmp_path / name))
+    engine = Engine(bench.base, AdapterStore([tmp_path], bench.base))
+    twin = Engine(bench.base, AdapterStore([], bench.base))
+    runner = Runner(engine, new_database(tmp_path), {"twin": lambda: twin})
+    methods = (BASE, *(Method(f"lora:{name}", lora=name) for name in ("verse", "copy")))
+    spec = replace(SPEC, methods=methods, judge="twin")
+    data = made(runner, spec)
+    labels = ["base", "lora:verse", "lora:copy", "judge:twin"]
+    keys = {sample.key for sample in data.samples}
+    assert len(keys) == 2 * 4 * 2, "both names write the same texts"
+    assert {label: set(tallies) for label, tallies in data.tallies.items()} == dict.fromkeys(labels, keys)
+    assert data.tallies["lora:verse"] == data.tallies["lora:copy"] != data.tallies["base"]
+    assert data.tallies["base"] == data.tallies["judge:twin"]
+    assert {label for _, label in data.prompt_tallies} == set(labels)
+    results = runner.results(data.run.id)
+    assert list(results.cross) == labels[:3]
+    assert results.cross["lora:verse"] == results.cross["lora:copy"]
 
 
 @pytest.mark.parametrize(
@@ -371,7 +460,7 @@ def test_another_model_judges(tiny_llama: BaseModel, tiny_gpt2: BaseModel, tmp_p
 
 def test_the_clock_follows_the_pace(monkeypatch: pytest.MonkeyPatch, runner: Runner) -> None:
     now = [0.0]
-    monkeypatch.setattr("leaderboard.runs.runner.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("leaderboard.runs.clock.time.perf_counter", lambda: now[0])
     plan = Plan(replace(SPEC, methods=(BASE,), samples=1), PROMPTS, runner.hashes, rows=2)
     clock = Clock(plan, set(), None)
     (first,), (second,) = plan.parts

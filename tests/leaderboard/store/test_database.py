@@ -160,6 +160,44 @@ def test_results_stay_until_the_run_goes_on(database: Database) -> None:
     assert database.run(run.id) == run._replace(status="stopped")
 
 
+def test_two_scorers_with_equal_weights_have_a_tally_each(database: Database) -> None:
+    run = a_run()
+    database.add_run(run, COSTS, {"base": "scorer", "judge:base": "scorer", "lora:poetry": "other"})
+    database.keep(run.id, [written(0, 0, 0, key("a"))])
+    database.keep_prompt_tallies(PROMPTS, "prompt", "scorer", {0: Tally(-8.0, 3)})
+    data = database.data(run.id)
+    assert data is not None
+    own = {key("a"): Tally(-1.5, 2)}
+    assert data.tallies == {"base": own, "judge:base": own, "lora:poetry": {}}
+    assert data.prompt_tallies == dict.fromkeys([("prompt", "base"), ("prompt", "judge:base")], {0: Tally(-8.0, 3)})
+
+
+def test_unfinished_runs_are_counted_by_owner(database: Database) -> None:
+    mine = stored(database, a_run("me"))
+    stored(database, a_run("you"))
+    stored(database, a_run(None))
+    assert database.num_unfinished("me") == 1
+    database.set_status(mine.id, "done")
+    assert database.num_unfinished("me") == 0
+
+
+def test_a_publication_is_kept_until_the_run_goes_on(database: Database) -> None:
+    run = stored(database, a_run())
+    assert database.published(run.id) is None
+    database.set_published(run.id, "https://hub/runs")
+    assert database.published(run.id) == "https://hub/runs"
+    database.set_status(run.id, "running")
+    assert database.published(run.id) is None
+
+
+def test_a_database_of_a_newer_release_says_so(database_url: str) -> None:
+    Database(database_url)
+    with create_engine(database_url.replace("postgresql:", "postgresql+psycopg:")).begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(UserError, match="newer release of Steerboard"):
+        Database(database_url)
+
+
 def test_a_comparison_is_its_owners(database: Database) -> None:
     record: dict[str, Any] = {"version": 1, "text": "a\0b"}
     id = database.add_comparison(record, "me")
