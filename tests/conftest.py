@@ -1,30 +1,29 @@
-"""Tiny random models with a byte tokenizer: every law is checked on them in seconds, in float32 on the CPU."""
+"""Fixtures that many tests share, and what each test needs: marks, groups of xdist, and quiet for timed tests.
 
+Imports of torch stay inside the fixtures: xdist's controlling process runs no test and starts seconds earlier.
+"""
+
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-import torch
-from playwright.sync_api import Playwright
-from tokenizers import Tokenizer
-from tokenizers.decoders import ByteLevel as ByteLevelDecoder
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from playwright.sync_api import Playwright, expect
 
-from adapters.base_model import EMBEDDED_ID, BaseModel, freeze, load_base_model
-from tests.serving import BROWSER_OPTIONS, browser_path
+from tests.serving import BROWSER_OPTIONS, Server, browser_path, home, model_folder, new_home
 
-HOME = Path(__file__).parents[1] / ".steerboard"  # where `make` puts the embedded model
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from adapters.base_model import BaseModel
+
+NEEDS = {"browser": {"page", "browser", "context"}, "embedded": {"embedded", "server"}}  # mark: fixtures
+FIRST = ("app", "test_train_browser.py", "embedded")  # groups that take long
+GATE, ROOM = Path(__file__), Path(__file__).with_name("__init__.py")  # files to lock; nothing is written to them
+NO_MODEL = "The embedded model is not there: run `make model`."
+expect.set_options(timeout=30_000)  # ms; a busy machine takes its time
 
 
 def missing(reason: str) -> NoReturn:
@@ -34,88 +33,112 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by its needs, and keep tests that share something slow to make on one worker of xdist."""
+    groups = {}
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        for mark, needed in NEEDS.items():
+            if fixtures & needed:
+                item.add_marker(mark)
+        if "postgresql" in getattr(getattr(item, "callspec", None), "params", {}).values():
+            item.add_marker("postgres")
+        groups[item] = "app" if "server" in fixtures else "embedded" if "embedded" in fixtures else item.path.name
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: FIRST.index(groups[item]) if groups[item] in FIRST else len(FIRST))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run a timed test, its fixtures included, while no other worker runs one."""
+    alone = item.get_closest_marker("timed") is not None
+    with GATE.open() as gate, ROOM.open() as room:
+        fcntl.flock(gate, fcntl.LOCK_EX)  # who waits to be alone holds the gate, and nobody new enters
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        try:
+            return (yield)
+        finally:
+            fcntl.flock(room, fcntl.LOCK_UN)  # a child that was forked meanwhile has the same lock
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-        pytest.skip("there is no GPU here")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("there is no GPU here")
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Tiny products are many times faster on one thread than on two that wait for each other."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
 
 
-def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a byte, then bos (256) and eos (257)."""
-    vocabulary = {character: index for index, character in enumerate(sorted(ByteLevel.alphabet()))}
-    tokenizer = Tokenizer(BPE(vocabulary, []))
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = ByteLevelDecoder()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+@pytest.fixture(scope="session")
+def tiny_llama() -> "BaseModel":
+    """A random Llama: see tests/tiny.py."""
+    from tests import tiny
 
-
-def tiny(model_class: type[PreTrainedModel], config: LlamaConfig | GPT2Config) -> BaseModel:
-    """A random model whose next-token distributions are far enough from flat to have clear winners."""
-    torch.manual_seed(0)
-    model = model_class(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, 0.25)
-    return freeze(model, byte_tokenizer(), f"tiny-{config.model_type}")
+    return tiny.llama()
 
 
 @pytest.fixture(scope="session")
-def tiny_llama() -> BaseModel:
-    """Three layers, four query heads over two key/value heads (GQA)."""
-    config = LlamaConfig(
-        vocab_size=258,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        bos_token_id=256,
-        eos_token_id=257,
-        pad_token_id=257,
-        tie_word_embeddings=False,
-    )
-    return tiny(LlamaForCausalLM, config)
+def tiny_gpt2() -> "BaseModel":
+    """A random GPT-2: see tests/tiny.py."""
+    from tests import tiny
 
-
-@pytest.fixture(scope="session")
-def tiny_gpt2() -> BaseModel:
-    config = GPT2Config(
-        vocab_size=258,
-        n_embd=32,
-        n_layer=3,
-        n_head=4,
-        n_positions=128,
-        bos_token_id=256,
-        eos_token_id=257,
-        pad_token_id=257,
-        tie_word_embeddings=False,
-    )
-    return tiny(GPT2LMHeadModel, config)
+    return tiny.gpt2()
 
 
 @pytest.fixture(params=["llama", "gpt2"])
-def tiny_base(request: pytest.FixtureRequest) -> BaseModel:
+def tiny_base(request: pytest.FixtureRequest) -> "BaseModel":
     """Each tiny architecture in turn."""
     base: BaseModel = request.getfixturevalue(f"tiny_{request.param}")
     return base
 
 
 @pytest.fixture(scope="session")
-def embedded() -> BaseModel:
+def embedded() -> "BaseModel":
     """The embedded model itself."""
-    if not (HOME / EMBEDDED_ID).is_dir():
-        missing("The embedded model is not there: run `make model`.")
-    return load_base_model(None, HOME)
+    from adapters.base_model import load_base_model
+
+    if not model_folder().is_dir():
+        missing(NO_MODEL)
+    return load_base_model(None, home())
+
+
+@pytest.fixture(scope="session")
+def embedded_tokenizer() -> "PreTrainedTokenizerBase":
+    from transformers import AutoTokenizer
+
+    if not model_folder().is_dir():
+        missing(NO_MODEL)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model_folder())
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The running app with the embedded model, a home folder and a database of its own."""
+    if not model_folder().is_dir():
+        missing(NO_MODEL)
+    server = Server(new_home(tmp_path_factory.mktemp("home")))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def address(server: Server) -> str:
+    """Where the app with the embedded model is."""
+    return server.address
 
 
 @pytest.fixture(scope="session")

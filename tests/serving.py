@@ -1,4 +1,4 @@
-"""Starts the app as `make app` does, and finds a browser; for the tests and for the screenshot."""
+"""Starts the app as `make app` does and finds a browser, for the tests and for the screenshot."""
 
 import os
 import shutil
@@ -12,20 +12,27 @@ from pathlib import Path
 
 from playwright.sync_api import Playwright
 
-from adapters.base_model import EMBEDDED_ID
-
 ROOT = Path(__file__).parents[1]
-# Sandboxes need rights that root in a container lacks; the rest keeps the browser from talking to its maker.
+# Root in a container has no right to make sandboxes; the other options stop requests to the browser's maker.
 BROWSER_OPTIONS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 
 
 def home() -> Path:
-    """The folder of the app's own files."""
+    """The folder in which `make` puts the embedded model."""
     return Path(os.environ.get("STEERBOARD_HOME", ROOT / ".steerboard"))
 
 
-def has_model() -> bool:
-    return (home() / EMBEDDED_ID).is_dir()
+def model_folder() -> Path:
+    """The folder of the embedded model, whether it is there or not."""
+    from adapters.base_model import EMBEDDED_ID  # imports torch, which xdist's controlling process does without
+
+    return home() / EMBEDDED_ID
+
+
+def new_home(folder: Path) -> Path:
+    """Make a folder a home of the app with the embedded model in it; return it."""
+    (folder / model_folder().name).symlink_to(model_folder().resolve())
+    return folder
 
 
 def browser_path(playwright: Playwright) -> str | None:
@@ -41,29 +48,39 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextmanager
-def running_app(port: int | None = None, database: Path | None = None) -> Iterator[str]:
-    """The address of the real app with the real model, in a process of its own; without a database it keeps nothing."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {
-            "STEERBOARD_MODEL": "",
-            "STEERBOARD_HOME": str(home()),
+class Server:
+    """The real app in a process of its own, which can be stopped and started again at the same address."""
+
+    def __init__(self, folder: Path, model: str = "") -> None:
+        self.folder, self.database = folder, folder / "steerboard.db"
+        self.settings = {
+            "STEERBOARD_MODEL": model,
+            "STEERBOARD_HOME": str(folder),
             "STEERBOARD_HOST": "127.0.0.1",
-            "STEERBOARD_PORT": str(port or free_port()),
-            "STEERBOARD_DATABASE_URL": f"sqlite:///{database or Path(folder) / 'steerboard.db'}",
+            "STEERBOARD_PORT": str(free_port()),
+            "STEERBOARD_DATABASE_URL": f"sqlite:///{self.database}",
             "OMP_WAIT_POLICY": "PASSIVE",
         }
-        yield from serve(settings)
+        self.start()
 
-
-def serve(settings: dict[str, str]) -> Iterator[str]:
-    """Runs the app with these settings until the caller is done with it."""
-    command = [sys.executable, "app.py"]
-    app = subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stdout=subprocess.PIPE, text=True)
-    try:
-        line = app.stdout.readline() if app.stdout else ""
+    def start(self) -> None:
+        environment = os.environ | self.settings
+        self.app = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        line = self.app.stdout.readline() if self.app.stdout else ""
         assert line.startswith("Steerboard is at "), f"the app did not start: {line!r}"
-        yield line.split()[-1]
-    finally:
-        app.terminate()
-        app.wait(timeout=30)
+        self.address = line.split()[-1]
+
+    def stop(self) -> None:
+        self.app.terminate()
+        self.app.communicate(timeout=30)
+
+
+@contextmanager
+def running_app() -> Iterator[str]:
+    """The address of the real app with the embedded model; nothing that it writes is kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(new_home(Path(folder)))
+        yield server.address
+        server.stop()

@@ -17,22 +17,11 @@ from demo.parts import words as text
 from demo.parts.controls import FIRST_SEED
 from demo.xray import words as words_xray
 from tests.browsing import in_every_look, sideways, violations
-from tests.conftest import missing
-from tests.serving import has_model, running_app
 
 PROMPT = "In a distant galaxy"
 SETTINGS = re.compile("^Settings")  # the folds of the panes, and of what they share
 SHARED = re.compile("the same in every pane")
 SLOW = 240_000  # ms; a steered text on a busy machine
-
-
-@pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    """Where the app is."""
-    if not has_model():
-        missing("The embedded model is not there: run `make model`.")
-    with running_app() as address:
-        yield address
 
 
 @pytest.fixture

@@ -6,37 +6,16 @@ Without the embedded model or a browser these tests are skipped and say why; wit
 import json
 import random
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from adapters.base_model import EMBEDDED_ID
 from demo.attributes import words as words_attributes
 from demo.parts import words as text
 from tests.browsing import in_every_look, sideways, to_tab, violations
-from tests.conftest import missing
-from tests.serving import free_port, has_model, home, serve
+from tests.serving import Server
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
 FINISHED = re.compile("limit reached|ended by itself")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder of its own, for what is trained."""
-    if not has_model():
-        missing("The embedded model is not there: run `make model`.")
-    folder = tmp_path_factory.mktemp("home")
-    (folder / EMBEDDED_ID).symlink_to((home() / EMBEDDED_ID).resolve())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    settings = {"STEERBOARD_MODEL": "", "STEERBOARD_HOME": str(folder), "STEERBOARD_HOST": "127.0.0.1"}
-    yield from serve(settings | {"STEERBOARD_PORT": str(free_port()), "OMP_WAIT_POLICY": "PASSIVE"})
 
 
 def open_tab(page: Page, address: str, theme: str = "light") -> None:
@@ -94,7 +73,7 @@ def test_a_list_shows_how_each_word_is_split(page: Page, address: str) -> None:
     expect(pane.locator(".pane-note")).not_to_be_visible()
 
 
-def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str, folder: Path) -> None:
+def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str, server: Server) -> None:
     draw = random.Random(0)
     nouns = {"sea": ["wave", "ship", "sail", "whale", "tide"], "land": ["field", "cow", "barn", "tractor", "fence"]}
     rows = [
@@ -111,7 +90,7 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
     page.get_by_role("button", name=words_attributes.TRAIN, exact=True).click()
     expect(page.get_by_text("Done: choose place:land, place:sea")).to_be_visible(timeout=SLOW)
     expect(page.get_by_text("held-out texts are told right")).to_be_visible(timeout=ANSWER)
-    assert (folder / "adapters" / "place" / "README.md").is_file()
+    assert (server.folder / "adapters" / "place" / "README.md").is_file()
     to_tab(page, "Compare")
     pane = page.locator(".pane:visible").nth(3)
     pane.get_by_role("button", name=re.compile("^Settings")).click()

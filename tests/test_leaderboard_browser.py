@@ -17,29 +17,13 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from demo.leaderboard import words as words_leaderboard
 from demo.parts import words as text
 from tests.browsing import LAPTOP, PHONE, in_every_look, sideways, violations
-from tests.conftest import missing
 from tests.large_run import large_run
-from tests.serving import free_port, has_model, running_app
+from tests.serving import Server
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> **bold**"
 CSV = f'prompt,genre\nIn a distant galaxy,space\nThe sea is,verse\n"{HOSTILE.replace(chr(34), chr(34) * 2)}",verse\n'
 METHODS = ["base", "lora:poetry", "pplm:science"]
 SLOW = 240_000  # ms; a run on a busy machine
-
-
-class Server:
-    """The app, which can be stopped and started again at the same address."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port, self.database = free_port(), folder / "steerboard.db"
-        self.start()
-
-    def start(self) -> None:
-        self.running = running_app(self.port, self.database)
-        self.address = self.running.__enter__()
-
-    def stop(self) -> None:
-        self.running.__exit__(None, None, None)
 
 
 class Finished(NamedTuple):
@@ -48,15 +32,6 @@ class Finished(NamedTuple):
     page: Page
     link: str
     seen: list[str]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if not has_model():
-        missing("The embedded model is not there: run `make model`.")
-    server = Server(tmp_path_factory.mktemp("database"))
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -468,6 +443,7 @@ def seconds_to(browser: Browser, address: str, seen: Callable[[Page], None]) -> 
     return seconds
 
 
+@pytest.mark.timed
 def test_a_large_run_opens_at_once(large: str, browser: Browser) -> None:
     def opened() -> float:
         return seconds_to(
@@ -477,6 +453,7 @@ def test_a_large_run_opens_at_once(large: str, browser: Browser) -> None:
     assert takes_less(2, opened)
 
 
+@pytest.mark.timed
 def test_a_prompt_of_a_large_run_is_read_at_once(large: str, browser: Browser) -> None:
     context = browser.new_context(viewport=LAPTOP)  # type: ignore[arg-type]
     page = context.new_page()

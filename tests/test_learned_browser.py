@@ -5,27 +5,15 @@ Without the embedded model or a browser these tests are skipped and say why; wit
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from demo.learned import words as words_learned
 from tests.browsing import in_every_look, sideways, to_tab, violations
-from tests.conftest import missing
-from tests.serving import has_model, running_app
 
 SLOW, ANSWER = 240_000, 60_000  # ms; a busy machine takes its time
 TAB = "Learned"
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    if not has_model():
-        missing("The embedded model is not there: run `make model`.")
-    with running_app() as address:
-        yield address
 
 
 def open_tab(page: Page, address: str, theme: str = "light") -> None:

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from adapters.base_model import BaseModel
 from demo.train import words as words_train
 from tests.browsing import in_every_look, sideways, to_tab, violations
-from tests.serving import free_port, serve
+from tests.serving import Server
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
 SEA = "\n\n".join(f"The sea was grey on day {day}, and the wind came from the north." for day in range(40))
@@ -32,8 +32,9 @@ def address(folder: Path, tiny_llama: BaseModel) -> Iterator[str]:
     model = folder / "tiny"
     tiny_llama.model.save_pretrained(model)
     tiny_llama.tokenizer.save_pretrained(model)
-    settings = {"STEERBOARD_MODEL": str(model), "STEERBOARD_HOME": str(folder), "STEERBOARD_HOST": "127.0.0.1"}
-    yield from serve(settings | {"STEERBOARD_PORT": str(free_port()), "OMP_WAIT_POLICY": "PASSIVE"})
+    server = Server(folder, str(model))
+    yield server.address
+    server.stop()
 
 
 def open_tab(page: Page, address: str, name: str = "Train", theme: str = "light") -> None:

@@ -1,23 +1,14 @@
 """Reports in a real browser: hostile texts do nothing, and the page fits a phone, a screen and a sheet of paper."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Playwright
+from playwright.sync_api import Page
 
 from leaderboard.output.report import comparison_report, run_report
-from tests.conftest import missing
 from tests.leaderboard.output.test_report import HOSTILE, hostile_record, hostile_run, results_of
-from tests.serving import BROWSER_OPTIONS, browser_path
 
 SHEET = 688  # CSS pixels between the margins of A4
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any], playwright: Playwright) -> dict[str, Any]:
-    path = browser_path(playwright) or missing("There is no browser: run `make browser`.")
-    return browser_type_launch_args | {"executable_path": path, "args": BROWSER_OPTIONS}
 
 
 @pytest.fixture(params=["run", "comparison"])

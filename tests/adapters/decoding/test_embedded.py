@@ -6,7 +6,6 @@ Slow, because a model of 135 M parameters writes every token here; the laws them
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +16,8 @@ from adapters.decoding.engine import Continuation, Engine
 from adapters.methods import BASE, Method, Request, Sampling, effect_off, parse_method
 from adapters.pplm.bags import word_lists
 from adapters.store.adapter_store import WEIGHTS, AdapterStore
-from tests.conftest import HOME
+from tests.serving import ROOT, home
 
-ROOT = Path(__file__).parents[3]
 CARD = [parse_method(name) for name in ("base", "lora:poetry", "prefix:facts", "pplm:science")]
 ALL = parse_method("lora:scifi+prefix:facts+pplm:space")
 SAMPLED = Sampling(max_new_tokens=20)
@@ -67,7 +65,7 @@ def test_the_base_row_equals_generate(engine: Engine) -> None:
 
 
 def test_the_same_seed_writes_the_same_text_after_a_restart(engine: Engine) -> None:
-    command = [sys.executable, "-c", FRESH_PROCESS, str(HOME), ALL.name]
+    command = [sys.executable, "-c", FRESH_PROCESS, str(home()), ALL.name]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (row,) = finish(engine, [ALL], SAMPLED)
     assert list(row.token_ids) == json.loads(printed)

@@ -31,7 +31,7 @@ from adapters.prefix.prefix import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from tests.adapters.discriminators.mood import MOOD
 from tests.adapters.store.test_adapter_store import COMMON, LORA_ONLY, PREFIX_ONLY, config, first, saved, tensors
-from tests.conftest import tiny
+from tests.tiny import tiny
 
 GREEDY = Sampling(temperature=0, max_new_tokens=8)
 ME, YOU = "a" * 64, "b" * 64

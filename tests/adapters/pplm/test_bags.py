@@ -1,14 +1,11 @@
 """Lists of words: which are used and how they are split, and what a bag pushes at each token, by hand."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from adapters.base_model import EMBEDDED_ID, BaseModel
+from adapters.base_model import BaseModel
 from adapters.methods import MAX_WORDS, Attribute, UserError, from_json, to_json, weighted_word
 from adapters.pplm.bags import (
     NO_TOKEN,
@@ -141,16 +138,6 @@ def test_each_word_says_how_it_is_split_and_whether_it_is_used(
         attribute_bag(tiny_llama.tokenizer, Attribute("nonsense"))
 
 
-@pytest.fixture(scope="module")
-def tokenizer() -> PreTrainedTokenizerBase:
-    folder = Path(os.environ.get("STEERBOARD_HOME", ".steerboard")) / EMBEDDED_ID
-    if not folder.is_dir():
-        assert os.environ.get("CI") != "true", "the embedded model is missing: run make model"
-        pytest.skip("the embedded model is missing: run make model")
-    made: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
-    return made
-
-
 @pytest.mark.parametrize(
     ("word", "pieces", "counts"),
     [
@@ -165,7 +152,7 @@ def tokenizer() -> PreTrainedTokenizerBase:
     ],
 )
 def test_words_of_the_embedded_model(
-    tokenizer: PreTrainedTokenizerBase, word: str, pieces: list[str], counts: list[bool]
+    embedded_tokenizer: PreTrainedTokenizerBase, word: str, pieces: list[str], counts: list[bool]
 ) -> None:
-    (split,) = split_words(tokenizer, [word])
+    (split,) = split_words(embedded_tokenizer, [word])
     assert (list(split.pieces), list(split.counts)) == (pieces, counts)

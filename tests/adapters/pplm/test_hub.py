@@ -15,12 +15,12 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import PreTrainedTokenizerFast
 
-from adapters.base_model import EMBEDDED_ID, BaseModel
+from adapters.base_model import BaseModel
 from adapters.methods import PPLM, Attribute, UserError, to_json
 from adapters.pplm.bags import known_words, word_lists
 from adapters.pplm.generate import pplm_generate
 from adapters.pplm.hub import write_hub_folder
-from tests.conftest import HOME
+from tests.serving import model_folder
 
 STEERING = to_json(PPLM((Attribute("vowels", words=("a", "e", "o")),), step_size=0.3))
 EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -90,8 +90,7 @@ def test_the_card_says_what_the_hub_asks_for(folder: Path) -> None:
 def test_the_example_of_the_card_runs_by_itself(folder: Path, embedded: BaseModel, tmp_path: Path) -> None:
     """In a process that knows neither this package nor its folder."""
     (example,) = EXAMPLE.findall((folder / "README.md").read_text())
-    model_folder = str(HOME / EMBEDDED_ID)
-    example = example.replace("HuggingFaceTB/SmolLM2-135M-Instruct", model_folder)
+    example = example.replace("HuggingFaceTB/SmolLM2-135M-Instruct", str(model_folder()))
     example = example.replace("this-repository", str(folder)).replace("max_new_tokens=30", "max_new_tokens=4")
     (tmp_path / "example.py").write_text(example)
     environment = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

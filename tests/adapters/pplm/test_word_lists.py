@@ -1,12 +1,8 @@
 """The shipped word lists, under the tokenizer of the embedded model."""
 
-import os
-from pathlib import Path
-
 import pytest
-from transformers import AutoTokenizer
+from transformers import PreTrainedTokenizerBase
 
-from adapters.base_model import EMBEDDED_ID
 from adapters.pplm.bags import split_words, word_lists
 
 CURATED = ("science", "space", "military", "politics", "religion", "legal", "computers", "positive", "negative")
@@ -30,10 +26,6 @@ def test_positive_and_negative_share_no_word() -> None:
 
 
 @pytest.mark.parametrize("name", CURATED)
-def test_most_words_of_a_curated_list_are_one_token(name: str) -> None:
-    folder = Path(os.environ.get("STEERBOARD_HOME", ".steerboard")) / EMBEDDED_ID
-    if not folder.is_dir():
-        assert os.environ.get("CI") != "true", "the embedded model is missing: run make model"
-        pytest.skip("the embedded model is missing: run make model")
-    splits = split_words(AutoTokenizer.from_pretrained(folder), word_lists()[name])
+def test_most_words_of_a_curated_list_are_one_token(embedded_tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    splits = split_words(embedded_tokenizer, word_lists()[name])
     assert sum(split.counts == (True,) for split in splits) >= 35

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pytest
@@ -170,15 +169,16 @@ def test_credits_sum_to_the_number_of_different_grams() -> None:
 
 
 def seconds(work: Callable[[], object], rounds: int = 5) -> float:
-    """The median CPU time of some rounds."""
+    """The least CPU time of some rounds: a busy machine adds to it and never takes away."""
     taken = []
     for _ in range(rounds):
         started = time.process_time()
         work()
         taken.append(time.process_time() - started)
-    return median(taken)
+    return min(taken)
 
 
+@pytest.mark.timed
 def test_a_thousand_texts_take_under_a_second_and_four_times_as_many_about_four_times_as_long() -> None:
     few, many = natural(1_000), natural(4_000, seed=1)
     short = seconds(lambda: of_prompts(few, range(1_000)))

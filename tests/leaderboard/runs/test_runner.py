@@ -27,7 +27,7 @@ from leaderboard.store.database import Database
 from leaderboard.store.schema import samples
 from tests.adapters.conftest import Bench
 from tests.adapters.discriminators.mood import MOOD
-from tests.conftest import byte_tokenizer
+from tests.tiny import byte_tokenizer
 
 VOWELS = PPLM((Attribute("vowels", words=("a", "e", "o")),), num_iterations=2)
 METHODS = (

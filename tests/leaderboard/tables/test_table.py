@@ -237,6 +237,7 @@ def test_figures_of_each_text_of_a_prompt() -> None:
     assert fourth.finish_reason == "diverged"
 
 
+@pytest.mark.timed
 def test_a_large_run_is_tabulated_in_two_seconds() -> None:
     methods = [*METHODS, Method("fifth", lora="five"), Method("sixth", lora="six")]
     texts = {

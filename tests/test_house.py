@@ -1,0 +1,89 @@
+"""The structure of the source: layers, folders, names and sizes."""
+
+import ast
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
+import pytest
+
+from tests.source_tree import LAYERS, imports, layer, module_graph, packages, parsed, sources
+
+PARTS = ("__init__", "__main__", "tab", "form", "run", "words", "settings", "figures")  # a file of each folder
+MAX_FILES, MAX_LEVELS, MAX_LINES, MAX_README = 14, 8, 18_500, 150
+layers_with_folders = pytest.mark.parametrize("name", LAYERS[1:3])
+Node = TypeVar("Node", bound=Hashable)
+
+
+def within(name: str) -> dict[str, set[str]]:
+    """The part of the module graph that lies in one layer."""
+    return {
+        module: {other for other in found if layer_of(other) == name}
+        for module, found in module_graph().items()
+        if layer_of(module) == name
+    }
+
+
+def layer_of(module: str) -> str:
+    return module.split(".")[0]
+
+
+def folder_of(module: str) -> str:
+    """The folder directly below the layer; a file directly in the layer stands for itself."""
+    return ".".join(module.split(".")[:2])
+
+
+def circles(graph: Mapping[Node, set[Node]]) -> list[tuple[Node, Node]]:
+    """The edges that lie on a circle."""
+    reached = {node: reachable(graph, node) for node in graph}
+    return [(node, other) for node, others in graph.items() for other in others if node in reached.get(other, ())]
+
+
+def reachable(graph: Mapping[Node, set[Node]], start: Node) -> set[Node]:
+    found: set[Node] = set()
+    waiting = [start]
+    while waiting:
+        new = graph.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def longest(graph: Mapping[Node, set[Node]], start: Node, above: tuple[Node, ...] = ()) -> tuple[Node, ...]:
+    """The longest chain of imports from a module on."""
+    chains = [longest(graph, other, (*above, start)) for other in graph.get(start, ()) if other not in (*above, start)]
+    return (start, *max(chains, key=len, default=()))
+
+
+def test_the_computations_on_a_graph() -> None:
+    graph = {"a": {"b", "c"}, "b": {"c"}, "c": {"d"}, "d": set(), "e": {"f"}, "f": {"e"}}
+    assert longest(graph, "a") == ("a", "b", "c", "d")
+    assert reachable(graph, "b") == {"c", "d"}
+    assert circles(graph) == [("e", "f"), ("f", "e")]
+
+
+def test_each_layer_imports_only_those_before_it() -> None:
+    for path in sources():
+        allowed = LAYERS[: LAYERS.index(layer(path)) + 1] if layer(path) in LAYERS else LAYERS
+        assert packages(path) & set(LAYERS) - {"app"} <= set(allowed), path
+        assert "app" not in packages(path), path
+
+
+def test_nothing_imports_the_tests() -> None:
+    assert [path for path in sources() if "tests" in packages(path)] == []
+
+
+def test_only_the_top_layers_import_gradio_and_demo_does_not_import_torch() -> None:
+    assert [path for path in sources() if "gradio" in packages(path) and layer(path) not in ("demo", "app")] == []
+    assert [path for path in sources() if "torch" in packages(path) and layer(path) == "demo"] == []
+
+
+def test_only_the_app_reads_environment_variables() -> None:
+    reads = ("os.environ", "os.getenv", "os.environb", "os.getenvb")
+    for path in set(sources()) - {"app.py"}:
+        used = {ast.unparse(node) for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute)}
+        assert not (used | set(imports(path))) & set(reads), path
+
+
+@layers_with_folders
+def test_files_import_one_way(name: str) -> None:
+    assert circles(within(name)) == []
