@@ -23,7 +23,8 @@ from leaderboard.runs.clock import Progress
 from leaderboard.runs.runner import Runner, load_engine, load_judge
 from leaderboard.store.database import Database
 from leaderboard.tables.display import display
-from leaderboard.tables.table import Results, tabulate
+from leaderboard.tables.results import Results
+from leaderboard.tables.table import tabulate
 
 OUT: dict[str, Callable[[RunData, Results], bytes]] = {
     ".csv": lambda data, _: to_csv(samples_frame(data)),

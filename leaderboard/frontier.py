@@ -30,7 +30,8 @@ from leaderboard.metrics.metric import Array, Metric, divide
 from leaderboard.records import RunData
 from leaderboard.tables.bootstrap import RESAMPLES, interval
 from leaderboard.tables.comparable import Comparable, comparable
-from leaderboard.tables.table import Cell, figures, metrics
+from leaderboard.tables.results import Cell
+from leaderboard.tables.table import figures, metrics
 
 FILE = Path(__file__).parent / "data" / "frontier.json"  # what was measured for the project
 UNSTEERED, OURS, PAPER = "unsteered", "ours", "paper"

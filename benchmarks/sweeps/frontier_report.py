@@ -16,7 +16,7 @@ from adapters.scatter import Dot, Scatter, scatter
 from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Bar, Frontier, Goal, Point, bars, best, success_limit
 from leaderboard.output.report import render
 from leaderboard.tables.display import with_interval
-from leaderboard.tables.table import Cell
+from leaderboard.tables.results import Cell
 
 ACROSS = ("perplexity", "distinct_2", "repetition")  # what success is drawn against
 PANEL = (340.0, 300.0)

@@ -20,7 +20,7 @@ from demo.parts import words as text
 from demo.parts.plots import dressed, whiskers
 from demo.parts.running import closed_at_end
 from demo.services import Services
-from leaderboard.tables.table import Cell
+from leaderboard.tables.results import Cell
 
 CURVE_HEIGHT = 320  # px
 

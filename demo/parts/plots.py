@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from demo.look.theme import COLORS
 from demo.parts import words as text
-from leaderboard.tables.table import Cell
+from leaderboard.tables.results import Cell
 
 CLEAR = "rgba(0,0,0,0)"
 GRID = "rgba(127,138,155,0.25)"

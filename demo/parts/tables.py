@@ -8,7 +8,7 @@ import gradio as gr
 
 from demo.parts import words as text
 from leaderboard.tables.display import number
-from leaderboard.tables.table import Cell, Results
+from leaderboard.tables.results import Cell, Results
 
 MAX_HEIGHT = 420  # px; a longer table scrolls inside
 

@@ -16,7 +16,7 @@ from pandas.api.types import is_numeric_dtype
 from adapters.methods import to_json
 from leaderboard.output.report import run_report
 from leaderboard.records import RunData, Sample, Tally
-from leaderboard.tables.table import Results, frame
+from leaderboard.tables.results import Results, frame
 
 RUNS = ("=", "+", "-", "@", "\t", "\r")  # beginnings of a cell that make a spreadsheet compute or fetch
 NO_TALLY = (float("nan"), None)

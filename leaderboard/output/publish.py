@@ -11,7 +11,7 @@ from adapters.methods import UserError
 from leaderboard.output.export import FILES
 from leaderboard.records import RunData
 from leaderboard.store.database import Database
-from leaderboard.tables.table import Results
+from leaderboard.tables.results import Results
 
 PUBLISHED = ("report.html", "table.csv", "table.parquet", "texts.parquet", "run.json")
 CARD = """---

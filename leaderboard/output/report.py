@@ -19,7 +19,7 @@ from leaderboard.metrics.distinct import distinct
 from leaderboard.metrics.metric import Passport
 from leaderboard.records import Prompt, RunData, Sample
 from leaderboard.tables.display import number, with_interval
-from leaderboard.tables.table import Cell, Results
+from leaderboard.tables.results import Cell, Results
 
 TEMPLATES = Path(__file__).parent / "templates"
 ABREAST = 6  # columns of a table that fit a printed page

@@ -29,7 +29,8 @@ from leaderboard.runs.scoring import (
 )
 from leaderboard.runs.writing import steps, write
 from leaderboard.store.database import Database, new_id
-from leaderboard.tables.table import Results, tabulate
+from leaderboard.tables.results import Results
+from leaderboard.tables.table import tabulate
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "numpy")
 MAX_MINUTES = 120  # of the estimate of a visitor's run

@@ -7,7 +7,7 @@ import math
 
 import pandas as pd
 
-from leaderboard.tables.table import Cell, Results
+from leaderboard.tables.results import Cell, Results
 
 MISSING = "–"
 

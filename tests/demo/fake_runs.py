@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from adapters.methods import UserError
 from demo.parts.links import new_secret
 from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunSpec, Sample, Tally, Timing
-from leaderboard.tables.table import Results, tabulate
+from leaderboard.tables.results import Results
+from leaderboard.tables.table import tabulate
 
 WORDS = [
     "the",

@@ -27,7 +27,7 @@ from leaderboard.frontier import (
     write_frontier,
 )
 from leaderboard.records import Prompt, PromptSet
-from leaderboard.tables.table import Cell
+from leaderboard.tables.results import Cell
 from tests.leaderboard.swept import data, found, frontier
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from demo.parts import words as text
 from demo.parts.plots import BESIDE, dressed, marker, whiskers
 from demo.parts.tables import cell_text
 from leaderboard.tables.display import number
-from leaderboard.tables.table import Results
+from leaderboard.tables.results import Results
 
 
 def trade_off(results: Results, methods: Mapping[str, Method], across: str, up: str) -> go.Figure:

@@ -14,7 +14,8 @@ from demo.parts.links import is_id
 from demo.services import Services
 from leaderboard.records import PromptSet, Run, RunData
 from leaderboard.runs.runner import Runner
-from leaderboard.tables.table import Results, tabulate
+from leaderboard.tables.results import Results
+from leaderboard.tables.table import tabulate
 
 MAX_VALUES = 40  # different values of a tag that can be sliced by; more would be one for nearly every prompt
 

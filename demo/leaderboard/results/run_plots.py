@@ -17,7 +17,7 @@ from demo.parts.events import LIGHT
 from demo.parts.panes import Values
 from demo.parts.views import Inner, Opened, inner, or_message
 from demo.services import Services
-from leaderboard.tables.table import Results
+from leaderboard.tables.results import Results
 
 ACROSS = "perplexity"
 DIVERSITY = ("distinct_2", "distinct_1", "distinct_3", "prompt_distinct_2", "self_bleu", "repetition", "compression")

@@ -12,7 +12,7 @@ from demo.leaderboard import words as words_leaderboard
 from demo.parts import words as text
 from demo.parts.tables import Column, cell_text, heading, marks
 from leaderboard.metrics.metric import Passport
-from leaderboard.tables.table import Cell, Results
+from leaderboard.tables.results import Cell, Results
 
 METHOD = "method"
 NOTHING = Cell(*[math.nan] * len(Cell._fields))

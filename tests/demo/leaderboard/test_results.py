@@ -18,7 +18,7 @@ from demo.services import Services
 from leaderboard.metrics.metric import Passport
 from leaderboard.output.export import FILES
 from leaderboard.records import Prompt, PromptSet, RunSpec
-from leaderboard.tables.table import Cell, Results
+from leaderboard.tables.results import Cell, Results
 from tests.demo.fake_runs import FakeRunner
 from tests.demo.fakes import FakeFingerprints, fake_services
 

@@ -32,7 +32,8 @@ from leaderboard.output.export import (
 from leaderboard.output.publish import PUBLISHED, Publisher, push_to_hub
 from leaderboard.records import Prompt, RunData, RunSpec, Tally
 from leaderboard.store.database import Database
-from leaderboard.tables.table import Results, tabulate
+from leaderboard.tables.results import Results
+from leaderboard.tables.table import tabulate
 from tests.leaderboard.made_up import LORA, made_up
 
 TRICKY = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "NA", "", " ", "'", '"', "a,b\nc\r\nd", "\u2028", "ü\0", "<b>"]

@@ -13,7 +13,7 @@ from leaderboard.metrics.metric import Passport
 from leaderboard.output import report
 from leaderboard.output.report import comparison_report, flat, look, run_report
 from leaderboard.records import Prompt, RunData, Tally
-from leaderboard.tables.table import Cell, Results
+from leaderboard.tables.results import Cell, Results
 from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up
 
 HOSTILE = "<script>alert(1)</script></style><img src=x onerror=alert(2)>\"'&javascript:alert(3) {{ 7 * 7 }} {% raw %}"

@@ -13,7 +13,8 @@ from adapters.methods import BASE, Method, from_json, to_json
 from leaderboard.metrics.distinct import distinct
 from leaderboard.metrics.perplexity import perplexity
 from leaderboard.records import Prompt, RunData, Tally, Timing
-from leaderboard.tables.table import Cell, Results, best, by_prompt, frame, prompt_figures, tabulate
+from leaderboard.tables.results import Cell, Results, best, frame
+from leaderboard.tables.table import by_prompt, prompt_figures, tabulate
 from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up
 from tests.leaderboard.metrics.test_diversity import natural
 
