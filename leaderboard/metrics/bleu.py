@@ -3,8 +3,8 @@
     BLEU = 100 * brevity * exp( mean for n = 1…4 of log( matching n-grams / n-grams ) ),   sums over all texts
     brevity = min(1, exp(1 - words of the references / words of the texts))
 
-sacrebleu's default (13a tokens, case kept, exponential smoothing) with effective order, for references of a few words.
-A text is compared by as many of its lines as the reference has: an answer is judged, not what follows it.
+sacrebleu's defaults (13a tokens, case kept, exponential smoothing) with effective order, for short references. Only as
+many lines of a text are compared as the reference has: the answer counts, not what follows it.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ ORDERS = 4
 
 
 def bleu(texts: Sequence[str], references: Sequence[str]) -> float:
-    """Corpus BLEU, 0 to 100; NaN where no reference has a word."""
+    """Corpus BLEU, 0 to 100; NaN if no reference has a word."""
     return figure(value, statistics(texts, references))
 
 
@@ -53,9 +53,9 @@ def value(rows: Array, weights: Array) -> Array:
 
 
 def rows(texts: Texts) -> Array:
-    places, lines, references = texts.compared
+    indices, lines, references = texts.compared
     every = np.zeros((len(texts.texts), 2 + 2 * ORDERS))
-    every[places] = statistics(lines, references)
+    every[indices] = statistics(lines, references)
     return texts.by_prompt(*every.T)
 
 

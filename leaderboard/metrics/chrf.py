@@ -3,7 +3,7 @@
     P, R = means for n = 1…6 of  matching n-grams / n-grams of the texts,  / n-grams of the references
     chrF = 100 * 5 P R / (4 P + R),   sums over all texts; an n of which texts or references have no n-gram is left out
 
-Whitespace is left out, case is kept. A text is compared by as many of its lines as the reference has.
+Without whitespace, case kept. Only as many lines of a text are compared as the reference has.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ BETA = 2  # recall counts twice as much as precision
 
 
 def chrf(texts: Sequence[str], references: Sequence[str]) -> float:
-    """Corpus chrF, 0 to 100; NaN where no reference has a character."""
+    """Corpus chrF, 0 to 100; NaN if no reference has a character."""
     return figure(value, statistics(texts, references))
 
 
@@ -26,7 +26,7 @@ def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
     """(N, 3 * 6): n-grams of the text, of the reference, and matching."""
     ours, theirs = ["".join(text.split()) for text in texts], ["".join(text.split()) for text in references]
     found = overlap(ours, theirs, ORDERS)
-    possible = np.where(found.reference > 0, found.hypothesis, 0)  # as sacrebleu counts: those that could have matched
+    possible = np.where(found.reference > 0, found.hypothesis, 0)  # as sacrebleu: those that could match
     return np.hstack([possible, found.reference, found.match]).astype(float)
 
 
@@ -39,9 +39,9 @@ def value(rows: Array, weights: Array) -> Array:
 
 
 def rows(texts: Texts) -> Array:
-    places, lines, references = texts.compared
+    indices, lines, references = texts.compared
     every = np.zeros((len(texts.texts), 3 * ORDERS))
-    every[places] = statistics(lines, references)
+    every[indices] = statistics(lines, references)
     return texts.by_prompt(*every.T)
 
 

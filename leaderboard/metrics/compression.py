@@ -1,10 +1,9 @@
-"""Compression ratio: how much shorter the texts get when what repeats is written once (Shaib et al. 2024).
+"""Compression ratio: how far the texts compress, a measure of repetition (Shaib et al. 2024).
 
     compression ratio = bytes of the texts / bytes of the texts compressed
 
-The texts of each prompt are compressed together (DEFLATE by zlib, level 9, without header), the bytes are summed over
-prompts: so the figure does not depend on the order of prompts, and sees what repeats within a prompt. It rises with the
-length of the texts, so all methods are compared at equal length.
+The texts of each prompt are compressed together (DEFLATE by zlib, level 9, without header) and the bytes summed over
+prompts, so the order of prompts does not matter. The ratio rises with length, so methods are compared at equal length.
 """
 
 import zlib
@@ -16,7 +15,7 @@ from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, 
 
 
 def compression(texts: Sequence[str], prompts: Sequence[Hashable]) -> float:
-    """Bytes over compressed bytes; `prompts` says which texts are compressed together."""
+    """Bytes / compressed bytes; `prompts` holds the prompt of each text."""
     return figure(ratio, rows(plain(texts, prompts)))
 
 
@@ -31,7 +30,7 @@ def rows(texts: Texts) -> Array:
 
 
 def deflate(data: bytes) -> bytes:
-    compressor = zlib.compressobj(level=9, wbits=-15)  # negative: no header, which would weigh on short texts
+    compressor = zlib.compressobj(level=9, wbits=-15)  # negative: without a header, which counts in short texts
     return compressor.compress(data) + compressor.flush()
 
 
@@ -39,8 +38,8 @@ def columns(setting: Setting) -> list[Metric]:
     passport = Passport(
         title="compression ratio",
         higher_is_better=False,
-        aggregation="bytes over bytes compressed by zlib (DEFLATE, level 9), the texts of a prompt together; summed "
-        "over prompts",
+        aggregation="bytes / bytes compressed by zlib (DEFLATE, level 9), the texts of a prompt together; summed over "
+        "prompts",
         n=setting.n,
         tokenisation="UTF-8 bytes, words joined by one space",
         length=setting.equal_length,

@@ -1,9 +1,8 @@
-"""What a method costs: time, parameters, disk, memory.
+"""Costs of a method: time, parameters, disk, memory.
 
     relative speed = (new tokens / seconds) of the method / (new tokens / seconds) of the base, in the same run
 
-Times depend on the machine and its load; the ratio within one run much less. Texts that were known before take no time
-and are in no batch here.
+Times depend on the machine and its load, the ratio within a run much less. Stored texts take no time and do not count.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ ONCE = "none: measured once"
 def relative_speed(
     num_tokens: Sequence[float], seconds: Sequence[float], base_tokens: Sequence[float], base_seconds: Sequence[float]
 ) -> float:
-    """Tokens per second of a method relative to the base's; an entry a batch, as many of one as of the other."""
+    """Tokens per second of a method relative to the base; one entry per batch of both."""
     return figure(value, np.column_stack([num_tokens, seconds, base_tokens, base_seconds]).astype(float))
 
 
@@ -49,20 +48,15 @@ def columns(setting: Setting) -> list[Metric]:
     speed = Passport(
         title="speed, base = 1",
         higher_is_better=True,
-        aggregation="tokens over seconds, relative to the base's in the same run",
+        aggregation="tokens per second, relative to the base in the same run",
         interval="95 % bootstrap, 2,000 samples; a batch counts for its first prompt",
     )
-    parameters = Passport(
-        "trainable parameters", False, "of the LoRA, the prefix and the discriminators together", interval=ONCE
-    )
-    disk = Passport(
-        "bytes on disk", False, "of the files of the LoRA, the prefix and the discriminators", interval=ONCE
-    )
+    parameters = Passport("trainable parameters", False, "sum of LoRA, prefix and discriminators", interval=ONCE)
+    disk = Passport("bytes on disk", False, "sum of the files of LoRA, prefix and discriminators", interval=ONCE)
     memory = Passport(
         title="peak memory",
         higher_is_better=False,
-        aggregation="the largest of the method's batches; on a CPU that of the whole process, which keeps what earlier "
-        "methods took",
+        aggregation="maximum over the method's batches; on a CPU of the whole process, with what earlier methods left",
         interval=ONCE,
     )
     return [

@@ -1,6 +1,5 @@
-"""N-grams as numbers: equal n-grams have equal numbers, in time that grows with the number of items alone.
+"""N-grams of words or characters as numbers: equal n-grams have equal numbers; linear time.
 
-Knows sequences of words or characters; knows nothing of prompts, methods or metrics.
 Letters: N texts, T items of all texts, G n-grams, U pairs of an n-gram and a text that has it.
 """
 
@@ -15,14 +14,14 @@ LARGEST = 2**62
 
 
 class Grams(NamedTuple):
-    """Every n-gram of N texts, one entry an occurrence."""
+    """Every n-gram of N texts, one entry per occurrence."""
 
     ids: IntArray  # (G,)
-    texts: IntArray  # (G,) the text that it stands in
+    texts: IntArray  # (G,) its text
 
 
 class Counts(NamedTuple):
-    """How often each n-gram stands in each text that has it."""
+    """Count of each n-gram in each text that has it."""
 
     ids: IntArray  # (U,) from 0, without gaps
     texts: IntArray  # (U,)
@@ -30,7 +29,7 @@ class Counts(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """Numbers of n-grams of N hypotheses, of their references, and of matches: each at most as often as in both."""
+    """Numbers of n-grams of N hypotheses, of their references, and of clipped matches."""
 
     hypothesis: IntArray  # (N, n)
     reference: IntArray  # (N, n)
@@ -55,7 +54,7 @@ def grams(sequences: Sequence[Sequence[Hashable]], orders: int) -> list[Grams]:
 
 
 def numbered(sequences: Sequence[Sequence[Hashable]]) -> IntArray:
-    """A number for every item of the sequences, one after the other, from 0 and without gaps: (T,)."""
+    """A number for every item of the sequences, from 0 and without gaps: (T,)."""
     if all(isinstance(one, str) for one in sequences):
         points = "".join(map(str, sequences)).encode("utf-32-le", "surrogatepass")
         return np.unique(np.frombuffer(points, dtype=np.uint32), return_inverse=True)[1].astype(np.int64)
@@ -64,14 +63,14 @@ def numbered(sequences: Sequence[Sequence[Hashable]]) -> IntArray:
 
 
 def counts(found: Grams, num_texts: int) -> Counts:
-    """How often each n-gram stands in each text."""
+    """Count of each n-gram in each text."""
     pairs, times = np.unique(found.ids * num_texts + found.texts, return_counts=True)
     ids, texts = np.divmod(pairs, max(num_texts, 1))
     return Counts(np.cumsum(np.diff(ids, prepend=ids[:1]) > 0), texts, times)
 
 
 def overlap(hypotheses: Sequence[Sequence[Hashable]], references: Sequence[Sequence[Hashable]], orders: int) -> Overlap:
-    """What each hypothesis shares with its reference, for n-grams of 1 to `orders` items."""
+    """Overlap of each hypothesis with its reference, for n-grams of 1 to `orders` items."""
     num = len(hypotheses)
     columns = []
     for ids, texts in grams([*hypotheses, *references], orders):

@@ -1,8 +1,7 @@
-"""What a metric is: rows of sums in, a number out, and a passport that says what the number means.
+"""A metric of one method: rows of statistics in, a number out, and a passport that says how it is computed.
 
-Knows texts, tallies and costs of one method; knows nothing of runs, databases, or of how methods are compared. A metric
-turns the texts of a method into `rows`, one a prompt, and `value(rows, weights)` counts prompt p as often as
-weights[:, p] say: with ones it is the figure, with the counts of a bootstrap sample a resampled figure.
+A metric turns the texts of a method into `rows`, one per prompt. `value(rows, weights)` counts prompt p weights[:, p]
+times: with ones it is the figure, with the counts of a bootstrap sample a resampled figure.
 Letters: N texts, P prompts, K statistics, R weightings.
 """
 
@@ -24,12 +23,12 @@ LONGEST_GRAM = 4
 
 @dataclass(frozen=True)
 class Passport:
-    """What a column is. None: does not apply."""
+    """How a column is computed. None: does not apply."""
 
     title: str
-    higher_is_better: bool | None  # None: neither is
+    higher_is_better: bool | None  # None: neither
     aggregation: str
-    n: str | None = None  # how many texts of how many prompts
+    n: str | None = None  # number of texts and prompts
     judge: str | None = None
     bos: str | None = None
     masking: str | None = None
@@ -45,17 +44,17 @@ class Passport:
 
 
 class Setting(NamedTuple):
-    """What the columns of a run can depend on before a text is seen."""
+    """Facts about a run that its columns depend on."""
 
     judge: str  # the label of its tallies
     judge_title: str
-    attributes: Mapping[str, bool | None]  # what is steered to -> whether showing it is wanted; None: by some
+    attributes: Mapping[str, bool | None]  # -> whether texts should show it; None: in some methods
     n: str
-    equal_length: str  # what was cut from `Texts.words`
+    equal_length: str  # how `Texts.words` were cut
 
 
 class Costs(NamedTuple):
-    """What a method cost; a batch counts for its first prompt."""
+    """Costs of a method; a batch counts for its first prompt."""
 
     speed: Array  # (P, 2) new tokens, seconds
     base_speed: Array  # (P, 2) the same of the base, in the same run
@@ -66,14 +65,14 @@ class Costs(NamedTuple):
 
 @dataclass(frozen=True)
 class Texts:
-    """What a metric may see of one method: its N texts for P prompts."""
+    """The N texts of one method for P prompts."""
 
-    texts: Sequence[str]  # as they were written
-    words: Sequence[Sequence[str]]  # separated by whitespace, cut to the same length for every method
+    texts: Sequence[str]  # uncut
+    words: Sequence[Sequence[str]]  # between whitespace, cut to the same length for every method
     prompts: IntArray  # (N,) the prompt of each, from 0
     num_prompts: int
     references: Sequence[str | None]  # of each
-    tallies: Mapping[str, Array] = field(default_factory=dict)  # label -> (N, 2): sum, number; 0 and 0: none
+    tallies: Mapping[str, Array] = field(default_factory=dict)  # label -> (N, 2): sum, number; zeros: none
     costs: Costs | None = None
 
     def by_prompt(self, *columns: npt.NDArray[np.generic]) -> Array:
@@ -81,7 +80,7 @@ class Texts:
         return np.stack([np.bincount(self.prompts, column, self.num_prompts) for column in columns], axis=1)
 
     def tally(self, label: str) -> Array:
-        """Sum and number of each text: (N, 2), zeros where there is none."""
+        """Sum and number of each text: (N, 2), zeros: none."""
         return self.tallies.get(label, np.zeros((len(self.texts), 2)))
 
     @cached_property
@@ -91,14 +90,14 @@ class Texts:
 
     @property
     def compared(self) -> tuple[IntArray, list[str], list[str]]:
-        """Places, texts and references of those that have one; of a text as many lines as its reference has."""
-        places = [place for place, reference in enumerate(self.references) if reference is not None]
-        wanted = [(self.references[place] or "").strip() for place in places]
+        """Index, text and reference of each text with a reference; the text has as many lines as its reference."""
+        indices = [index for index, reference in enumerate(self.references) if reference is not None]
+        wanted = [(self.references[index] or "").strip() for index in indices]
         lines = [
-            "\n".join(self.texts[place].strip().split("\n")[: reference.count("\n") + 1])
-            for place, reference in zip(places, wanted, strict=True)
+            "\n".join(self.texts[index].strip().split("\n")[: reference.count("\n") + 1])
+            for index, reference in zip(indices, wanted, strict=True)
         ]
-        return np.array(places, dtype=np.int64), lines, wanted
+        return np.array(indices, dtype=np.int64), lines, wanted
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class Metric:
 
     name: str
     passport: Passport
-    # (P, K), or one row for what is measured once and has no interval; zeros or NaN: nothing to count
+    # (P, K), or one row without an interval if it is measured once; zeros or NaN: nothing to count
     rows: Callable[[Texts], Array]
     value: Callable[[Array, Array], Array]  # rows (P, K), weights (R, P) -> (R,); NaN: nothing to count
 
@@ -116,31 +115,31 @@ Columns = Callable[[Setting], Sequence[Metric]]
 
 
 def plain(texts: Sequence[str], prompts: Sequence[Hashable] | None = None) -> Texts:
-    """Texts without a run, in their full length. `prompts` says which belong together; None: each is alone."""
+    """Whole texts without a run; `prompts` holds the prompt of each (None: each has its own)."""
     of = range(len(texts)) if prompts is None else prompts
-    places = {prompt: place for place, prompt in enumerate(dict.fromkeys(of))}
+    indices = {prompt: index for index, prompt in enumerate(dict.fromkeys(of))}
     return Texts(
         texts=texts,
         words=[text.split() for text in texts],
-        prompts=np.array([places[prompt] for prompt in of], dtype=np.int64),
-        num_prompts=len(places),
+        prompts=np.array([indices[prompt] for prompt in of], dtype=np.int64),
+        num_prompts=len(indices),
         references=[None] * len(texts),
     )
 
 
 def figure(metric: Callable[[Array, Array], Array], rows: Array) -> float:
-    """The number of these rows, each counted once."""
+    """The figure of rows that count once each."""
     return float(metric(rows, np.ones((1, len(rows))))[0])
 
 
 def ratio(rows: Array, weights: Array) -> Array:
-    """The first statistic over the second: rows (P, 2), weights (R, P) -> (R,); NaN for 0/0."""
+    """Sum of the first statistic / sum of the second: rows (P, 2), weights (R, P) -> (R,); NaN for 0/0."""
     sums = weights @ rows  # (R, 2)
     return divide(sums[:, 0], sums[:, 1])
 
 
 def divide(numerator: Array, denominator: Array) -> Array:
-    """The quotient, and NaN where there is nothing to divide by."""
+    """The quotient; NaN for a denominator of 0."""
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
 
 

@@ -1,10 +1,9 @@
-"""Perplexity of a text given its prompt, under a language model that judges.
+"""Perplexity of a text given its prompt, under a judge (an LM).
 
     perplexity = exp( - sum over texts and tokens of log p(token | prompt, tokens before) / number of tokens )
 
-One exponential of the mean over all tokens of all texts, as in Jelinek et al. 1977; neither the mean of the texts'
-perplexities nor their median, which is the second column here. Low is what the judge expects, not what is good: a text
-that repeats itself has a low perplexity, so it is read beside distinct-n and repetition.
+One exponential of the mean over all tokens of all texts (Jelinek et al. 1977). A second column is the median
+over texts. Repetition lowers perplexity, so read it with distinct-n and repetition.
 """
 
 from collections.abc import Sequence
@@ -16,16 +15,16 @@ from adapters.decoding.likelihood import perplexity_of
 from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement
 
 perplexities = np.vectorize(perplexity_of, otypes=[float])
-CORPUS = "exp of the total loss over the total number of tokens"
+CORPUS = "exp(total loss / total number of tokens)"
 
 
 def perplexity(sum_logprobs: Sequence[float], num_tokens: Sequence[int]) -> float:
-    """exp of the total loss over the total number of tokens; log-probabilities in nats."""
+    """Corpus perplexity; log-probabilities in nats."""
     return figure(value, np.column_stack([sum_logprobs, num_tokens]).astype(float))
 
 
 def median_perplexity(sum_logprobs: Sequence[float], num_tokens: Sequence[int]) -> float:
-    """The median of the perplexities of the texts; those without a token have none."""
+    """Median of the perplexities of the texts, those without a token left out."""
     tallies = np.column_stack([sum_logprobs, num_tokens]).astype(float)
     return figure(median, each(tallies)[:, None])
 
@@ -41,16 +40,16 @@ def value(rows: Array, weights: Array) -> Array:
 
 
 def median(rows: Array, weights: Array) -> Array:
-    """The median of the entries of rows (P, K) that are not NaN, each as often as its prompt counts."""
+    """Weighted median of the entries of rows (P, K) that are not NaN."""
     prompts, columns = np.nonzero(~np.isnan(rows))
     if not len(prompts):
         return np.full(len(weights), np.nan)
     values = rows[prompts, columns]
     order = np.argsort(values)
-    reached = np.cumsum(weights[:, prompts[order]], axis=1)  # (R, N) how many texts are up to here
+    reached = np.cumsum(weights[:, prompts[order]], axis=1)  # (R, N) texts up to here
     half = reached[:, -1:] / 2
     lower, upper = (reached < half).sum(1), (reached <= half).sum(1)
-    values = np.append(values[order], np.nan)  # where nothing counts, `upper` is beyond the last
+    values = np.append(values[order], np.nan)  # if nothing counts, `upper` is past the end
     return (values[lower] + values[upper]) / 2
 
 
@@ -60,7 +59,7 @@ def _rows(texts: Texts, label: str) -> Array:
 
 
 def _each_row(texts: Texts, label: str) -> Array:
-    """The perplexities of the texts of each prompt, filled up with NaN: (P, most texts of a prompt)."""
+    """The perplexities of the texts of each prompt, padded with NaN: (P, most texts of a prompt)."""
     order = np.argsort(texts.prompts, kind="stable")
     prompts = texts.prompts[order]
     draws = np.arange(len(order)) - np.searchsorted(prompts, prompts)
@@ -76,9 +75,9 @@ def passport(judge: str, title: str, aggregation: str, n: str) -> Passport:
         aggregation=aggregation,
         n=n,
         judge=judge,
-        bos="the prompt begins with the judge's BOS token where it has one",
-        masking="the tokens of the text count, its end token included; those of the prompt do not",
-        tokenisation="the ids that were generated; the judge's own where it has another tokenizer",
+        bos="the judge's BOS token before the prompt, if it has one",
+        masking="tokens of the text with its end token, not of the prompt",
+        tokenisation="the generated ids; a judge with another tokenizer encodes the text itself",
         length="whole texts",
     )
 
@@ -94,7 +93,7 @@ def columns(setting: Setting) -> list[Metric]:
 
 
 def under(label: str, title: str, n: str) -> Metric:
-    """Perplexity under another model than the judge. What a model expects is neither good nor bad: no direction."""
+    """Perplexity under another model than the judge."""
     what = passport(title, f"perplexity under {label}", CORPUS, n)
     return Metric(f"perplexity_under:{label}", what, partial(_rows, label=label), value)
 

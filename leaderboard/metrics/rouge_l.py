@@ -3,7 +3,7 @@
     precision = LCS / words of the text;  recall = LCS / words of the reference;  F1 = 2 LCS / (both numbers of words)
     ROUGE-L = mean over texts of F1
 
-Words are runs of a-z and 0-9 in lower case, as in rouge-score. A text is compared by as many of its lines as the
+Words are runs of a-z and 0-9 in lower case, as in rouge-score. Only as many lines of a text are compared as the
 reference has.
 """
 
@@ -19,24 +19,24 @@ WORD = re.compile("[a-z0-9]+")
 
 
 def rouge_l(texts: Sequence[str], references: Sequence[str]) -> float:
-    """Mean F1, 0 to 1; NaN where no reference has a word."""
+    """Mean F1, 0 to 1; NaN if no reference has a word."""
     return figure(ratio, statistics(texts, references))
 
 
 def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
     """(N, 2): F1, 1; zeros for a reference without words."""
     found = np.zeros((len(texts), 2))
-    for place, (text, reference) in enumerate(zip(texts, references, strict=True)):
+    for index, (text, reference) in enumerate(zip(texts, references, strict=True)):
         ours, theirs = WORD.findall(text.lower()), WORD.findall(reference.lower())
         if theirs:
-            found[place] = 2 * LCSseq.similarity(ours, theirs) / (len(ours) + len(theirs)), 1
+            found[index] = 2 * LCSseq.similarity(ours, theirs) / (len(ours) + len(theirs)), 1
     return found
 
 
 def rows(texts: Texts) -> Array:
-    places, lines, references = texts.compared
+    indices, lines, references = texts.compared
     every = np.zeros((len(texts.texts), 2))
-    every[places] = statistics(lines, references)
+    every[indices] = statistics(lines, references)
     return texts.by_prompt(*every.T)
 
 

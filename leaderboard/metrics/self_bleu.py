@@ -1,4 +1,4 @@
-"""Self-BLEU: how much each text says what the others say (Zhu et al., SIGIR 2018, "Texygen").
+"""Self-BLEU: similarity of each text to the others (Zhu et al., SIGIR 2018, "Texygen").
 
     BLEU(i) = brevity * exp( 1/4 sum for n = 1…4 of log( matches_n / max(1, n-grams of text i) ) )
     matches_n = sum over n-grams g of text i of min( count in i, largest count in any other text )
@@ -6,9 +6,9 @@
               else exp(1 - r / length of i)
     self-BLEU = mean over texts of BLEU(i) against all other texts of the method
 
-No matching n-gram counts as 0.1 matches (method 1 of Chen and Cherry, WMT 2014), and BLEU is 0 without a matching word,
-as in nltk, whose `sentence_bleu` this equals; it takes linear time where one by one takes quadratic, since the largest
-and the second largest count of each n-gram tell the largest among the others.
+No match counts as 0.1 matches (method 1 of Chen and Cherry, WMT 2014), and BLEU is 0 without a matching word: equal to
+nltk's `sentence_bleu`. Time is linear in the number of texts: the largest and second largest count of each n-gram give
+the largest count among the others.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from leaderboard.metrics.metric import (
     ratio,
 )
 
-EPSILON = 0.1  # matches that no match counts as
+EPSILON = 0.1  # matches for no match
 
 
 def self_bleu(texts: Sequence[str]) -> float:
@@ -38,7 +38,7 @@ def self_bleu(texts: Sequence[str]) -> float:
 
 
 def rows(texts: Texts) -> Array:
-    """(P, 2): sum of the texts' BLEU, number of texts. A text without words is no text here."""
+    """(P, 2): sum of the texts' BLEU, number of texts with words."""
     lengths = np.array([len(words) for words in texts.words], dtype=np.int64)
     there = lengths > 0
     if there.sum() < 2:
@@ -47,7 +47,7 @@ def rows(texts: Texts) -> Array:
 
 
 def scores(texts: Texts, lengths: IntArray) -> Array:
-    """BLEU of each text against all others: (N,), of no meaning for those without words."""
+    """BLEU of each text against all others: (N,); undefined for texts without words."""
     found = [counts(grams, len(lengths)) for grams in texts.grams]
     matches = np.stack([np.bincount(of.texts, np.minimum(of.counts, most_elsewhere(of)), len(lengths)) for of in found])
     possible = np.maximum(lengths - np.arange(LONGEST_GRAM)[:, None], 1)  # (n, N)
@@ -57,7 +57,7 @@ def scores(texts: Texts, lengths: IntArray) -> Array:
 
 
 def most_elsewhere(each: Counts) -> IntArray:
-    """For every n-gram of a text its largest count in any other text: (U,)."""
+    """The largest count of each n-gram in any other text: (U,)."""
     num = int(each.ids.max(initial=-1)) + 1
     largest, second = np.zeros(num, dtype=np.int64), np.zeros(num, dtype=np.int64)
     np.maximum.at(largest, each.ids, each.counts)
@@ -68,14 +68,14 @@ def most_elsewhere(each: Counts) -> IntArray:
 
 
 def closest_length(lengths: IntArray) -> IntArray:
-    """For each text the length of the other text that is closest to its own, the shorter of two: (N,)."""
+    """The length of the other text closest in length to each text, the shorter of two: (N,)."""
     there, times = np.unique(lengths[lengths > 0], return_counts=True)
-    place = np.searchsorted(there, lengths)
+    index = np.searchsorted(there, lengths)
     far = np.iinfo(np.int64).max // 4
-    below = np.concatenate([[-far], there])[place]
-    above = np.concatenate([there[1:], [far]])[np.minimum(place, len(there) - 1)]
+    below = np.concatenate([[-far], there])[index]
+    above = np.concatenate([there[1:], [far]])[np.minimum(index, len(there) - 1)]
     neighbour = np.where(lengths - below <= above - lengths, below, above)
-    shared = times[np.minimum(place, len(there) - 1)] > 1
+    shared = times[np.minimum(index, len(there) - 1)] > 1
     return np.where(shared, lengths, neighbour)
 
 
@@ -83,8 +83,7 @@ def columns(setting: Setting) -> list[Metric]:
     passport = Passport(
         title="self-BLEU",
         higher_is_better=False,
-        aggregation="BLEU-4 of each text against all other texts of the method, no match counting as 0.1 matches; mean "
-        "over texts",
+        aggregation="BLEU-4 of each text against all others of the method, no match counts as 0.1; mean over texts",
         n=setting.n,
         tokenisation="words between whitespace",
         length=setting.equal_length,

@@ -1,8 +1,7 @@
-"""What a run leaves, as files: its texts as a frame, frames as CSV, JSONL or Parquet, all of it as a Hub dataset.
+"""The files of a run: texts and table as CSV, JSONL or Parquet, a report, and its settings as JSON.
 
-Knows runs, frames and formats; knows nothing of pages or databases. JSONL and Parquet hold what the frame holds (JSON
-has no NaN: it is null there); CSV is for spreadsheets, so a cell that a spreadsheet would compute is defused by a `'`.
-The settings, hashes and versions of the run travel in the frame's `attrs`, which Parquet keeps, and in `run.json`.
+JSONL and Parquet are exact (NaN is null in JSON). CSV is for spreadsheets: a cell that would run as a formula begins
+with a `'`. Settings, hashes and versions are in the frames' `attrs`, which Parquet keeps, and in `run.json`.
 """
 
 import csv
@@ -18,22 +17,22 @@ from leaderboard.output.report import run_report
 from leaderboard.records import RunData, Sample, Tally
 from leaderboard.tables.results import Results, frame
 
-RUNS = ("=", "+", "-", "@", "\t", "\r")  # beginnings of a cell that make a spreadsheet compute or fetch
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of a cell that a spreadsheet runs
 NO_TALLY = (float("nan"), None)
 
 
 class Column(NamedTuple):
-    """A column of the frame of texts: how its values come about, and their type."""
+    """A column of the frame of texts: its value for a sample, and its type."""
 
     value: Callable[[Sample], Any]
     dtype: str
 
 
 def samples_frame(data: RunData) -> pd.DataFrame:
-    """One row a text, in the order prompt, method, draw; tags are columns `tag:NAME`.
+    """One row per text, in the order prompt, method, draw; tags are columns `tag:NAME`.
 
-    For every scorer `sum_logprob:LABEL` (nats) and `num_tokens:LABEL`; for every attribute `attribute:NAME:shown`, how
-    many judgements found it, and `attribute:NAME:judged`, how many there were.
+    For every scorer `sum_logprob:LABEL` (nats) and `num_tokens:LABEL`; for every attribute `attribute:NAME:shown` and
+    `attribute:NAME:judged`, the numbers of judgements that found it and of all.
     """
     columns = prompt_columns(data) | sample_columns(data) | tally_columns(data)
     table = pd.DataFrame(
@@ -47,7 +46,7 @@ def samples_frame(data: RunData) -> pd.DataFrame:
 
 
 def prompt_columns(data: RunData) -> dict[str, Column]:
-    """What the prompt set says."""
+    """The columns of the prompt set."""
     prompts = data.run.prompts.prompts
     tags = dict.fromkeys(name for prompt in prompts for name, _ in prompt.tags)
     values = [dict(prompt.tags) for prompt in prompts]
@@ -61,12 +60,12 @@ def prompt_columns(data: RunData) -> dict[str, Column]:
 
 
 def tag_of(values: Sequence[Mapping[str, str]], tag: str) -> Callable[[Sample], str | None]:
-    """The value of a tag of a text's prompt."""
+    """The value of a tag of the sample's prompt."""
     return lambda sample: values[sample.prompt].get(tag)
 
 
 def sample_columns(data: RunData) -> dict[str, Column]:
-    """What was written, how, and from which seed."""
+    """The columns of the text and its method."""
     methods = data.run.spec.methods
     return {
         "method": Column(lambda sample: methods[sample.method].name, "str"),
@@ -80,7 +79,7 @@ def sample_columns(data: RunData) -> dict[str, Column]:
 
 
 def tally_columns(data: RunData) -> dict[str, Column]:
-    """What was counted in the texts."""
+    """The columns of scorers and judges."""
     columns: dict[str, Column] = {}
     for label, tallies in data.tallies.items():
         total, number = f"sum_logprob:{label}", f"num_tokens:{label}"
@@ -91,13 +90,13 @@ def tally_columns(data: RunData) -> dict[str, Column]:
     return columns
 
 
-def part_of(tallies: Mapping[str, Tally], place: int) -> Callable[[Sample], Any]:
-    """The total (0) or the number (1) of a text's tally."""
-    return lambda sample: tallies.get(sample.key, NO_TALLY)[place]
+def part_of(tallies: Mapping[str, Tally], part: int) -> Callable[[Sample], Any]:
+    """The total (0) or the number (1) of a sample's tally."""
+    return lambda sample: tallies.get(sample.key, NO_TALLY)[part]
 
 
 def describe(data: RunData) -> dict[str, Any]:
-    """Everything beside the prompts that determines the run, as JSON; who made it is left out."""
+    """Everything that determines the run, beside the prompts, as JSON; without its owner."""
     run = data.run
     return {
         "version": 1,
@@ -116,35 +115,35 @@ def describe(data: RunData) -> dict[str, Any]:
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
-    """For spreadsheets: UTF-8 with the mark by which they know it, every text in quotes, defused."""
+    """CSV for spreadsheets: UTF-8 with BOM, every text in quotes, formulas defused."""
     safe = table.apply(lambda column: column if is_numeric_dtype(column) else column.map(defuse)).rename(columns=defuse)
     return safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").encode("utf-8-sig")
 
 
 def defuse(value: Any) -> Any:
-    """The cell with a `'` before it where a spreadsheet would take it for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(RUNS) else value
+    """The cell, with a `'` before a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def to_jsonl(table: pd.DataFrame) -> bytes:
-    """One object a line; what is missing is null."""
+    """One object per line; missing values are null."""
     plain = table.astype(object).where(table.notna(), None)
     option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
     return b"".join(orjson.dumps(row, option=option) for row in plain.to_dict("records"))
 
 
 def to_parquet(table: pd.DataFrame) -> bytes:
-    """With the frame's `attrs`: `pandas.read_parquet` gives the same frame and the same attrs."""
+    """Parquet with the frame's `attrs`: `pandas.read_parquet` restores both."""
     return table.to_parquet(index=False)
 
 
 def to_run_json(data: RunData, results: Results) -> bytes:
-    """The run's settings, hashes and versions, its table, and what each column of it is."""
+    """The run's settings, hashes and versions, and its table with the passports of its columns."""
     return orjson.dumps(describe(data) | {"results": to_json(results)}, option=orjson.OPT_INDENT_2)
 
 
 def table_frame(data: RunData, results: Results) -> pd.DataFrame:
-    """One row a metric and method, with what the metric is; the run's settings in `attrs`."""
+    """One row per metric and method; the run's settings in `attrs`."""
     table = frame(results)
     table.attrs.update(describe(data))
     return table

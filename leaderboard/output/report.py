@@ -1,7 +1,7 @@
-"""One HTML file of a run or of a shared comparison, to be mailed to somebody without the app.
+"""One HTML file of a run or of a shared comparison, to send to somebody without the app.
 
-Knows runs, results and records; knows nothing of pages or databases. Everything that somebody or a model wrote passes
-the template's escaping; the file has no script and fetches nothing, and says so to the browser.
+Everything that a person or a model wrote is escaped by the template. The file has no script and loads nothing; a
+content security policy tells the browser so.
 """
 
 import math
@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from adapters.methods import Method, from_json, to_json
-from adapters.scatter import Dot, scatter
 from leaderboard.metrics.distinct import distinct
 from leaderboard.metrics.metric import Passport
+from leaderboard.output.trade_off import trade_off
 from leaderboard.records import Prompt, RunData, Sample
 from leaderboard.tables.display import number, with_interval
 from leaderboard.tables.results import Cell, Results
@@ -24,21 +24,20 @@ from leaderboard.tables.results import Cell, Results
 TEMPLATES = Path(__file__).parent / "templates"
 ABREAST = 6  # columns of a table that fit a printed page
 MAX_CHARACTERS = 400_000  # of texts in a report; the exports hold them all
-PLOT = ("distinct_2", "perplexity")
 ENDS = {"eos": "ended by itself", "length": "limit reached", "diverged": "diverged"}
 FIGURES = {"tokens_per_second": "tokens/s", "distinct_2": "distinct-2 (words)", "attribute_words": "attribute words"}
 
 
 class Look(NamedTuple):
-    """How a method is shown everywhere: its number in the plot, its name, its colours."""
+    """A method's number, name and colours, the same everywhere in a report."""
 
     number: int
     name: str
-    kinds: str  # classes of the style sheet
+    kinds: str  # classes of the style sheet; the first says the colour
 
 
 class Entry(NamedTuple):
-    """A cell of a table; "" where there is nothing to say."""
+    """A cell of a table; empty strings for missing parts."""
 
     value: str
     interval: str
@@ -55,7 +54,7 @@ class Text(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A prompt and its texts by method, in the order of the methods."""
+    """A prompt and the texts of each method."""
 
     row: int
     prompt: Prompt
@@ -63,32 +62,30 @@ class Section(NamedTuple):
 
 
 def run_report(data: RunData, results: Results) -> str:
-    """A run: settings, table, plot, cross-scores, what the columns are, texts, hashes and versions."""
-    looks = [look(place, method) for place, method in enumerate(data.run.spec.methods)]
+    """The report of a run."""
+    looks = [look(index, method) for index, method in enumerate(data.run.spec.methods)]
     sections = list(shown_sections(data))
     return render(
         "run.html",
         data=data,
         results=results,
         settings=flat({**to_json(data.run.spec), "methods": None, "judge": data.run.spec.judge_label}),
-        methods=[
-            (each, flat(method_settings(method))) for each, method in zip(looks, data.run.spec.methods, strict=True)
-        ],
+        methods=all_settings(looks, data.run.spec.methods),
         groups=[looks[start : start + ABREAST] for start in range(0, len(looks), ABREAST)],
         looks=looks,
         rows=table_rows(results),
         cross=[(label, cross_row(results, label)) for label in results.cross],
         prompts=[(title, cells) for title, cells in prompt_rows(results) if cells],
-        plot=plot(results, looks),
+        plot=trade_off(results, {each.name: each.kinds.split()[0] for each in looks}),
         passports=[passport_facts(passport) for passport in results.passports.values()],
         sections=sections,
     )
 
 
 def comparison_report(record: Mapping[str, Any]) -> str:
-    """A shared comparison: its texts side by side, and everything that determines them."""
+    """The report of a shared comparison."""
     methods = [from_json(Method, pane["method"]) for pane in record["panes"]]
-    looks = [look(place, method) for place, method in enumerate(methods)]
+    looks = [look(index, method) for index, method in enumerate(methods)]
     texts = [Text(pane["text"], pane_figures(pane)) for pane in record["panes"]]
     settings = {"seed": record["seed"], "chat": record["chat"], "sampling": record["sampling"]}
     return render(
@@ -102,7 +99,7 @@ def comparison_report(record: Mapping[str, Any]) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """The page; an unknown name in a template is an error."""
+    """The page of a template; an unknown name in it is an error."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -113,34 +110,34 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def look(place: int, method: Method) -> Look:
+def look(index: int, method: Method) -> Look:
     """The number, name and colours of a method."""
     parts = {"lora": method.lora, "prefix": method.prefix, "pplm": method.steering}
     kinds = [kind for kind, part in parts.items() if part is not None] or ["base"]
-    return Look(place + 1, method.name, " ".join([kinds[0], *(f"and-{kind}" for kind in kinds[1:2])]))
+    return Look(index + 1, method.name, " ".join([kinds[0], *(f"and-{kind}" for kind in kinds[1:2])]))
 
 
 # Settings
 
 
 def all_settings(looks: Sequence[Look], methods: Sequence[Method]) -> list[tuple[Look, list[tuple[str, str]]]]:
-    """What is set in each method."""
+    """The settings of each method."""
     return [(each, flat(method_settings(method))) for each, method in zip(looks, methods, strict=True)]
 
 
 def method_settings(method: Method) -> dict[str, Any]:
-    """What is set in a method beside its name."""
+    """The settings of a method."""
     return {**to_json(method), "name": None} | ({"lora_scale": None} if method.lora is None else {})
 
 
 def flat(settings: Any, name: str = "") -> list[tuple[str, str]]:
-    """Nested settings as names with dots and values; what is None is left out."""
+    """Nested settings as dotted names and values; None is left out."""
     if isinstance(settings, Mapping):
         return [pair for key, value in settings.items() for pair in flat(value, f"{name}.{key}" if name else str(key))]
     if isinstance(settings, list | tuple):
         if all(isinstance(value, str) for value in settings):
             return [(name, ", ".join(settings))] if settings else []
-        return [pair for place, value in enumerate(settings, start=1) for pair in flat(value, f"{name}.{place}")]
+        return [pair for number, value in enumerate(settings, start=1) for pair in flat(value, f"{name}.{number}")]
     return [] if settings is None else [(name, f"{settings:g}" if isinstance(settings, float) else str(settings))]
 
 
@@ -148,7 +145,7 @@ def flat(settings: Any, name: str = "") -> list[tuple[str, str]]:
 
 
 def table_rows(results: Results) -> list[tuple[str, dict[str, Entry]]]:
-    """The metrics in their order, each with an entry a method."""
+    """The metrics, each with an entry per method."""
     rows = []
     for metric in results.metrics:
         best = results.best.get(metric, ())
@@ -177,42 +174,29 @@ def prompt_rows(results: Results) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def passport_facts(passport: Passport) -> tuple[str, list[tuple[str, str]]]:
-    """A column's title, and what the column is."""
+    """Title and facts of a column."""
     facts = {"direction": passport.direction, **asdict(passport), "title": None, "higher_is_better": None}
     return passport.title, flat(facts)
-
-
-def plot(results: Results, looks: Sequence[Look]) -> Any:
-    """The methods in the plane of diversity and perplexity; None where a metric is missing."""
-    if not set(PLOT) <= set(results.metrics):
-        return None
-    across, up = (results.cells[metric] for metric in PLOT)
-    dots = [
-        Dot(str(look.number), look.name, look.kinds, across[look.name][:3], up[look.name][:3])
-        for look in looks
-        if math.isfinite(across[look.name].value) and math.isfinite(up[look.name].value)
-    ]
-    return scatter(dots) if dots else None
 
 
 # Texts
 
 
 def shown_sections(data: RunData) -> Iterator[Section]:
-    """The first prompts with all their texts, as many as fit a report; at least one."""
+    """The first prompts with all their texts, as many as fit a report, but at least one."""
     by_prompt: dict[int, list[Sample]] = {}
     for sample in data.samples:
         by_prompt.setdefault(sample.prompt, []).append(sample)
     room = MAX_CHARACTERS
-    for place, prompt in enumerate(data.run.prompts.prompts):
-        samples = by_prompt.get(place, [])
+    for index, prompt in enumerate(data.run.prompts.prompts):
+        samples = by_prompt.get(index, [])
         texts: list[list[Text]] = [[] for _ in data.run.spec.methods]
         for sample in samples:
             texts[sample.method].append(Text(sample.text, sample_figures(data, sample)))
         if room < MAX_CHARACTERS and sum(len(sample.text) for sample in samples) > room:
             return
         room -= len(prompt.prompt) + sum(len(sample.text) for sample in samples)
-        yield Section(place + 1, prompt, texts)
+        yield Section(index + 1, prompt, texts)
 
 
 def sample_figures(data: RunData, sample: Sample) -> str:

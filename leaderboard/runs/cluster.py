@@ -1,7 +1,7 @@
 """Writes the batches of a run on several processes or machines with Ray Data, one model in each.
 
-Knows Ray; knows nothing of how a batch is written or scored. The batches are those of the local engine, so the texts
-are the same: what comes back is stored here, and `Runner.run` then finds every text written and scores them.
+The batches are those of the local engine, so the texts are the same. They are stored here; `Runner.run` then finds
+every text written, and scores them.
 """
 
 import logging
@@ -27,22 +27,22 @@ from leaderboard.runs.scoring import scorer_hash
 from leaderboard.runs.writing import Piece, pieces
 
 CODE = Path(__file__).parents[2]
-NOT_CODE = [".*", "benchmarks", "docs", "tests", "*.db"]  # what other machines do not need
-PATIENCE = 5  # seconds in which a cluster has to answer
+NOT_CODE = [".*", "benchmarks", "docs", "tests", "*.db"]  # not needed on other machines
+PATIENCE = 5  # seconds to wait for an answer of the cluster
 
 
 class Cluster(NamedTuple):
-    """Where the batches are written."""
+    """The processes or machines that write."""
 
     actors: int  # each loads the model
     address: str | None = None  # of an existing cluster; None: processes of this machine
 
 
 def distribute(runner: Runner, run: Run, load: Callable[[], Engine], cluster: Cluster) -> Iterator[Progress]:
-    """Writes what the run lacks; yields after each batch. Closing it keeps what is stored.
+    """Write the texts that a run lacks; yields after each batch. Closing it keeps what is stored.
 
-    `load` makes the engine in an actor; where that is another machine, its files must be there too. Raises UserError
-    where an actor has another model or another adapter than this machine.
+    `load` builds the engine in an actor; on another machine its files must be there too. Raises UserError if an actor
+    has another model or other adapters than this machine.
     """
     plan = Plan(run.spec, run.prompts, runner.hashes, runner.rows)
     known = runner.database.known(plan.keys)
@@ -64,14 +64,14 @@ def distribute(runner: Runner, run: Run, load: Callable[[], Engine], cluster: Cl
             batch = missing[row["first_prompt"], row["number"]]
             piece: Piece = row["piece"]
             if {text.sample.key for text in piece.written} != set(batch.keys.values()):
-                raise UserError("An actor has another model or other adapters than this machine: make them the same.")
+                raise UserError("An actor has another model or other adapters: copy this machine's there.")
             runner.database.keep(run.id, piece.written, piece.timing)
             clock.finish(batch)
             yield clock.progress("generating")
 
 
 class Writer:
-    """An actor: one model, which writes whole batches."""
+    """An actor: one model that writes whole batches."""
 
     def __init__(self, load: Callable[[], Engine], run: Run, rows: int) -> None:
         self.engine, self.run = load(), run
@@ -80,7 +80,7 @@ class Writer:
         self.batches = {(batch.first_prompt, batch.number): batch for part in plan.parts for batch in part}
 
     def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
-        """The one batch that the task names, written: a single piece with all its texts."""
+        """Write the batch of a task: one piece with all its texts."""
         batch = self.batches[int(task["first_prompt"][0]), int(task["number"][0])]
         scorer = scorer_hash(self.hashes, batch.method, self.run.spec.chat)
         every = list(pieces(self.engine, batch, self.run.spec.sampling, scorer))
@@ -92,8 +92,8 @@ class Writer:
 
 @contextmanager
 def connected(cluster: Cluster) -> Iterator[None]:
-    """Ray, begun here or joined at the address, and left again. Raises UserError where nobody answers."""
-    # One more than there are actors: Ray Data has work of its own between them.
+    """Ray, started here or joined at the address. Raises UserError if nobody answers."""
+    # one CPU more than actors: Ray Data needs one itself
     settings: dict[str, Any] = {"include_dashboard": False, "num_cpus": cluster.actors + 1}
     if cluster.address is not None:
         check_address(cluster.address)
@@ -107,7 +107,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
 
 
 def check_address(address: str) -> None:
-    """Raises UserError where nobody answers: Ray itself would try for minutes."""
+    """Raises UserError if nobody answers: Ray itself would try for minutes."""
     parts = urlsplit(address if "://" in address else f"ray://{address}")
     try:
         socket.create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE).close()

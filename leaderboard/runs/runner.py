@@ -48,7 +48,7 @@ class Difference(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """How far a replay is, and what differs so far."""
+    """How far a replay is, and the differences so far."""
 
     done: int  # texts
     total: int

@@ -1,9 +1,8 @@
-"""Bootstrap intervals over prompts (Efron and Tibshirani 1993): how much a figure would change with other prompts.
+"""Bootstrap intervals over prompts (Efron and Tibshirani 1993): the change of a figure with other prompts.
 
-    weights[r, p] = how often prompt p is in resample r, multinomial;  interval = 2.5 and 97.5 percentiles over r
+    weights[r, p] = count of prompt p in resample r, multinomial;  interval = 2.5 and 97.5 percentiles over r
 
-Knows rows of statistics and weights; knows nothing of texts or methods. All figures of a table share the weights, so
-the difference of two methods is resampled on the same prompts for both: a paired interval.
+All figures of a table share the weights, so differences of two methods are paired by prompt.
 Letters: P prompts, R resamples.
 """
 
@@ -16,7 +15,7 @@ from leaderboard.metrics.metric import Array
 
 RESAMPLES = 2_000
 SEED = 20_190_712
-LEAST_PROMPTS = 2  # with fewer nothing can be said about other prompts
+LEAST_PROMPTS = 2  # for an interval
 
 
 class Interval(NamedTuple):
@@ -29,7 +28,7 @@ NONE = Interval(np.nan, np.nan)
 
 @lru_cache(maxsize=4)
 def weights(num_prompts: int) -> Array:
-    """(1 + R, P): each prompt once, then the resamples; always the same for a number of prompts."""
+    """(1 + R, P): ones, then the resamples; the same for every call with this number of prompts."""
     random = np.random.default_rng(SEED)
     drawn = random.multinomial(num_prompts, np.full(num_prompts, 1 / num_prompts), size=RESAMPLES)
     both = np.vstack([np.ones(num_prompts), drawn])
@@ -38,16 +37,16 @@ def weights(num_prompts: int) -> Array:
 
 
 def interval(resampled: Array) -> Interval:
-    """The middle 95 % of resampled figures (R,), those without a value left out."""
+    """The middle 95 % of the finite resampled figures (R,)."""
     there = resampled[np.isfinite(resampled)]
     return Interval(*np.quantile(there, [0.025, 0.975]).tolist()) if len(there) else NONE
 
 
 def covers_zero(difference: Interval) -> bool:
-    """Whether an interval of a difference leaves open which is larger; False where there is no interval."""
+    """Whether the interval of a difference covers zero; False without an interval."""
     return difference.low <= 0 <= difference.high
 
 
 def enough(rows: Array) -> bool:
-    """Whether two prompts or more have something to count."""
+    """Whether at least two prompts have something to count."""
     return int(np.nan_to_num(rows).any(axis=1).sum()) >= LEAST_PROMPTS

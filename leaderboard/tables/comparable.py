@@ -1,13 +1,11 @@
-"""What of a run can be compared: the same prompts and draws for every method, and texts cut to equal length.
+"""The comparable part of a run: the same prompts and draws for every method, and texts of equal length.
 
-Knows the data of a run; knows nothing of metrics or of tables.
-
-- A cell is a prompt and a draw. A cell counts if every method has a text for it that did not diverge; an empty text is
-  a text of 0 words. A method without any text takes no part and does not shrink what the others are compared on.
-- For what depends on length, the words of a cell are cut to its shortest text among the methods. A method whose texts
-  are far shorter than those of others (an adapter that answers in two words) would cut everything down to two words, so
-  it is left out of these columns: its median number of words is under a quarter of the largest of the methods' medians.
-- A log-probability or verdict counts where every method that has any of its kind has it for the cell.
+- A pair of prompt and draw counts if every method has a text for it that did not diverge. A method without any text is
+  left out.
+- For metrics that depend on length, words are cut to the shortest text of the pair among the methods. A method with far
+  shorter texts (an adapter that answers in two words) would cut all texts to two words, so it is left out there: its
+  median number of words is under a quarter of the largest median.
+- A log-probability or verdict counts if every method that has any of its kind has it for the pair.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,58 +15,57 @@ from typing import NamedTuple
 import numpy as np
 
 from adapters.methods import BASE
-from leaderboard.metrics.attribute import PREFIX
 from leaderboard.metrics.metric import Array, Costs, Setting, Texts
-from leaderboard.records import Prompt, RunData, Sample, unsteered_name
+from leaderboard.records import ATTRIBUTE, Prompt, RunData, Sample, unsteered_name
 
-SHORT = 1 / 4  # of the longest method's median number of words
+SHORT = 1 / 4  # of the largest median number of words
 Where = Callable[[Prompt], bool]
 Words = list[list[str]]
 
 
 class Comparable(NamedTuple):
-    """What the metrics of a run see."""
+    """The input of the metrics of a run."""
 
     setting: Setting
-    places: list[int]  # of the prompts that count, in the prompt set
-    texts: list[Texts | None]  # by method; None: it has no text
+    prompts: list[int]  # indices of those that count
+    texts: list[Texts | None]  # by method; None: no text
     num_texts: int  # of each method
-    base: int | None  # the place of the base among the methods
+    base: int | None  # index of the base among the methods
 
 
 def comparable(data: RunData, where: Where | None = None) -> Comparable:
-    """What can be compared of a run, or of those of its prompts for which `where` holds."""
+    """The comparable part of a run, or of its prompts for which `where` holds."""
     prompts = data.run.prompts.prompts
-    wanted = {place for place, prompt in enumerate(prompts) if where is None or where(prompt)}
-    samples = by_cell(data, wanted)
+    wanted = {index for index, prompt in enumerate(prompts) if where is None or where(prompt)}
+    samples = by_pair(data, wanted)
     writers = [method for method, of in enumerate(samples) if of]
-    cells = sorted(set.intersection(*(set(samples[method]) for method in writers))) if writers else []
-    places = sorted({prompt for prompt, _ in cells})
-    written = {method: [samples[method][cell] for cell in cells] for method in writers}
+    pairs = sorted(set.intersection(*(set(samples[method]) for method in writers))) if writers else []
+    counted = sorted({prompt for prompt, _ in pairs})
+    written = {method: [samples[method][pair] for pair in pairs] for method in writers}
     words, length = equal_length({m: [s.text.split() for s in of] for m, of in written.items()}, data)
     tallies = {label: common_tallies(data, label, written) for label in data.tallies}
-    local = {place: index for index, place in enumerate(places)}
-    of_prompts = np.array([local[prompt] for prompt, _ in cells], dtype=np.int64)
-    base = base_place(data)
+    local = {prompt: index for index, prompt in enumerate(counted)}
+    of_prompts = np.array([local[prompt] for prompt, _ in pairs], dtype=np.int64)
+    base = base_index(data)
     texts = {
         method: Texts(
             texts=[sample.text for sample in written[method]],
             words=words[method],
             prompts=of_prompts,
-            num_prompts=len(places),
-            references=[prompts[prompt].reference for prompt, _ in cells],
+            num_prompts=len(counted),
+            references=[prompts[prompt].reference for prompt, _ in pairs],
             tallies={label: of[method] for label, of in tallies.items() if method in of},
             costs=costs(data, method, base, local),
         )
         for method in writers
     }
-    n = f"{len(cells):,} texts of each method, for {len(places):,} prompts"
+    n = f"{len(pairs):,} texts of each method, for {len(counted):,} prompts"
     every = [texts.get(method) for method in range(len(data.run.spec.methods))]
-    return Comparable(setting(data, n, length), places, every, len(cells), base)
+    return Comparable(setting(data, n, length), counted, every, len(pairs), base)
 
 
-def by_cell(data: RunData, wanted: set[int]) -> list[dict[tuple[int, int], Sample]]:
-    """The samples of each method by prompt and draw, without those that diverged."""
+def by_pair(data: RunData, wanted: set[int]) -> list[dict[tuple[int, int], Sample]]:
+    """The samples of each method by prompt and draw, diverged ones left out."""
     found: list[dict[tuple[int, int], Sample]] = [{} for _ in data.run.spec.methods]
     for sample in data.samples:
         if sample.prompt in wanted and sample.finish_reason != "diverged":
@@ -76,18 +73,18 @@ def by_cell(data: RunData, wanted: set[int]) -> list[dict[tuple[int, int], Sampl
     return found
 
 
-def base_place(data: RunData) -> int | None:
-    """The place of the first method that changes nothing."""
+def base_index(data: RunData) -> int | None:
+    """Index of the first method that changes nothing."""
     plain = [m.steering is None and unsteered_name(m) == BASE.name for m in data.run.spec.methods]
     return plain.index(True) if True in plain else None
 
 
 def equal_length(words: dict[int, Words], data: RunData) -> tuple[dict[int, Words], str]:
-    """The words of each method, cut to equal length in each cell, and a line that says what was done."""
+    """The words of each method, cut to equal length for each pair, and a line that says how."""
     medians = {method: median(map(len, of)) for method, of in words.items() if of}
     longest = max(medians.values(), default=0)
     kept = [method for method, middle in medians.items() if middle >= SHORT * longest]
-    lengths = [min(map(len, cell)) for cell in zip(*(words[method] for method in kept), strict=True)]
+    lengths = [min(map(len, pair)) for pair in zip(*(words[method] for method in kept), strict=True)]
     cut: dict[int, Words] = {
         method: [text[:length] for text, length in zip(of, lengths, strict=True)]
         if method in kept
@@ -104,12 +101,12 @@ def equal_length_line(words: dict[int, Words], lengths: Sequence[int], kept: Seq
         line += f": {np.mean(lengths):.1f} of {np.mean(written):.1f} words on average"
     left_out = [data.run.spec.methods[method].name for method in words if method not in kept]
     if left_out:
-        line += f"; without {', '.join(left_out)}, whose texts are under a quarter as long as the longest method's"
+        line += f"; without {', '.join(left_out)}: texts under a quarter as long as those of the longest method"
     return line
 
 
 def common_tallies(data: RunData, label: str, written: dict[int, list[Sample]]) -> dict[int, Array]:
-    """Sum and number of each text by method: (N, 2), zeros where a method that has any of them misses one."""
+    """Sum and number of each text by method: (N, 2), zeros if a method that has any misses this one."""
     known = data.tallies[label]
     found = {
         method: np.array([known.get(sample.key, (np.nan, np.nan)) for sample in of], dtype=float).reshape(-1, 2)
@@ -121,7 +118,7 @@ def common_tallies(data: RunData, label: str, written: dict[int, list[Sample]]) 
 
 
 def costs(data: RunData, method: int, base: int | None, local: dict[int, int]) -> Costs:
-    """What a method cost; only batches whose first prompt counts."""
+    """Costs of a method; only batches with a first prompt that counts."""
     peaks = [timing.peak_bytes for timing in data.timings if timing.method == method]
     return Costs(
         speed=speed(data, method, local),
@@ -133,7 +130,7 @@ def costs(data: RunData, method: int, base: int | None, local: dict[int, int]) -
 
 
 def speed(data: RunData, method: int | None, local: dict[int, int]) -> Array:
-    """New tokens and seconds of a method's batches, at their first prompt: (P, 2)."""
+    """New tokens and seconds of a method's batches by first prompt: (P, 2)."""
     found = np.zeros((len(local), 2))
     for timing in data.timings:
         if timing.method == method and timing.first_prompt in local:
@@ -143,13 +140,13 @@ def speed(data: RunData, method: int | None, local: dict[int, int]) -> Array:
 
 def setting(data: RunData, n: str, length: str) -> Setting:
     spec = data.run.spec
-    judge = spec.judge or f"{data.run.base}, the unadapted base"
-    names = [label.removeprefix(PREFIX) for label in data.tallies if label.startswith(PREFIX)]
+    judge = spec.judge or f"{data.run.base}, unchanged"
+    names = [label.removeprefix(ATTRIBUTE) for label in data.tallies if label.startswith(ATTRIBUTE)]
     return Setting(spec.judge_label, judge, {name: wanted(data, name) for name in names}, n, length)
 
 
 def wanted(data: RunData, attribute: str) -> bool | None:
-    """Whether the methods that steer by an attribute steer towards it; None: some do, some away from it."""
+    """Whether methods steer towards an attribute; None: some towards it, some away from it."""
     steered = [method.steering for method in data.run.spec.methods if method.steering is not None]
     towards = {a.weight > 0 for steering in steered for a in steering.attributes if a.name == attribute and not a.words}
     return towards.pop() if len(towards) == 1 else None

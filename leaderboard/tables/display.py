@@ -1,7 +1,4 @@
-"""Numbers as people read them; a missing one is a dash.
-
-Knows cells and results; knows nothing of where they are shown.
-"""
+"""Numbers and tables as text; a missing number is a dash."""
 
 import math
 
@@ -13,7 +10,7 @@ MISSING = "–"
 
 
 def number(value: float) -> str:
-    """Three significant digits, or all digits before the point; thousands in groups."""
+    """Three significant digits, or all digits before the point; thousands separated."""
     if not math.isfinite(value):
         return MISSING
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
@@ -28,14 +25,14 @@ def with_interval(cell: Cell) -> str:
 
 
 def marked(results: Results, metric: str, method: str) -> str:
-    """A cell of the table: `*` is the best or ties with it, `=` ties with the base."""
+    """A cell of the table: `*` best or tied with the best, `=` tied with the base."""
     cell = results.cells[metric][method]
     mark = "*" if method in results.best.get(metric, ()) else ""
     return f"{with_interval(cell)} {mark}{'=' if cell.tie else ''}".rstrip()
 
 
 def display(results: Results) -> pd.DataFrame:
-    """The table as text: a row a metric, a column a method, with directions and marks."""
+    """The table as text: a row per metric, a column per method, with directions and marks."""
     arrows = {None: "", True: "↑", False: "↓"}
     rows = {
         f"{results.passports[metric].title} {arrows[results.passports[metric].higher_is_better]}".rstrip(): {

@@ -19,18 +19,18 @@ Number = Annotated[  # NaN here, null in JSON
 
 
 class Cell(NamedTuple):
-    """One metric of one method; NaN: missing. Intervals are 95 % bootstrap intervals over prompts."""
+    """One metric of one method with its 95 % bootstrap intervals over prompts; NaN: missing."""
 
     value: Number
     low: Number = math.nan
     high: Number = math.nan
-    difference: Number = math.nan  # against the base, paired over prompts; NaN for the base itself
+    difference: Number = math.nan  # to the base, paired over prompts; NaN for the base itself
     difference_low: Number = math.nan
     difference_high: Number = math.nan
 
     @property
     def tie(self) -> bool:
-        """Whether the interval of the difference covers zero: the run cannot tell the method from the base."""
+        """Whether the interval of the difference covers zero: no clear difference to the base."""
         return covers_zero(Interval(self.difference_low, self.difference_high))
 
 
@@ -39,32 +39,32 @@ Column = Mapping[str, Cell]  # method (or scorer) -> cell
 
 @dataclass(frozen=True)
 class Results:
-    """The table of a run, or of a slice of it, as data that goes to JSON and back."""
+    """The table of a run or of a slice of it."""
 
     methods: tuple[str, ...]
-    metrics: tuple[str, ...]  # those that have a value for some method
+    metrics: tuple[str, ...]  # those with a value for some method
     cells: Mapping[str, Column]  # metric -> method -> cell
-    best: Mapping[str, tuple[str, ...]]  # metric -> the best method, and those that tie with it
-    cross: Mapping[str, Column]  # scorer -> method -> perplexity of the method's texts under the scorer
-    prompts_perplexity: Column  # by scorer, of the prompts themselves; differences are to the base as scorer
+    best: Mapping[str, tuple[str, ...]]  # metric -> the best method and all that tie with it
+    cross: Mapping[str, Column]  # scorer -> method -> perplexity of its texts
+    prompts_perplexity: Column  # of the prompts, by scorer; differences to the base as scorer
     references_perplexity: Column
-    passports: Mapping[str, Passport]  # by metric, `perplexity_under:SCORER` and name of the two mappings above
+    passports: Mapping[str, Passport]  # also of `perplexity_under:SCORER` and of the two fields above
     num_prompts: int  # that count
-    num_texts: int  # of each method that count, over all prompts
+    num_texts: int  # of each method that count
 
     @property
     def num_samples(self) -> float:
-        """Texts of each method that count, for a prompt on average."""
+        """Texts of each method for a prompt, on average."""
         return self.num_texts / self.num_prompts if self.num_prompts else 0.0
 
 
 def best(results: Results, metric: str) -> tuple[str, ...]:
-    """The methods that are best, or tie with the best, in a metric."""
+    """The best methods in a metric, ties included."""
     return results.best.get(metric, ())
 
 
 def frame(results: Results) -> pd.DataFrame:
-    """One row a metric and method, with numbers, tie, best, and the passport of the metric: for exports."""
+    """One row per metric and method, with figures, tie, best and the passport of the metric."""
     columns = {**results.cells, **{f"perplexity_under:{label}": cells for label, cells in results.cross.items()}}
     return pd.DataFrame(
         {

@@ -1,8 +1,4 @@
-"""The table of a run: every metric of every method, with intervals, differences to the base, and ties.
-
-Knows metrics and what of a run is comparable; knows nothing of databases, files or pages. A figure that cannot be told
-is NaN here and null in JSON, never 0.
-"""
+"""Computes the table of a run: every metric of every method, with intervals, differences to the base, and ties."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,10 +20,10 @@ from leaderboard.tables.results import Cell, Results
 
 
 class Figure(NamedTuple):
-    """A figure and its resamples."""
+    """A figure of a method with its resamples."""
 
     name: str
-    values: Array  # (1 + R,) the figure itself first
+    values: Array  # (1 + R,) the figure first
     has_interval: bool
 
     def cell(self, base: "Figure | None") -> Cell:
@@ -37,13 +33,13 @@ class Figure(NamedTuple):
         return Cell(self.values[0].item(), *own, (self.values - base.values)[0].item(), *self.against(base))
 
     def against(self, other: "Figure") -> Interval:
-        """The paired interval of the difference to another figure."""
+        """Paired interval of the difference to another figure."""
         return interval((self.values - other.values)[1:]) if self.has_interval and other.has_interval else NONE
 
 
 def tabulate(data: RunData, where: Where | None = None) -> Results:
-    """Every metric of every method, or only over the prompts for which `where` holds (a slice by tag)."""
-    with threadpool_limits(1, user_api="blas"):  # its products are small: threads would wait for each other
+    """The table of a run, or of the prompts for which `where` holds."""
+    with threadpool_limits(1, user_api="blas"):  # small products: threads would wait for each other
         return _tabulate(data, comparable(data, where))
 
 
@@ -62,8 +58,8 @@ def _tabulate(data: RunData, seen: Comparable) -> Results:
         prompts_perplexity=of_prompts(data, seen, "prompt"),
         references_perplexity=of_prompts(data, seen, "reference"),
         passports={metric.name: metric.passport for metric in (*(m for m, _ in found.values()), *crossed.values())}
-        | of_prompts_passports(len(seen.places)),
-        num_prompts=len(seen.places),
+        | of_prompts_passports(len(seen.prompts)),
+        num_prompts=len(seen.prompts),
         num_texts=seen.num_texts,
     )
 
@@ -73,11 +69,11 @@ def metrics(seen: Comparable) -> list[Metric]:
 
 
 def title(label: str, data: RunData) -> str:
-    return f"{data.run.base}, {'the unadapted base' if label == BASE.name else f'with {label}'}"
+    return f"{data.run.base}, {'unchanged' if label == BASE.name else f'with {label}'}"
 
 
 def figures(metric: Metric, seen: Comparable, names: Sequence[str]) -> list[Figure]:
-    """One figure a method, in their order; NaN for a method without a text."""
+    """One figure per method; NaN for a method without a text."""
     return [figure(metric, texts, name) for texts, name in zip(seen.texts, names, strict=True)]
 
 
@@ -96,15 +92,15 @@ def any_value(found: Sequence[Figure]) -> bool:
 
 
 def column(found: Sequence[Figure], base: str | None) -> dict[str, Cell]:
-    """A cell for each figure, with its difference to that called `base`."""
+    """A cell per figure, with its difference to the one named `base`."""
     reference = next((each for each in found if each.name == base), None)
     return {each.name: each.cell(reference) for each in found}
 
 
 def best_of(found: Sequence[Figure], higher_is_better: bool | None) -> tuple[str, ...]:
-    """The method with the best figure, and every other whose paired difference to it has an interval that covers zero.
+    """The method with the best figure, and all whose paired interval of the difference to it covers zero.
 
-    Nobody where neither direction is better, or where there are no intervals: what was measured once ranks nobody.
+    Empty without a direction or without intervals.
     """
     ranked = [each for each in found if each.has_interval and math.isfinite(each.values[0])]
     if higher_is_better is None or len(ranked) < 2:
@@ -114,49 +110,48 @@ def best_of(found: Sequence[Figure], higher_is_better: bool | None) -> tuple[str
 
 
 def of_prompts(data: RunData, seen: Comparable, kind: str) -> dict[str, Cell]:
-    """Perplexity of the prompts themselves or of the references, by scorer."""
+    """Perplexity of the prompts or of the references, by scorer."""
     found = []
     for (which, label), tallies in data.prompt_tallies.items():
         if which == kind:
-            rows = np.array([tallies.get(place, Tally(0, 0)) for place in seen.places], dtype=float).reshape(-1, 2)
+            rows = np.array([tallies.get(prompt, Tally(0, 0)) for prompt in seen.prompts], dtype=float).reshape(-1, 2)
             found.append(resampled(rows, perplexity.value, label))
     return column(found, BASE.name)
 
 
 def of_prompts_passports(num_prompts: int) -> dict[str, Passport]:
-    """What `prompts_perplexity` and `references_perplexity` are."""
+    """Passports of `prompts_perplexity` and `references_perplexity`."""
     own = perplexity.passport(
         "the scorer named", "perplexity of the prompts", perplexity.CORPUS, f"{num_prompts:,} prompts"
     )
-    prompts = replace(own, masking="the prompt after its first token, BOS where the model has one", tokenisation=None)
+    prompts = replace(own, masking="tokens of the prompt after the first (BOS if the model has one)", tokenisation=None)
     references = replace(
         own,
         title="perplexity of the references",
-        masking="the tokens of the reference count; those of the prompt do not",
+        masking="tokens of the reference, not of the prompt",
     )
     return {"prompts_perplexity": prompts, "references_perplexity": replace(references, tokenisation=None)}
 
 
 def by_prompt(data: RunData, metric: str, where: Where | None = None) -> pd.DataFrame:
-    """What each prompt contributes to a metric: a row a prompt (its place), a column a method.
+    """The contribution of each prompt to a metric: a row per prompt (by index), a column per method.
 
-    The figure of the prompt's own texts, seen among all: an n-gram's credit is shared with the other prompts, a text's
-    self-BLEU is against all others. NaN: missing, as is every figure of a metric that is not made of prompts, or that
-    there is not.
+    It is the figure of the prompt's texts among all texts: an n-gram's credit is shared with other prompts, self-BLEU
+    is against all other texts. NaN: missing, also for an unknown metric and for one that is measured once.
     """
     seen = comparable(data, where)
     found = pd.DataFrame(
-        np.nan, pd.Index(seen.places, name="prompt"), [method.name for method in data.run.spec.methods]
+        np.nan, pd.Index(seen.prompts, name="prompt"), [method.name for method in data.run.spec.methods]
     )
     for one in metrics(seen):
         for name, texts in zip(found.columns, seen.texts, strict=True):
-            if one.name == metric and texts is not None and len(rows := one.rows(texts)) == len(seen.places):
+            if one.name == metric and texts is not None and len(rows := one.rows(texts)) == len(seen.prompts):
                 found[name] = one.value(rows, np.eye(len(rows)))
     return found
 
 
 class SampleFigures(NamedTuple):
-    """The figures of one text, on its whole length; NaN: missing."""
+    """The figures of one whole text; NaN: missing."""
 
     method: str
     draw: int
@@ -167,8 +162,8 @@ class SampleFigures(NamedTuple):
     finish_reason: str
 
 
-def prompt_figures(data: RunData, place: int) -> list[SampleFigures]:
-    """The figures of every text for one prompt, by method and draw."""
+def prompt_figures(data: RunData, prompt: int) -> list[SampleFigures]:
+    """The figures of the texts for one prompt, by method and draw."""
     spec = data.run.spec
     judged = data.tallies.get(spec.judge_label, {})
     return [
@@ -182,5 +177,5 @@ def prompt_figures(data: RunData, place: int) -> list[SampleFigures]:
             sample.finish_reason,
         )
         for sample in sorted(data.samples, key=lambda sample: (sample.method, sample.draw))
-        if sample.prompt == place
+        if sample.prompt == prompt
     ]

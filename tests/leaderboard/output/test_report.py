@@ -12,6 +12,7 @@ from adapters.methods import BASE, PPLM, Attribute, Method, Sampling, to_json
 from leaderboard.metrics.metric import Passport
 from leaderboard.output import report
 from leaderboard.output.report import comparison_report, flat, look, run_report
+from leaderboard.output.trade_off import trade_off
 from leaderboard.records import Prompt, RunData, Tally
 from leaderboard.tables.results import Cell, Results
 from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up
@@ -20,7 +21,7 @@ HOSTILE = "<script>alert(1)</script></style><img src=x onerror=alert(2)>\"'&java
 LOADING = {"src", "srcset", "href", "xlink:href", "action", "formaction", "data", "poster", "background", "ping"}
 ALLOWED = re.compile(
     "html|head|meta|title|style|body|h[1-4]|p|small|span|wbr|div|table|thead|tbody|tr|th|td|dl|dt|dd|ul|li|"
-    "figure|figcaption|svg|g|line|circle|text"
+    "figure|figcaption|svg|metadata|defs|clippath|g|path|rect|use|text|tspan"
 )
 
 
@@ -50,13 +51,14 @@ def check_harmless(page: str) -> Page:
     """Refuses scripts, links, and anything that would be fetched."""
     found = Page(page)
     assert [tag for tag in found.tags if not ALLOWED.fullmatch(tag)] == []
-    assert {name for name, _ in found.attributes} & LOADING == set()
+    assert [value for name, value in found.attributes if name in LOADING and not value.startswith("#")] == []
     assert [name for name, _ in found.attributes if name.startswith("on")] == []
     policy = next(value for _, value in found.attributes if "default-src" in value)
     assert policy == "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     style = page[page.index("<style>") : page.index("</style>")]
     assert re.findall(r"url\(|@import|https?:|image-set|src\s*:", style) == []
-    assert [value for name, value in found.attributes if name == "style" and not value.startswith("--columns: ")] == []
+    styles = [value for name, value in found.attributes if name in ("style", "clip-path")]
+    assert [value for value in styles if re.search(r"url\((?!#)|@|:\s*//", value)] == []
     return found
 
 
@@ -106,8 +108,8 @@ def test_a_run_shows_its_table_with_intervals_best_ties_and_directions() -> None
     row = "distinct-2 higher is better 0.500 best [0.400, 0.600] +0.500 [-0.250, 0.750] tie"
     assert f"{row} 0.500 [0.400, 0.600] +0.500 [-0.250, 0.750] tie" in words
     assert "Scored by 1 base 2 lora:poetry base 4.00 4.00" in words
-    assert "Perplexity of the prompts themselves base 31.0" in words
-    assert "references themselves" not in words
+    assert "Perplexity of the prompts base 31.0" in words
+    assert "Perplexity of the references" not in words
     assert "direction lower is better aggregation made up" in words
 
 
@@ -137,7 +139,7 @@ def test_texts_stand_under_their_prompt_with_their_figures() -> None:
     assert "one\n two" in page
     assert "x\n  y" in page  # verse keeps its lines
     words = Page(page).words()
-    assert "All prompts. Perplexity is that of one text under base." in words
+    assert "All prompts. Perplexity of each text under base." in words
     assert "Row 1 · p-1 · topic: sea one two Reference: a reference 1 base x y 3 tokens · perplexity 8.00" in words
     assert "An empty text. 1 token · limit reached 2 prefix:facts w 2 tokens · limit reached" in words
     assert "Row 2 three 1 base z 2 tokens · limit reached 2 prefix:facts DIVERGED 2 tokens · diverged" in words
@@ -153,7 +155,7 @@ def test_a_large_run_shows_its_first_prompts(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(report, "MAX_CHARACTERS", 1_000)
     data = made_up({BASE: [["x" * 300] for _ in range(9)]})
     words = Page(run_report(data, results_of(data))).words()
-    assert "The first 3 of 9 prompts; the exports hold all." in words
+    assert "The first 3 of 9 prompts; the exports have all." in words
     data = made_up({BASE: [["x" * 3_000] for _ in range(9)]})
     assert "The first 1 of 9 prompts" in Page(run_report(data, results_of(data))).words()
 
@@ -167,15 +169,26 @@ def test_many_methods_are_split_into_tables_that_fit_a_page() -> None:
     assert "--columns: 3" in page
 
 
-def test_the_plot_shows_who_has_both_figures() -> None:
+def test_the_plot_shows_who_has_both_figures_on_the_axes_of_the_page() -> None:
+    """Perplexity across, distinct-2 up; points are numbered as in the table, and the colours are the page's."""
     data = made_up({BASE: [["a"]], LORA: [["b"]], PREFIX: [["c"]]})
     results = results_of(data, perplexity=3.0, distinct_2=0.5)
     cells = {**results.cells["distinct_2"], LORA.name: Cell(math.nan)}
-    page = run_report(data, replace(results, cells={**results.cells, "distinct_2": cells}))
-    assert page.count("<circle") == 2
-    assert page.count('class="interval"') == 4
-    assert "A method without one of the figures is left out." in page
+    results = replace(results, cells={**results.cells, "distinct_2": cells})
+    svg = trade_off(results, {"base": "base", LORA.name: "lora", PREFIX.name: "prefix"})
+    assert svg is not None
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert [text for text in texts if text in ("1", "2", "3")] == ["1", "3"]
+    assert {"perplexity, lower is better", "distinct-2, higher is better"} <= set(texts)
+    assert "rotate(-90" in svg[: svg.index(">distinct-2, higher")].rpartition("<text")[2]
+    assert "var(--base)" in svg
+    assert "var(--prefix)" in svg
+    assert "var(--lora)" not in svg
+    assert set(re.findall(r"#[0-9a-f]{6}", svg)) == set(), "no colour of its own, so that dark mode works"
+    page = run_report(data, results)
+    assert svg in page
     assert '<li class="prefix">3 prefix:facts</li>' in page
+    check_harmless(page)
     assert "<svg" not in run_report(data, results_of(data, perplexity=3.0))
 
 

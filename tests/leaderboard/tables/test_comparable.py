@@ -19,7 +19,7 @@ def test_only_cells_that_every_method_has_count() -> None:
     data = made_up({BASE: [["a", "b"], ["c", "d"], ["e", "f"]], LORA: [["A", "DIVERGED"], [None, "D"], [None, None]]})
     seen = comparable(data)
     assert written(seen.texts) == [["a", "d"], ["A", "D"]]
-    assert (seen.places, seen.num_texts) == ([0, 1], 2)
+    assert (seen.prompts, seen.num_texts) == ([0, 1], 2)
     assert seen.setting.n == "2 texts of each method, for 2 prompts"
 
 
@@ -66,7 +66,7 @@ def test_a_slice_has_only_its_prompts() -> None:
     seen = comparable(data, lambda prompt: dict(prompt.tags)["kind"] == "B")
     (texts,) = seen.texts
     assert texts is not None
-    assert (seen.places, texts.texts, texts.references) == ([1, 3], ["1", "3"], ["r 1", "r 3"])
+    assert (seen.prompts, texts.texts, texts.references) == ([1, 3], ["1", "3"], ["r 1", "r 3"])
     assert texts.prompts.tolist() == [0, 1]
     assert seen.base is None
 
