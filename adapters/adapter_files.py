@@ -6,7 +6,9 @@ here: it allocates what a file asks for, takes regular expressions, and lets ext
 
 import json
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +25,9 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
-OWNER_FILE = ".owner"  # of who may delete the folder; it is part of no zip and never leaves the machine
+OWNER_FILE = ".owner"  # who may delete the folder; it is part of no zip and never leaves the machine
+SCRATCH = (".train-", ".import-", ".delete-", ".merge-", ".convert-")  # how names of scratch folders begin
+LEFT_BEHIND = 3600  # seconds after which a scratch folder is one of a process that was killed
 MAX_OWN = 200  # adapters and discriminators that visitors may leave: everybody may add to them
 MAX_CONFIG_BYTES = 65_536
 MAX_METRICS_BYTES = 4_000_000  # curves of long trainings included
@@ -48,6 +52,13 @@ def new_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             folder.rename(Path(scratch) / "old")
         made.rename(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Delete the scratch folders that killed processes left behind in `folder`."""
+    for path in folder.glob(".*-*"):
+        if path.name.startswith(SCRATCH) and time.time() - path.stat().st_mtime > LEFT_BEHIND:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def write_owner(folder: Path, owner: str | None) -> None:
@@ -91,7 +102,7 @@ def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
     try:
         with safe_open(folder / WEIGHTS_FILE, framework="pt", device="cpu") as file:
             check_header(file, shapes)
-            tensors = {name: file.get_tensor(name).float() for name in shapes}
+            tensors = {name: file.get_tensor(name).to(torch.float32, copy=True) for name in shapes}
     except (OSError, SafetensorError) as error:
         raise UserError(f"Cannot read {WEIGHTS_FILE}: {error}") from error
     for name, tensor in tensors.items():

@@ -74,7 +74,7 @@ class DiscriminatorTrainer:
         from adapters.discriminators.discriminator_card import DiscriminatorReport
 
         self._engine.store.discriminator(name)
-        folder = self._engine.store.discriminator_folders[name]
+        folder = self._engine.store.folder(name)
         if not (folder / METRICS_FILE).is_file():
             return None
         return from_json(DiscriminatorReport, read_config(folder, METRICS_FILE))

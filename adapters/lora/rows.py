@@ -14,20 +14,21 @@ without a LoRA stand first and are not touched, bit for bit. The shared model is
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 
-class LoraWeights(NamedTuple):
+@dataclass(frozen=True, eq=False)  # compared by identity
+class LoraWeights:
     """A LoRA to run: module path in the base model -> (A (r, in), B (out, r)), float32."""
 
     scaling: float
     modules: dict[str, tuple[Tensor, Tensor]]
-    gains: Mapping[str, Tensor] = MappingProxyType({})  # of a DoRA: module path -> g (out,)
+    gains: Mapping[str, Tensor] = field(default_factory=dict)  # of a DoRA: module path -> g (out,)
 
 
 class ScaledLora(NamedTuple):

@@ -1,16 +1,19 @@
-"""Finds adapters by name and hands out their weights, checked.
+"""Adapters and discriminators on disk: found by name, checked when they are offered, read when they are used.
 
-Knows folders and what is in them; knows nothing of decoding. An adapter is offered only if it was made for the base
-model at hand and its files hold exactly what they should; the others are listed with the reason.
+An adapter is offered only if it was made for the base model at hand and its files hold exactly the tensors that its
+config asks for. The others are listed with the reason. Nothing here runs the base model.
 """
 
+import shutil
+import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from adapters.adapter_files import CONFIG_FILE, MAX_OWN, WEIGHTS_FILE, check_name, read_config
+from adapters.adapter_files import CONFIG_FILE, MAX_OWN, WEIGHTS_FILE, check_name, read_config, sweep
 from adapters.base_model import BaseModel
 from adapters.lora.lora import read_lora
 from adapters.lora.rows import LoraWeights
@@ -18,8 +21,13 @@ from adapters.methods import UserError
 from adapters.pplm.bags import AttributeLoss
 from adapters.pplm.discriminator import DISCRIMINATOR_FILE, Discriminator, discriminator_loss, read_discriminator
 from adapters.prefix.prefix import PrefixKV, read_prefix
+from adapters.store.digest import weights_digest
+from adapters.store.disk import note_use, to_remove
+from adapters.store.weight_cache import WeightCache, Weights
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # the adapters that come with the project
+KINDS = {"": "adapter", "lora": "LoRA adapter", "prefix": "prefix adapter"}
+FLOAT_BYTES = 4  # of a weight in memory
 
 
 class Adapter(NamedTuple):
@@ -32,44 +40,46 @@ class Adapter(NamedTuple):
     num_parameters: int
     num_bytes: int  # of its weights file
     size: int  # r, or num_virtual_tokens
+    digest: str  # of its weights as they run
 
 
 class Offered(NamedTuple):
-    """What is offered at one moment. A offered is replaced whole and never changed: whoever reads it sees all of it."""
+    """Everything that is offered at one moment; replaced as a whole, never changed."""
 
     adapters: dict[str, Adapter]
-    weights: dict[str, LoraWeights | PrefixKV]  # of the adapters
     discriminators: dict[str, Discriminator]
-    discriminator_folders: dict[str, Path]  # of the discriminators
+    folders: dict[str, Path]  # of the discriminators
     refused: dict[str, str]  # name -> why it cannot be used
 
     def without(self, name: str) -> "Offered":
-        """The same without whatever is called so."""
+        """A copy in which `name` is unknown."""
         return Offered(*({key: value for key, value in part.items() if key != name} for part in self))  # type: ignore[arg-type]
 
 
 class AdapterStore:
-    """The adapters in the sub-folders of `folders` that work with `base`; all are read and checked at once.
+    """The adapters and discriminators in the sub-folders of `folders`; visitors leave theirs in the last one.
 
-    Safe to read in every thread while adapters come and go: what somebody was handed stays as it was.
+    Safe to read in every thread while adapters come and go. A reader keeps the weights that it was handed.
     """
 
-    def __init__(self, folders: Sequence[Path], base: BaseModel) -> None:
-        self._base, self._folders = base, tuple(folders)
-        self._changing = threading.Lock()  # one change after the other; readers need no lock
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        base: BaseModel,
+        max_cache_bytes: int = 500_000_000,
+        max_disk_bytes: int = 2_000_000_000,
+    ) -> None:
+        """`max_cache_bytes`: of weights in memory that nobody is using. `max_disk_bytes`: of what visitors leave."""
+        self._base, self._folders, self._max_disk_bytes = base, tuple(folders), max_disk_bytes
+        self._changing = threading.RLock()  # one change after the other; readers need no lock
         self._reserved: set[str] = set()  # names of what is being trained or imported
-        self._offered = Offered({}, {}, {}, {}, {})
-        for folder in (path for parent in folders if parent.is_dir() for path in sorted(parent.iterdir())):
-            if folder.name.startswith(".") or not any(
-                (folder / f).is_file() for f in (CONFIG_FILE, DISCRIMINATOR_FILE)
-            ):
-                continue
-            try:
-                self.offer(folder)
-            except UserError as error:
-                taken = folder.name in self.names
-                key = f"{folder.name} ({folder.parent})" if taken else folder.name
-                self._offered = self._offered._replace(refused=self.refused | {key: str(error)})
+        self._cache = WeightCache(max_cache_bytes)
+        self._offered = Offered({}, {}, {}, {})
+        for parent in (parent for parent in folders if parent.is_dir()):
+            sweep(parent)
+            for folder in sorted(parent.glob("[!.]*/")):
+                if (folder / CONFIG_FILE).is_file() or (folder / DISCRIMINATOR_FILE).is_file():
+                    self._offer_or_refuse(folder)
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:
@@ -80,55 +90,89 @@ class AdapterStore:
         return self._offered.discriminators
 
     @property
-    def discriminator_folders(self) -> dict[str, Path]:
-        """Of the discriminators."""
-        return self._offered.discriminator_folders
-
-    @property
     def refused(self) -> dict[str, str]:
         """Name -> why it cannot be used."""
         return self._offered.refused
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of everything that can be used."""
+        """Names of everything that can be used."""
         offered = self._offered
         return (*offered.adapters, *offered.discriminators)
 
+    # Finding and reading
+
+    def find(self, name: str, kind: str = "") -> Adapter:
+        """The adapter called `name`, of this kind if one is given. Raises UserError for an unknown one."""
+        known = {adapter.name: adapter for adapter in self.adapters if kind in ("", adapter.kind)}
+        if name not in known:
+            raise self._unknown(KINDS[kind], name, list(known))
+        return known[name]
+
+    def lora(self, name: str) -> LoraWeights:
+        """Weights of a LoRA. Raises UserError for an unknown name, or where its files have changed."""
+        weights = self._weights(self.find(name, "lora"))
+        assert isinstance(weights, LoraWeights)
+        return weights
+
+    def prefix(self, name: str) -> PrefixKV:
+        """Keys and values of a prefix. Raises UserError for an unknown name, or where its files have changed."""
+        weights = self._weights(self.find(name, "prefix"))
+        assert not isinstance(weights, LoraWeights)
+        return weights
+
+    def discriminator(self, name: str) -> Discriminator:
+        """A discriminator. Raises UserError for an unknown name."""
+        found = self.discriminators.get(name)
+        if found is None:
+            raise self._unknown("discriminator", name, list(self.discriminators))
+        return found
+
+    def class_loss(self, name: str) -> AttributeLoss:
+        """Loss of a discriminator's class, named as NAME:CLASS. Raises UserError for an unknown one."""
+        name, _, label = name.partition(":")
+        loss = discriminator_loss(self.discriminator(name), label, self._base.device)
+        note_use(self.folder(name))
+        return loss
+
+    def folder(self, name: str) -> Path:
+        """Folder of an adapter or a discriminator. Raises UserError for an unknown name."""
+        folder = self._offered.folders.get(name)
+        return self.find(name).folder if folder is None else folder
+
+    def discriminator_bytes(self, name: str) -> int:
+        """Size of a discriminator's weights file. Raises UserError for an unknown name."""
+        self.discriminator(name)
+        return (self.folder(name) / WEIGHTS_FILE).stat().st_size
+
+    # Coming and going
+
     def check(self, folder: Path) -> None:
-        """Reads what is in `folder` as `offer` does, and offers nothing. Raises UserError."""
+        """Check the files in `folder` without offering them. Raises UserError."""
         self._read_any(folder)
 
     def offer(self, folder: Path) -> None:
-        """Hands out the adapter or discriminator in `folder` under the folder's name from now on.
+        """Offer the adapter or discriminator in `folder` under the folder's name, in place of its earlier version.
 
-        What was offered from the same folder before is replaced; texts that are being written go on with the weights
-        that they began with. Raises UserError where it cannot be used or the name is another folder's; then nothing has
-        changed.
+        Raises UserError, and changes nothing, where it cannot be used or another folder has the name.
         """
         name, read = folder.name, self._read_any(folder)
         with self._changing:
-            before = self._offered
-            if self._folder(before, name) not in (None, folder):
+            if name in self.names and self.folder(name) != folder:
                 raise UserError(f"There is already an adapter called {name}: rename one.")
-            offered = before.without(name)
+            self._forget_weights(name)
+            offered = self._offered.without(name)
             if isinstance(read, Discriminator):
-                offered.discriminators[name], offered.discriminator_folders[name] = read, folder
+                offered.discriminators[name], offered.folders[name] = read, folder
             else:
-                offered.adapters[name], offered.weights[name] = read
+                offered.adapters[name], _ = read
             self._offered = offered
 
     def withdraw(self, name: str) -> None:
-        """Offers what is called so no longer; it may be unknown. Texts that are being written go on."""
+        """Stop offering `name`, which may be unknown. Texts that are being written go on."""
         with self._changing:
+            self._forget_weights(name)
             self._offered = self._offered.without(name)
-
-    def find(self, name: str) -> Adapter:
-        """The adapter called `name`. Raises UserError for an unknown one."""
-        adapters = self._offered.adapters
-        if name not in adapters:
-            raise self._unknown("adapter", name, list(adapters))
-        return adapters[name]
 
     def is_taken(self, name: str) -> bool:
         """Whether something has this name, even if it cannot be used or is still being made."""
@@ -150,66 +194,79 @@ class AdapterStore:
         stack.callback(self._reserved.discard, name)
         return stack
 
-    def lora(self, name: str) -> LoraWeights:
-        """The weights of a LoRA. Raises UserError for an unknown name."""
-        weights = self._offered.weights
-        found = weights.get(name)
-        if not isinstance(found, LoraWeights):
-            raise self._unknown("LoRA adapter", name, [n for n, w in weights.items() if isinstance(w, LoraWeights)])
-        return found
+    def remove(self, folder: Path) -> None:
+        """Stop offering what is in `folder`, and delete it."""
+        with self._changing:
+            self.withdraw(folder.name)
+            scratch = Path(tempfile.mkdtemp(prefix=".delete-", dir=folder.parent))
+            folder.rename(scratch / folder.name)  # at once, so that nobody reads a part of it
+        shutil.rmtree(scratch, ignore_errors=True)
 
-    def prefix(self, name: str) -> PrefixKV:
-        """The keys and values of a prefix. Raises UserError for an unknown name."""
-        weights = self._offered.weights
-        found = weights.get(name)
-        if found is None or isinstance(found, LoraWeights):
-            known = [n for n, w in weights.items() if not isinstance(w, LoraWeights)]
-            raise self._unknown("prefix adapter", name, known)
-        return found
+    def removed_for(self, num_bytes: int) -> tuple[str, ...]:
+        """Names that `make_room` would remove for so many new bytes, the longest unused first.
 
-    def discriminator(self, name: str) -> Discriminator:
-        """A linear head. Raises UserError for an unknown name."""
-        found = self.discriminators.get(name)
-        if found is None:
-            raise self._unknown("discriminator", name, list(self.discriminators))
-        return found
+        Raises UserError where even that would not make enough room.
+        """
+        return to_remove(self._folders[-1], num_bytes, self._max_disk_bytes, self._reserved) if self._folders else ()
 
-    def discriminator_bytes(self, name: str) -> int:
-        """Of the weights file of a discriminator. Raises UserError for an unknown name."""
-        self.discriminator(name)
-        return (self.discriminator_folders[name] / WEIGHTS_FILE).stat().st_size
+    def room_line(self, num_bytes: int) -> str:
+        """One line that says what `make_room` would remove; empty for nothing. Raises UserError as it does."""
+        names = self.removed_for(num_bytes)
+        return f"To make room on the disk, the longest unused go first: {', '.join(names)}." if names else ""
 
-    def class_loss(self, name: str) -> AttributeLoss:
-        """The loss of a discriminator's class, named as NAME:CLASS. Raises UserError for an unknown one."""
-        head, _, label = name.partition(":")
-        return discriminator_loss(self.discriminator(head), label, self._base.device)
+    def make_room(self, num_bytes: int) -> None:
+        """Remove what visitors have not used for longest, until so many new bytes fit. Raises UserError."""
+        with self._changing:
+            for name in self.removed_for(num_bytes):
+                self.remove(self._folders[-1] / name)
+
+    # Inside
+
+    def _offer_or_refuse(self, folder: Path) -> None:
+        try:
+            self.offer(folder)
+        except UserError as error:
+            key = f"{folder.name} ({folder.parent})" if folder.name in self.names else folder.name
+            self._offered = self._offered._replace(refused=self.refused | {key: str(error)})
 
     def _num_own(self) -> int:
-        """Adapters and discriminators in the last folder, where visitors leave theirs."""
         own = self._folders[-1] if self._folders else None
-        return sum(1 for path in own.iterdir() if not path.name.startswith(".")) if own and own.is_dir() else 0
+        return sum(1 for _ in own.glob("[!.]*/")) if own else 0
 
-    @staticmethod
-    def _folder(offered: Offered, name: str) -> Path | None:
-        """Where what is called so comes from."""
-        adapter = offered.adapters.get(name)
-        return offered.discriminator_folders.get(name) if adapter is None else adapter.folder
+    def _forget_weights(self, name: str) -> None:
+        if name in self._offered.adapters:
+            self._cache.drop(self._offered.adapters[name].digest)
 
     def _unknown(self, kind: str, name: str, known: Sequence[str]) -> UserError:
         if name in self.refused:
             return UserError(f"The adapter {name!r} cannot be used: {self.refused[name]}")
         return UserError(f"There is no {kind} {name!r}: choose one of {', '.join(known) or 'none'}.")
 
-    def _read_any(self, folder: Path) -> "Discriminator | tuple[Adapter, LoraWeights | PrefixKV]":
+    def _weights(self, adapter: Adapter) -> Weights:
+        note_use(adapter.folder)
+        size = FLOAT_BYTES * adapter.num_parameters
+        return self._cache.get(adapter.digest, size, partial(self._read_again, adapter))
+
+    def _read_again(self, adapter: Adapter) -> Weights:
+        """Weights from disk, with every check made again. Raises UserError unless they are those that were offered."""
+        try:
+            found, weights = self._read(adapter.folder)
+        except UserError as error:
+            raise UserError(f"The files of {adapter.name} have changed on disk: {error}") from error
+        if found.digest != adapter.digest:
+            raise UserError(f"The files of {adapter.name} have changed on disk: restart the app to use them.")
+        return weights
+
+    def _read_any(self, folder: Path) -> "Discriminator | tuple[Adapter, Weights]":
         is_discriminator = (folder / DISCRIMINATOR_FILE).is_file()
         return read_discriminator(folder, self._base) if is_discriminator else self._read(folder)
 
-    def _read(self, folder: Path) -> tuple[Adapter, LoraWeights | PrefixKV]:
+    def _read(self, folder: Path) -> tuple[Adapter, Weights]:
         config = read_config(folder)
         kind, base = config.get("peft_type"), config.get("base_model_name_or_path")
         if base != self._base.id:
             raise UserError(f"It was made for the base model {str(base)[:100]!r}, not for {self._base.id!r}.")
-        weights: LoraWeights | PrefixKV
+        weights: Weights
         if kind == "LORA":
             weights = read_lora(folder, config, self._base)
             pairs = list(weights.modules.values())
@@ -222,4 +279,5 @@ class AdapterStore:
         else:
             raise UserError(f"Its peft_type is {str(kind)[:40]!r}: only LORA and PREFIX_TUNING can be run.")
         num_bytes = (folder / WEIGHTS_FILE).stat().st_size
-        return Adapter(folder.name, name, folder, self._base.id, parameters, num_bytes, size), weights
+        digest = weights_digest(weights)
+        return Adapter(folder.name, name, folder, self._base.id, parameters, num_bytes, size, digest), weights

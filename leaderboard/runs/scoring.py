@@ -11,7 +11,8 @@ from typing import NamedTuple, TypeVar
 from adapters.decoding.engine import Engine
 from adapters.decoding.likelihood import LogLikelihood
 from adapters.methods import BASE, Method
-from adapters.store.fingerprint import Fingerprints, sha256
+from adapters.store.digest import sha256
+from adapters.store.fingerprint import Fingerprints
 from leaderboard.judges import NEUTRAL, TOPICS, describe, judge_of
 from leaderboard.records import ATTRIBUTE, Prompt, Run, RunSpec, Sample, Tally, Trace
 from leaderboard.store.database import Database

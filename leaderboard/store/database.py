@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from adapters.methods import UserError, from_json, to_json
-from adapters.store.fingerprint import sha256
+from adapters.store.digest import sha256
 from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunSpec, Sample, Tally, Timing, Trace
 from leaderboard.store.connection import open_engine
 from leaderboard.store.migrations import migrate

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, make_url, update
 
 from adapters.methods import BASE, UserError, parse_method
-from adapters.store.fingerprint import sha256
+from adapters.store.digest import sha256
 from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunSpec, Sample, Tally, Timing, Trace
 from leaderboard.store.database import Database, Written, new_id
 from leaderboard.store.schema import metadata, runs
