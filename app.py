@@ -11,7 +11,9 @@ STEERBOARD_JUDGES           Hub ids or folders of models that may judge beside t
 STEERBOARD_MAX_BYTES        of an uploaded prompt set; default 2000000
 STEERBOARD_MAX_PROMPTS      of a prompt set; default 500
 STEERBOARD_MAX_CHARACTERS   of each of its values; default 4000
-STEERBOARD_MAX_ADAPTER_BYTES  of the zip of an adapter that is taken in; default 100000000
+STEERBOARD_MAX_ADAPTER_BYTES  of the zip of an adapter that is imported; default 100000000
+STEERBOARD_MAX_DISK_MB      of adapters and discriminators that visitors leave; default 2000
+STEERBOARD_MAX_CACHE_MB     of adapter weights in memory that nobody is using; default 500
 STEERBOARD_MAX_RUN_MINUTES  estimated minutes of a visitor's leaderboard run; default 120
 STEERBOARD_HUB_ADAPTERS     1: adapters may be fetched from the Hub, after the same checks; unset: they may not
 STEERBOARD_RESULTS          Hub dataset that runs can be sent to, with the token in HF_TOKEN; unset: they cannot
@@ -42,6 +44,9 @@ QUIET = {  # no library may report to anybody; read by them when they are import
 }
 
 
+MB = 1_000_000
+
+
 class Settings(NamedTuple):
     """What the environment says."""
 
@@ -57,6 +62,8 @@ class Settings(NamedTuple):
     adapter_bytes: int = 100_000_000  # of the zip of an adapter
     hub_adapters: bool = False  # whether adapters may be fetched from the Hub
     run_minutes: int = 120  # at most, of a visitor's leaderboard run
+    cache_mb: int = 500  # of adapter weights in memory
+    disk_mb: int = 2_000  # of what visitors leave
 
 
 def read_settings() -> Settings:
@@ -79,6 +86,8 @@ def read_settings() -> Settings:
         read_number("STEERBOARD_MAX_ADAPTER_BYTES", 100_000_000, 10**10),
         read_switch("STEERBOARD_HUB_ADAPTERS"),
         read_number("STEERBOARD_MAX_RUN_MINUTES", 120, 10**6),
+        read_number("STEERBOARD_MAX_CACHE_MB", 500, 10**6),
+        read_number("STEERBOARD_MAX_DISK_MB", 2_000, 10**7),
     )
 
 
@@ -145,6 +154,7 @@ def build_services(settings: Settings) -> "Services":
 
 def services_of(base: "BaseModel", database: "Database", settings: Settings) -> "Services":
     """Every service around a loaded base model and an open database."""
+    from adapters.adapter_files import sweep
     from adapters.decoding.engine import Engine
     from adapters.discriminators.trainer import DiscriminatorTrainer
     from adapters.learned.explorer import Explorer
@@ -158,7 +168,9 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
     from leaderboard.runs.runner import Runner, load_judge
 
     own = settings.home / "adapters"
-    store = AdapterStore([WEIGHTS, own], base)
+    store = AdapterStore([WEIGHTS, own], base, settings.cache_mb * MB, settings.disk_mb * MB)
+    for folder in (settings.home, settings.home / "uploads"):
+        sweep(folder)
     library = build_library(settings, base, store, own)
     engine = Engine(base, store)
     judges = {name: partial(load_judge, name, settings.home) for name in settings.judges}
