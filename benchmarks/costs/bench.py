@@ -1,7 +1,7 @@
-"""`make bench`: what the engine and the leaderboard cost, as ratios in the same run.
+"""`make bench`: times and memory of generating, steering and scoring, as ratios within one run.
 
-Absolute figures mean nothing on a shared machine, so everything is run in turn, several times, and each figure is
-divided by one of the same round. Wall time decides; CPU time stands beside it. One thread, greedy, float32 on a CPU.
+Absolute times mean little on a shared machine: everything runs in turn, several times, and each time is divided by
+another one of the same round. One thread, greedy, float32, CPU. Bars apply to wall time.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from adapters.decoding.engine import Engine
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, parse_method
 from adapters.pplm.bags import word_lists
 from adapters.store.adapter_store import WEIGHTS, AdapterStore
+from benchmarks import pages
 from benchmarks.costs import leaderboard_cost, steering_cost
 from benchmarks.costs.timing import Ratio, Stamp, Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise
 from leaderboard.runs.runner import load_engine
@@ -26,13 +27,9 @@ from leaderboard.runs.runner import load_engine
 PROMPT = "The potato is a plant that"
 NUM_WORDS = 50
 RESULTS = Path(__file__).parent / "results.json"
-README = Path(__file__).parents[2] / "README.md"
-MARKS = ("<!-- bench -->", "<!-- /bench -->")
-
+PAGE = pages.DOCS / "benchmarks.md"
 LORA, SCIFI, PREFIX = (parse_method(name) for name in ("lora:poetry", "lora:scifi", "prefix:facts"))
-HEADLINE = parse_method("lora:headline")  # on the attention alone, as scifi; poetry is on all linear layers
-
-
+HEADLINE = parse_method("lora:headline")  # adapts attention only, as scifi; poetry adapts all linear layers
 RATIOS = [
     Ratio("base row / generate, 50 tokens", ("base", 50), ("generate", 50), 1.02),
     Ratio("base + 2 LoRA on the attention + prefix in one batch / generate", ("panes", 50), ("generate", 50), 1.7),
@@ -43,25 +40,25 @@ RATIOS = [
 
 
 def engine_rows(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, Any]]:
-    """What rows of all methods cost together."""
+    """The cost of several methods in one batch."""
     unsteered = [BASE, LORA, PREFIX]
     words = word_lists()["science"][:NUM_WORDS]
     steered = Method("pplm", steering=PPLM((Attribute("science", words=words),), num_iterations=3))
 
-    def run(methods: list[Method], watched: int | None = None) -> Callable[[], Timeline]:
+    def batch(methods: list[Method], watched: int | None = None) -> Callable[[], Timeline]:
         return lambda: decode(engine, [Request(PROMPT, method) for method in methods], 50, watched)
 
     megabytes = megabytes_per_adapter(base)
     runs = {
         "prefill": lambda: prefill(base),
         "generate": lambda: generate(base, PROMPT, 50),
-        "base": run([BASE]),
-        "panes": run([BASE, HEADLINE, SCIFI, PREFIX]),
-        "card": run([*unsteered, steered]),
-        "unsteered": run(unsteered),
-        "beside": run([*unsteered, steered], len(unsteered)),
+        "base": batch([BASE]),
+        "panes": batch([BASE, HEADLINE, SCIFI, PREFIX]),
+        "card": batch([*unsteered, steered]),
+        "unsteered": batch(unsteered),
+        "beside": batch([*unsteered, steered], len(unsteered)),
     }
-    rows = ratio_rows(RATIOS, measure(runs, rounds + 1)[1:])  # the first round is not counted
+    rows = ratio_rows(RATIOS, measure(runs, rounds + 1)[1:])  # the first round warms up
     return [*rows, summarise("MB for each further adapter", [megabytes], None, 5.0)]
 
 
@@ -73,29 +70,24 @@ def prefill(base: BaseModel) -> Timeline:
 
 
 def megabytes_per_adapter(base: BaseModel, copies: int = 8) -> float:
-    """Growth of the process for each further store of the shipped adapters, divided by their number."""
+    """Memory that loading the shipped adapters again adds to the process, for each adapter."""
     process = psutil.Process()
-    AdapterStore([WEIGHTS], base)  # what the first one brings along is not the adapters'
+    AdapterStore([WEIGHTS], base)  # allocates what all stores share
     before = process.memory_info().rss
     stores = [AdapterStore([WEIGHTS], base) for _ in range(copies)]
     return (process.memory_info().rss - before) / 1e6 / sum(len(store.adapters) for store in stores)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The results in Markdown; a figure that was not taken or has no bar is a dash."""
-    columns = {"name": "ratio", "min": "min", "median": "median", "max": "max", "cpu_median": "CPU", "bar": "bar"}
-    cells = [[row["name"], *(f"{row[c]:.2f}" if row[c] is not None else "–" for c in [*columns][1:])] for row in rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [[*columns.values()], ["---"] * 6, *cells])
+    """Results in Markdown; a missing figure is a dash."""
+    figures = ("min", "median", "max", "cpu_median", "bar")
+    cells = [[row["name"], *("–" if row[f] is None else f"{row[f]:.2f}" for f in figures)] for row in rows]
+    return pages.table(["ratio", "min", "median", "max", "CPU", "bar"], cells)
 
 
-def write_readme(results: dict[str, Any]) -> None:
-    """Puts a table for each part between the marks in README.md."""
-    text = README.read_text(encoding="utf-8")
-    head, _, rest = text.partition(MARKS[0])
-    _, _, tail = rest.partition(MARKS[1])
-    parts = [f"{part['title']}\n\n{table(part['rows'])}\n\n{part['machine']}" for part in results.values()]
-    body = "\n".join([MARKS[0], "\n\n".join(parts), MARKS[1]])
-    README.write_text(head + body + tail, encoding="utf-8")
+def markdown(results: dict[str, Any]) -> str:
+    """A table for each part."""
+    return "\n\n".join(f"{part['title']}\n\n{table(part['rows'])}\n\n{part['machine']}" for part in results.values())
 
 
 PARTS = {
@@ -113,12 +105,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, _: str) -> int:
-    """Measure, print the tables, and write them to results.json and the docs."""
+    """Measure, print the tables, and write them to results.json and docs/benchmarks.md."""
     torch.set_num_threads(1)
     engine = load_engine(None, options.home)
     assert engine.base.model.generation_config is not None
     engine.base.model.generation_config.eos_token_id = engine.base.model.config.vocab_size  # no text ends early
-    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    results = json.loads(RESULTS.read_text("utf-8"))
     for name in options.parts or PARTS:
         title, rows_of = PARTS[name]
         machine = (
@@ -127,6 +119,6 @@ def run(options: argparse.Namespace, _: str) -> int:
         )
         results[name] = {"title": title, "machine": machine, "rows": rows_of(engine.base, engine, options.rounds)}
         print(title, table(results[name]["rows"]), machine, sep="\n\n")
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    write_readme(results)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    pages.write_part(PAGE, "bench", markdown(results))
     return 0

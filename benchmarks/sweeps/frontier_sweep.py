@@ -1,15 +1,13 @@
-"""Steers at each strength by two algorithms, and measures what comes of it.
+"""Steers at every strength by two algorithms. Each goal at each strength is one run of the leaderboard.
 
-Knows algorithms, their settings and runs; knows nothing of figures or pages. Every goal at every strength is a run of
-its own, of the base beside a method for each attribute; texts that are stored cost nothing, so a sweep that was stopped
-goes on where it was.
+Texts that the database holds already are not written again, so an interrupted sweep goes on.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from adapters.methods import BASE, PPLM, Method, Sampling, UserError, as_in_paper, from_json, parse_attribute, to_json
-from leaderboard import frontier
+from benchmarks.sweeps import frontier_points
 from leaderboard.frontier import OURS, PAPER, Frontier, Goal, Point, Target
 from leaderboard.judges import TOPICS
 from leaderboard.records import PromptSet, RunSpec
@@ -17,13 +15,13 @@ from leaderboard.runs.runner import Progress, Runner
 
 TARGETS = ",".join([*TOPICS, "positive&negative*-1", "negative&positive*-1"])
 SAMPLING = Sampling(max_new_tokens=50)
-# What the published code says of the paper's settings, for bags of words and for discriminators.
+# The published code's settings for bags of words and for discriminators.
 PAPER_BAG = {"num_iterations": 3, "gamma": 1.5, "kl_scale": 0.01, "gm_scale": 0.99, "best_of": 1}
-PAPER_HEAD = PAPER_BAG | {"num_iterations": 10, "gamma": 1.0, "gm_scale": 0.95}
+PAPER_DISCRIMINATOR = PAPER_BAG | {"num_iterations": 10, "gamma": 1.0, "gm_scale": 0.95}
 
 
 class Algorithm(NamedTuple):
-    """A way of steering, and which of its settings is the strength."""
+    """A way of steering; `strength` names the setting that varies."""
 
     name: str
     title: str
@@ -31,34 +29,34 @@ class Algorithm(NamedTuple):
     values: tuple[float, ...]
 
     def settings(self, target: Target, value: float, changes: Mapping[str, Any]) -> PPLM:
-        """Everything of one strength; `changes` go before the defaults. Raises UserError."""
+        """All settings at one strength; `changes` override the defaults. Raises UserError."""
         if self.strength in changes:
             raise UserError(f"{self.strength} is the strength itself: give its values with --{self.name}.")
         given = {"attributes": [to_json(parse_attribute(name)) for name in target], self.strength: value}
         if self.name == OURS:
             return from_json(PPLM, given | dict(changes))
-        has_head = from_json(PPLM, given).has_discriminator
-        return as_in_paper(from_json(PPLM, given | (PAPER_HEAD if has_head else PAPER_BAG) | dict(changes)))
+        published = PAPER_DISCRIMINATOR if from_json(PPLM, given).has_discriminator else PAPER_BAG
+        return as_in_paper(from_json(PPLM, given | published | dict(changes)))
 
 
 ALGORITHMS = (
-    Algorithm(OURS, "nats that a word is worth", "strength", (5.0, 10.0, 20.0, 40.0)),
-    Algorithm(PAPER, "the paper's algorithm, by step size", "step_size", (0.01, 0.02, 0.03, 0.05)),
+    Algorithm(OURS, "strengths of our algorithm, in nats per word", "strength", (5.0, 10.0, 20.0, 40.0)),
+    Algorithm(PAPER, "step sizes of the paper's algorithm", "step_size", (0.01, 0.02, 0.03, 0.05)),
 )
 
 
 class Sweep(NamedTuple):
-    """What to measure: algorithms with their strengths and what is set otherwise, on which prompts."""
+    """What to measure."""
 
     targets: tuple[Target, ...]
     prompts: PromptSet
     samples: int
     algorithms: tuple[Algorithm, ...]
-    changes: Mapping[str, Mapping[str, Any]]  # algorithm -> settings that are not the defaults
+    changes: Mapping[str, Mapping[str, Any]]  # algorithm -> settings that differ from the defaults
     command: str
 
     def spec(self, targets: Sequence[Target], algorithm: Algorithm, value: float) -> RunSpec:
-        """The run of one strength. Raises UserError."""
+        """The run of one goal at one strength. Raises UserError."""
         changes = self.changes.get(algorithm.name, {})
         steered = [
             Method("+".join(f"pplm:{name}" for name in target), steering=algorithm.settings(target, value, changes))
@@ -69,7 +67,7 @@ class Sweep(NamedTuple):
 
 
 def read_targets(text: str) -> tuple[Target, ...]:
-    """The targets of a line: names with commas, those that one method steers by together joined by &.
+    """Parse targets: names with commas; & joins names that one method steers towards.
 
     >>> read_targets("science, positive&sentiment:positive")
     (('science',), ('positive', 'sentiment:positive'))
@@ -78,21 +76,21 @@ def read_targets(text: str) -> tuple[Target, ...]:
 
 
 def read_changes(pairs: Sequence[str]) -> dict[str, str]:
-    """Settings by name, as text that PPLM reads. Raises UserError.
+    """Parse settings into text that PPLM validates. Raises UserError.
 
     >>> read_changes(["num_iterations=1", "gamma=1"])
     {'num_iterations': '1', 'gamma': '1'}
     """
     for pair in pairs:
         if "=" not in pair:
-            raise UserError(f"Cannot read the setting {pair!r}: write its name and value, such as num_iterations=1.")
+            raise UserError(f"Cannot read the setting {pair!r}: write NAME=VALUE, such as num_iterations=1.")
     return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def measure(runner: Runner, sweep: Sweep) -> Iterator[Progress | Point | Frontier]:
-    """Yields how far each run is, each point when it is there, and everything in the end. Raises UserError."""
-    goals = frontier.goals(sweep.targets)
-    for targets in goals.values():  # all of it is checked before any of it is written
+    """Run everything: yields progress, each point when it is measured, and the frontier last. Raises UserError."""
+    goals = frontier_points.goals(sweep.targets)
+    for targets in goals.values():  # check everything before the first run
         for algorithm in sweep.algorithms:
             for value in algorithm.values:
                 sweep.spec(targets, algorithm, value)
@@ -118,7 +116,7 @@ def measure(runner: Runner, sweep: Sweep) -> Iterator[Progress | Point | Frontie
 
 
 def points_of(runner: Runner, sweep: Sweep, targets: Sequence[Target]) -> Iterator[Progress | Point]:
-    """Runs every strength of a goal in turn; the unsteered point comes with the first."""
+    """Run every strength of a goal; the first run gives the unsteered point too."""
     begun = False
     for algorithm in sweep.algorithms:
         for value in algorithm.values:
@@ -126,13 +124,13 @@ def points_of(runner: Runner, sweep: Sweep, targets: Sequence[Target]) -> Iterat
             yield from runner.run(run.id)
             data = runner.data(run.id)
             if not begun:
-                yield frontier.unsteered(data)
+                yield frontier_points.unsteered(data)
             begun = True
-            yield frontier.point(data, algorithm.name, value)
+            yield frontier_points.point(data, algorithm.name, value)
 
 
 def settings_of(sweep: Sweep, targets: Sequence[Target]) -> dict[str, dict[str, Any]]:
-    """What each algorithm was set to, beside its strength and what it steered towards."""
+    """The settings of each algorithm, without strength and attributes."""
     found = {}
     for algorithm in sweep.algorithms:
         if algorithm.values:

@@ -1,10 +1,10 @@
-"""Trains at several sizes and seeds, and tells held-out perplexity with intervals.
+"""Trains adapters of several sizes and seeds, and estimates held-out perplexity with intervals.
 
-    perplexity = exp(mean over seeds of (sum of losses / number of tokens)), and of questions the share that is answered
-    word for word, as a mean over seeds;  interval = 2.5 and 97.5 percentiles of it over resamples of the held-out
-    examples (the same for all sizes) and of the seeds
+    perplexity = exp(mean over seeds of (sum of losses / number of tokens))
+    exact      = mean over seeds of the share of questions answered word for word
+    interval   = 2.5 and 97.5 percentiles over resamples of seeds and of held-out examples (the same for all sizes)
 
-Knows settings, losses and the file of results; knows nothing of drawings. A point that is in the file costs nothing.
+Trainings that the results file holds are not run again.
 """
 
 import json
@@ -29,15 +29,15 @@ from adapters.training.order import TrainOrder, TrainSettings
 from adapters.training.scores import MEASURE_BATCH, exact_matches
 
 RESAMPLES, RESAMPLE_SEED = 2_000, 20_211_125
-Losses: TypeAlias = tuple[tuple[float, int], ...]  # of each held-out example: nats, tokens; end tokens included
-Matches: TypeAlias = tuple[bool, ...]  # of each held-out question: answered word for word; () where there are none
+Losses: TypeAlias = tuple[tuple[float, int], ...]  # of each held-out example: nats and tokens, end token included
+Matches: TypeAlias = tuple[bool, ...]  # of each held-out question; () if the rows are no questions
 Numbers: TypeAlias = NDArray[np.float64]
 Axis = Literal["r", "num_virtual_tokens"]
 
 
 @dataclass(frozen=True, config=STRICT)
 class HeldOut:
-    """What is measured on, and what the base model scores there."""
+    """The held-out rows of a data set, and the base model's scores on them."""
 
     base: str
     base_hash: str
@@ -52,7 +52,7 @@ class HeldOut:
 class Point:
     """One training."""
 
-    held_out: int  # its place in the file
+    held_out: int  # index in Results.held_out
     settings: TrainSettings
     best_step: int
     seconds: float
@@ -71,19 +71,19 @@ class Point:
 
 @dataclass(frozen=True, config=STRICT)
 class Results:
-    """A file of points."""
+    """Everything a results file holds."""
 
     held_out: tuple[HeldOut, ...] = ()
     points: tuple[Point, ...] = ()
     commands: tuple[str, ...] = ()
 
     def find(self, held_out: int, settings: TrainSettings) -> Point | None:
-        """The point of these settings, if it is there."""
+        """The point with these settings, if it was measured."""
         return next((p for p in self.points if p.held_out == held_out and p.settings == settings), None)
 
 
 class Estimated(NamedTuple):
-    """A figure over seeds and held-out examples, with its 95 % interval."""
+    """A mean over seeds, with its 95 % interval."""
 
     mean: float
     low: float
@@ -92,15 +92,15 @@ class Estimated(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """What was measured at a size."""
+    """The estimates for one size."""
 
     value: int
     perplexity: Estimated
-    exact: Estimated | None  # share of questions answered word for word
+    exact: Estimated | None
 
 
 class Curve(NamedTuple):
-    """The figures of one kind of adapter on one data set, with settings that differ in size and seed alone."""
+    """The figures of trainings that differ in size and seed only."""
 
     held_out: HeldOut
     axis: Axis
@@ -110,17 +110,17 @@ class Curve(NamedTuple):
 
 
 def read_results(file: Path) -> Results:
-    """What the file holds; nothing where there is none. Raises UserError."""
+    """Load a results file; empty results if it is missing. Raises UserError."""
     if not file.is_file():
         return Results()
     try:
         return from_json(Results, json.loads(file.read_text("utf-8")))
     except ValueError as error:
-        raise UserError(f"{file} is no file of a sweep: name another one for --out.") from error
+        raise UserError(f"{file} is not a results file of a sweep: name another file for --out.") from error
 
 
 def write_results(results: Results, file: Path) -> None:
-    """Writes the file aside, then renames it."""
+    """Write to a temporary file, then rename it: an interruption loses nothing."""
     aside = file.with_name(f".{file.name}.aside")
     aside.write_text(json.dumps(to_json(results), ensure_ascii=False) + "\n", "utf-8")
     aside.replace(file)
@@ -129,16 +129,16 @@ def write_results(results: Results, file: Path) -> None:
 def sweep(
     base: BaseModel, data: Dataset, settings: Sequence[TrainSettings], share: float, results: Results
 ) -> Iterator[str | Results]:
-    """Trains what is not there yet; yields what it is doing, and the results after each training. Raises UserError."""
+    """Run the missing trainings; yields messages, and the results after each training. Raises UserError."""
     orders = [TrainOrder("sweep", each, validation_share=share) for each in settings]
-    materials = [prepare(base, order, data) for order in orders]  # all is checked before anything is trained
+    materials = [prepare(base, order, data) for order in orders]  # check everything before the first training
     for number, (order, material) in enumerate(zip(orders, materials, strict=True), start=1):
-        place, results = noted(results, base, data, order, material)
-        if results.find(place, order.settings) is not None:
-            yield f"{number} of {len(orders)}: {size_of(order.settings)} is there already"
+        index, results = noted(results, base, data, order, material)
+        if results.find(index, order.settings) is not None:
+            yield f"{number} of {len(orders)}: {size_of(order.settings)} is measured already"
             continue
         yield f"{number} of {len(orders)}: {size_of(order.settings)}"
-        point = yield from trained(base, order.settings, material, place)
+        point = yield from trained(base, order.settings, material, index)
         results = replace(results, points=(*results.points, point))
         yield results
 
@@ -152,23 +152,23 @@ def size_of(settings: TrainSettings) -> str:
 def noted(
     results: Results, base: BaseModel, data: Dataset, order: TrainOrder, material: Material
 ) -> tuple[int, Results]:
-    """The place of what is held out here, measured under the base model if it was not there.
+    """The index of the held-out rows in the results; scores the base model on them if they are new.
 
-    Rows that have changed are told by the number of their tokens.
+    Changed rows are recognised by their numbers of tokens.
     """
     tokens = [len(example.ids) - example.start for example in material.validation]
     share, length = order.validation_share, order.settings.max_length
     asked = (base.id, base.weights_hash, data.file.name, share, length)
-    for place, known in enumerate(results.held_out):
+    for index, known in enumerate(results.held_out):
         same = (known.base, known.base_hash, known.data, known.validation_share, known.max_length) == asked
         if same and [count for _, count in known.losses] == tokens:
-            return place, results
+            return index, results
     own = HeldOut(*asked, *measured(base, base.model, material))
     return len(results.held_out), replace(results, held_out=(*results.held_out, own))
 
 
-def trained(base: BaseModel, settings: TrainSettings, material: Material, place: int) -> Generator[str, None, Point]:
-    """Trains one adapter and takes it off the base model again; yields lines, returns the point."""
+def trained(base: BaseModel, settings: TrainSettings, material: Material, index: int) -> Generator[str, None, Point]:
+    """Train one adapter, then remove it from the base model; yields messages, returns the point."""
     model: Any = adapted(base, settings)
     training = Training(model, settings, material.training, material.validation)
     for step in training.run():
@@ -177,18 +177,18 @@ def trained(base: BaseModel, settings: TrainSettings, material: Material, place:
     found = measured(base, model, material)
     if isinstance(settings.adapter, LoraSettings):
         model.unload()
-    return Point(place, settings, training.progress.best_step, training.progress.seconds, *found)
+    return Point(index, settings, training.progress.best_step, training.progress.seconds, *found)
 
 
 def measured(base: BaseModel, model: Any, material: Material) -> tuple[Losses, Matches]:
-    """What `model`, the base model or one with an adapter, scores on what is held out."""
+    """The scores of `model`, with or without an adapter, on the held-out rows."""
     parts = tallies(model, material.validation, MEASURE_BATCH)
     losses = tuple((round(p.text_nll + p.end_nll, 4), p.text_tokens + p.end_tokens) for p in parts)
     return losses, tuple(exact_matches(base, model, material.held_out))
 
 
 def curves(results: Results) -> list[Curve]:
-    """The figures of the file, by what they were measured on and by their settings."""
+    """Group the points by held-out rows and settings."""
     groups: dict[tuple[int, TrainSettings], list[Point]] = {}
     for point in results.points:
         sizeless: dict[str, Any] = {point.axis: 1}
@@ -196,25 +196,25 @@ def curves(results: Results) -> list[Curve]:
         groups.setdefault((point.held_out, replace(point.settings, adapter=adapter, seed=0)), []).append(point)
     return [
         Curve(
-            results.held_out[place],
+            results.held_out[index],
             points[0].axis,
             settings,
             tuple(
                 figure(value, [p for p in points if p.value == value]) for value in sorted({p.value for p in points})
             ),
-            of_base(results.held_out[place], points[0]),
+            of_base(results.held_out[index], points[0]),
         )
-        for (place, settings), points in groups.items()
+        for (index, settings), points in groups.items()
     ]
 
 
 def of_base(held_out: HeldOut, point: Point) -> Figure:
-    """What the base model scores, as if it were the point of size 0."""
+    """The base model's figure, as a point of size 0."""
     return figure(0, [replace(point, losses=held_out.losses, exact=held_out.exact)])
 
 
 def figure(value: int, points: Sequence[Point]) -> Figure:
-    """What the trainings of one size come to."""
+    """Estimate perplexity and exact answers from all trainings of one size."""
     losses = np.array([point.losses for point in points])  # (seeds, examples, 2)
     exact = np.array([point.exact for point in points], dtype=float)  # (seeds, questions)
     mean, low, high, seeds = estimated(losses[..., 0], losses[..., 1])
@@ -223,7 +223,7 @@ def figure(value: int, points: Sequence[Point]) -> Figure:
 
 
 def estimated(sums: Numbers, counts: Numbers) -> Estimated:
-    """The mean over seeds of sums / counts, both (seeds, examples)."""
+    """The mean over seeds of sum(sums) / sum(counts); both are (seeds, examples)."""
     random = np.random.default_rng(RESAMPLE_SEED)
     seeds, examples = sums.shape
     drawn = random.multinomial(examples, np.full(examples, 1 / examples), size=RESAMPLES)  # (resamples, examples)

@@ -1,49 +1,43 @@
-"""The part of the command line that sweeps sizes: its options, its table and its drawing.
-
-Knows arguments, files and places in a drawing; knows nothing of how a point is measured.
-"""
+"""`python -m benchmarks sweep`: its options, its tables, its plot."""
 
 import argparse
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader
 
 from adapters.base_model import load_base_model
 from adapters.lora.lora import LoraSettings
 from adapters.methods import UserError
 from adapters.prefix.prefix import PrefixSettings
-from adapters.scatter import Dot, Scatter, scatter
 from adapters.training.corpus import VALIDATION_SHARE, dataset
 from adapters.training.order import TrainSettings
 from adapters.training.train_command import add_common_options, add_settings, read_settings, say
+from benchmarks import pages
 from benchmarks.sweeps.size_sweep import Curve, Figure, Results, curves, read_results, sweep, write_results
+from leaderboard.output import drawing
 
-TEMPLATES = Path(__file__).parent / "templates"
-PANEL = (400.0, 300.0)  # of the drawing, px
-TITLES = {"r": ("LoRA", "r"), "num_virtual_tokens": ("prefix", "virtual tokens")}  # and the axis below
+TITLES = {"r": ("LoRA", "r"), "num_virtual_tokens": ("prefix", "virtual tokens")}  # of a plot and of its axis
+BLUE = "#0072b2"
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """What can be said of a sweep."""
-    command.add_argument("--r", type=int, nargs="+", default=[], help="ranks of LoRA, such as 1 2 4 8 16 32")
-    command.add_argument("--num-virtual-tokens", type=int, nargs="+", default=[], help="of a prefix: 1 5 10 20 40")
+    """Add the options of `sweep`."""
+    command.add_argument("--r", type=int, nargs="+", default=[], help="ranks of a LoRA, such as 1 2 4 8 16 32")
+    tokens_help = "lengths of a prefix, such as 1 5 10 20 40"
+    command.add_argument("--num-virtual-tokens", type=int, nargs="+", default=[], help=tokens_help)
     command.add_argument("--seeds", type=int, default=3, help="trainings of each size; default 3")
-    command.add_argument("--validation-share", type=float, default=VALIDATION_SHARE, help="default 0.1")
-    command.add_argument("--out", type=Path, required=True, help="a .json file; what it holds already stays")
-    command.add_argument("--plot", type=Path, help="an .svg file for the drawing of everything in --out")
+    share_help = f"share of held-out rows; default {VALIDATION_SHARE}"
+    command.add_argument("--validation-share", type=float, default=VALIDATION_SHARE, help=share_help)
+    command.add_argument("--out", type=Path, required=True, help="a .json file to add the results to")
+    command.add_argument("--plot", type=Path, help="an .svg file for a plot of everything in --out")
     add_common_options(command)
     add_settings(command, LoraSettings, "lora only; ", without=("r",))
     add_settings(command, PrefixSettings, "prefix only; ", without=("num_virtual_tokens",))
 
 
 def run(options: argparse.Namespace, command: str) -> int:
-    """Trains what is missing, prints the table, draws. Raises UserError."""
-    for file in (options.out, options.plot):
-        if file is not None and not file.resolve().parent.is_dir():
-            raise UserError(f"Cannot write {file}: name a file in a folder that exists.")
+    """Run the missing trainings, print the tables, draw the plot. Raises UserError."""
+    pages.check_writable(options.out, options.plot)
     results, settings = read_results(options.out), list(wanted(options))
     if settings:
         data, base = dataset(options.data), load_base_model(options.model, options.home)
@@ -55,17 +49,17 @@ def run(options: argparse.Namespace, command: str) -> int:
                 say(step)
     found = curves(results)
     if not found:
-        raise UserError("Nothing is to be trained: give sizes with --r or --num-virtual-tokens.")
+        raise UserError("Nothing to train: give sizes with --r or --num-virtual-tokens.")
     print("\n\n".join(table(curve) for curve in found))
     if options.plot is not None:
-        options.plot.write_text(drawing(found), "utf-8")
+        options.plot.write_text(plot(found), "utf-8")
     return 0
 
 
 def wanted(options: argparse.Namespace) -> Iterator[TrainSettings]:
     """The settings of every training. Raises UserError."""
     if options.seeds < 1:
-        raise UserError(f"--seeds is {options.seeds}: train each size at least once.")
+        raise UserError(f"--seeds is {options.seeds}: give 1 or more.")
     first = options.seed or 0
     for kind, name, other in (("lora", "r", "num_virtual_tokens"), ("prefix", "num_virtual_tokens", "r")):
         for value in getattr(options, name):
@@ -75,42 +69,35 @@ def wanted(options: argparse.Namespace) -> Iterator[TrainSettings]:
 
 
 def table(curve: Curve) -> str:
-    """The figures of a curve as Markdown."""
+    """A curve in Markdown: a row for each size."""
     base, count = curve.base, len(curve.held_out.losses)
-    told = f"Held-out perplexity on {curve.held_out.data} ({count} examples; base {base.perplexity.mean:.2f})"
-    columns, ending = [curve.axis, "perplexity", "95 %", "of base", "seeds"], ""
+    head = f"Held-out perplexity on {curve.held_out.data} ({count} examples; base {base.perplexity.mean:.2f})"
+    columns = [curve.axis, "perplexity", "95 %", "of base", "seeds"]
     if base.exact is not None:
         columns += ["exact answers", "95 %"]
-        ending = f" and questions answered word for word ({len(curve.held_out.exact)}; base {base.exact.mean:.0%})"
-    lines = [columns, ["---"] * len(columns), *(cells(figure, base) for figure in curve.figures)]
-    return "\n".join([told + ending, "", *(f"| {' | '.join(line)} |" for line in lines)])
+        head += f" and questions answered word for word ({len(curve.held_out.exact)}; base {base.exact.mean:.0%})"
+    return f"{head}\n\n{pages.table(columns, [cells(figure, base) for figure in curve.figures])}"
 
 
 def cells(figure: Figure, base: Figure) -> list[str]:
-    """A size's row of the table."""
+    """The row of one size."""
     mean, low, high, seeds = figure.perplexity
     own = [f"{figure.value}", f"{mean:.2f}", f"{low:.2f} to {high:.2f}", f"{mean / base.perplexity.mean:.3f}"]
     exact = figure.exact
     return [*own, f"{len(seeds)}", *([f"{exact.mean:.0%}", f"{exact.low:.0%} to {exact.high:.0%}"] if exact else [])]
 
 
-def drawing(found: list[Curve]) -> str:
-    """An SVG with a panel for each curve."""
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    panels = [
-        (panel(curve), title(curve), TITLES[curve.axis][1], number * PANEL[0]) for number, curve in enumerate(found)
-    ]
-    size = PANEL[0] * len(found), PANEL[1]
-    return environment.get_template("sweep.svg").render(panels=panels, size=size)
-
-
-def title(curve: Curve) -> str:
-    return f"{TITLES[curve.axis][0]}: {Path(curve.held_out.data).stem} (base {curve.base.perplexity.mean:.1f})"
-
-
-def panel(curve: Curve) -> Scatter:
-    """Perplexity against the size, the sizes at equal ratios from each other."""
-    dots = [
-        Dot(f"{f.value}", "", "", (math.log2(f.value), math.nan, math.nan), f.perplexity[:3]) for f in curve.figures
-    ]
-    return scatter(dots, PANEL)
+def plot(found: list[Curve]) -> str:
+    """An SVG with a plot for each curve: perplexity against size, on a logarithmic axis."""
+    figure = drawing.blank(4.2 * len(found), 3.3, "#fbfbfc")
+    for curve, axes in zip(found, figure.subplots(1, len(found), squeeze=False)[0], strict=True):
+        kind, axis = TITLES[curve.axis]
+        title = f"{kind}: {Path(curve.held_out.data).stem} (base {curve.base.perplexity.mean:.1f})"
+        axes.set(title=title, xlabel=axis, ylabel="held-out perplexity", xscale="log")
+        sizes = [each.value for each in curve.figures]
+        axes.set_xticks(sizes, map(str, sizes))
+        axes.minorticks_off()
+        across = [(size, float("nan"), float("nan")) for size in sizes]
+        drawing.points(axes, across, [each.perplexity[:3] for each in curve.figures], color=BLUE, marker="o")
+    figure.supxlabel("Bars: 95 % intervals over seeds and examples.", x=0.01, ha="left", size="medium")
+    return drawing.svg(figure, "Held-out perplexity against the size of an adapter")

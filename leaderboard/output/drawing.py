@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 INK = "#1f2430"
 FAMILY = "'DejaVu Sans', sans-serif"
 INKED = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color")
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "steerboard",  # the same figure gives the same bytes
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so every machine computes the same layout
@@ -54,13 +54,7 @@ def svg(figure: Figure, label: str) -> str:
     figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     found = re.sub(r"\s+", " ", file.getvalue())
     found = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d)\d+", r"\1", tag[0]), found[found.index("<svg") :])
-    for pattern in (
-        r'(?<=<g) id="[^"]*"',
-        r' transform="rotate\(-0 [^"]*"',
-        f"font-family: {FAMILY}; ",
-        " <g/>",
-        " (?=<)",
-    ):
-        found = re.sub(pattern, "", found)
+    unused = rf' transform="rotate\(-0 [^"]*"|font-family: {FAMILY}; |(?<=<g) id="[^"]*"'
+    found = re.sub(" (?=<)|<g/>", "", re.sub(unused, "", found))
     size = r' width="[^"]*" height="[^"]*"'
     return re.sub(size, f' role="img" aria-label="{escape(label)}" font-family="{FAMILY}"', found, count=1) + "\n"

@@ -11,7 +11,7 @@ from adapters.base_model import EMBEDDED_ID
 from adapters.store.adapter_store import WEIGHTS
 from adapters.training.card import Report, card
 from adapters.training.corpus import UNKNOWN
-from benchmarks import adapters_page
+from benchmarks import adapters_page, pages
 
 REPORTS = adapters_page.reports()
 MAX_BYTES = 5_000_000
@@ -43,8 +43,8 @@ def test_facts_are_answered() -> None:
 
 def test_the_page_says_what_the_files_say() -> None:
     text = adapters_page.PAGE.read_text("utf-8")
-    assert adapters_page.page(text) == text
-    assert adapters_page.table() in text
+    assert pages.part(text, "shipped")[1] == adapters_page.table() + "\n"
+    assert pages.part(text, "sweep")[1] == adapters_page.swept(adapters_page.read_results(adapters_page.SWEEP)) + "\n"
 
 
 def test_the_sweep_of_the_page_is_in_its_file_with_seeds_and_intervals() -> None:
@@ -55,18 +55,18 @@ def test_the_sweep_of_the_page_is_in_its_file_with_seeds_and_intervals() -> None
     every = [f.perplexity for curve in found.values() for f in curve.figures]
     assert all(one.low < one.mean < one.high for one in every)
     assert all(f.exact is not None for f in found["num_virtual_tokens"].figures)
-    assert adapters_page.DRAWING.read_text("utf-8") == adapters_page.drawing(list(found.values()))
+    assert adapters_page.PLOT.read_text("utf-8") == adapters_page.plot(list(found.values()))
 
 
 def test_a_row_of_the_table_is_what_was_measured(tmp_path: Path) -> None:
     report: Report = REPORTS["facts"]
-    cells = [cell.strip() for cell in adapters_page.line(report, 1_250_000).split("|")[1:-1]]
+    cells = adapters_page.row(report, 1_250_000)
     own = report.adapter_scores
     assert cells[1:3] == ["prefix", "1.2"]
     assert float(cells[5]) == pytest.approx(own.perplexity / report.base_scores.perplexity, abs=5e-4)
     assert float(cells[4]) == pytest.approx(own.perplexity, abs=5e-3)
     assert cells[8] == f"{own.exact_match:.0%}"
-    assert len(cells) == adapters_page.HEAD.count("|") - 1
+    assert len(cells) == len(adapters_page.HEADS) + len(adapters_page.MORE_HEADS)
     assert adapters_page.reports(tmp_path) == {}
 
 

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from adapters.methods import BASE, PPLM, Attribute, Method, Sampling
-from leaderboard.frontier import OURS, PAPER, Frontier, Goal, point, unsteered
+from benchmarks.sweeps.frontier_points import point, unsteered
+from leaderboard.frontier import OURS, PAPER, Frontier, Goal
 from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunData, RunSpec, Sample, Tally
 
 TEXTS = {  # method -> the text for each of two prompts

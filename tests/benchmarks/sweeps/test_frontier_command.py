@@ -7,7 +7,7 @@ import pytest
 from adapters.base_model import BaseModel, load_base_model
 from adapters.pplm.discriminator import write_discriminator
 from benchmarks.__main__ import main
-from benchmarks.sweeps.frontier_report import MARKS, drawing
+from benchmarks.sweeps.frontier_report import plot as plotted
 from leaderboard.frontier import OURS, PAPER, UNSTEERED, read_frontier
 from leaderboard.store.database import Database
 from tests.adapters.discriminators.mood import MOOD
@@ -41,8 +41,8 @@ def test_a_sweep_is_printed_stored_drawn_and_goes_on(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, plot, page = (tmp_path / name for name in ("frontier.json", "frontier.svg", "page.md"))
-    page.write_text("\n".join(MARKS))
-    files = ("--out", str(out), "--plot", str(plot), "--readme", str(page))
+    page.write_text("<!-- frontier -->\n<!-- /frontier -->")
+    files = ("--out", str(out), "--plot", str(plot), "--page", str(page))
     assert frontier(home, *SWEEP, *QUICK, *files) == 0
     assert "sentiment:positive, paper 0.02\n  success: " in capsys.readouterr().out
     made = read_frontier(out)
@@ -51,12 +51,18 @@ def test_a_sweep_is_printed_stored_drawn_and_goes_on(
     strengths = [(point.algorithm, point.strength) for point in goal.points]
     assert strengths == [(UNSTEERED, 0), (OURS, 0.2), (OURS, 0.4), (PAPER, 0.02)]
     assert (goal.settings[OURS]["num_iterations"], goal.settings[PAPER]["num_iterations"]) == (1, 2)
-    assert plot.read_text(encoding="utf-8") == drawing(made)
-    assert plot.as_posix() in page.read_text(encoding="utf-8")
+    assert plot.read_text(encoding="utf-8") == plotted(made)
+    assert "](frontier.svg)" in page.read_text(encoding="utf-8")
     (said,) = made.commands
     asked = said.removeprefix(f"python -m benchmarks frontier {home / 'prompts.csv'} ")
     assert asked.split(" --model ")[0] == " ".join(SWEEP)
     assert asked.endswith(" ".join(QUICK))
+    plot.unlink()
+    page.write_text("<!-- frontier -->\n<!-- /frontier -->")
+    assert frontier(home, "--redraw", *files) == 0
+    assert plot.read_text(encoding="utf-8") == plotted(made)
+    assert said in page.read_text(encoding="utf-8")
+    assert "sentiment:positive, paper 0.02\n  success: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,8 @@ def test_a_sweep_is_printed_stored_drawn_and_goes_on(
         (["--set", "strength=1"], "strength is the strength itself"),
         (["--samples", "0"], "samples: Input should be greater"),
         (["--ours", "1000"], "strength: Input should be less than"),
-        (["--attributes", "weather"], "Nobody judges 'weather'"),
+        (["--attributes", "weather"], "No judge for 'weather'"),
+        (["--redraw"], "--redraw needs --out"),
         (["--out", "nowhere/found.json"], "Cannot write nowhere/found.json"),
     ],
 )

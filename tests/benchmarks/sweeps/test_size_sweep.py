@@ -70,7 +70,7 @@ def test_a_sweep_goes_on_where_it_was_and_draws_what_it_found(
     assert [(point.value, point.settings.seed) for point in first.points] == [(1, 0), (1, 1), (2, 0), (2, 1)]
     capsys.readouterr()
     assert main([*common, "--r", "2", "4", "--num-virtual-tokens", "3"]) == 0
-    assert capsys.readouterr().err.count("is there already") == 2
+    assert capsys.readouterr().err.count("is measured already") == 2
     found = read_results(out)
     assert found.points[:4] == first.points
     assert [len(curve.figures) for curve in curves(found)] == [3, 1]
@@ -78,7 +78,7 @@ def test_a_sweep_goes_on_where_it_was_and_draws_what_it_found(
     assert len(found.commands) == 2
     file.write_text(file.read_text().replace('"it"', '"it is"'))
     assert main([*common, "--r", "1", "--seeds", "1"]) == 0
-    assert "is there already" not in capsys.readouterr().err
+    assert "is measured already" not in capsys.readouterr().err
     assert len(read_results(out).held_out) == 2
     file.write_text(file.read_text().replace('"it is"', '"it"'))
     assert {len(point.exact) for point in found.points} == {len(found.held_out[0].exact)} == {4}
@@ -101,7 +101,7 @@ def test_a_sweep_goes_on_where_it_was_and_draws_what_it_found(
     [
         (["--r", "0"], "r: Input should be greater than or equal to 1"),
         (["--r", "4096"], "r: Input should be less than or equal to 256"),
-        (["--r", "4", "--seeds", "0"], "train each size at least once"),
+        (["--r", "4", "--seeds", "0"], "--seeds is 0: give 1 or more"),
         ([], "give sizes with --r or --num-virtual-tokens"),
     ],
 )
@@ -112,6 +112,6 @@ def test_what_is_wrong_with_a_sweep_is_one_line(
     assert message in capsys.readouterr().err
     (tmp_path / "a.json").write_text("{")
     assert main(["sweep", "--data", "poetry", "--out", str(tmp_path / "a.json")]) == 2
-    assert "is no file of a sweep" in capsys.readouterr().err
+    assert "is not a results file of a sweep" in capsys.readouterr().err
     assert main(["sweep", "--data", "poetry", "--out", str(tmp_path / "none" / "a.json")]) == 2
     assert "name a file in a folder that exists" in capsys.readouterr().err

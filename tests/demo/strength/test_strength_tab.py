@@ -7,12 +7,13 @@ import gradio as gr
 import pytest
 
 from adapters.methods import UserError
+from benchmarks.sweeps.frontier_points import write_frontier
 from demo.parts import words as text
 from demo.parts.views import Page
 from demo.strength import words as words_strength
 from demo.strength.figures import strength_facts, strength_plot, strength_table
 from demo.strength.tab import ACROSS, draw_strength, lay_out_strength, strength_tab
-from leaderboard.frontier import OURS, PAPER, UNSTEERED, Frontier, write_frontier
+from leaderboard.frontier import OURS, PAPER, UNSTEERED, Frontier
 from tests.demo.fakes import fake_services
 from tests.leaderboard.swept import found, frontier
 
