@@ -1,16 +1,13 @@
 """Success and cost of steering at each strength, as measured by `python -m benchmarks frontier` and stored as JSON.
 
-A goal is all topics together, or one sentiment. The figures of a point are means over the attributes of its goal:
+A goal is all topics together, or one sentiment. The figures of a point are means over the attributes of its
+goal, with 95 % bootstrap intervals over prompts:
 
-    success            share of texts in which a judge of the attribute sees it; the judge has no word list
-    success_gain       success over the success of the unsteered texts
-    perplexity         under the base model, over that of the unsteered texts
-    distinct_n         distinct-n at equal length, over that of the unsteered texts
+    success            share of texts in which a judge of the attribute sees it; it has no word list
+    success_gain, perplexity, distinct_n        over those of the unsteered texts
     repetition         share of 4-grams that the same text has used before
     longest_run        most repetitions of one word in a row, in any text
     long_runs          share of texts with a longer run than LONGEST_RUN
-
-Intervals are 95 % bootstrap intervals over prompts.
 """
 
 from dataclasses import dataclass
@@ -23,8 +20,7 @@ from adapters.methods import Sampling, UserError, from_json
 from leaderboard.tables.results import Cell
 
 FILE = Path(__file__).parent / "data" / "frontier.json"
-UNSTEERED, OURS, PAPER = "unsteered", "ours", "paper"
-TOPIC_GOAL = "topics"
+UNSTEERED, OURS, PAPER, TOPIC_GOAL = "unsteered", "ours", "paper", "topics"
 LONGEST_RUN = 3  # a longer run of one word counts as collapse; base texts rarely have one
 TITLES = {
     "success": "success",
@@ -100,8 +96,7 @@ class Bar(NamedTuple):
 
 DISTINCT = tuple(Bar(f"distinct_{n}", 0.95, True) for n in (1, 2, 3))
 LIMITS = (Bar("perplexity", 1.5, False), *DISTINCT, Bar("longest_run", LONGEST_RUN, False))
-TOPIC_BARS = (Bar("success_gain", 4, True), *LIMITS)
-SENTIMENT_BARS = (Bar("success", 0.8, True), *LIMITS)
+TOPIC_BARS, SENTIMENT_BARS = (Bar("success_gain", 4, True), *LIMITS), (Bar("success", 0.8, True), *LIMITS)
 
 
 def bars(goal: Goal) -> tuple[Bar, ...]:
@@ -111,8 +106,8 @@ def bars(goal: Goal) -> tuple[Bar, ...]:
 
 def success_limit(goal: Goal) -> float:
     """The wanted success, as a share of texts."""
-    bar = bars(goal)[0]
-    return bar.limit * (goal.unsteered.figures["success"].value if bar.figure == "success_gain" else 1)
+    bar, unsteered = bars(goal)[0], goal.unsteered.figures["success"].value
+    return bar.limit * unsteered if bar.figure == "success_gain" else bar.limit
 
 
 def read_frontier(file: Path = FILE) -> Frontier | None:

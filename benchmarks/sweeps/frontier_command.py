@@ -17,7 +17,8 @@ from benchmarks.sweeps.frontier_sweep import ALGORITHMS, TARGETS, Sweep, measure
 from leaderboard.__main__ import load_prompts, open_database, watch
 from leaderboard.frontier import OURS, PAPER, Frontier, Point, read_frontier
 from leaderboard.records import PromptSet
-from leaderboard.runs.runner import Progress, Runner, load_engine
+from leaderboard.runs.clock import Progress
+from leaderboard.runs.runner import Runner, load_engine
 from leaderboard.tables.display import with_interval
 
 PROMPTS, SAMPLES = "neutral_openers", 3

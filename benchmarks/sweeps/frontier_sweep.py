@@ -11,7 +11,8 @@ from benchmarks.sweeps import frontier_points
 from leaderboard.frontier import OURS, PAPER, Frontier, Goal, Point, Target
 from leaderboard.judges import TOPICS
 from leaderboard.records import PromptSet, RunSpec
-from leaderboard.runs.runner import Progress, Runner
+from leaderboard.runs.clock import Progress
+from leaderboard.runs.runner import Runner
 
 TARGETS = ",".join([*TOPICS, "positive&negative*-1", "negative&positive*-1"])
 SAMPLING = Sampling(max_new_tokens=50)
