@@ -1,28 +1,47 @@
-"""What tests of the page in a browser have in common."""
+"""What tests of the page in a browser share."""
 
-import pytest
+import time
+from collections.abc import Callable
+
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-in_every_look = pytest.mark.parametrize(
-    ("theme", "viewport"),
-    [(theme, viewport) for theme in ("light", "dark") for viewport in (LAPTOP, PHONE)],
-    ids=["light laptop", "light phone", "dark laptop", "dark phone"],
-)
-NARROW = 500  # px; below it some tabs stand in a menu
+TALL = 5000  # px; nothing lies over a text
+NARROW = 500  # px; below it some tabs are in a menu
+STILL = """() => {
+    const moving = document.getAnimations().filter(each => each.playState === 'running'
+        && each.effect.getComputedTiming().iterations !== Infinity).length;
+    const seen = [document.body.innerHTML.length, document.documentElement.scrollHeight, window.innerWidth].join();
+    const still = !moving && seen === window.lastSeen;
+    window.lastSeen = seen;
+    return still;
+}"""
 
 
 def to_tab(page: Page, name: str) -> None:
-    """Opens a tab, which on a phone may stand in the menu of those that have no room."""
+    """Opens a tab, which may be in the menu on a phone."""
     menu = page.locator(".overflow-menu button").locator("visible=true").first
     if page.viewport_size is not None and page.viewport_size["width"] < NARROW:
-        menu.wait_for()  # until the page has found out which tabs have room, every one of them can be seen
+        menu.wait_for()  # until the page has measured its tabs, all of them are visible
     tab = page.get_by_role("tab", name=name, exact=True)
     if not tab.is_visible():
         menu.click()
         tab = page.locator(".overflow-dropdown").get_by_text(name, exact=True)
     tab.click()
+
+
+def settle(page: Page) -> None:
+    """Waits until nothing moves: two looks, a fifth of a second apart, see the same page."""
+    page.wait_for_function(STILL, polling=200)
+
+
+def eventually(page: Page, holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Waits until something holds that `expect` cannot say; raises AssertionError if it never does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        page.wait_for_timeout(100)
 
 
 def sideways(page: Page) -> bool:
@@ -31,7 +50,27 @@ def sideways(page: Page) -> bool:
 
 
 def violations(page: Page) -> dict[str, list[str]]:
-    """The places where the page breaks a rule of axe's, by rule."""
+    """The places where the page breaks one of axe's rules, by rule."""
     return {
         each["id"]: [node["html"][:200] for node in each["nodes"]] for each in Axe().run(page).response["violations"]
     }
+
+
+def tall_page(browser: Browser) -> Page:
+    """A laptop's page in a context of its own, so tall that everything on it is visible."""
+    return browser.new_context(viewport={"width": LAPTOP["width"], "height": TALL}).new_page()
+
+
+def flaws(page: Page) -> dict[str, object]:
+    """What is wrong with the page in light and dark, on a laptop and a phone: sideways scrolling, axe's violations."""
+    found: dict[str, object] = {}
+    for theme in ("light", "dark"):
+        page.evaluate(f"document.body.classList.toggle('dark', {str(theme == 'dark').lower()})")
+        for device, size in (("phone", PHONE), ("laptop", LAPTOP)):
+            page.set_viewport_size({"width": size["width"], "height": TALL})
+            settle(page)
+            if sideways(page):
+                found[f"{theme} {device} sideways"] = True
+            if broken := violations(page):
+                found[f"{theme} {device}"] = broken
+    return found

@@ -16,7 +16,7 @@ from demo.compare.examples import EXAMPLES
 from demo.parts import words as text
 from demo.parts.controls import FIRST_SEED
 from demo.xray import words as words_xray
-from tests.browsing import in_every_look, sideways, violations
+from tests.browsing import flaws, sideways
 
 PROMPT = "In a distant galaxy"
 SETTINGS = re.compile("^Settings")  # the folds of the panes, and of what they share
@@ -86,12 +86,12 @@ def expect_done(page: Page) -> None:
 def test_four_different_texts_stream_side_by_side(app: Page) -> None:
     names = panes(app).get_by_role("heading").all_inner_texts()
     assert names == ["Base", "LoRA poetry", "Prefix facts", "PPLM science"]
-    set_new_tokens(app, 24)
+    set_new_tokens(app, 12)
     generate(app)
     expect(app.locator(".status.running")).to_have_count(4)
     first = app.wait_for_function(
         "() => { const t = [...document.querySelectorAll('.pane .status')].map(s => parseInt(s.textContent));"
-        " return t[0] > 0 && t[0] < 20 && t[1] > 0 ? t : null }",
+        " return t[0] > 0 && t[0] < 11 && t[1] > 0 ? t : null }",
         timeout=SLOW,
     ).json_value()
     assert first[0] == first[1], "the unsteered panes step together"
@@ -135,7 +135,7 @@ def test_stop_keeps_what_was_there_and_frees_the_model(app: Page) -> None:
     expect(app.get_by_role("button", name="Generate", exact=True)).to_have_class(re.compile("primary"))
     kept = texts(app)
     assert kept[3].startswith(PROMPT)
-    app.wait_for_timeout(2500)
+    app.wait_for_timeout(1000)
     assert texts(app) == kept
     set_new_tokens(app, 2)
     generate(app, "Another day")
@@ -182,7 +182,7 @@ def test_panes_are_added_up_to_six_and_removed(app: Page) -> None:
 
 
 def test_parity_is_checked_pane_by_pane(app: Page) -> None:
-    set_new_tokens(app, 6)
+    set_new_tokens(app, 3)
     app.get_by_label("Prompt").fill(PROMPT)
     app.get_by_role("button", name="Check parity").click()
     expect(app.locator(".shared-note")).to_contain_text("4 of 4 panes write the base's text", timeout=SLOW)
@@ -238,6 +238,8 @@ def test_an_xray_can_be_stopped(app: Page) -> None:
 
 
 def test_errors_stand_beside_the_controls(app: Page) -> None:
+    generate(app, "1 " * 9000)
+    expect(app.locator(".shared-note")).to_contain_text(re.compile(r"Too long: .*\b60 new ones .*\b8192\b"))
     generate(app, "   ")
     expect(app.locator(".shared-note")).to_have_text(text.NO_PROMPT)
     pane = panes(app).nth(3)
@@ -252,17 +254,6 @@ def test_errors_stand_beside_the_controls(app: Page) -> None:
     expect(panes(app).nth(0).locator(".status")).to_contain_text("token", timeout=SLOW)
 
 
-def test_a_prompt_that_is_too_long_is_told_its_numbers(app: Page) -> None:
-    generate(app, "1 " * 9000)
-    expect(app.locator(".shared-note")).to_contain_text(re.compile(r"Too long: .*\b60 new ones .*\b8192\b"))
-
-
-def test_examples_fill_the_prompt(app: Page) -> None:
-    for example in EXAMPLES:
-        app.get_by_role("button", name=example.title, exact=True).click()
-        expect(app.get_by_label("Prompt")).to_have_value(example.prompt)
-
-
 def test_text_stays_text(app: Page) -> None:
     hostile = "<img src=x onerror=\"document.title='owned'\"> ${document.title='owned'} **bold** </script>\nsecond line"
     set_new_tokens(app, 1)
@@ -273,7 +264,10 @@ def test_text_stays_text(app: Page) -> None:
     assert app.title() == text.TITLE
 
 
-def test_four_panes_in_a_row_at_one_level_on_a_laptop(app: Page) -> None:
+def test_examples_fill_the_prompt_above_four_panes_in_a_row_at_one_level(app: Page) -> None:
+    for example in EXAMPLES:
+        app.get_by_role("button", name=example.title, exact=True).click()
+        expect(app.get_by_label("Prompt")).to_have_value(example.prompt)
     boxes = [pane.bounding_box() for pane in panes(app).all()]
     levels = [pane.locator("dl").bounding_box() for pane in panes(app).all()]
     assert len({(box["y"], box["height"]) for box in boxes if box}) == 1
@@ -304,10 +298,7 @@ def test_one_column_on_a_phone(app: Page) -> None:
     assert not sideways(app)
 
 
-@in_every_look
-def test_axe_finds_nothing(app: Page, address: str, theme: str, viewport: dict[str, int]) -> None:
-    app.set_viewport_size({"width": viewport["width"], "height": 5000})  # so that no bar of the phone lies over a text
-    open_page(app, f"{address}?__theme={theme}")
+def test_no_flaws_in_any_look(app: Page) -> None:
     assert app.get_by_role("heading", level=1).all_inner_texts() == [text.TITLE]
     set_new_tokens(app, 1)
     generate(app)
@@ -315,5 +306,4 @@ def test_axe_finds_nothing(app: Page, address: str, theme: str, viewport: dict[s
     app.get_by_role("button", name=SHARED).click()
     panes(app).nth(3).get_by_role("button", name=SETTINGS).click()
     panes(app).nth(3).get_by_role("button", name="More PPLM settings").click()
-    app.wait_for_timeout(600)  # buttons fade from one colour to the next
-    assert violations(app) == {}
+    assert flaws(app) == {}

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from demo.attributes import words as words_attributes
 from demo.parts import words as text
-from tests.browsing import in_every_look, sideways, to_tab, violations
+from tests.browsing import flaws, settle, tall_page, to_tab
 from tests.serving import Server
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
@@ -111,24 +111,16 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
     expect(page.get_by_role("option", name="pplm:place:sea")).to_be_visible(timeout=ANSWER)
 
 
-@in_every_look
-def test_axe_finds_nothing_and_nothing_scrolls_sideways(
-    browser: Browser, address: str, theme: str, viewport: dict[str, int]
-) -> None:
-    context = browser.new_context(viewport=viewport | {"height": 5000})  # type: ignore[arg-type]
-    page = context.new_page()
-    open_tab(page, address, theme)
+def test_no_flaws_in_any_look(browser: Browser, address: str) -> None:
+    page = tall_page(browser)
+    open_tab(page, address)
     write_words(page, "laser:2, android, quark")
-    expect(page.get_by_text("words are used")).to_be_visible(timeout=ANSWER)
-    page.wait_for_timeout(1500)
-    assert not sideways(page)
-    found = {"tab": violations(page)}
+    expect(page.get_by_text("words are used")).to_be_visible()
+    assert flaws(page) == {}, "Attributes"
     to_tab(page, "Compare")
     pane = page.locator(".pane:visible").nth(3)
     for fold in (re.compile("^Settings"), text.SEVERAL, text.MORE_SETTINGS):
         pane.get_by_role("button", name=fold).click()
-        page.wait_for_timeout(800)
-    assert not sideways(page)
-    found["settings"] = violations(page)
-    context.close()
-    assert found == {"tab": {}, "settings": {}}
+        settle(page)
+    assert flaws(page) == {}, "settings of a pane"
+    page.context.close()

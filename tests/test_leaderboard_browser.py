@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from demo.leaderboard import words as words_leaderboard
 from demo.parts import words as text
-from tests.browsing import LAPTOP, PHONE, in_every_look, sideways, violations
+from tests.browsing import LAPTOP, PHONE, eventually, flaws, settle, sideways, tall_page
 from tests.large_run import large_run
 from tests.serving import Server
 
@@ -139,7 +139,7 @@ def rows(table: Locator) -> list[list[str]]:
 def sort(table: Locator, heading: str, way: str) -> None:
     table.locator(f'th[title^="{heading}"]').locator(".cell-menu-button").click()
     table.page.get_by_role("menuitem", name=f"Sort {way}").click()
-    table.page.wait_for_timeout(300)
+    settle(table.page)
 
 
 def board(page: Page) -> Locator:
@@ -202,7 +202,7 @@ def test_the_first_column_stays_while_the_table_is_scrolled(finished: Finished) 
     cell = board(page).locator("[role=gridcell]").first
     before = cell.bounding_box()
     board(page).locator(".virtual-table-viewport").evaluate("view => view.scrollLeft = 400")
-    page.wait_for_timeout(300)
+    settle(page)
     after = cell.bounding_box()
     assert before is not None
     assert after is not None
@@ -214,11 +214,15 @@ def test_a_slice_counts_fewer_prompts(finished: Finished) -> None:
     page = finished.page
     inner(page, words_leaderboard.TABLE_TAB)
     whole = rows(board(page))
-    for name in ("genre = verse", words_leaderboard.ALL_PROMPTS):
-        page.locator(".results").get_by_label("Slice").click()
-        page.get_by_role("option", name=name, exact=True).click()
-        page.wait_for_timeout(1500)
-        assert (rows(board(page)) == whole) == (name == words_leaderboard.ALL_PROMPTS)
+    choose_slice(page, "genre = verse")
+    eventually(page, lambda: rows(board(page)) != whole)
+    choose_slice(page, words_leaderboard.ALL_PROMPTS)
+    eventually(page, lambda: rows(board(page)) == whole)
+
+
+def choose_slice(page: Page, name: str) -> None:
+    page.locator(".results").get_by_label("Slice").click()
+    page.get_by_role("option", name=name, exact=True).click()
 
 
 def test_passports_and_cross_scores_are_there_on_demand(finished: Finished) -> None:
@@ -256,10 +260,12 @@ def test_the_worst_prompt_is_found_and_read_side_by_side(finished: Finished) -> 
     prompts = page.locator(".prompts-table")
     page.get_by_label("Order").click()
     page.get_by_role("option", name=words_leaderboard.HIGHEST_FIRST.format(method="base"), exact=True).click()
-    page.wait_for_timeout(1000)
+
+    def figures() -> list[float]:
+        return [float(row[3].replace(",", "")) for row in rows(prompts)]
+
+    eventually(page, lambda: figures() == sorted(figures(), reverse=True))
     found = rows(prompts)
-    figures = [float(row[3].replace(",", "")) for row in found]
-    assert figures == sorted(figures, reverse=True)
     prompts.locator(".virtual-row").nth(1).locator("[role=gridcell]").nth(1).click()
     expect(page.locator(".chosen-prompt")).to_contain_text(f"Prompt {found[1][0]}")
     sides = page.locator(".samples:visible")
@@ -340,11 +346,45 @@ def test_stop_keeps_what_is_done_and_resume_goes_on(context: BrowserContext, ser
 # Links
 
 
-def test_a_run_outlives_a_restart_and_only_its_maker_can_delete_it(
-    finished: Finished, server: Server, browser: Browser
-) -> None:
+class Shared(NamedTuple):
+    """A page that has shared a comparison, the link to it, and the texts in its panes."""
+
+    page: Page
+    link: str
+    texts: list[str]
+
+
+@pytest.fixture(scope="module")
+def shared(context: BrowserContext, server: Server) -> Shared:
+    """A comparison of a hostile prompt."""
+    page = context.new_page()
+    page.goto(server.address)
+    share = page.get_by_role("button", name=text.SHARE, exact=True)
+    expect(share).to_be_disabled()
+    fold = page.get_by_role("button", name=re.compile("the same in every pane"))
+    fold.click()
+    page.wait_for_timeout(400)
+    page.get_by_label("number input for New tokens").fill("5")
+    page.keyboard.press("Tab")
+    expect(fold).to_contain_text("5 tokens")
+    page.get_by_label("Prompt").fill(HOSTILE)
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(share).to_be_enabled(timeout=SLOW)
+    share.click()
+    link = page.locator(".link textarea")
+    expect(link).to_have_value(re.compile(r"^http.*\?compare=[0-9a-f]{32}$"))
+    return Shared(page, link.input_value(), page.locator(".pane:visible .pane-text").all_inner_texts())
+
+
+@pytest.fixture(scope="module")
+def restarted(finished: Finished, shared: Shared, server: Server) -> None:
+    """The app was stopped and started again after the run and the comparison."""
     server.stop()
     server.start()
+
+
+@pytest.mark.usefixtures("restarted")
+def test_a_run_outlives_a_restart_and_only_its_maker_can_delete_it(finished: Finished, browser: Browser) -> None:
     stranger = browser.new_context(viewport=LAPTOP)  # type: ignore[arg-type]
     page = stranger.new_page()
     page.goto(finished.link)
@@ -369,34 +409,15 @@ def test_a_run_outlives_a_restart_and_only_its_maker_can_delete_it(
     stranger.close()
 
 
-def test_a_comparison_is_shared_opened_elsewhere_after_a_restart_replayed_and_deleted(
-    context: BrowserContext, server: Server, browser: Browser
+@pytest.mark.usefixtures("restarted")
+def test_a_comparison_is_opened_elsewhere_after_a_restart_replayed_and_deleted(
+    shared: Shared, browser: Browser
 ) -> None:
-    page = context.new_page()
-    page.goto(server.address)
-    share = page.get_by_role("button", name=text.SHARE, exact=True)
-    expect(share).to_be_disabled()
-    fold = page.get_by_role("button", name=re.compile("the same in every pane"))
-    fold.click()
-    page.wait_for_timeout(400)
-    page.get_by_label("number input for New tokens").fill("5")
-    page.keyboard.press("Tab")
-    expect(fold).to_contain_text("5 tokens")
-    page.get_by_label("Prompt").fill(HOSTILE)
-    page.get_by_role("button", name="Generate", exact=True).click()
-    expect(share).to_be_enabled(timeout=SLOW)
-    share.click()
-    link = page.locator(".link textarea")
-    expect(link).to_have_value(re.compile(r"^http.*\?compare=[0-9a-f]{32}$"))
-    address, written = link.input_value(), page.locator(".pane:visible .pane-text").all_inner_texts()
-    server.stop()
-    server.start()
-
     stranger = browser.new_context(viewport=PHONE)  # type: ignore[arg-type]
     other = stranger.new_page()
-    other.goto(address)
+    other.goto(shared.link)
     expect(other.locator(".pane:visible").first).to_contain_text("<img", timeout=SLOW)
-    assert other.locator(".pane:visible .pane-text").all_inner_texts() == written
+    assert other.locator(".pane:visible .pane-text").all_inner_texts() == shared.texts
     assert other.locator(".pane img, .pane strong").count() == 0
     assert other.get_by_role("button", name="Generate", exact=True).count() == 0
     assert other.get_by_role("button", name=text.DELETE, exact=True).count() == 0
@@ -407,14 +428,14 @@ def test_a_comparison_is_shared_opened_elsewhere_after_a_restart_replayed_and_de
         other.get_by_role("button", name=text.REPORT).click()
     assert "<img" not in Path(download.value.path()).read_text(encoding="utf-8")
 
-    page.goto(address)
+    page = shared.page
+    page.goto(shared.link)
     page.get_by_role("button", name=text.DELETE, exact=True).click()
     page.get_by_role("button", name=text.DELETE_YES).click()
     expect(page.locator(".block.link-head:visible")).to_contain_text("Deleted")
     other.reload()
     expect(other.locator(".block.missing")).to_contain_text(text.NOTHING_HERE)
     stranger.close()
-    page.close()
 
 
 # A large run, widths, themes
@@ -485,29 +506,19 @@ INNER = [
 ]
 
 
-@in_every_look
-def test_axe_finds_nothing_and_nothing_scrolls_sideways(
-    large: str, server: Server, browser: Browser, theme: str, viewport: dict[str, int]
-) -> None:
-    context = browser.new_context(viewport=viewport | {"height": 5000})  # type: ignore[arg-type]
-    page = context.new_page()
-    page.goto(f"{large}&__theme={theme}")
+def test_no_flaws_in_any_look(large: str, server: Server, browser: Browser) -> None:
+    page = tall_page(browser)
+    page.goto(large)
     expect(board(page).locator(".virtual-row")).to_have_count(6, timeout=SLOW)
-    found = {}
     for name in INNER:
         inner(page, name)
-        page.wait_for_timeout(1500)
-        assert not sideways(page), name
-        found[name] = violations(page)
-    page.goto(f"{server.address}?__theme={theme}")
+        assert flaws(page) == {}, name
+    page.goto(server.address)
     page.get_by_role("tab", name="Leaderboard").click()
     page.get_by_role("button", name=re.compile("a prompt · ")).click()
     page.get_by_role("button", name="no duplicates").click()
-    page.wait_for_timeout(1500)
-    assert not sideways(page)
-    found["form"] = violations(page)
-    page.goto(f"{server.address}?run=x&__theme={theme}")
+    assert flaws(page) == {}, "form"
+    page.goto(f"{server.address}?run=x")
     expect(page.locator(".block.missing")).to_be_visible()
-    found["missing"] = violations(page)
-    context.close()
-    assert {place: each for place, each in found.items() if each} == {}
+    assert flaws(page) == {}, "missing"
+    page.context.close()

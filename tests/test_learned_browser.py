@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from demo.learned import words as words_learned
-from tests.browsing import in_every_look, sideways, to_tab, violations
+from tests.browsing import flaws, tall_page, to_tab
 
 SLOW, ANSWER = 240_000, 60_000  # ms; a busy machine takes its time
 TAB = "Learned"
@@ -47,22 +47,14 @@ def test_a_lora_by_its_matrices_and_a_prefix_by_its_words(page: Page, address: s
     expect(page.locator(".js-plotly-plot:visible")).to_have_count(3, timeout=ANSWER)
 
 
-@in_every_look
-def test_axe_finds_nothing_and_nothing_scrolls_sideways(
-    browser: Browser, address: str, theme: str, viewport: dict[str, int]
-) -> None:
-    context = browser.new_context(viewport=viewport | {"height": 5000})  # type: ignore[arg-type]
-    page = context.new_page()
-    found = {}
-    open_tab(page, address, theme)
-    for name, line in (("facts", "20 virtual tokens, 230,400 numbers"), ("poetry", "trained parameters in")):
+def test_no_flaws_in_any_look(browser: Browser, address: str) -> None:
+    page = tall_page(browser)
+    open_tab(page, address)
+    for name, line in (("poetry", "trained parameters in"), ("facts", "20 virtual tokens, 230,400 numbers")):
         choose(page, "Adapter", name)
-        expect(page.get_by_text(line).first).to_be_visible(timeout=ANSWER)
+        expect(page.get_by_text(line).first).to_be_visible()
         if name == "facts":
             first = page.locator(".quiet-table:visible").first.locator(".virtual-row").first
             expect(first).to_contain_text(" 1.00, ", timeout=SLOW)
-        page.wait_for_timeout(1500)
-        assert not sideways(page)
-        found[name] = violations(page)
-    context.close()
-    assert found == {"facts": {}, "poetry": {}}
+        assert flaws(page) == {}, name
+    page.context.close()

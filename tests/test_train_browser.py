@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from adapters.base_model import BaseModel
 from demo.train import words as words_train
-from tests.browsing import in_every_look, sideways, to_tab, violations
+from tests.browsing import flaws, tall_page, to_tab
 from tests.serving import Server
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
@@ -125,16 +125,9 @@ def delete(page: Page) -> None:
     expect(adapter_row(page, "sea")).to_have_count(0, timeout=ANSWER)
 
 
-@in_every_look
-def test_axe_finds_nothing_and_nothing_scrolls_sideways(
-    browser: Browser, address: str, theme: str, viewport: dict[str, int]
-) -> None:
-    context = browser.new_context(viewport=viewport | {"height": 5000})  # type: ignore[arg-type]
-    page = context.new_page()
-    open_tab(page, address, theme=theme)
+def test_no_flaws_in_any_look(browser: Browser, address: str) -> None:
+    page = tall_page(browser)
+    open_tab(page, address)
     page.get_by_role("button", name=re.compile("learning rate")).click()
-    page.wait_for_timeout(1500)
-    assert not sideways(page)
-    found = violations(page)
-    context.close()
-    assert found == {}
+    assert flaws(page) == {}
+    page.context.close()

@@ -33,6 +33,7 @@ from demo.parts.views import cell_of, or_message
 from demo.services import Services
 from leaderboard.output.export import FILES
 from leaderboard.output.publish import Publisher
+from leaderboard.prompts import read_prompts
 from tests.demo.fake_runs import FakeRunner
 from tests.demo.fakes import fake_services
 
@@ -123,10 +124,12 @@ def test_an_uploaded_set_can_be_chosen_again(services: Services, board: Scoreboa
     assert on_set(services, board.setup, "your file: mine", None).keys() == {board.setup.note}
 
 
-def test_shipped_sets_can_be_saved(board: Scoreboard) -> None:
-    file, _ = on_download(board.setup, "story_openers")
+def test_a_shipped_set_that_was_saved_is_the_same_set_uploaded(services: Services, board: Scoreboard) -> None:
+    file, note = on_download(board.setup, "story_openers")
     assert file is not None
-    assert base64.b64decode(file["data"]).startswith(b"")
+    assert note == []
+    shown = on_set(services, board.setup, "story_openers", None)[board.setup.prompts]
+    assert read_prompts(base64.b64decode(file["data"]), file["name"]) == shown
     for name in ("your file: mine", "../x", None, 5):
         assert on_download(board.setup, name) == (None, [(words_leaderboard.ONLY_SHIPPED, None)])
 
