@@ -6,7 +6,7 @@ Letters: B rows still running, V vocabulary.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -71,11 +71,15 @@ class Start(NamedTuple):
     """What stands after the prompts of B rows have been read."""
 
     kv: KV
+    lora: LoraRows
     logits: Tensor  # (B, V)
     hidden_sum: Tensor  # (B, C) of the last hidden states of each prompt but for its last token
 
-    def rows(self, index: Tensor) -> "Start":
-        return Start(self.kv.rows(index), self.logits.index_select(0, index), self.hidden_sum.index_select(0, index))
+    def rows(self, rows: Sequence[int]) -> "Start":
+        """The rows at some indices; a row may be named more than once."""
+        index = torch.tensor(rows, device=self.logits.device, dtype=torch.long)
+        logits, hidden_sum = self.logits.index_select(0, index), self.hidden_sum.index_select(0, index)
+        return Start(self.kv.rows(index), self.lora.rows(rows), logits, hidden_sum)
 
 
 class Batch:
@@ -86,8 +90,7 @@ class Batch:
 
         Steered rows read the last token of the prompt once more, after a past that they can push.
         """
-        self.base, self.rows, self.kv, self.sampler = base, rows, start.kv, sampler
-        self.lora = LoraRows(base.model, [row.lora for row in rows])
+        self.base, self.rows, self.kv, self.lora, self.sampler = base, rows, start.kv, start.lora, sampler
         settings = [row.request.method.steering for row in rows if row.request.method.steering is not None]
         losses = [row.attribute_loss for row in rows if row.attribute_loss is not None]
         self.steering = None
@@ -155,7 +158,7 @@ class Batch:
         index = torch.tensor(running, device=token.device, dtype=torch.long)
         self.rows = [self.rows[row] for row in running]
         self.kv = self.kv.rows(index)
-        self.lora = LoraRows(self.base.model, [row.lora for row in self.rows])
+        self.lora = self.lora.rows(running)
         if self.steering is not None:
             self.steering.keep(index, running, self.kv)
         return token.index_select(0, index)

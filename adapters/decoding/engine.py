@@ -141,7 +141,7 @@ class Engine:
 
     def _batches(self, rows: list[Row], sampler: Choose) -> list[Batch]:
         """The unsteered rows and the steered rows, after one pass over the distinct prompts of all."""
-        order = sorted(rows, key=lambda row: row.lora is not None)
+        order = by_lora(rows)
         sources: dict[Hashable, Row] = {}
         for row in order:
             sources.setdefault(source(row), row)
@@ -150,18 +150,18 @@ class Engine:
         place = {key: index for index, key in enumerate(sources)}
         batches = []
         for members in ([r for r in order if r.attribute_loss is None], [r for r in order if r.attribute_loss]):
-            index = torch.tensor([place[source(row)] for row in members], device=self.base.device, dtype=torch.long)
-            batches.append(Batch(self.base, members, start.rows(index), sampler))
+            batches.append(Batch(self.base, members, start.rows([place[source(row)] for row in members]), sampler))
         return batches
 
     def _prefill(self, rows: list[Row], room: int) -> Start:
         """Reads the prompts of S rows, those with a LoRA last; the cache has `room` for columns after them."""
         kv, ids = self._begin([row.prompt_ids for row in rows], [row.prefix for row in rows], room)
+        lora = LoraRows.of(self.base.model, [row.lora for row in rows])
         with torch.no_grad():
-            reading = read(self.base.model, ids, kv, kv.cache(), LoraRows(self.base.model, [row.lora for row in rows]))
+            reading = read(self.base.model, ids, kv, kv.cache(), lora)
         real = kv.mask[:, kv.length : kv.length + ids.shape[1] - 1, None]  # (S, Q - 1, 1)
         kv.length += ids.shape[1]
-        return Start(kv, reading.logits, reading.hidden[:, :-1].masked_fill(~real, 0).sum(1))
+        return Start(kv, lora, reading.logits, reading.hidden[:, :-1].masked_fill(~real, 0).sum(1))
 
     def _begin(
         self, prompts: Sequence[Sequence[int]], prefixes: Sequence[Tensor | None], room: int
@@ -189,7 +189,7 @@ class Engine:
         """One padded pass over some texts."""
         kv, ids = self._begin([[*context, *scored] for context, scored in texts], [prefix] * len(texts), 0)
         keep = max(len(scored) for _, scored in texts)
-        rows = LoraRows(self.base.model, [lora] * len(texts))
+        rows = LoraRows.of(self.base.model, [lora] * len(texts))
         with torch.no_grad(), rows.applied():
             output = self.base.model(
                 input_ids=ids, past_key_values=kv.cache(), logits_to_keep=keep + 1, **kv.inputs(ids.shape[1])
@@ -216,6 +216,12 @@ def best(texts: Sequence["Text"]) -> Continuation:
         return newest[0]._replace(finish_reason=None)
     place = max(range(len(texts)), key=lambda number: texts[number].row.score)
     return newest[place]._replace(seconds=max(text.seconds for text in newest))
+
+
+def by_lora(rows: Sequence[Row]) -> list[Row]:
+    """The rows without a LoRA, then those of each LoRA together."""
+    numbers: dict[int, int] = {}
+    return sorted(rows, key=lambda r: 0 if r.lora is None else numbers.setdefault(id(r.lora.weights), 1 + len(numbers)))
 
 
 def source(row: Row) -> Hashable:

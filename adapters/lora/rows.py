@@ -1,21 +1,22 @@
-"""The LoRA of each row of a batch, as one batched product per adapted module.
+"""The LoRAs of a batch, as few batched products per adapted module.
 
-Knows the weights of adapters and the modules of the base model; knows nothing of where either comes from.
+    y = W x + scale * scaling * B A x        (Hu et al., ICLR 2022, arXiv 2106.09685)
 
-    y_b = W x_b + scale_b * scaling_b * B_b A_b x_b        (Hu et al., ICLR 2022, arXiv 2106.09685)
+A DoRA (Liu et al., ICML 2024) also multiplies each output by a constant gain g; at a scale between 0 and 1, W moves
+that share of the way to g (W + scaling B A), so that scale 0 is the base model here too.
 
-A DoRA (Liu et al., ICML 2024) also scales each output by a constant gain g; at a scale between, W moves that share of
-the way to g (W + scaling B A), so that scale 0 is the base model here too.
+Each different LoRA is kept once, however many rows use it. Rows without a LoRA stand first and are not touched, bit for
+bit; rows with the same LoRA should be neighbours, since each run of them costs a product. The shared model is changed
+only inside `applied`.
 
-Letters: R rows with a LoRA, Q positions, r the largest rank among them (smaller ones are filled with zeros). Rows
-without a LoRA stand first and are not touched, bit for bit. The shared model is changed only inside `applied`.
+Letters: B rows, D different LoRAs, Q positions, r the largest rank (smaller ones are filled with zeros).
 """
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -38,81 +39,137 @@ class ScaledLora(NamedTuple):
     scale: float
 
 
-class Stacked(NamedTuple):
-    """What is added at one module."""
+class Stack(NamedTuple):
+    """All LoRAs of a batch at one module; zeros, and gains of one, for those that leave it alone."""
 
     module: nn.Module
-    a: Tensor  # (R, in, r), A transposed
-    b: Tensor  # (R, r, out), B transposed, with its scale
-    gain: Tensor | None  # (R, 1, out) where a row scales its outputs
+    a: Tensor  # (D, in, r), A transposed
+    b: Tensor  # (D, r, out), B transposed, times scaling and gain
+    gain: Tensor | None  # (D, 1, out) if any of them is a DoRA
 
-    def twice(self) -> "Stacked":
-        """The same for rows that stand twice in a row."""
-        gain = None if self.gain is None else self.gain.repeat_interleave(2, 0)
-        return Stacked(self.module, self.a.repeat_interleave(2, 0), self.b.repeat_interleave(2, 0), gain)
+
+class Use(NamedTuple):
+    """The LoRA of a row."""
+
+    number: int  # among the D different ones
+    scale: float
+
+
+class Part(NamedTuple):
+    """Neighbouring rows that one product serves: the same number for each of some LoRAs that follow each other."""
+
+    rows: slice  # of the batch
+    loras: slice  # of D
+    scales: Tensor | None  # (rows, 1, 1); None if all are 1
 
 
 class LoraRows:
-    """The LoRAs of the last rows of a batch, stacked by module."""
+    """The LoRA of each row of a batch."""
 
-    def __init__(self, model: nn.Module, rows: Sequence[ScaledLora | None]) -> None:
+    def __init__(self, stacks: Sequence[Stack], uses: Sequence[Use | None]) -> None:
+        self.stacks, self.uses = stacks, uses
+        assert not any(before and not after for before, after in zip(uses, uses[1:], strict=False)), "base rows first"
+
+    @classmethod
+    def of(cls, model: nn.Module, rows: Sequence[ScaledLora | None]) -> "LoraRows":
         """`rows` has an entry for each row of the batch; those without a LoRA come first."""
-        self.loras = [row for row in rows if row is not None]
-        self.start = len(rows) - len(self.loras)
-        assert all(row is None for row in rows[: self.start]), "rows without a LoRA come first"
-        names = sorted({name for lora in self.loras for name in lora.weights.modules})
-        self.modules = [self._stack(model, name) for name in names]
+        different = {id(row.weights): row.weights for row in rows if row is not None}
+        numbers = {key: number for number, key in enumerate(different)}
+        names = sorted({name for lora in different.values() for name in lora.modules})
+        stacks = [stack(model, name, [*different.values()]) for name in names]
+        return cls(stacks, [None if row is None else Use(numbers[id(row.weights)], row.scale) for row in rows])
+
+    def rows(self, index: Sequence[int]) -> "LoraRows":
+        """The rows at `index`; a row may be named more than once. No weights are copied."""
+        return LoraRows(self.stacks, [self.uses[row] for row in index])
 
     @cached_property
     def twice(self) -> "LoraRows":
         """The same for a batch in which every row stands twice in a row."""
-        twin = copy.copy(self)
-        twin.start = 2 * self.start
-        twin.modules = [stacked.twice() for stacked in self.modules]
-        return twin
+        return self.rows([row for row in range(len(self.uses)) for _ in range(2)])
 
-    def _stack(self, model: nn.Module, name: str) -> Stacked:
-        """Everything of one module, rows without an adapter there filled with zeros (and gains of one)."""
-        module = model.get_submodule(name)
-        weight = next(module.parameters())
-        pairs = [lora.weights.modules.get(name) for lora in self.loras]
-        shapes = [(a.shape[1], b.shape[0]) for a, b in (pair for pair in pairs if pair is not None)]
-        rank = max(pair[0].shape[0] for pair in pairs if pair is not None)
-        stacked_a = weight.new_zeros(len(pairs), shapes[0][0], rank)
-        stacked_b = weight.new_zeros(len(pairs), rank, shapes[0][1])
-        gains = None
-        if any(name in lora.weights.gains for lora in self.loras):
-            gains = weight.new_ones(len(pairs), 1, shapes[0][1])
-        for row, (pair, lora) in enumerate(zip(pairs, self.loras, strict=True)):
-            if pair is not None:
-                a, b = pair
-                stacked_a[row, :, : a.shape[0]] = a.T
-                stacked_b[row, : a.shape[0]] = b.T * (lora.scale * lora.weights.scaling)
-            if gains is not None and (gain := lora.weights.gains.get(name)) is not None:
-                stacked_b[row] *= gain.to(weight)
-                gains[row, 0] = 1 + lora.scale * (gain - 1)
-        return Stacked(module, stacked_a, stacked_b, gains)
+    @cached_property
+    def parts(self) -> list[Part]:
+        """The products that a module needs."""
+        parts: list[tuple[int, int, int, int]] = []  # first row, first LoRA, number of LoRAs, rows of each
+        row = 0
+        for use, same in groupby(use and use.number for use in self.uses):
+            size = len(list(same))
+            if use is not None:
+                start, first, count, each = parts[-1] if parts else (row, use, 0, size)
+                if (use, size) == (first + count, each):
+                    parts[-1:] = [(start, first, count + 1, each)]
+                else:
+                    parts.append((row, use, 1, size))
+            row += size
+        return [
+            Part(slice(start, start + count * each), slice(first, first + count), self._scales(start, count * each))
+            for start, first, count, each in parts
+        ]
+
+    def _scales(self, start: int, count: int) -> Tensor | None:
+        scales = [use.scale for use in self.uses[start : start + count] if use is not None]
+        if all(scale == 1 for scale in scales):
+            return None
+        return self.stacks[0].a.new_tensor(scales)[:, None, None]
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Adds the LoRAs to the model's modules, and takes them away again whatever happens."""
         with ExitStack() as hooks:
-            for stacked in self.modules:
-                hooks.callback(stacked.module.register_forward_hook(self._hook(stacked)).remove)
+            for stacked in self.stacks if self.parts else ():
+                hooks.callback(stacked.module.register_forward_hook(hook(stacked, self.parts)).remove)
             yield
 
-    def _hook(self, stacked: Stacked):  # type: ignore[no-untyped-def]  # the hook's type is torch's own
-        start, (layer, a, b, gain) = self.start, stacked
-        bias = getattr(layer, "bias", None)
-        shift = None if gain is None or bias is None else bias * (1 - gain)  # a bias is not scaled
 
-        def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            own = output[start:]  # (R, Q, out)
+def stack(model: nn.Module, name: str, loras: Sequence[LoraWeights]) -> Stack:
+    """The LoRAs at the module called `name`."""
+    module = model.get_submodule(name)
+    weight = next(module.parameters())
+    pairs = [lora.modules.get(name) for lora in loras]
+    shapes = [(a.shape[1], a.shape[0], b.shape[0]) for a, b in (pair for pair in pairs if pair is not None)]
+    rank = max(shape[1] for shape in shapes)
+    stacked_a = weight.new_zeros(len(loras), shapes[0][0], rank)
+    stacked_b = weight.new_zeros(len(loras), rank, shapes[0][2])
+    gains = None
+    if any(name in lora.gains for lora in loras):
+        gains = weight.new_ones(len(loras), 1, shapes[0][2])
+    for number, (pair, lora) in enumerate(zip(pairs, loras, strict=True)):
+        if pair is not None:
+            a, b = pair
+            stacked_a[number, :, : a.shape[0]] = a.T
+            stacked_b[number, : a.shape[0]] = b.T * lora.scaling
+        if gains is not None and (gain := lora.gains.get(name)) is not None:
+            stacked_b[number] *= gain.to(weight)
+            gains[number, 0] = gain
+    return Stack(module, stacked_a, stacked_b, gains)
+
+
+def hook(stacked: Stack, parts: Sequence[Part]):  # type: ignore[no-untyped-def]  # the hook's type is torch's own
+    """A forward hook that adds the LoRAs to the rows of a module's output."""
+    module, a, b, gain = stacked
+    bias = getattr(module, "bias", None)
+    products = [(part, a[part.loras], b[part.loras], None if gain is None else gain[part.loras]) for part in parts]
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        for (rows, _, scales), a, b, gain in products:
+            x, own = inputs[0][rows], output[rows]  # (rows, Q, in), (rows, Q, out)
+            inner = torch.bmm(x.reshape(len(a), -1, x.shape[-1]), a)  # (loras, rows * Q / loras, r)
+            if scales is not None:
+                inner = (inner.view(*x.shape[:2], -1) * scales).view(inner.shape)
             if gain is not None:
-                own.mul_(gain)
-            if shift is not None:
-                own.add_(shift)
-            own.baddbmm_(torch.bmm(inputs[0][start:], a), b)
-            return output
+                scale_outputs(own, gain, scales, bias)
+            own.view(len(b), -1, own.shape[-1]).baddbmm_(inner, b)
+        return output
 
-        return add
+    return add
+
+
+def scale_outputs(own: Tensor, gain: Tensor, scales: Tensor | None, bias: Tensor | None) -> None:
+    """Multiplies outputs (rows, Q, out), without their bias, by the gains (loras, 1, out) of their DoRA at a scale."""
+    each = gain.repeat_interleave(len(own) // len(gain), 0)  # (rows, 1, out)
+    if scales is not None:
+        each = 1 + scales * (each - 1)
+    own.mul_(each)
+    if bias is not None:
+        own.add_(bias * (1 - each))

@@ -131,7 +131,7 @@ class SteeredRows:
         count, length = prompts.shape
         self.model, self.count = model, count
         self.running = torch.arange(count, device=prompts.device)  # (R,)
-        self.lora = LoraRows(model, [None] * count)
+        self.lora = LoraRows.of(model, [None] * count)
         like = torch.empty(0, dtype=model.dtype, device=model.device)
         self.kv = KV.empty(cache_shape(model), mask, like)
         hidden_sum = None
@@ -147,7 +147,7 @@ class SteeredRows:
         places = unfinished.to(self.running.device)[self.running].nonzero()[:, 0]
         if len(places) < len(self.running):
             self.running, self.kv = self.running[places], self.kv.rows(places)
-            self.lora = LoraRows(self.model, [None] * len(places))
+            self.lora = self.lora.rows(places.tolist())
             self.steering.keep(places, places.tolist(), self.kv)
 
     def logits(self, tokens: Tensor) -> Tensor:

@@ -69,9 +69,9 @@ def test_a_dora_runs_as_peft_runs_it(tiny_base: BaseModel, tmp_path: Path, setti
     dora, lora = ScaledLora(store.lora("verse"), 1.0), ScaledLora(store.lora("plain"), 1.0)
     with torch.no_grad():
         alone = tiny_base.model(ids).logits
-        with LoraRows(tiny_base.model, [None, lora]).applied():
+        with LoraRows.of(tiny_base.model, [None, lora]).applied():
             before = tiny_base.model(ids.repeat(2, 1)).logits
-        with LoraRows(tiny_base.model, [None, dora, lora, dora._replace(scale=0.0)]).applied():
+        with LoraRows.of(tiny_base.model, [None, dora, lora, dora._replace(scale=0.0)]).applied():
             base_row, dora_row, lora_row, off = tiny_base.model(ids.repeat(4, 1)).logits.split(1)
         torch.testing.assert_close(dora_row, model(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(lora_row, plain(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
@@ -88,7 +88,7 @@ def test_a_module_with_a_bias_keeps_it_under_dora() -> None:
     model = torch.nn.Sequential(layer)
     with torch.no_grad():
         clean = model(x)
-        with LoraRows(model, [None, ScaledLora(weights, 1.0)]).applied():
+        with LoraRows.of(model, [None, ScaledLora(weights, 1.0)]).applied():
             first, second = model(x)
         expected = gain * (x[1] @ (layer.weight + 0.25 * b @ a).T) + layer.bias
     assert torch.equal(first, clean[0])
