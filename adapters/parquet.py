@@ -1,9 +1,7 @@
 """Reads a stranger's Parquet file in a process of its own: bytes -> names of the columns and rows, as JSON.
 
-Knows Parquet, and nothing of prompts. What a file says of its own size is a claim, a small file can unfold to many
-gigabytes, and about one in 2,500 files with wrong bytes makes pyarrow 26 abort its process. So the child has little
-memory and little time, and whatever happens to it, the server goes on. It runs this file as a script and imports
-nothing of the app.
+A small file can unfold to many gigabytes, and about one in 2,500 damaged files makes pyarrow 26 abort its process. So
+the child has little memory (on Linux) and little time. It runs this file as a script and imports nothing of the app.
 """
 
 import json
@@ -14,8 +12,8 @@ from io import BytesIO
 from typing import Any
 
 TOO_MUCH = "The Parquet file unfolds to more than can be read: save it as CSV or JSONL."
-EXPANSION = 10  # times the largest upload: what may come out of one
-OVERHEAD = 8  # bytes that a value takes beside its text
+EXPANSION = 10  # a file may unfold to so many times the largest upload
+OVERHEAD = 8  # bytes of a value beside its text
 MEMORY = 1_000_000_000  # bytes that the child may add to what it has once pyarrow is there
 SECONDS = 60
 REFUSED = 3  # exit code; the reason stands in stdout
@@ -37,7 +35,7 @@ def parquet_rows(data: bytes, max_rows: int, max_bytes: int) -> bytes:
 
 
 def read_table(data: bytes, max_rows: int, max_bytes: int) -> tuple[list[str], list[list[Any]]]:
-    """Names of the columns, and the rows. Raises ValueError in one line."""
+    """Names of the columns, and rows. Raises ValueError in one line."""
     from pyarrow import ArrowException, ArrowMemoryError
     from pyarrow.parquet import ParquetFile
 
@@ -62,7 +60,7 @@ def read_table(data: bytes, max_rows: int, max_bytes: int) -> tuple[list[str], l
 
 
 def values(name: str, column: Any) -> list[Any]:
-    """The values of a column as Python's own. Raises ValueError naming the row."""
+    """Values of a column as Python objects. Raises ValueError with the row."""
     found: list[Any] = []
     for value in column:
         try:
@@ -75,14 +73,12 @@ def values(name: str, column: Any) -> list[Any]:
 
 
 def check_size(metadata: Any, max_rows: int, max_bytes: int) -> None:
-    """Refuses what says itself that it is too large."""
+    """Refuse a file that is too large by its own account."""
     if metadata.num_rows > max_rows:
-        raise ValueError(
-            f"The file has {metadata.num_rows:,} rows, at most {max_rows:,} prompts can be run at once: split the file."
-        )
-    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
+        raise ValueError(f"The file has {metadata.num_rows:,} rows, at most {max_rows:,} can be read: split the file.")
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     size = sum(
-        max(group.column(place).total_uncompressed_size, 0) for group in groups for place in range(group.num_columns)
+        max(group.column(index).total_uncompressed_size, 0) for group in groups for index in range(group.num_columns)
     )
     if size > EXPANSION * max_bytes:
         raise ValueError(
@@ -91,7 +87,7 @@ def check_size(metadata: Any, max_rows: int, max_bytes: int) -> None:
 
 
 def check_types(schema: Any) -> None:
-    """Refuses columns whose values are not plain text, numbers or truth values."""
+    """Refuse columns of anything but text, numbers and truth values."""
     from pyarrow import types
 
     for field in schema:
@@ -104,7 +100,7 @@ def check_types(schema: Any) -> None:
 
 
 def limit_memory() -> None:
-    """Lets this process add no more than MEMORY; only Linux holds a process to it."""
+    """Let this process add at most MEMORY bytes; only Linux enforces such a limit."""
     if sys.platform == "linux":
         import resource
         from pathlib import Path
@@ -115,7 +111,7 @@ def limit_memory() -> None:
 
 
 def main() -> None:
-    """The child: a file on stdin, JSON or the reason on stdout."""
+    """Child process: read a file on stdin, write JSON or the reason to stdout."""
     import pyarrow.parquet  # noqa: F401  (before the limit)
 
     limit_memory()

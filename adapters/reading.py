@@ -1,8 +1,7 @@
-"""Bytes of a file -> records: where each row stands, and its fields; CSV, TSV and JSONL.
+"""Reads a stranger's file strictly: CSV, TSV, JSONL, TXT or Parquet -> records, or one line that says what is wrong.
 
-Knows the formats, and of columns only their names; knows nothing of what the rows are for. A line ends with "\\n", a
-"\\r" before it belongs to the end; a line without any character holds no row. Whatever cannot be read exactly is
-refused in one line.
+Values are never changed. A line ends with "\\n", a "\\r" before it belongs to the end, and a line without any character
+holds no row.
 """
 
 import csv
@@ -10,15 +9,17 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple, NoReturn
 
 from adapters.methods import UserError
+from adapters.parquet import parquet_rows
 
-MAX_QUOTED = 60  # characters of somebody's text in a message
+MAX_QUOTED = 60  # characters of a stranger's text in a message
 HTML = re.compile(r"\s*(<!--.*?-->\s*)?<(!doctype html|html|head|body|script)[\s>]", re.DOTALL | re.IGNORECASE)
 BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 UNCLOSED = "unexpected end of data"
-CSV_REASONS = {  # what Python's csv says, by a part of it, and what to do about it
+CSV_REASONS = {  # part of what Python's csv says -> what to do about it
     UNCLOSED: "a quote is opened and never closed",
     "expected after": "text stands behind a closing quote: double the quotes inside a value",
     "new-line character": "a carriage return stands alone: end lines with a line feed, or put the value in quotes",
@@ -34,13 +35,72 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Record(NamedTuple):
-    """One row of a file before it is checked: where it stands, and its fields in their order."""
+    """One row of a file: where it stands, and its fields in their order, not checked yet."""
 
     where: str
     fields: list[tuple[str, Any]]
 
 
 CheckNames = Callable[[list[str], str], None]  # (names of columns, where they stand); raises UserError
+
+
+class Wanted(NamedTuple):
+    """What a file must hold and how large it may be."""
+
+    endings: tuple[str, ...]  # such as ".csv"
+    check: CheckNames
+    example: str  # a line of JSONL
+    empty: str  # message about a file without any text
+    max_bytes: int
+    max_rows: int
+    split: Callable[[str], Iterator[Record]] | None = None  # a TXT file into records
+
+
+def read_records(data: bytes, filename: str, wanted: Wanted) -> Iterator[Record]:
+    """Rows of a file, which is read as the ending of its name says. Raises UserError."""
+    suffix = PurePosixPath(filename.replace("\\", "/")).suffix.lower()
+    check_file(data, suffix, wanted)
+    for number, record in enumerate(records(data, suffix, wanted)):
+        if number == wanted.max_rows:
+            raise UserError(f"{record.where}: at most {wanted.max_rows:,} rows can be read: split the file.")
+        yield record
+
+
+def check_file(data: bytes, suffix: str, wanted: Wanted) -> None:
+    """Refuse a file with a wrong ending, size or beginning."""
+    if suffix not in wanted.endings:
+        raise UserError(f"The file name ends with {quoted(suffix)}: give one of {', '.join(wanted.endings)}.")
+    if len(data) > wanted.max_bytes:
+        raise UserError(f"The file has {len(data):,} bytes, at most {wanted.max_bytes:,} can be read: split it.")
+    if not data.strip():
+        raise UserError(wanted.empty)
+    for what, beginning in DISGUISES.items():
+        if re.match(beginning, data, re.DOTALL):
+            raise UserError(f"The file is {what}, whatever its name says: upload the text itself as {suffix}.")
+    if data.startswith(b"PAR1") and suffix != ".parquet":
+        raise UserError("The file is a Parquet file: let its name end with .parquet.")
+
+
+def records(data: bytes, suffix: str, wanted: Wanted) -> Iterator[Record]:
+    """Rows of a file of one kind."""
+    if suffix == ".parquet":
+        return parquet_records(data, wanted)
+    if suffix == ".jsonl":
+        return json_records(decode(data), wanted)
+    if suffix == ".txt" and wanted.split is not None:
+        return wanted.split(decode(data))
+    return table_records(decode(data), "\t" if suffix == ".tsv" else ",", wanted.check)
+
+
+def parquet_records(data: bytes, wanted: Wanted) -> Iterator[Record]:
+    """Rows of a Parquet file."""
+    try:
+        names, rows = parse_json(parquet_rows(data, wanted.max_rows, wanted.max_bytes))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    wanted.check(names, "The header")
+    for number, row in enumerate(rows, start=1):
+        yield Record(f"Row {number}", list(zip(names, row, strict=True)))
 
 
 class Pairs(list[tuple[str, Any]]):
@@ -51,9 +111,9 @@ class NotJson(str):
     """NaN or an infinity, which Python reads although JSON has no such thing."""
 
 
-def table_records(data: bytes, delimiter: str, check: CheckNames) -> Iterator[Record]:
-    """The rows of CSV with this delimiter; `check` refuses names of columns."""
-    lines = decode(data).split("\n")
+def table_records(text: str, delimiter: str, check: CheckNames) -> Iterator[Record]:
+    """Rows of CSV with this delimiter; `check` refuses names of columns."""
+    lines = text.split("\n")
     reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
     header: list[str] = []
     row, start = 0, 1
@@ -63,8 +123,8 @@ def table_records(data: bytes, delimiter: str, check: CheckNames) -> Iterator[Re
             cells = next(reader, None)
         except csv.Error as error:
             record = "\n".join(lines[start - 1 : reader.line_num])
-            place = broken_field(record, delimiter, str(error))
-            refuse(where, header[place] if place < len(header) else place + 1, csv_reason(error))
+            index = broken_field(record, delimiter, str(error))
+            refuse(where, header[index] if index < len(header) else index + 1, csv_reason(error))
         start = reader.line_num + 1
         if cells is None:
             return
@@ -77,7 +137,7 @@ def table_records(data: bytes, delimiter: str, check: CheckNames) -> Iterator[Re
 
 
 def even(header: list[str], cells: list[str], where: str) -> list[tuple[str, str]]:
-    """The cells with their names; refused where there are more or fewer."""
+    """Cells with their names; refuse a row with more or fewer."""
     counts = f"columns in the header: {len(header)}, in the row: {len(cells)}"
     if len(cells) < len(header):
         refuse(where, header[len(cells)], f"it is missing: {counts}")
@@ -87,7 +147,7 @@ def even(header: list[str], cells: list[str], where: str) -> list[tuple[str, str
 
 
 def broken_field(record: str, delimiter: str, reason: str) -> int:
-    """Place of the field at which the csv module gave up: the last one in the shortest beginning that it refuses."""
+    """Index of the field where the csv module gave up: the last in the shortest beginning that it refuses."""
 
     def refused(length: int) -> bool:
         try:
@@ -102,18 +162,13 @@ def broken_field(record: str, delimiter: str, reason: str) -> int:
 
 
 def csv_reason(error: csv.Error) -> str:
-    """What is wrong, for somebody who does not know Python."""
+    """What is wrong, in plain words."""
     return next((reason for part, reason in CSV_REASONS.items() if part in str(error)), str(error))
 
 
-def json_records(data: bytes, check: CheckNames, example: str) -> Iterator[Record]:
-    """One JSON object a line, such as `example`."""
-    row = 0
-    for number, line in enumerate(decode(data).split("\n"), start=1):
-        if not line.removesuffix("\r"):
-            continue
-        row += 1
-        where = f"Row {row} (line {number})"
+def json_records(text: str, wanted: Wanted) -> Iterator[Record]:
+    """One JSON object a line."""
+    for where, line in numbered(text):
         try:
             fields = parse_json(line)
         except RecursionError as error:
@@ -121,25 +176,27 @@ def json_records(data: bytes, check: CheckNames, example: str) -> Iterator[Recor
         except json.JSONDecodeError as error:
             raise UserError(f"{where} is not JSON: {error.msg} (character {error.pos + 1:,}).") from error
         if not isinstance(fields, Pairs):
-            raise UserError(f"{where}: write one object a line, {example}.")
-        check([name for name, _ in fields], where)
+            raise UserError(f"{where}: write one object a line, {wanted.example}.")
+        wanted.check([name for name, _ in fields], where)
         yield Record(where, fields)
 
 
+def numbered(text: str) -> Iterator[tuple[str, str]]:
+    """Lines that hold a row, each with where it stands."""
+    row = 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line := line.removesuffix("\r"):
+            row += 1
+            yield f"Row {row} (line {number})", line
+
+
 def parse_json(text: str | bytes) -> Any:
-    """JSON with numbers as they are written, and objects as pairs."""
+    """Parse JSON; numbers stay as they are written, objects become pairs."""
     return json.loads(text, object_pairs_hook=Pairs, parse_int=str, parse_float=str, parse_constant=NotJson)
 
 
-def check_disguise(data: bytes, suffix: str) -> None:
-    """Refuses what begins as another kind of file than its name says."""
-    for what, beginning in DISGUISES.items():
-        if re.match(beginning, data, re.DOTALL):
-            raise UserError(f"The file is {what}, whatever its name says: upload the text itself as {suffix}.")
-
-
 def decode(data: bytes) -> str:
-    """The text of a file in UTF-8, or in UTF-16 with a byte order mark; refused otherwise, naming the byte."""
+    """Text of a file in UTF-8, or in UTF-16 with a byte order mark; refuse any other and name the byte."""
     bom = next((bom for bom in BOMS if data.startswith(bom)), b"")
     encoding = BOMS.get(bom, "utf-8")
     try:
@@ -157,10 +214,10 @@ def decode(data: bytes) -> str:
 
 
 def check_names(names: list[str], where: str) -> None:
-    """Refuses names of columns of which one is empty or there twice."""
-    for place, name in enumerate(names):
+    """Refuse an empty name of a column, and a name that is there twice."""
+    for index, name in enumerate(names):
         if not name:
-            refuse(where, place + 1, "it has no name: name the column or remove it")
+            refuse(where, index + 1, "it has no name: name the column or remove it")
         check_text(name, where, name)
     seen: set[str] = set()
     for name in names:
@@ -170,7 +227,7 @@ def check_names(names: list[str], where: str) -> None:
 
 
 def check_text(text: str, where: str, name: str) -> None:
-    """Refuses text that no database and no other file could hold."""
+    """Refuse text that no database could hold."""
     if "\0" in text:
         refuse(where, name, "it holds a NUL character: remove it, or save the file as UTF-8")
     if SURROGATE.search(text):
@@ -178,10 +235,22 @@ def check_text(text: str, where: str, name: str) -> None:
 
 
 def refuse(where: str, field: str | int, reason: str) -> NoReturn:
-    """Raises UserError in one line; `field` is a name, or the place of a column from 1."""
+    """Raise UserError in one line; `field` is a name, or the number of a column from 1."""
     raise UserError(f"{where}, field {field if isinstance(field, int) else quoted(field)}: {reason}.")
 
 
+def plain(value: Any, where: str, name: str) -> str | None:
+    """A value as text, None for null; refuse lists, objects, NaN and broken characters."""
+    if isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, NotJson):
+        refuse(where, name, f"{value} is not a value: write text, a number or null")
+    if value is not None and not isinstance(value, str):
+        refuse(where, name, "it holds a list or an object: write plain text")
+    check_text(value or "", where, name)
+    return value
+
+
 def quoted(text: str) -> str:
-    """Somebody's text as one short line."""
+    """A stranger's text as one short line."""
     return repr(text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…")

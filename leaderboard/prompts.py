@@ -1,38 +1,44 @@
-"""Reads a prompt set from an uploaded file: bytes and a file name -> PromptSet, or one line that says what is wrong.
+"""Reads a prompt set from an uploaded file: bytes and a file name -> PromptSet.
 
-Knows what a prompt set is; knows nothing of models, databases or pages. A value is never changed: "NA" and "007" stay
-as they are, blanks and line ends inside quotes too; numbers, true and false are kept as JSON writes them. An empty
-`reference` or `id`, and null anywhere, is none.
+Values are never changed: "NA" and "007" stay as they are, blanks and line ends inside quotes too; numbers, true and
+false are kept as JSON writes them. An empty `reference` or `id`, and null anywhere, means none.
 """
 
-import json
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import NamedTuple
 
 from adapters.methods import UserError
-from adapters.reading import NotJson, Record, check_disguise, check_text, quoted, refuse
-from leaderboard.prompt_formats import FORMATS, LIMITS, Limits
+from adapters.reading import Record, Wanted, check_names, numbered, plain, quoted, read_records, refuse
 from leaderboard.records import Prompt, PromptSet
 
 DATA = Path(__file__).parent / "data"
+ENDINGS = (".csv", ".tsv", ".jsonl", ".txt", ".parquet")
 MAX_NAME = 60  # characters of a set's name
 
 
+class Limits(NamedTuple):
+    """How large an upload may be."""
+
+    max_bytes: int = 2_000_000
+    max_prompts: int = 500
+    max_characters: int = 4_000  # of each value
+    max_columns: int = 50  # of all rows together: each line of JSONL may have its own
+
+
+LIMITS = Limits()
+
+
 def shipped_sets() -> dict[str, Path]:
-    """The files of the example sets by name."""
-    return {file.stem: file for file in sorted(DATA.iterdir()) if file.suffix in FORMATS}
+    """Files of the example sets by name."""
+    return {file.stem: file for file in sorted(DATA.iterdir()) if file.suffix in ENDINGS}
 
 
 def read_prompts(data: bytes, filename: str, limits: Limits = LIMITS) -> PromptSet:
-    """The prompts of a CSV, TSV, JSONL, TXT or Parquet file, chosen by the ending of its name. Raises UserError."""
-    suffix = PurePosixPath(filename.replace("\\", "/")).suffix.lower()
-    check_file(data, suffix, limits)
+    """Prompts of a CSV, TSV, JSONL, TXT or Parquet file. Raises UserError."""
     prompts: list[Prompt] = []
     columns: set[str] = set()
-    for record in FORMATS[suffix](data, limits):
-        if len(prompts) == limits.max_prompts:
-            most = f"at most {limits.max_prompts:,} prompts can be run at once"
-            raise UserError(f"{record.where}: {most}: split the file.")
+    for record in read_records(data, filename, wanted(limits)):
         columns.update(name for name, _ in record.fields)
         if len(columns) > limits.max_columns:
             raise UserError(f"{record.where}: at most {limits.max_columns} columns can be kept: remove some of them.")
@@ -43,37 +49,40 @@ def read_prompts(data: bytes, filename: str, limits: Limits = LIMITS) -> PromptS
     return PromptSet(set_name(filename), tuple(prompts))
 
 
-def check_file(data: bytes, suffix: str, limits: Limits) -> None:
-    """Refuses a file whose ending, size or beginning shows that it is no prompt set."""
-    if suffix not in FORMATS:
-        raise UserError(f"The file name ends with {quoted(suffix)}: upload one of {', '.join(FORMATS)}.")
-    if len(data) > limits.max_bytes:
-        raise UserError(f"The file has {len(data):,} bytes, at most {limits.max_bytes:,} can be read: split it.")
-    if not data.strip():
-        raise UserError("The file is empty: write at least one prompt.")
-    check_disguise(data, suffix)
-    if data.startswith(b"PAR1") and suffix != ".parquet":
-        raise UserError("The file is a Parquet file: let its name end with .parquet.")
+def wanted(limits: Limits) -> Wanted:
+    """What a file of prompts must hold."""
+    empty = "The file is empty: write at least one prompt."
+    return Wanted(ENDINGS, check_columns, '{"prompt": "…"}', empty, limits.max_bytes, limits.max_prompts, lines)
+
+
+def check_columns(names: list[str], where: str) -> None:
+    """Refuse names of columns that cannot be used, or without `prompt` among them."""
+    check_names(names, where)
+    if "prompt" not in names:
+        known = ", ".join(quoted(name) for name in names[:20]) or "none"
+        raise UserError(f"{where} has no column 'prompt': the columns are {known}; rename the one to continue.")
+
+
+def lines(text: str) -> Iterator[Record]:
+    """One prompt a line."""
+    for where, line in numbered(text):
+        yield Record(where, [("prompt", line)])
 
 
 def set_name(filename: str) -> str:
-    """The file's name without folders and ending, in letters, digits, blanks and -_. only, and short."""
+    """Short name of a file's set: its stem in letters, digits, blanks and -_. only."""
     stem = PurePosixPath(filename.replace("\\", "/")).stem
     safe = "".join(character if character.isalnum() or character in " -_." else "-" for character in stem)
     return safe.strip()[:MAX_NAME].strip() or "prompts"
 
 
-# Records -> prompts, checked
-
-
 def read_prompt(record: Record, limits: Limits) -> Prompt:
-    """The prompt of a record. Raises UserError naming row, field and reason."""
+    """The prompt of a record. Raises UserError with row, field and reason."""
     values: dict[str, str] = {}
     for name, value in record.fields:
-        text = as_text(value, record.where, name)
+        text = plain(value, record.where, name)
         if text is None:
             continue
-        check_text(text, record.where, name)
         if len(text) > limits.max_characters:
             most = f"at most {limits.max_characters:,} can be read"
             refuse(record.where, name, f"it has {len(text):,} characters, {most}: shorten it")
@@ -85,19 +94,8 @@ def read_prompt(record: Record, limits: Limits) -> Prompt:
     return Prompt(prompt, reference, identity, tuple(values.items()))
 
 
-def as_text(value: Any, where: str, name: str) -> str | None:
-    """The value as text, None for null; refused where it is no plain value."""
-    if isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, NotJson):
-        refuse(where, name, f"{value} is not a value: write text, a number or null")
-    if value is None or isinstance(value, str):
-        return value
-    return refuse(where, name, "it holds a list or an object: write plain text")
-
-
 def refuse_equal_ids(prompts: list[Prompt]) -> None:
-    """Refuses an id that two prompts share."""
+    """Refuse an id that two prompts share."""
     rows: dict[str, int] = {}
     for row, prompt in enumerate(prompts, start=1):
         if prompt.id is not None and prompt.id in rows:

@@ -75,7 +75,7 @@ def test_a_switch_is_on_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_hub_is_asked_only_where_the_operator_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def made() -> tuple[bool, bool]:
-        found = app.library(app.read_settings(), None, None, tmp_path)  # type: ignore[arg-type]
+        found = app.build_library(app.read_settings(), None, None, tmp_path)  # type: ignore[arg-type]
         return found.can_fetch, found.can_push
 
     assert made() == (False, False)

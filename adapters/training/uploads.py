@@ -1,63 +1,41 @@
-"""Reads a file to train on: bytes and a file name -> rows, or one line that says what is wrong.
+"""Reads a file to train on: bytes and a file name -> rows.
 
-Knows rows; knows nothing of tokens or models. CSV, TSV and JSONL hold `text`, or `prompt` and `completion` (or `q` and
-`a`); other columns are left aside. The rows of a TXT file are its paragraphs: what stands between blank lines, or each
-line where there is no blank one. They are parts of one running text, so that no end is learned after them.
+CSV, TSV and JSONL hold `text`, or `prompt` and `completion` (or `q` and `a`); other columns are left out. The rows of a
+TXT file are its paragraphs, between blank lines, or its lines where no line is blank. They are parts of one running
+text, so no end token is learned after them.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from adapters.methods import UserError
-from adapters.reading import (
-    NotJson,
-    Record,
-    check_disguise,
-    check_names,
-    check_text,
-    decode,
-    json_records,
-    quoted,
-    refuse,
-    table_records,
-)
+from adapters.reading import Record, Wanted, check_names, plain, quoted, read_records, refuse
 
 Row: TypeAlias = dict[str, Any]
 
 MAX_BYTES = 20_000_000
 MAX_ROWS = 100_000
-SHAPES = (("text",), ("prompt", "completion"), ("q", "a"))  # the columns that a row is made of
+SHAPES = (("text",), ("prompt", "completion"), ("q", "a"))  # columns of a row
 WANTED = "text, or prompt and completion"
 EXAMPLE = '{"text": "…"} or {"prompt": "…", "completion": "…"}'
+ENDINGS = (".txt", ".csv", ".tsv", ".jsonl")
 
 
 def read_upload(data: bytes, filename: str) -> list[Row]:
-    """The rows of a TXT, CSV, TSV or JSONL file, chosen by the ending of its name. Raises UserError."""
-    suffix = PurePosixPath(filename.replace("\\", "/")).suffix.lower()
-    if suffix not in READERS:
-        raise UserError(f"The file name ends with {quoted(suffix)}: give one of {', '.join(READERS)}.")
-    if len(data) > MAX_BYTES:
-        raise UserError(f"The file has {len(data):,} bytes, at most {MAX_BYTES:,} can be read: shorten it.")
-    if not data.strip():
-        raise UserError("The file is empty: write some text to train on.")
-    check_disguise(data, suffix)
-    rows: list[Row] = []
-    for record in READERS[suffix](data):
-        if len(rows) == MAX_ROWS:
-            raise UserError(f"{record.where}: at most {MAX_ROWS:,} rows can be read: shorten the file.")
-        rows.append(row(record))
+    """Rows of a TXT, CSV, TSV or JSONL file. Raises UserError."""
+    empty = "The file is empty: write some text to train on."
+    wanted = Wanted(ENDINGS, check_columns, EXAMPLE, empty, MAX_BYTES, MAX_ROWS, paragraphs)
+    rows = [row(record) for record in read_records(data, filename, wanted)]
     if len(rows) < 2:
         found = "1 row" if rows else "no row"
         raise UserError(f"The file holds {found}: give at least 2, one to train and one to validate on.")
     return rows
 
 
-def paragraphs(data: bytes) -> Iterator[Record]:
-    """What stands between blank lines, or every line where there is no blank one."""
-    text = decode(data).replace("\r\n", "\n").strip("\n")
+def paragraphs(text: str) -> Iterator[Record]:
+    """Paragraphs between blank lines, or all lines where none is blank."""
+    text = text.replace("\r\n", "\n").strip("\n")
     parts = re.split(r"\n[ \t]*\n\s*", text)
     parts = text.split("\n") if len(parts) == 1 else parts
     for number, part in enumerate((part for part in parts if part.strip()), start=1):
@@ -65,7 +43,7 @@ def paragraphs(data: bytes) -> Iterator[Record]:
 
 
 def check_columns(names: list[str], where: str) -> None:
-    """Refuses columns that are not exactly one of the shapes, other columns aside."""
+    """Refuse columns without exactly one of the shapes."""
     check_names(names, where)
     found = shapes(names)
     if len(found) > 1:
@@ -77,32 +55,20 @@ def check_columns(names: list[str], where: str) -> None:
 
 
 def shapes(names: list[str]) -> list[tuple[str, ...]]:
+    """Shapes of a row that these columns can make."""
     return [shape for shape in SHAPES if set(shape) <= set(names)]
 
 
 def row(record: Record) -> Row:
-    """The fields to train on. Raises UserError naming row, field and reason."""
+    """The fields to train on. Raises UserError with row, field and reason."""
     fields = dict(record.fields)
     (shape,) = shapes(list(fields))
     return {name: value(fields[name], record.where, name) for name in shape}
 
 
 def value(found: Any, where: str, name: str) -> str:
-    """A field as text, refused where it is none or empty."""
-    if isinstance(found, bool):
-        return json.dumps(found)
-    if isinstance(found, NotJson) or not (found is None or isinstance(found, str)):
-        refuse(where, name, "it is no plain text: write text or a number")
-    if not found or not found.strip():
+    """A field as text; refuse an empty one."""
+    text = plain(found, where, name)
+    if not text or not text.strip():
         refuse(where, name, "it is empty: write some text, or remove the row")
-    check_text(found, where, name)
-    return str(found)
-
-
-READERS: dict[str, Callable[[bytes], Iterator[Record]]] = {
-    ".txt": paragraphs,
-    ".csv": lambda data: table_records(data, ",", check_columns),
-    ".tsv": lambda data: table_records(data, "\t", check_columns),
-    ".jsonl": lambda data: json_records(data, check_columns, EXAMPLE),
-}
-ENDINGS = tuple(READERS)
+    return text

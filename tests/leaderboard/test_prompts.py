@@ -22,8 +22,7 @@ from pyarrow import parquet
 from adapters.methods import UserError
 from adapters.parquet import MEMORY, parquet_rows, read_table
 from adapters.training.corpus import DATASETS, question, read_rows
-from leaderboard import prompt_formats as formats
-from leaderboard.prompts import Limits, read_prompts, set_name, shipped_sets
+from leaderboard.prompts import LIMITS, Limits, read_prompts, set_name, shipped_sets
 from leaderboard.records import Prompt, PromptSet
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +40,7 @@ def prompts(data: str | bytes, name: str = "set.csv") -> tuple[Prompt, ...]:
     return read_prompts(data.encode() if isinstance(data, str) else data, name).prompts
 
 
-def refusal(data: str | bytes, name: str = "set.csv", limits: Limits = formats.LIMITS) -> str:
+def refusal(data: str | bytes, name: str = "set.csv", limits: Limits = LIMITS) -> str:
     with pytest.raises(UserError) as caught:
         read_prompts(data.encode() if isinstance(data, str) else data, name, limits)
     message = str(caught.value)
@@ -82,7 +81,7 @@ class Reader:
 def one_reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process of its own for each Parquet file would take minutes here."""
     reader = Reader()
-    monkeypatch.setattr(formats, "parquet_rows", reader)
+    monkeypatch.setattr("adapters.reading.parquet_rows", reader)
     yield
     reader.pool.shutdown()
 
@@ -164,9 +163,9 @@ REFUSED: dict[str, tuple[str | bytes, str, str]] = {
     "unknown ending": (
         "x",
         "set.xlsx",
-        "The file name ends with '.xlsx': upload one of .csv, .tsv, .jsonl, .txt, .parquet.",
+        "The file name ends with '.xlsx': give one of .csv, .tsv, .jsonl, .txt, .parquet.",
     ),
-    "no ending": ("x", "set", "The file name ends with '': upload one of .csv, .tsv, .jsonl, .txt, .parquet."),
+    "no ending": ("x", "set", "The file name ends with '': give one of .csv, .tsv, .jsonl, .txt, .parquet."),
     "empty": ("", "set.csv", "The file is empty: write at least one prompt."),
     "blank": (" \r\n\t\n", "set.txt", "The file is empty: write at least one prompt."),
     "only a mark": (
@@ -335,7 +334,7 @@ def test_a_refusal_names_row_field_and_reason(data: str | bytes, name: str, mess
 def test_limits_are_named_and_can_be_changed() -> None:
     limits = Limits(max_bytes=20, max_prompts=2, max_columns=2, max_characters=4)
     assert refusal("x" * 21, "set.txt", limits) == "The file has 21 bytes, at most 20 can be read: split it."
-    message = "Row 3 (line 4): at most 2 prompts can be run at once: split the file."
+    message = "Row 3 (line 4): at most 2 rows can be read: split the file."
     assert refusal("prompt\na\nb\nc\n", "set.csv", limits) == message
     message = "Row 2 (line 2), field 'prompt': it has 5 characters, at most 4 can be read: shorten it."
     assert refusal("abcd\nabcde", "set.txt", limits) == message
@@ -344,9 +343,9 @@ def test_limits_are_named_and_can_be_changed() -> None:
     assert refusal("prompt,a,b\n1,2,3\n", "set.csv", limits) == message
     rows = "\n".join(json.dumps({"prompt": "x", f"tag {place}": "y"}) for place in range(60))
     assert refusal(rows, "set.jsonl").startswith("Row 50 (line 50): at most 50 columns can be kept")
-    assert formats.LIMITS == (2_000_000, 500, 4_000, 50)
+    assert LIMITS == (2_000_000, 500, 4_000, 50)
     assert len(read_prompts(b"x\n" * 500, "set.txt").prompts) == 500
-    assert refusal("x\n" * 501, "set.txt").startswith("Row 501 (line 501): at most 500 prompts")
+    assert refusal("x\n" * 501, "set.txt").startswith("Row 501 (line 501): at most 500 rows")
 
 
 def test_what_others_wrote_is_quoted_in_one_short_line() -> None:
@@ -363,7 +362,7 @@ def test_parquet_is_refused_by_its_types_rows_and_bytes() -> None:
     not_text = pa.array([b"x", b"caf\xe9"]).cast(pa.string(), safe=False)
     message = "Row 2, field 'prompt': byte 0xE9 is not UTF-8: write the text as UTF-8."
     assert refusal(as_parquet({"prompt": not_text}), "set.parquet") == message
-    message = "The file has 501 rows, at most 500 prompts can be run at once: split the file."
+    message = "The file has 501 rows, at most 500 can be read: split the file."
     assert refusal(as_parquet({"prompt": ["x"] * 501}), "set.parquet") == message
     twice = pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], ["prompt", "prompt"])
     sink = io.BytesIO()
@@ -394,6 +393,13 @@ def test_the_reader_of_parquet_has_little_memory() -> None:
     take = f"from adapters.parquet import *; limit_memory(); bytearray(MEMORY // 2); bytearray({2 * MEMORY})"
     child = subprocess.run([sys.executable, "-c", take], cwd=ROOT, capture_output=True, text=True, check=False)
     assert child.stderr.endswith("MemoryError\n")
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_the_reader_of_parquet_needs_no_limit_of_memory(platform: str) -> None:
+    code = f"import sys; sys.platform = {platform!r}; sys.modules['resource'] = None; "
+    code += "from adapters.parquet import limit_memory; limit_memory()"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_parquet_is_read_the_same_in_a_process_of_its_own() -> None:

@@ -31,26 +31,26 @@ def test_labels_may_be_numbers_and_are_never_changed() -> None:
 @pytest.mark.parametrize(
     ("data", "name", "message"),
     [
-        ("", "a.csv", "first line must name the column 'text' once"),
+        ("", "a.csv", "The file holds no row"),
         ("text,label\n", "a.csv", "holds no row"),
         ("", "a.jsonl", "holds no row"),
-        (CSV, "a.xlsx", "ends with 'xlsx': give a .csv or .jsonl file"),
-        (CSV.replace("label", "class", 1), "a.csv", "name the column 'label' once"),
+        (CSV, "a.xlsx", "ends with '.xlsx': give one of .csv, .jsonl"),
+        (CSV.replace("label", "class", 1), "a.csv", "The header must name the column 'label' once"),
         (CSV.replace("text", "label", 1), "a.csv", "name the column 'text' once"),
-        (CSV + "\nmore,", "a.csv", "Line 26: the label is missing"),
-        (CSV + "\n ,a", "a.csv", "Line 26: the text is missing"),
-        (CSV + "\nmore,  ", "a.csv", "Line 26: the label is missing"),
-        (CSV + "\none,two,three", "a.csv", "Line 26 has 3 columns, the first line 2"),
-        (CSV + '\n"open,a', "a.csv", "is not CSV"),
-        (JSONL + '\n{"text": "more"}', "a.jsonl", "Line 25: the label is missing"),
-        (JSONL + '\n{"text": ["more"], "label": "a"}', "a.jsonl", "Line 25: the text is missing"),
-        (JSONL + "\n[1]", "a.jsonl", "Line 25: write one object a line"),
-        (JSONL + "\n{", "a.jsonl", "Line 25 is not JSON"),
-        (JSONL + '\n{"text": "\\ud800", "label": "a"}', "a.jsonl", "not text"),
+        (CSV + "\nmore,", "a.csv", "Row 25 (line 26), field 'label': the label is missing"),
+        (CSV + "\n ,a", "a.csv", "Row 25 (line 26), field 'text': the text is missing"),
+        (CSV + "\nmore,  ", "a.csv", "Row 25 (line 26), field 'label': the label is missing"),
+        (CSV + "\none,two,three", "a.csv", "Row 25 (line 26), field 3: there is no such column"),
+        (CSV + '\n"open,a', "a.csv", "Row 25 (line 26), field 'text': a quote is opened and never closed"),
+        (JSONL + '\n{"text": "more"}', "a.jsonl", "Row 25 (line 25) must name the column 'label' once"),
+        (JSONL + '\n{"text": ["more"], "label": "a"}', "a.jsonl", "Row 25 (line 25), field 'text': it holds a list"),
+        (JSONL + "\n[1]", "a.jsonl", "Row 25 (line 25): write one object a line"),
+        (JSONL + "\n{", "a.jsonl", "Row 25 (line 25) is not JSON"),
+        (JSONL + '\n{"text": "\\ud800", "label": "a"}', "a.jsonl", "half a surrogate pair"),
         (CSV.replace(",b", ",a"), "a.csv", "All rows have the label 'a'"),
         (CSV + "\nmore,c", "a.csv", "The class 'c' has 1 different texts: give each class at least 10"),
-        (CSV + f'\n"{ROWS[0].text}",b', "a.csv", "Line 26 calls a text 'b' that an earlier one calls 'a'"),
-        (CSV + f"\n{'x' * 20_001},a", "a.csv", "the text has 20,001 characters"),
+        (CSV + f'\n"{ROWS[0].text}",b', "a.csv", "Row 25 (line 26) labels a text 'b' that an earlier row labels 'a'"),
+        (CSV + f"\n{'x' * 20_001},a", "a.csv", "field 'text': it has 20,001 characters"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(data: str, name: str, message: str) -> None:
@@ -61,7 +61,8 @@ def test_what_is_wrong_is_said_in_one_line(data: str, name: str, message: str) -
 
 
 def test_bytes_that_are_not_text_are_refused() -> None:
-    with pytest.raises(UserError, match="not UTF-8 text"):
-        read_labelled(CSV.encode("utf-16"), "a.csv")
+    assert read_labelled(CSV.encode("utf-16"), "a.csv") == ROWS
+    with pytest.raises(UserError, match="is not UTF-8: save the file as UTF-8"):
+        read_labelled(CSV.encode("utf-16-le") + b"\xff", "a.csv")
     with pytest.raises(UserError, match="at most 20,000,000 can be read"):
         read_labelled(b"x" * 20_000_001, "a.csv")

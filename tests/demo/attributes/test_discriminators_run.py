@@ -40,9 +40,9 @@ def test_rows_are_read_from_an_upload(services: Services, tmp_path: Path) -> Non
     [
         ("text,label\n" + "".join(f"t{i},a\n" for i in range(20)), "All rows have the label 'a'"),
         ("text,label\n" + "".join(f"t{i},{'ab'[i % 2]}\n" for i in range(20)) + "x,c", "The class 'c' has 1"),
-        ("text,label\nx,\n", "Line 2: the label is missing"),
+        ("text,label\nx,\n", "field 'label': the label is missing"),
         ("text,label\nx,a\ny,b\n", "give each class at least 10"),
-        ("", "first line must name"),
+        ("", "holds no row"),
     ],
 )
 def test_rows_that_cannot_be_told_apart_are_one_line(
