@@ -1,8 +1,7 @@
-"""`python -m leaderboard run prompts.csv --methods base,lora:poetry` makes a run; `show RUN` prints one again.
+"""`python -m leaderboard run prompts.csv --methods base,lora:poetry` makes a run; `show RUN` prints it again.
 
-Knows arguments, files and exit codes: 0 done, 1 done but some text diverged, 2 something to mend (one line on stderr
-says what), 130 interrupted (what is done is kept; the same command goes on). Progress goes to stderr, results to
-stdout.
+Exit codes: 0 done, 1 done but a text diverged, 2 an error (one line on stderr), 130 interrupted (the same command
+resumes). Progress goes to stderr, results to stdout.
 """
 
 import argparse
@@ -32,13 +31,14 @@ OUT: dict[str, Callable[[RunData, Results], bytes]] = {
     ".parquet": lambda data, _: to_parquet(samples_frame(data)),
     ".html": lambda data, results: run_report(data, results).encode(),
 }
-OUT_HELP = "a file for the texts with their figures (.csv, .jsonl, .parquet) or a report to read (.html)"
-NO_RUN = "There is no run {name!r} here, or more than one: `list` prints their ids."
+OUT_HELP = "write the texts with their scores (.csv, .jsonl, .parquet) or a report (.html) to this file"
+NO_RUN = "No run, or several, match {name!r}: `list` prints their ids."
+RUN_HELP = "its id or the beginning of it; `last` is the newest"
 DEFAULT_METHODS = "base,lora:poetry,prefix:facts,pplm:science"
 
 
 def main(arguments: list[str]) -> int:
-    """Runs a command line; returns the exit code."""
+    """Run a command line; returns the exit code."""
     options = parser().parse_args(arguments)
     try:
         return options.command(options)
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: what is done is kept, and the same command goes on from there", file=sys.stderr)
+        print("interrupted: finished texts are kept, and the same command resumes", file=sys.stderr)
         return 130
 
 
@@ -54,53 +54,43 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="python -m leaderboard", description="Score methods on a prompt set.")
     commands = top.add_subparsers(required=True)
-    run = commands.add_parser("run", help="write and score the texts of every method for every prompt")
-    run.set_defaults(command=run_command)
-    shipped = ", ".join(shipped_sets())
-    run.add_argument("prompts", help=f"a CSV, TSV, JSONL, TXT or Parquet file, or a set that ships: {shipped}")
-    run.add_argument("--methods", default=DEFAULT_METHODS, help="short names with commas; parts of one joined by +")
-    run.add_argument("--samples", type=int, default=RunSpec.samples, help="texts for each prompt by each method")
-    run.add_argument("--seed", type=int, default=RunSpec.seed)
-    run.add_argument("--judge", help="Hub id or folder of the language model that scores; default: the base model")
-    run.add_argument("--chat", action="store_true", help="wrap the prompts in the model's chat template")
-    for name, default in to_json(Sampling()).items():
-        run.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"default {default}")
-    run.add_argument("--engine", choices=("local", "ray"), default="local", help="where the texts are written")
-    run.add_argument("--actors", type=int, default=2, help="ray only: how many models write at once")
-    run.add_argument("--address", help="ray only: an existing cluster; default: processes of this machine")
-    run.add_argument("--out", type=Path, help=OUT_HELP)
+    add_run_options(commands.add_parser("run", help="write and score texts of every method for every prompt"))
     show = commands.add_parser("show", help="print the table of a run")
     show.set_defaults(command=show_command)
-    show.add_argument("run", help="its id, or the beginning of it; `last` is the newest")
+    show.add_argument("run", help=RUN_HELP)
     show.add_argument("--out", type=Path, help=OUT_HELP)
-    erase = commands.add_parser("delete", help="delete a run that was made on the command line")
+    erase = commands.add_parser("delete", help="delete a run of the command line")
     erase.set_defaults(command=delete_command)
-    erase.add_argument("run", help="its id, or the beginning of it; `last` is the newest")
-    runs = commands.add_parser("list", help="print the runs made on the command line")
-    runs.set_defaults(command=list_command)
-    for command in (run, show, erase, runs):
-        command.add_argument("--home", type=Path, default=Path(".steerboard"), help="folder of models and results")
+    erase.add_argument("run", help=RUN_HELP)
+    commands.add_parser("list", help="list the runs of the command line").set_defaults(command=list_command)
+    for command in commands.choices.values():
+        command.add_argument("--home", type=Path, default=Path(".steerboard"), help="folder of models and runs")
         command.add_argument("--database", help="URL of the database; default: steerboard.db in the home folder")
-    run.add_argument("--model", help="another base model: a Hub id or a local folder")
     return top
 
 
+def add_run_options(run: argparse.ArgumentParser) -> None:
+    """The options of `run`."""
+    run.set_defaults(command=run_command)
+    shipped = ", ".join(shipped_sets())
+    run.add_argument("prompts", help=f"a CSV, TSV, JSONL, TXT or Parquet file, or a shipped set: {shipped}")
+    run.add_argument("--methods", default=DEFAULT_METHODS, help="short names with commas; + joins parts of one")
+    run.add_argument("--samples", type=int, default=RunSpec.samples, help="texts per prompt and method")
+    run.add_argument("--seed", type=int, default=RunSpec.seed)
+    run.add_argument("--judge", help="Hub id or folder of the LM that scores; default: the base model")
+    run.add_argument("--chat", action="store_true", help="use the model's chat template")
+    run.add_argument("--model", help="another base model: Hub id or folder")
+    for name, default in to_json(Sampling()).items():
+        run.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"default {default}")
+    run.add_argument("--engine", choices=("local", "ray"), default="local", help="where to write the texts")
+    run.add_argument("--actors", type=int, default=2, help="ray: number of models")
+    run.add_argument("--address", help="ray: an existing cluster; default: processes of this machine")
+    run.add_argument("--out", type=Path, help=OUT_HELP)
+
+
 def run_command(options: argparse.Namespace) -> int:
-    """Makes a run, or goes on with the same one, and prints its table."""
-    prompts = load_prompts(options.prompts)
-    settings = {name: getattr(options, name) for name in to_json(Sampling())}
-    methods = tuple(parse_method(name) for name in options.methods.split(","))
-    spec = from_json(
-        RunSpec,
-        {
-            "methods": [to_json(method) for method in methods],
-            "samples": options.samples,
-            "sampling": settings,
-            "seed": options.seed,
-            "judge": options.judge,
-            "chat": options.chat,
-        },
-    )
+    """Make or resume a run and print its table."""
+    prompts, spec = load_prompts(options.prompts), read_spec(options)
     check_out(options.out)
     load = partial(load_engine, options.model, options.home)
     judges = {} if options.judge is None else {options.judge: partial(load_judge, options.judge, options.home)}
@@ -115,17 +105,27 @@ def run_command(options: argparse.Namespace) -> int:
     return 1 if any(sample.finish_reason == "diverged" for sample in data.samples) else 0
 
 
+def read_spec(options: argparse.Namespace) -> RunSpec:
+    """The settings of a run. Raises UserError."""
+    fields = {name: getattr(options, name) for name in ("samples", "seed", "judge", "chat")}
+    methods = [to_json(parse_method(name)) for name in options.methods.split(",")]
+    sampling = {name: getattr(options, name) for name in to_json(Sampling())}
+    return from_json(RunSpec, fields | {"methods": methods, "sampling": sampling})
+
+
 def spread(runner: Runner, run_id: str, load: Callable[[], Engine], options: argparse.Namespace) -> Iterator[Progress]:
-    """Has the texts of a run written by Ray. Raises UserError where it is not installed."""
+    """Write the texts of a run with Ray. Raises UserError if it is not installed."""
     try:
         from leaderboard.runs.cluster import Cluster, distribute
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
         raise UserError("Ray is not installed: pip install -r requirements-ray.txt") from error
     return distribute(runner, runner.data(run_id).run, load, Cluster(max(1, options.actors), options.address))
 
 
 def show_command(options: argparse.Namespace) -> int:
-    """Prints the table of a run that was made before."""
+    """Print the table of a run."""
     check_out(options.out)
     database = open_database(options)
     data = database.data(find_run(database, options.run))
@@ -137,7 +137,7 @@ def show_command(options: argparse.Namespace) -> int:
 
 
 def delete_command(options: argparse.Namespace) -> int:
-    """Deletes a run that was made before; what a browser made is that browser's to delete."""
+    """Delete a run of the command line; only the browser that made a run can delete that."""
     database = open_database(options)
     if not database.delete_run(find_run(database, options.run), None):
         raise UserError(NO_RUN.format(name=options.run))
@@ -145,21 +145,21 @@ def delete_command(options: argparse.Namespace) -> int:
 
 
 def find_run(database: Database, name: str) -> str:
-    """The id of the run with this beginning, or of the newest; the name itself where that names none or several."""
+    """The id of the only run with this beginning, or of the newest for `last`; else the name itself."""
     ids = [line.id for line in database.runs(None)]
     wanted = ids[:1] if name == "last" else [id for id in ids if id.startswith(name)]
     return wanted[0] if len(wanted) == 1 else name
 
 
 def list_command(options: argparse.Namespace) -> int:
-    """Prints the runs that were made on the command line, the newest first."""
+    """Print the runs of the command line, newest first."""
     for line in open_database(options).runs(None):
         print(line.id, f"{line.created:%Y-%m-%d %H:%M}", line.status, line.name, ",".join(line.methods), sep="  ")
     return 0
 
 
 def begin(runner: Runner, spec: RunSpec, prompts: PromptSet) -> str:
-    """The id of the same run where it was interrupted, or of a new one. Raises UserError."""
+    """The id of the same run if it was interrupted, else of a new one. Raises UserError."""
     hashes = runner.hashes.named(spec.methods)
     for line in runner.database.runs(None):
         old = runner.database.run(line.id) if line.status != "done" else None
@@ -169,7 +169,7 @@ def begin(runner: Runner, spec: RunSpec, prompts: PromptSet) -> str:
 
 
 def watch(steps: Iterator[Progress]) -> None:
-    """Shows how far a run is, on stderr, until it ends."""
+    """Show the progress of a run on stderr until it ends."""
     with tqdm(unit=" tokens", bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} tokens{postfix}") as bar:
         for step in steps:
             bar.total = step.total
@@ -179,7 +179,7 @@ def watch(steps: Iterator[Progress]) -> None:
 
 
 def report(data: RunData, results: Results, out: Path | None) -> None:
-    """Prints the table; writes the texts with their figures where a file is named."""
+    """Print the table; write the file that was asked for."""
     print(f"{data.run.prompts.name}: {results.num_prompts} prompts, {results.num_texts} texts by each method")
     print(display(results).to_string())
     if out is not None:
@@ -187,16 +187,16 @@ def report(data: RunData, results: Results, out: Path | None) -> None:
 
 
 def check_out(out: Path | None) -> None:
-    """Raises UserError before any work where the results could not be written."""
+    """Raises UserError if the results cannot be written, before any work."""
     if out is not None and (out.suffix not in OUT or not out.resolve().parent.is_dir()):
-        raise UserError(f"Cannot write {out}: name a file in a folder that exists, ending with {', '.join(OUT)}.")
+        raise UserError(f"Cannot write {out}: choose a file in an existing folder that ends with {', '.join(OUT)}.")
 
 
 def load_prompts(name: str) -> PromptSet:
-    """The prompts of a file, or of a set that ships. Raises UserError or OSError."""
+    """The prompts of a file or of a shipped set. Raises UserError or OSError."""
     file = shipped_sets().get(name, Path(name))
     if not file.is_file():
-        raise UserError(f"There is no file {name!r}: name one, or one of the sets {', '.join(shipped_sets())}.")
+        raise UserError(f"There is no file {name!r}: name a file, or one of the sets {', '.join(shipped_sets())}.")
     return read_prompts(file.read_bytes(), file.name)
 
 

@@ -1,6 +1,7 @@
 """`python -m leaderboard`: results on stdout, progress on stderr, one line and a code for what went wrong."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ from leaderboard.runs.writing import Piece, pieces
 from leaderboard.store.database import Database
 
 Run = Callable[..., int]
+READERS: dict[str, Callable[..., pd.DataFrame]] = {
+    ".csv": pd.read_csv,
+    ".jsonl": partial(pd.read_json, lines=True, dtype=False),
+    ".parquet": pd.read_parquet,
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +58,18 @@ def test_a_run_prints_its_table_and_writes_its_texts(
     assert "perplexity" in printed.out
     assert "tokens" in printed.err
     assert "min left" not in printed.out
-    if suffix == ".parquet":
-        texts = pd.read_parquet(out)
-        assert texts["tag:topic"].tolist() == ["NA", "NA", "007", "007"]
-        assert texts["num_tokens"].between(1, 5).all()
-    assert out.stat().st_size > 300
+    if suffix == ".html":
+        page = out.read_text("utf-8")
+        assert "<h1>prompts</h1>" in page
+        assert "The sea" in page
+        return
+    options: dict[str, Any] = {"dtype": {"tag:topic": str}, "keep_default_na": False} if suffix == ".csv" else {}
+    texts = READERS[suffix](out, **options)
+    assert texts["prompt"].tolist() == ["The sea", "The sea", "Once", "Once"]
+    assert texts["tag:topic"].astype(str).tolist() == ["NA", "NA", "007", "007"]
+    assert texts["draw"].tolist() == [0, 1, 0, 1]
+    assert texts["num_tokens"].between(1, 5).all()
+    assert (texts["sum_logprob:base"] < 0).all()
 
 
 def test_show_and_list_find_the_run_again(command: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +85,7 @@ def test_show_and_list_find_the_run_again(command: Run, tmp_path: Path, capsys: 
     assert command("list") == 0
     assert capsys.readouterr().out == ""
     assert command("delete", id) == 2
-    assert f"There is no run '{id}' here" in capsys.readouterr().err
+    assert f"No run, or several, match '{id}'" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_is_kept_and_goes_on(
@@ -87,7 +100,7 @@ def test_an_interrupted_run_is_kept_and_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr("leaderboard.runs.writing.pieces", interrupted)
         assert run_it(command, tmp_path) == 130
-    assert "what is done is kept" in capsys.readouterr().err
+    assert "finished texts are kept" in capsys.readouterr().err
     database = Database(f"sqlite:///{tmp_path / 'home' / 'steerboard.db'}")
     assert [line.status for line in database.runs(None)] == ["stopped"]
     assert run_it(command, tmp_path) == 0
@@ -108,7 +121,7 @@ def test_another_setting_is_another_run(command: Run, tmp_path: Path) -> None:
         (["--methods", "magic"], "Cannot read the method 'magic'"),
         (["--samples", "0"], "samples: Input should be greater"),
         (["--temperature", "nan"], "sampling.temperature: Input should be a finite number"),
-        (["--out", "texts.docx"], "Cannot write texts.docx: name a file in a folder that exists, ending with .csv"),
+        (["--out", "texts.docx"], "Cannot write texts.docx: choose a file in an existing folder that ends with .csv"),
         (["--out", "nowhere/texts.csv"], "Cannot write nowhere/texts.csv"),
         (["--judge", "nowhere/model"], "Cannot load the base model 'nowhere/model'"),
         (["--database", "nonsense"], "Cannot open the database"),
@@ -129,11 +142,13 @@ def test_a_file_that_is_no_prompt_set_is_refused(
 ) -> None:
     (tmp_path / "prompts.csv").write_text("text\nhello\n")
     assert run_it(command, tmp_path) == 2
-    assert "prompt" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert "column" in printed
     assert command("run", "nowhere.csv") == 2
     assert "There is no file 'nowhere.csv'" in capsys.readouterr().err
     assert command("show", "last") == 2
-    assert "There is no run 'last' here" in capsys.readouterr().err
+    assert "No run, or several, match 'last'" in capsys.readouterr().err
 
 
 def test_every_sampling_setting_has_an_option(command: Run, tmp_path: Path) -> None:

@@ -424,6 +424,22 @@ def test_what_cannot_run_is_said_before_anything_is_stored(
     assert runner.database.runs(None) == []
 
 
+def test_a_visitor_cannot_take_a_run_that_somebody_writes(runner: Runner) -> None:
+    """Of many who begin the same run at once exactly one gets it."""
+    run = runner.add(SPEC, PROMPTS, None)
+
+    def attempt(_: int) -> bool:
+        try:
+            with runner._alone(run.id):
+                time.sleep(0.05)
+                return True
+        except UserError:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(8))) == 1
+
+
 def test_methods_are_told_apart_by_name() -> None:
     with pytest.raises(ValueError, match="same name"):
         RunSpec((BASE, Method("base", lora="verse")))
