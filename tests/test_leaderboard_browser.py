@@ -229,7 +229,7 @@ def test_passports_and_cross_scores_are_there_on_demand(finished: Finished) -> N
     page = finished.page
     inner(page, words_leaderboard.TABLE_TAB)
     page.get_by_role("button", name=words_leaderboard.PASSPORTS).click()
-    expect(page.locator(".passports section").first).to_contain_text("exp of the total loss")
+    expect(page.locator(".passports section").first).to_contain_text("exp(total loss")
     page.get_by_role("button", name=words_leaderboard.CROSS).click()
     cross = page.locator(".results .figures-table:visible").nth(1)
     expect(cross.locator("th", has_text="under lora:poetry").first).to_be_visible()

@@ -43,6 +43,4 @@ def columns(setting: Setting) -> list[Metric]:
     return metrics
 
 
-Measurement = measurement(
-    __doc__, lambda predictions: {"attribute_success": attribute_success(predictions)}, predictions="bool"
-)
+Measurement = measurement(__doc__, {"attribute_success": attribute_success}, predictions="bool")

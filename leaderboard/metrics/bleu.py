@@ -71,9 +71,4 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("bleu", passport, rows, value)]
 
 
-Measurement = measurement(
-    __doc__,
-    lambda predictions, references: {"bleu": bleu(predictions, references)},
-    predictions="string",
-    references="string",
-)
+Measurement = measurement(__doc__, {"bleu": bleu}, predictions="string", references="string")

@@ -57,9 +57,4 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("chrf", passport, rows, value)]
 
 
-Measurement = measurement(
-    __doc__,
-    lambda predictions, references: {"chrf": chrf(predictions, references)},
-    predictions="string",
-    references="string",
-)
+Measurement = measurement(__doc__, {"chrf": chrf}, predictions="string", references="string")

@@ -47,9 +47,4 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("compression", passport, rows, ratio)]
 
 
-Measurement = measurement(
-    __doc__,
-    lambda predictions, prompts: {"compression": compression(predictions, prompts)},
-    predictions="string",
-    prompts="string",
-)
+Measurement = measurement(__doc__, {"compression": compression}, predictions="string", prompts="string")

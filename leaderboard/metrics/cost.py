@@ -67,8 +67,5 @@ def columns(setting: Setting) -> list[Metric]:
     ]
 
 
-Measurement = measurement(
-    __doc__,
-    lambda **batches: {"speed": relative_speed(**batches)},
-    **dict.fromkeys(("num_tokens", "seconds", "base_tokens", "base_seconds"), "float64"),
-)
+BATCHES = dict.fromkeys(("num_tokens", "seconds", "base_tokens", "base_seconds"), "float64")
+Measurement = measurement(__doc__, {"speed": relative_speed}, **BATCHES)

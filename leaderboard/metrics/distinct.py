@@ -96,11 +96,9 @@ def columns(setting: Setting) -> list[Metric]:
     ]
 
 
-def _compute(predictions: Sequence[str], prompts: Sequence[Hashable] | None = None) -> dict[str, float]:
-    """All five figures; without `prompts` each text is a prompt of its own."""
-    of = range(len(predictions)) if prompts is None else prompts
-    figures = {f"distinct_{n}": distinct(predictions, n) for n in ORDERS}
-    return figures | {"prompt_distinct_2": prompt_distinct(predictions, of), "repetition": repetition(predictions)}
-
-
-Measurement = measurement(__doc__, _compute, predictions="string")
+FIGURES = {
+    **{f"distinct_{n}": lambda texts, _, n=n: distinct(texts, n) for n in ORDERS},
+    "prompt_distinct_2": prompt_distinct,
+    "repetition": lambda texts, _: repetition(texts),
+}
+Measurement = measurement(__doc__, FIGURES, predictions="string", prompts="string")

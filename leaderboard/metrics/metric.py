@@ -144,16 +144,19 @@ def divide(numerator: Array, denominator: Array) -> Array:
 
 
 def measurement(
-    description: str | None, compute: Callable[..., dict[str, float]], **inputs: str
+    description: str | None, figures: Mapping[str, Callable[..., float]], **inputs: str
 ) -> type[evaluate.Measurement]:
-    """The class that `evaluate.load` looks for in a metric's file; `inputs` are the types of the columns."""
+    """The class that `evaluate.load` looks for in a metric's file.
+
+    `inputs` are the types of its columns; each of the `figures` is a function of the columns in this order.
+    """
     features = datasets.Features({name: datasets.Value(kind) for name, kind in inputs.items()})
 
     class Measured(evaluate.Measurement):
         def _info(self) -> evaluate.MeasurementInfo:
             return evaluate.MeasurementInfo(description=description or "", citation="", features=features)
 
-        def _compute(self, **values: Any) -> dict[str, float]:
-            return compute(**values)
+        def _compute(self, **columns: Any) -> dict[str, float]:
+            return {name: figure(*(columns[each] for each in inputs)) for name, figure in figures.items()}
 
     return Measured

@@ -98,12 +98,5 @@ def under(label: str, title: str, n: str) -> Metric:
     return Metric(f"perplexity_under:{label}", what, partial(_rows, label=label), value)
 
 
-Measurement = measurement(
-    __doc__,
-    lambda sum_logprobs, num_tokens: {
-        "perplexity": perplexity(sum_logprobs, num_tokens),
-        "median_perplexity": median_perplexity(sum_logprobs, num_tokens),
-    },
-    sum_logprobs="float64",
-    num_tokens="int64",
-)
+FIGURES = {"perplexity": perplexity, "median_perplexity": median_perplexity}
+Measurement = measurement(__doc__, FIGURES, sum_logprobs="float64", num_tokens="int64")

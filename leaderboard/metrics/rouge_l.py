@@ -52,9 +52,4 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("rouge_l", passport, rows, ratio)]
 
 
-Measurement = measurement(
-    __doc__,
-    lambda predictions, references: {"rouge_l": rouge_l(predictions, references)},
-    predictions="string",
-    references="string",
-)
+Measurement = measurement(__doc__, {"rouge_l": rouge_l}, predictions="string", references="string")

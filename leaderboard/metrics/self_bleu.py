@@ -91,4 +91,4 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("self_bleu", passport, rows, ratio)]
 
 
-Measurement = measurement(__doc__, lambda predictions: {"self_bleu": self_bleu(predictions)}, predictions="string")
+Measurement = measurement(__doc__, {"self_bleu": self_bleu}, predictions="string")

@@ -5,8 +5,8 @@ with a `'`. Settings, hashes and versions are in the frames' `attrs`, which Parq
 """
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 import pandas as pd
@@ -14,18 +14,10 @@ from pandas.api.types import is_numeric_dtype
 
 from adapters.methods import to_json
 from leaderboard.output.report import run_report
-from leaderboard.records import RunData, Sample, Tally
+from leaderboard.records import ATTRIBUTE, RunData, Sample
 from leaderboard.tables.results import Results, frame
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of a cell that a spreadsheet runs
-NO_TALLY = (float("nan"), None)
-
-
-class Column(NamedTuple):
-    """A column of the frame of texts: its value for a sample, and its type."""
-
-    value: Callable[[Sample], Any]
-    dtype: str
 
 
 def samples_frame(data: RunData) -> pd.DataFrame:
@@ -34,65 +26,50 @@ def samples_frame(data: RunData) -> pd.DataFrame:
     For every scorer `sum_logprob:LABEL` (nats) and `num_tokens:LABEL`; for every attribute `attribute:NAME:shown` and
     `attribute:NAME:judged`, the numbers of judgements that found it and of all.
     """
-    columns = prompt_columns(data) | sample_columns(data) | tally_columns(data)
-    table = pd.DataFrame(
-        {
-            name: pd.Series([value(sample) for sample in data.samples], dtype=dtype)
-            for name, (value, dtype) in columns.items()
-        }
-    )
+    rows = [text_row(data, sample) for sample in data.samples]
+    columns = {
+        name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in column_types(data).items()
+    }
+    table = pd.DataFrame(columns)
     table.attrs.update(describe(data))
     return table
 
 
-def prompt_columns(data: RunData) -> dict[str, Column]:
-    """The columns of the prompt set."""
-    prompts = data.run.prompts.prompts
-    tags = dict.fromkeys(name for prompt in prompts for name, _ in prompt.tags)
-    values = [dict(prompt.tags) for prompt in prompts]
-    return {
-        "row": Column(lambda sample: sample.prompt + 1, "int64"),
-        "id": Column(lambda sample: prompts[sample.prompt].id, "str"),
-        "prompt": Column(lambda sample: prompts[sample.prompt].prompt, "str"),
-        "reference": Column(lambda sample: prompts[sample.prompt].reference, "str"),
-        **{f"tag:{tag}": Column(tag_of(values, tag), "str") for tag in tags},
+def column_types(data: RunData) -> dict[str, str]:
+    """The columns of the frame of texts with their types."""
+    tags = dict.fromkeys(f"tag:{name}" for prompt in data.run.prompts.prompts for name, _ in prompt.tags)
+    types = {"row": "int64", **dict.fromkeys(("id", "prompt", "reference", *tags, "method"), "str")}
+    types |= {
+        "draw": "int64",
+        "seed": "int64",
+        "text": "str",
+        "num_tokens": "int64",
+        "finish_reason": "str",
+        "key": "str",
     }
+    for label in data.tallies:
+        total, number = tally_columns(label)
+        types |= {total: "float64", number: "Int64"}
+    return types
 
 
-def tag_of(values: Sequence[Mapping[str, str]], tag: str) -> Callable[[Sample], str | None]:
-    """The value of a tag of the sample's prompt."""
-    return lambda sample: values[sample.prompt].get(tag)
-
-
-def sample_columns(data: RunData) -> dict[str, Column]:
-    """The columns of the text and its method."""
-    methods = data.run.spec.methods
-    return {
-        "method": Column(lambda sample: methods[sample.method].name, "str"),
-        "draw": Column(lambda sample: sample.draw, "int64"),
-        "seed": Column(lambda sample: sample.seed, "int64"),
-        "text": Column(lambda sample: sample.text, "str"),
-        "num_tokens": Column(lambda sample: sample.num_tokens, "int64"),
-        "finish_reason": Column(lambda sample: sample.finish_reason, "str"),
-        "key": Column(lambda sample: sample.key, "str"),
-    }
-
-
-def tally_columns(data: RunData) -> dict[str, Column]:
-    """The columns of scorers and judges."""
-    columns: dict[str, Column] = {}
+def text_row(data: RunData, sample: Sample) -> dict[str, Any]:
+    """A text with its prompt, its method and its scores; missing values are left out."""
+    prompt = data.run.prompts.prompts[sample.prompt]
+    row = {"row": sample.prompt + 1, "id": prompt.id, "prompt": prompt.prompt, "reference": prompt.reference}
+    row |= {f"tag:{name}": value for name, value in prompt.tags}
+    row |= sample._asdict() | {"prompt": prompt.prompt, "method": data.run.spec.methods[sample.method].name}
     for label, tallies in data.tallies.items():
-        total, number = f"sum_logprob:{label}", f"num_tokens:{label}"
-        if label.startswith("attribute:"):
-            total, number = f"{label}:shown", f"{label}:judged"
-        columns[total] = Column(part_of(tallies, 0), "float64")
-        columns[number] = Column(part_of(tallies, 1), "Int64")
-    return columns
+        if sample.key in tallies:
+            row |= dict(zip(tally_columns(label), tallies[sample.key], strict=True))
+    return row
 
 
-def part_of(tallies: Mapping[str, Tally], part: int) -> Callable[[Sample], Any]:
-    """The total (0) or the number (1) of a sample's tally."""
-    return lambda sample: tallies.get(sample.key, NO_TALLY)[part]
+def tally_columns(label: str) -> tuple[str, str]:
+    """The columns of the total and of the number of a tally."""
+    if label.startswith(ATTRIBUTE):
+        return f"{label}:shown", f"{label}:judged"
+    return f"sum_logprob:{label}", f"num_tokens:{label}"
 
 
 def describe(data: RunData) -> dict[str, Any]:

@@ -51,4 +51,4 @@ def made_up(
     return RunData(run, tuple(samples), tallies or {}, prompt_tallies or {}, tuple(timings), costs)
 
 
-SETTING = Setting("base", "tiny, the unadapted base", {"science": True, "military": False, "space": None}, "n", "cut")
+SETTING = Setting("base", "tiny, unchanged", {"science": True, "military": False, "space": None}, "n", "cut")

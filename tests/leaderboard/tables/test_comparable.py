@@ -99,4 +99,4 @@ def test_what_is_steered_to_is_wanted_and_what_is_steered_away_from_is_not() -> 
     tallies = {f"attribute:{name}": {"0 0 0": Tally(1, 1)} for name in ("science", "legal", "space")}
     setting = comparable(made_up({method: [["a"]] for method in methods}, tallies=tallies)).setting
     assert setting.attributes == {"science": True, "legal": False, "space": None}
-    assert setting.judge_title == "tiny, the unadapted base"
+    assert setting.judge_title == "tiny, unchanged"

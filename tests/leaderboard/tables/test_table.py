@@ -194,7 +194,7 @@ def test_the_frame_has_a_row_for_each_metric_and_method_with_its_passport(result
     assert row["value"] == results.cells["perplexity"]["lora:poetry"].value
     assert not row["tie"]
     assert not row["best"]
-    assert row["judge"] == "tiny, the unadapted base"
+    assert row["judge"] == "tiny, unchanged"
     assert not row["higher_is_better"]
 
 
