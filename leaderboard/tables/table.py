@@ -126,9 +126,7 @@ def of_prompts_passports(num_prompts: int) -> dict[str, Passport]:
     )
     prompts = replace(own, masking="tokens of the prompt after the first (BOS if the model has one)", tokenisation=None)
     references = replace(
-        own,
-        title="perplexity of the references",
-        masking="tokens of the reference, not of the prompt",
+        own, title="perplexity of the references", masking="tokens of the reference, not of the prompt"
     )
     return {"prompts_perplexity": prompts, "references_perplexity": replace(references, tokenisation=None)}
 
