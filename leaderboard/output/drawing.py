@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ Interval = Sequence[float]  # value, low, high; NaN where there is no interval
 
 def blank(width: float, height: float, ground: str = "none") -> Figure:
     """A figure without axes; sizes in inches, `ground` is the colour behind it."""
-    matplotlib.rcParams.update(STYLE)  # not rc_context: it would undo the settings of other threads
+    matplotlib.style.use(STYLE)  # not rc_context: it would undo the settings of other threads
     return Figure(figsize=(width, height), layout="constrained", facecolor=ground)
 
 

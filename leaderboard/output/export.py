@@ -56,12 +56,13 @@ def column_types(data: RunData) -> dict[str, str]:
 def text_row(data: RunData, sample: Sample) -> dict[str, Any]:
     """A text with its prompt, its method and its scores; missing values are left out."""
     prompt = data.run.prompts.prompts[sample.prompt]
-    row = {"row": sample.prompt + 1, "id": prompt.id, "prompt": prompt.prompt, "reference": prompt.reference}
-    row |= {f"tag:{name}": value for name, value in prompt.tags}
-    row |= sample._asdict() | {"prompt": prompt.prompt, "method": data.run.spec.methods[sample.method].name}
+    row: dict[str, Any] = sample._asdict() | {f"tag:{name}": value for name, value in prompt.tags}
+    row |= {"row": sample.prompt + 1, "id": prompt.id, "prompt": prompt.prompt, "reference": prompt.reference}
+    row["method"] = data.run.spec.methods[sample.method].name
     for label, tallies in data.tallies.items():
         if sample.key in tallies:
-            row |= dict(zip(tally_columns(label), tallies[sample.key], strict=True))
+            total, number = tally_columns(label)
+            row |= {total: tallies[sample.key].total, number: tallies[sample.key].number}
     return row
 
 
