@@ -112,6 +112,7 @@ def start(home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     result = start(tmp_path, STEERBOARD_MODEL=str(tmp_path / "nothing"))
     assert result.returncode == 2

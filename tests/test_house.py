@@ -1,16 +1,19 @@
 """The structure of the source: layers, folders, names and sizes."""
 
 import ast
+import re
+from collections import defaultdict
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from tests.source_tree import LAYERS, imports, layer, module_graph, packages, parsed, sources
+from tests.source_tree import LAYERS, imports, layer, module_graph, packages, parsed, read, sources
 
 PARTS = ("__init__", "__main__", "tab", "form", "run", "words", "settings", "figures")  # a file of each folder
 MAX_FILES, MAX_LEVELS, MAX_LINES, MAX_README = 14, 8, 18_500, 150
-layers_with_folders = pytest.mark.parametrize("name", LAYERS[1:3])
+layers_with_folders = pytest.mark.parametrize("name", LAYERS[:3])
 Node = TypeVar("Node", bound=Hashable)
 
 
@@ -68,6 +71,10 @@ def test_each_layer_imports_only_those_before_it() -> None:
         assert "app" not in packages(path), path
 
 
+def test_nobody_imports_the_benchmarks() -> None:
+    assert [p for p in sources() if "benchmarks" in packages(p) and layer(p) != "benchmarks"] == []
+
+
 def test_nothing_imports_the_tests() -> None:
     assert [path for path in sources() if "tests" in packages(path)] == []
 
@@ -84,6 +91,56 @@ def test_only_the_app_reads_environment_variables() -> None:
         assert not (used | set(imports(path))) & set(reads), path
 
 
+@pytest.mark.parametrize("name", ["leaderboard", "demo"])
+def test_folders_import_one_way(name: str) -> None:
+    graph: dict[str, set[str]] = defaultdict(set)
+    why: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for module, others in within(name).items():
+        for other in others:
+            if folder_of(module) != folder_of(other):
+                graph[folder_of(module)].add(folder_of(other))
+                why[folder_of(module), folder_of(other)].append(f"{module} imports {other}")
+    assert {edge: why[edge] for edge in circles(graph)} == {}
+
+
 @layers_with_folders
 def test_files_import_one_way(name: str) -> None:
     assert circles(within(name)) == []
+
+
+@pytest.mark.parametrize("name", ["leaderboard"])
+def test_the_longest_chain_of_imports_is_short(name: str) -> None:
+    graph = within(name)
+    chain = max((longest(graph, module) for module in graph), key=len)
+    assert len(chain) <= MAX_LEVELS, " > ".join(chain)
+
+
+def test_no_tab_imports_another() -> None:
+    tabs = {str(Path(path).parent).replace("/", ".") for path in sources() if re.fullmatch(r"demo/\w+/tab\.py", path)}
+    allowed = {("demo.compare", "demo.xray")}  # it shows the X-ray below its panes
+    found = [
+        f"{module} imports {other}"
+        for module, others in within("demo").items()
+        for other in others
+        if {folder_of(module), folder_of(other)} <= tabs
+        and folder_of(module) != folder_of(other)
+        and (folder_of(module), folder_of(other)) not in allowed
+    ]
+    assert len(tabs) > 4
+    assert found == []
+
+
+@pytest.mark.parametrize("name", ["leaderboard"])
+def test_no_class_name_twice_in_a_layer(name: str) -> None:
+    named: dict[str, list[str]] = defaultdict(list)
+    for path in sources():
+        if layer(path) == name:
+            for node in ast.walk(parsed(path)):
+                if isinstance(node, ast.ClassDef):
+                    named[node.name].append(path)
+    assert {name: paths for name, paths in named.items() if len(paths) > 1} == {}
+
+
+def test_the_readme_is_short() -> None:
+    text = read("README.md").split("\n---\n", 1)[1]  # the front matter belongs to the Space
+    assert text.strip().count("\n") + 1 <= MAX_README

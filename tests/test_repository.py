@@ -11,7 +11,7 @@ from huggingface_hub import SpaceCard
 from adapters.base_model import EMBEDDED_ID
 from tests.source_tree import ROOT, layer, packages, read, sources, tracked
 
-MAP = "docs/architecture.md" if (ROOT / "docs" / "architecture.md").exists() else "README.md"
+MAP = "docs/architecture.md"
 MAX_BYTES = 10_000_000
 ENTRY = re.compile(r"^(\S+) +\S.*$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^):#]+)\)")
