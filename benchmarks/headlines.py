@@ -1,11 +1,10 @@
-"""Rows for `headline`, a text to a one-line summary: Debian's package descriptions, whose first line sums up the rest.
+"""Training rows for the adapter `headline`: Debian's package descriptions, each with its one-line summary.
 
     /usr/lib/apt/apt-helper cat-file /var/lib/apt/lists/*_bookworm_main_i18n_Translation-en* |
         python -m benchmarks headlines headline.jsonl headline-test.jsonl
 
-writes rows of `prompt` and `completion` to train on, and rows of `prompt` and `reference` for the leaderboard, which
-training never sees. Knows the format of the index; knows nothing of models. The descriptions are their packagers', each
-under the licence of its package, so the rows are made where they are needed and are no part of this project.
+writes rows of `prompt` and `completion` for training, and rows of `prompt` and `reference` for the leaderboard. The
+descriptions have the licences of their packages, so the rows are not part of this project.
 """
 
 import argparse
@@ -19,18 +18,18 @@ from typing import NamedTuple
 from adapters.methods import UserError
 from adapters.training.corpus import hashed_share
 
-ROWS = 3200  # to train and validate on
+ROWS = 3200  # for training and validation
 TEST_ROWS = 120
 WORDS = range(25, 91)  # in a text
 SUMMARY_WORDS = range(4, 13)
-SAME = 4  # texts that begin, or summaries that end, with as many of the same words are one family: one of it is used
+SAME = 4  # equal first words of texts, or last words of summaries, make a family; one of each is used
 ONE_OF_MANY = re.compile(
     r"^(lib|r-|python3?-|ruby-|node-|golang-|elpa-|php-)|-(dev|dbg|doc|data|common|all|utils|bin|perl|plugins?)$"
 )
 
 
 class Description(NamedTuple):
-    """A package's name, the line that sums it up, and the first paragraph of its description."""
+    """Name, summary and first paragraph of a package's description."""
 
     package: str
     summary: str
@@ -38,7 +37,7 @@ class Description(NamedTuple):
 
 
 def descriptions(index: str) -> Iterator[Description]:
-    """The descriptions in a Translation-en index; those whose text is a list or is missing are left out."""
+    """The descriptions in a Translation-en index, without missing texts and lists."""
     for block in index.split("\n\n"):
         head, found, body = block.partition("\nDescription-en: ")
         summary, _, rest = body.partition("\n")
@@ -49,7 +48,7 @@ def descriptions(index: str) -> Iterator[Description]:
 
 
 def chosen(found: Iterable[Description]) -> list[Description]:
-    """Those that sum up a text in a line of prose: one of each family, in an order that depends on the texts alone."""
+    """The usable descriptions, one of each family, in an order that depends on the texts only."""
     families: set[tuple[str, ...]] = set()
     kept = []
     for description in sorted(filter(usable, found), key=lambda each: hashed_share(each.text)):
@@ -61,7 +60,7 @@ def chosen(found: Iterable[Description]) -> list[Description]:
 
 
 def usable(description: Description) -> bool:
-    """Whether it is one of a single package's own, of a fit length, without addresses, asides or parts."""
+    """Whether it describes a whole program, in a fitting length, without addresses and asides."""
     return (
         not ONE_OF_MANY.search(description.package)
         and len(description.text.split()) in WORDS
@@ -78,18 +77,18 @@ def words(text: str) -> list[str]:
 
 
 def prompt(text: str) -> str:
-    """What the summary continues."""
+    """The prompt that the summary continues."""
     return f"{text}\nTL;DR:"
 
 
 def capital(summary: str) -> str:
-    """The summary with its first word as at the beginning of a sentence; names such as `xdot` stay as they are."""
+    """The summary with a capital first letter, unless its first word has other characters."""
     first = summary.split(" ")[0]
     return summary[0].upper() + summary[1:] if first.isalpha() else summary
 
 
 def write_rows(index: str, rows: Path, test: Path) -> tuple[int, int]:
-    """Writes both files; returns how many rows each has. Raises UserError where the index has too few."""
+    """Write both files; return their numbers of rows. Raises UserError if the index is too small."""
     found = chosen(descriptions(index))
     if len(found) <= TEST_ROWS:
         raise UserError(f"{len(found)} descriptions fit: give Debian's whole Translation-en index on standard input.")

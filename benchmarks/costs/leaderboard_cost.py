@@ -1,7 +1,6 @@
-"""What the leaderboard costs, as ratios in the same run: scoring, batches, a whole board, and the metrics beside it.
+"""Costs of the leaderboard: scoring, batches, a whole run and its metrics, against slower ways to do the same work.
 
-The unit is a token of one plain row alone, or the slower way to do the same work. Texts do not end early. A board takes
-minutes, so it is made once; everything else is repeated.
+A whole run takes minutes, so it is measured once; everything else in every round.
 """
 
 import statistics
@@ -28,7 +27,7 @@ from leaderboard.store.database import Database
 
 METHODS = tuple(parse_method(name) for name in ("base", "lora:poetry", "prefix:facts", "pplm:science"))
 NUM_TOKENS, NUM_PROMPTS, NUM_TEXTS = 50, 100, 200
-BATCH = 16  # texts that `evaluate` reads at once
+BATCH = 16  # of `evaluate`
 Pair = tuple[Sequence[int], Sequence[int]]
 
 
@@ -54,11 +53,8 @@ def measure(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, Any]
         return rows + board(runner, prompts) + growth(rounds)
 
 
-# Scoring
-
-
 def scoring(base: BaseModel, engine: Engine, texts: Sequence[str], rounds: int) -> list[dict[str, Any]]:
-    """200 texts of 8 to 71 words: ours, one by one, and as `evaluate` does it."""
+    """200 texts of 8 to 71 words: in batches, one by one, and as `evaluate` does it."""
     pairs: list[Pair] = [(ids[:1], ids[1:]) for ids in map(base.encode, texts)]
     ours, alone, theirs = [], [], []
     for _ in range(rounds):
@@ -80,7 +76,7 @@ def scoring(base: BaseModel, engine: Engine, texts: Sequence[str], rounds: int) 
 
 
 def as_evaluate(base: BaseModel, pairs: Sequence[Pair]) -> list[float]:
-    """Perplexities by the algorithm of `evaluate`'s metric: all texts padded to the longest of all, batches of 16."""
+    """Perplexities as `evaluate` computes them: every text padded to the longest, in batches of 16."""
     ids = torch.nn.utils.rnn.pad_sequence([torch.tensor([*a, *b]) for a, b in pairs], batch_first=True)  # (N, T)
     lengths = torch.tensor([len(a) + len(b) for a, b in pairs])
     mask = torch.arange(ids.shape[1]) < lengths[:, None]
@@ -99,11 +95,8 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(above, below, strict=True)]
 
 
-# Generating
-
-
 def batches(runner: Runner, prompts: PromptSet, rounds: int, num_tokens: int = 20) -> list[dict[str, Any]]:
-    """24 prompts x 4 methods x 2 samples in the batches of a run, and four texts of each method alone."""
+    """24 prompts x 4 methods x 2 samples in batches, against four texts of each method alone."""
     spec = RunSpec(METHODS, samples=2, sampling=Sampling(max_new_tokens=num_tokens))
     found: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(rounds):
@@ -123,12 +116,12 @@ def batches(runner: Runner, prompts: PromptSet, rounds: int, num_tokens: int = 2
 
 
 def drain(states: Iterable[object]) -> float:
-    """Seconds that a generator takes to its end."""
+    """Run a generator to its end; seconds."""
     return seconds(lambda: deque(states, maxlen=0))
 
 
 def board(runner: Runner, prompts: PromptSet) -> list[dict[str, Any]]:
-    """100 prompts x 4 methods, scores and all, in texts of one plain row for each prompt."""
+    """A whole run of 100 prompts x 4 methods, in texts of one base row."""
     sampling = Sampling(max_new_tokens=NUM_TOKENS)
     run = runner.add(RunSpec(METHODS, sampling=sampling), prompts, None)
 
@@ -150,17 +143,14 @@ def board(runner: Runner, prompts: PromptSet) -> list[dict[str, Any]]:
     ]
 
 
-# Metrics
-
-
 def growth(rounds: int) -> list[dict[str, Any]]:
-    """How the time of the diversity metrics grows with the number of texts."""
+    """Time of the diversity metrics for 4,000 texts, against 1,000."""
     pairs = [(seconds(diversity(4000)), seconds(diversity(1000))) for _ in range(rounds)]
     return [row("diversity metrics of 4,000 texts / of 1,000", [large / small for large, small in pairs], None)]
 
 
 def diversity(count: int) -> Callable[[], object]:
-    """All diversity metrics of texts of 50 words, two a prompt."""
+    """Computes all diversity metrics of `count` texts of 50 words, two for each prompt."""
     words = [word for text in read_rows(DATA / "general.jsonl") for word in text["text"].split()]
     made = [" ".join(words[place : place + 50]) for place in range(0, 8 * count, 8)]
     modules = (distinct, self_bleu, compression)

@@ -1,10 +1,7 @@
-"""What the published code of PPLM computes for each token of one row, written anew for today's caches.
+"""The published code of PPLM for one row, rewritten for today's caches: greedy, bags of words only.
 
-The measure of how much faster the engine is: the whole text is read again for the unsteered distribution, with the
-logits of every position; every position of the past is pushed; each iteration goes forward and back through the whole
-model. Steers by words alone; greedy.
-
-Knows the model's forward pass and transformers' cache; uses nothing of the engine.
+As there, each token reads the whole text again for the unsteered distribution, moves every position of the past, and runs
+each iteration forward and back through the whole model. Uses nothing of the engine.
 
 Letters: L layers, H key/value heads, T positions, D head size, V vocabulary.
 """
@@ -23,7 +20,7 @@ Past = list[Tensor]  # keys and values by turns: 2 L tensors (1, H, T, D)
 
 
 def tokens(model: PreTrainedModel, prompt: Tensor, words: Sequence[int], settings: PPLM) -> Iterator[int]:
-    """The tokens that follow `prompt` (1, T), without end, steered towards the tokens `words`."""
+    """Yield the tokens after `prompt` (1, T), without end, steered towards the tokens `words`."""
     text, bag = prompt, torch.tensor(words, device=prompt.device)
     largest = [0.0] * model.config.num_hidden_layers
     with torch.no_grad():
@@ -59,7 +56,7 @@ def pushed(
     unsteered: Tensor,
     largest: list[float],
 ) -> Past:
-    """What the iterations add to the past; `largest` holds each layer's largest norm so far, and is kept up."""
+    """The change of the past; updates `largest`, each layer's largest norm so far."""
     nudge = [torch.zeros_like(state) for state in past]
     for _ in range(settings.num_iterations):
         leaves = [step.detach().requires_grad_() for step in nudge]

@@ -1,6 +1,6 @@
-"""What a steered token costs, in tokens of transformers' `generate` in the same run, and beside the published code's.
+"""Costs of a steered token, in tokens of transformers' `generate` and of the published code.
 
-"The paper's" is its algorithm with three iterations and 50 words of the list for science, unless a line says more.
+"The paper's" is the paper's algorithm with three iterations and 50 words about science.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ WORDS = word_lists()["science"][:50]
 PAPER = as_in_paper(PPLM((Attribute("science", words=WORDS),), step_size=0.02, num_iterations=3))
 DEFAULT = replace(PPLM((Attribute("science"),)), num_iterations=1)
 ITERATIONS = (1, 2, 5, 10)
-TOGETHER = {8: 1.7, 16: 1.1, 32: 0.85}  # rows, and the bar for each of them
+TOGETHER = {8: 1.7, 16: 1.1, 32: 0.85}  # rows in a batch -> bar
 LENGTHS = (100, 200, 400)
-SHORT, FEW = 50, 10  # tokens; what costs much is run for few
+SHORT, FEW = 50, 10  # tokens; slow runs take few
 
 RATIOS = [
     Ratio("the paper's, one row / generate", ("paper", SHORT), ("generate", SHORT), 8.0),
@@ -48,7 +48,7 @@ RATIOS = [
 
 
 def measure_pplm(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, Any]]:
-    """All rows of the table. Steering takes long: half as many rounds as asked for, and fewer of long texts."""
+    """All rows of the table. Steering is slow: half of the rounds, a third for long texts."""
     ids = prompt_ids(base, PROMPT)
     words = [split.token_ids[0] for split in split_words(base.tokenizer, WORDS) if len(split.token_ids) == 1]
 
@@ -65,12 +65,12 @@ def measure_pplm(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str,
     }
     longest = max(LENGTHS)
     long_runs = {"generate": lambda: generate(base, PROMPT, longest), "paper": run(PAPER, longest)}
-    generate(base, PROMPT, FEW)  # not counted: the first pass of all is slow
+    generate(base, PROMPT, FEW)  # warms up
     return ratio_rows(RATIOS, measure(runs, (rounds + 1) // 2)) + growth(measure(long_runs, (rounds + 2) // 3))
 
 
 def growth(rounds: list[dict[str, Timeline]]) -> list[dict[str, Any]]:
-    """How much more a token of the paper's costs, in plain tokens, as the text grows."""
+    """The price of a steered token, in tokens of `generate`, for longer texts."""
 
     def price(timelines: dict[str, Timeline], length: int) -> float:
         return timelines["paper"][length].wall / timelines["generate"][length].wall

@@ -1,7 +1,4 @@
-"""Runs with two clocks, and the ratios between them.
-
-Knows how long each token took; knows nothing of what is compared or of how it is shown.
-"""
+"""Times each token of a run by wall and CPU clock, and divides the times of one run by another's."""
 
 import statistics
 import time
@@ -17,7 +14,7 @@ from adapters.methods import Request, Sampling
 
 
 class Stamp(NamedTuple):
-    """Two clocks, in seconds."""
+    """Wall and CPU time in seconds."""
 
     wall: float
     cpu: float
@@ -30,11 +27,11 @@ class Stamp(NamedTuple):
         return Stamp(self.wall - start.wall, self.cpu - start.cpu)
 
 
-Timeline = list[Stamp]  # entry n: when the nth token stood, since the start
+Timeline = list[Stamp]  # entry n: time of the nth token since the start
 
 
 class Ratio(NamedTuple):
-    """A line of the table: run and token, divided by run and token and by `unit`; `bar` is what it must not exceed."""
+    """A line of the table: time of a run at a token, divided by another's and by `unit`; `bar` is the limit."""
 
     name: str
     above: tuple[str, int]
@@ -43,35 +40,35 @@ class Ratio(NamedTuple):
     unit: float = 1.0
 
     def of(self, timelines: Mapping[str, Timeline]) -> Stamp:
-        """The ratio by either clock."""
+        """The ratio by both clocks."""
         above, below = (timelines[run][token] for run, token in (self.above, self.below))
         return Stamp(above.wall / below.wall / self.unit, above.cpu / below.cpu / self.unit)
 
 
 class TokenClock(BaseStreamer):
-    """Notes when `generate` hands out each token."""
+    """Notes the time of each token of `generate`."""
 
     def __init__(self) -> None:
         self.timeline: Timeline = []
         self.start = Stamp.now()
 
     def put(self, value: Any) -> None:
-        self.timeline.append(Stamp.now().since(self.start))  # the first one is the prompt itself
+        self.timeline.append(Stamp.now().since(self.start))  # the first call brings the prompt
 
     def end(self) -> None:
-        """Nothing is kept back."""
+        """Needed by the interface."""
 
 
 def generate(base: BaseModel, prompt: str, num_tokens: int) -> Timeline:
-    """transformers' own greedy decoding of one row."""
+    """Greedy `generate` of one row."""
     clock = TokenClock()
-    model: Any = base.model  # transformers leaves the type of `generate` open
+    model: Any = base.model  # `generate` has no type
     model.generate(prompt_ids(base, prompt), max_new_tokens=num_tokens, do_sample=False, streamer=clock)
     return clock.timeline
 
 
 def decode(engine: Engine, requests: Sequence[Request], num_tokens: int, watched: int | None = None) -> Timeline:
-    """The engine's greedy decoding: timeline of the slowest of the first `watched` rows (all: None)."""
+    """Greedy decoding by the engine: times of the slowest among the first `watched` rows (None: all)."""
     start, timeline = Stamp.now(), [Stamp(0, 0)]
     for rows in engine.generate(requests, Sampling(temperature=0, max_new_tokens=num_tokens)):
         written = min(len(row.token_ids) for row in rows[:watched])
@@ -82,7 +79,7 @@ def decode(engine: Engine, requests: Sequence[Request], num_tokens: int, watched
 
 
 def timed(tokens: Iterator[int], num_tokens: int) -> Timeline:
-    """Any other decoding, by the tokens that it yields."""
+    """Any decoding that yields tokens."""
     start, timeline = Stamp.now(), [Stamp(0, 0)]
     for _ in range(num_tokens):
         next(tokens)
@@ -96,7 +93,7 @@ def prompt_ids(base: BaseModel, prompt: str) -> torch.Tensor:
 
 
 def measure(runs: Mapping[str, Callable[[], Timeline]], rounds: int) -> list[dict[str, Timeline]]:
-    """All runs in turn, `rounds` times."""
+    """Run everything in turn, `rounds` times."""
     results = []
     for number in range(rounds):
         results.append({name: run() for name, run in runs.items()})
@@ -105,7 +102,7 @@ def measure(runs: Mapping[str, Callable[[], Timeline]], rounds: int) -> list[dic
 
 
 def ratio_rows(ratios: Iterable[Ratio], rounds: Sequence[Mapping[str, Timeline]]) -> list[dict[str, Any]]:
-    """The ratios over all rounds, as rows of results.json."""
+    """The ratios as rows of results.json."""
     rows = []
     for ratio in ratios:
         walls, cpus = zip(*(ratio.of(timelines) for timelines in rounds), strict=True)

@@ -1,7 +1,6 @@
-"""`python -m benchmarks weights`: how long products with weights take, by the weights' memory order.
+"""`python -m benchmarks weights`: times of matrix products by the memory order of the weights.
 
-Medians in milliseconds on one thread of a CPU, forward (x W^T) and backward (g W), for some numbers of rows and the
-shapes (out, in) of the embedded model's weights. CPU time, since it is less of a chance on a busy machine.
+Medians of CPU time in milliseconds, one thread, forward (x W^T) and backward (g W), for the embedded model's weights.
 """
 
 import argparse
@@ -12,13 +11,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# How many of them there are in the model: together they do not fit into the CPU's cache.
+# Shape (out, in) -> number in the model; together they exceed the CPU's cache.
 SHAPES = {(49_152, 576): 1, (1536, 576): 60, (576, 1536): 30, (576, 576): 60, (192, 576): 60}
 ROWS = (1, 2, 4, 8, 16)
 
 
 def milliseconds(product: Callable[[Tensor, Tensor], Tensor], x: Tensor, weights: list[Tensor], repeats: int) -> float:
-    """Median CPU time of the products with all weights, after one that is not counted."""
+    """Median CPU time of the products with all weights, after a warm-up."""
     times = []
     for _ in range(repeats + 1):
         start = time.process_time()

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from benchmarks.sweeps.frontier_report import called, markdown, plot, summary
 from benchmarks.sweeps.frontier_sweep import ALGORITHMS, TARGETS, Sweep, measure, read_changes, read_targets
 from leaderboard.__main__ import load_prompts, open_database, watch
 from leaderboard.frontier import OURS, PAPER, Frontier, Point, read_frontier
-from leaderboard.records import PromptSet
 from leaderboard.runs.clock import Progress
 from leaderboard.runs.runner import Runner, load_engine
 from leaderboard.tables.display import with_interval
@@ -44,12 +42,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="another base model: a Hub id or a local folder")
 
 
-def run(options: argparse.Namespace, _: str) -> int:
+def run(options: argparse.Namespace, command: str) -> int:
     """Measure, print, store and plot. Raises UserError."""
     check_writable(options.out, options.plot, options.page)
     frontier = None if options.out is None else read_frontier(options.out)
     if not options.redraw:
-        new = measured(options)
+        new = measured(options, command)
         frontier = new if frontier is None else merged(frontier, new)
         if options.out is not None:
             write_frontier(frontier, options.out)
@@ -64,26 +62,21 @@ def run(options: argparse.Namespace, _: str) -> int:
     return 0
 
 
-def measured(options: argparse.Namespace) -> Frontier:
+def measured(options: argparse.Namespace, command: str) -> Frontier:
     """Run the sweep of the options. Raises UserError."""
-    sweep = read_sweep(options, load_prompts(options.prompts))
+    sweep = Sweep(
+        targets=read_targets(options.attributes),
+        prompts=load_prompts(options.prompts),
+        samples=options.samples,
+        algorithms=tuple(each._replace(values=getattr(options, each.name)) for each in ALGORITHMS),
+        changes={OURS: read_changes(options.set), PAPER: read_changes(options.set_paper)},
+        command=command,
+    )
     found: list[Frontier] = []
     watch(
         progress_only(measure(Runner(load_engine(options.model, options.home), open_database(options)), sweep), found)
     )
     return found[0]
-
-
-def read_sweep(options: argparse.Namespace, prompts: PromptSet) -> Sweep:
-    """The sweep that the options ask for. Raises UserError."""
-    return Sweep(
-        targets=read_targets(options.attributes),
-        prompts=prompts,
-        samples=options.samples,
-        algorithms=tuple(each._replace(values=getattr(options, each.name)) for each in ALGORITHMS),
-        changes={OURS: read_changes(options.set), PAPER: read_changes(options.set_paper)},
-        command=command(options),
-    )
 
 
 def progress_only(steps: Iterator[Progress | Point | Frontier], found: list[Frontier]) -> Iterator[Progress]:
@@ -96,26 +89,6 @@ def progress_only(steps: Iterator[Progress | Point | Frontier], found: list[Fron
         else:
             said = f"{called(step)}: success {with_interval(step.figures['success'])} ({', '.join(step.success_of)})"
             tqdm.write(said, file=sys.stderr)
-
-
-def command(options: argparse.Namespace) -> str:
-    """The command that measures the same, without its output files."""
-    parts = ["python -m benchmarks frontier"]
-    if options.prompts != PROMPTS:
-        parts.append(shlex.quote(options.prompts))
-    defaults = {
-        "attributes": TARGETS,
-        "samples": SAMPLES,
-        **{each.name: each.values for each in ALGORITHMS},
-        "model": None,
-    }
-    for name, default in defaults.items():
-        value = getattr(options, name)
-        if value != default:
-            parts.append(f"--{name} {shlex.quote(line(value) if isinstance(value, tuple) else str(value))}")
-    for name, pairs in (("set", options.set), ("set-paper", options.set_paper)):
-        parts += [f"--{name} {shlex.quote(pair)}" for pair in pairs]
-    return " ".join(parts)
 
 
 def line(values: Sequence[float]) -> str:

@@ -1,6 +1,6 @@
 """A frontier to read: tables and limits as text, a plot, and Markdown for docs/steering.md."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 from typing import Any
 
@@ -35,16 +35,10 @@ def written(name: str, cell: Cell) -> str:
     return f"{cell.value:.0f}" if name == "longest_run" else with_interval(cell)
 
 
-def figures_table(goal: Goal) -> pd.DataFrame:
-    """A row for each point, a column for each figure, as text."""
-    rows = {called(p): {TITLES[name]: written(name, cell) for name, cell in p.figures.items()} for p in goal.points}
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def success_table(goal: Goal) -> pd.DataFrame:
-    """A row for each point, a column for each attribute."""
-    rows = {called(p): {name: with_interval(cell) for name, cell in p.success_of.items()} for p in goal.points}
-    return pd.DataFrame.from_dict(rows, orient="index")
+def points_table(goal: Goal, heads: Mapping[str, str], cells: Callable[[Point], Mapping[str, Cell]]) -> str:
+    """A row for each point, a column for each of `heads` (name -> heading), as text."""
+    rows = {called(p): {heads[n]: written(n, cell) for n, cell in cells(p).items()} for p in goal.points}
+    return pd.DataFrame.from_dict(rows, orient="index").to_string()
 
 
 def verdicts(goal: Goal, point: Point) -> Iterator[str]:
@@ -58,9 +52,10 @@ def summary(frontier: Frontier) -> str:
     """All tables, and the limits for the best strength of each algorithm."""
     parts = []
     for goal in frontier.goals:
-        parts.append(f"{goal.name}\n{figures_table(goal).to_string()}")
+        parts.append(f"{goal.name}\n{points_table(goal, TITLES, lambda point: point.figures)}")
         if len(goal.attributes) > 1:
-            parts.append(f"success by attribute\n{success_table(goal).to_string()}")
+            names = {name: name for name in goal.unsteered.success_of}
+            parts.append(f"success by attribute\n{points_table(goal, names, lambda point: point.success_of)}")
         for found in (best(goal, algorithm) for algorithm in (OURS, PAPER)):
             if found is not None:
                 parts.append("\n  ".join([f"{goal.name}, {called(found)}", *verdicts(goal, found)]))
