@@ -1,7 +1,7 @@
 """The published code of PPLM for one row, rewritten for today's caches: greedy, bags of words only.
 
-As there, each token reads the whole text again for the unsteered distribution, moves every position of the past, and runs
-each iteration forward and back through the whole model. Uses nothing of the engine.
+As there, each token reads the whole text again for the unsteered distribution, moves every position of the past, and
+runs each iteration forward and back through the whole model. Uses nothing of the engine.
 
 Letters: L layers, H key/value heads, T positions, D head size, V vocabulary.
 """
