@@ -24,6 +24,7 @@ from adapters.training import train_command
 from adapters.training.card import Report
 from adapters.training.corpus import UNKNOWN
 from adapters.training.making import write_texts
+from adapters.training.order import finish
 from adapters.training.train_command import say
 
 DISCRIMINATOR = "train discriminator"  # the one command of two words
@@ -100,12 +101,8 @@ def train_discriminator_command(options: argparse.Namespace, command: str) -> in
     base = load_base_model(options.model, options.home)
     order = Order(options.name, options.about or f"the file {options.data.name}", options.licence, command)
     making = make_discriminator(base, rows, order, options.home, options.out)
-    while True:
-        try:
-            say(next(making))
-        except StopIteration as end:
-            measured = end.value.measured
-            return 0 if measured.accuracy.low > measured.largest_class else 1
+    measured = finish(making, say).measured
+    return 0 if measured.accuracy.low > measured.largest_class else 1
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, str], int]] = {

@@ -5,6 +5,7 @@ here: it allocates what a file asks for, takes regular expressions, and lets ext
 """
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -14,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from adapters.methods import UserError
@@ -45,7 +47,7 @@ def check_name(name: str) -> None:
 def new_folder(folder: Path) -> Iterator[Path]:
     """A scratch folder to write into, which then takes the place of `folder` whole, or not at all after an error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".train-", dir=folder.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=f".train-{os.getpid()}-", dir=folder.parent) as scratch:
         made = Path(scratch) / "new"
         made.mkdir()
         yield made
@@ -55,9 +57,11 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Delete the scratch folders that killed processes left behind in `folder`."""
+    """Delete the scratch folders that killed processes left: old ones, and those named after a dead process."""
     for path in folder.glob(".*-*"):
-        if path.name.startswith(SCRATCH) and time.time() - path.stat().st_mtime > LEFT_BEHIND:
+        named = re.match(r"\.[a-z]+-(\d+)-", path.name)
+        gone = named is not None and not psutil.pid_exists(int(named[1]))
+        if path.name.startswith(SCRATCH) and (gone or time.time() - path.stat().st_mtime > LEFT_BEHIND):
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -140,5 +144,5 @@ def check_header(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 def store_as_float16(folder: Path) -> None:
     """Writes the folder's tensors in half the bytes; exact where they were rounded to float16 before."""
-    tensors = load_file(folder / WEIGHTS_FILE)
+    tensors = load((folder / WEIGHTS_FILE).read_bytes())  # not mapped: Windows cannot write a file that is
     save_file({name: t.half().contiguous() for name, t in tensors.items()}, folder / WEIGHTS_FILE, {"format": "pt"})

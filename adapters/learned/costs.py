@@ -1,7 +1,4 @@
-"""What was measured of the cost of each method, as frozen data and as the rows of a table.
-
-Knows figures; knows nothing of how they are measured or shown.
-"""
+"""The measured cost of each method, as frozen data and as the rows of a table."""
 
 from typing import Annotated
 
@@ -31,15 +28,15 @@ class Cost:
 
     name: str
     trained: Count | None  # parameters
-    num_bytes: Count  # that are kept for it beside the base model, in float32
-    memory: int | None = None  # bytes that training takes beyond the loaded model
+    num_bytes: Count  # kept beside the base model, in float32
+    memory: int | None = None  # bytes of training beyond the loaded model
     step_seconds: float | None = None  # median of a training step
     token_seconds: float | None = None  # median of a new token of one row
 
 
 @dataclass(frozen=True, config=STRICT)
 class Costs:
-    """All methods, measured in one run."""
+    """All methods of one run."""
 
     base: str
     num_parameters: Count
@@ -60,7 +57,7 @@ class Costs:
 
 
 def rows(costs: Costs) -> list[list[str]]:
-    """A row a method, its cells as COLUMNS say; ratios are within the run."""
+    """The table, a row a method, its cells as in COLUMNS; ratios are within the run."""
     full, base = costs.of(FULL), costs.of(BASE.name)
     return [
         [
@@ -78,16 +75,16 @@ def rows(costs: Costs) -> list[list[str]]:
 
 
 def about(costs: Costs) -> str:
-    """What was measured, in a line."""
+    """One line about the measurement."""
     clock = "processor time of one thread" if costs.device == "cpu" else "by the clock"
     return (
         f"{costs.base} ({costs.num_parameters:,} parameters, {costs.dtype} on {costs.device}), {costs.machine}, "
         f"{costs.measured} UTC. LoRA of r = {costs.rank}, prefix of {costs.virtual} virtual tokens. Steps of "
         f"{costs.batch} x {costs.tokens} tokens with AdamW, memory beyond the loaded model; {costs.decoded} tokens of "
-        f"one row; seconds are {clock}, medians of {costs.rounds} rounds in which the methods took turns."
+        f"one row; seconds are {clock}, medians of {costs.rounds} rounds."
     )
 
 
 def ratio(value: float | None, of: float | None) -> str:
-    """One number as a multiple of another; empty where one is missing."""
+    """`value` as a multiple of `of`; empty where one is missing."""
     return "" if value is None or not of else f"{value / of:.2f}"

@@ -1,7 +1,7 @@
-"""Answers what an adapter of the running app has learned, when it is asked, while the engine goes on writing.
+"""Says what an adapter of the running app has learned, on request, while the engine goes on writing.
 
-Knows the engine, its adapters and what their folders say of their training; the arithmetic is in
-adapters.learned.spectrum and adapters.learned.prefix_attention. The engine's model is read and never changed.
+Knows the engine, its adapters and the reports of their trainings; the arithmetic is in adapters.learned.spectrum and
+adapters.learned.prefix_attention. Weights are only read. Every forward pass holds the engine's turn.
 """
 
 from collections.abc import Callable, Generator
@@ -24,21 +24,21 @@ from adapters.methods import Method, Request, Sampling, UserError
 from adapters.prefix.prefix import PrefixKV, PrefixSettings
 from adapters.training.card import Report
 
-TOKENS = 24  # that are written to see what they look at
+TOKENS = 24  # written to see their attention
 
 
 class Watched(NamedTuple):
-    """A text written with a prefix, and the attention that its tokens paid to it."""
+    """A text written with a prefix, and the attention of its tokens to the prefix."""
 
     tokens: tuple[str, ...]
     attention: Attention | None  # None while it is being written
 
 
 class Explorer:
-    """What was learned by the adapters of one engine; safe to use from several threads."""
+    """What the adapters of one engine have learned; safe to use from several threads."""
 
     def __init__(self, engine: Engine, report: Callable[[str], Report | None]) -> None:
-        """`report` gives the figures of an adapter by its name (see adapters.library.library.Library.report)."""
+        """`report` returns the figures of an adapter by name (see adapters.library.library.Library.report)."""
         self._engine, self._report = engine, report
         self._words: dict[str, tuple[PrefixKV, tuple[Virtual, ...]]] = {}
 
@@ -55,13 +55,16 @@ class Explorer:
         prefix = self._engine.store.prefix(name)
         known, words = self._words.get(name, (None, ()))
         if known is not prefix:
-            own = self._private()
-            words = nearest_words(own, prefix, self._start(own, name, prefix))
+            turn = self._engine.turn
+            with turn:
+                own = private(self._engine.base)
+                start = self._start(own, name, prefix)
+            words = nearest_words(own, prefix, start, turn)
             self._words[name] = prefix, words
         return words
 
     def watch(self, name: str, prompt: str) -> Generator[Watched, None, None]:
-        """Continues a prompt greedily with a prefix, then says what the tokens looked at. Raises UserError."""
+        """Continue a prompt greedily with a prefix; the last item has the attention. Raises UserError."""
         prefix = self._engine.store.prefix(name)
         request = Request(prompt, Method(name, prefix=name))
         row = None
@@ -69,11 +72,12 @@ class Explorer:
             yield Watched(self._pieces(row.token_ids), None)
         if row is None or row.finish_reason == "diverged":
             raise UserError("The numbers of this text went wrong: try another prompt.")
-        attention = prefix_attention(self._private(), prefix, row.prompt_ids, row.token_ids)
+        with self._engine.turn:
+            attention = prefix_attention(private(self._engine.base), prefix, row.prompt_ids, row.token_ids)
         yield Watched(self._pieces(row.token_ids), attention)
 
     def as_json(self, name: str) -> bytes:
-        """Everything that is known of an adapter without a prompt, as a file to save. Raises UserError."""
+        """Everything known of an adapter without a prompt, as a JSON file. Raises UserError."""
         adapter = self._engine.store.find(name)
         found = self.updates(name) if adapter.kind == "lora" else self.words(name)
         data = {"name": name, "kind": adapter.kind, "base": adapter.base, "learned": found}
@@ -82,12 +86,8 @@ class Explorer:
     def _pieces(self, ids: tuple[int, ...]) -> tuple[str, ...]:
         return tuple(str(self._engine.base.tokenizer.decode([token])) for token in ids)
 
-    def _private(self) -> BaseModel:
-        with self._engine.turn:
-            return private(self._engine.base)
-
     def _start(self, own: BaseModel, name: str, prefix: PrefixKV) -> PrefixKV | None:
-        """What the prefix was before training; None where it began at random, or nobody knows."""
+        """The prefix before training; None where it began at random or is unknown. Hold the turn."""
         report = self._report(name)
         settings = report.settings.adapter if report is not None else None
         if report is None or not isinstance(settings, PrefixSettings) or not settings.init_text:
@@ -98,7 +98,7 @@ class Explorer:
 
 
 def as_fields(part: Any) -> dict[str, Any]:
-    """A NamedTuple by its fields, with what follows from them."""
+    """The fields of a NamedTuple, with the figures derived from them."""
     fields: dict[str, Any] = part._asdict()
     if isinstance(part, Update):
         fields |= {"relative": part.relative, "effective_rank": part.effective_rank}

@@ -1,22 +1,20 @@
-"""What a prefix has learned: how much generated tokens look at it, how far it has moved, and which words it is near.
+"""What a prefix has learned: the attention that tokens pay to it, how far it moved, and the words it is near.
 
-Knows keys, values and attention; knows nothing of files or figures. The live model is never switched or hooked: `own`
-is always a private model, a second set of modules around the very same weights (see `private`).
+The shared model is never switched or hooked: `own` is always a private model, a second set of modules around the same
+weights (see `private`). Its forward passes are made while holding the engine's turn, as all of them are.
 
 Letters: L layers, H key/value heads, P virtual tokens, D head size, N generated tokens, T tokens in all, V vocabulary.
 
-Nearest words. A virtual token is keys and values and no embedding, so it has no place among the vocabulary's. But in
-the first layer the value of a real token depends on that token alone (and its position, where positions are added to
-the embeddings): a word's value in layer 0 is what attention reads there of that word, whatever stands around it. So the
-values of a virtual token in layer 0 are compared, by cosine, with those of every token of the vocabulary at the same
-position. Of a prefix that starts as the keys and values of a text, the nearest token before training is the text's own,
-at a cosine of 1. What the upper layers hold depends on context and has no such dictionary: there, only how far keys and
-values moved is shown.
+Nearest words. A virtual token is keys and values, not an embedding. But in the first layer the value of a real token
+depends on that token alone (and on its position, where positions are added to the embeddings). So the values of a
+virtual token in layer 0 are compared, by cosine, with those of every token of the vocabulary at the same position. A
+prefix that starts as the keys and values of a text starts at the text's own tokens, at a cosine of 1. The upper layers
+depend on context and have no such dictionary: there, only the movement of keys and values is shown.
 """
 
 import copy
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -28,9 +26,11 @@ from adapters.base_model import BaseModel
 from adapters.kv import AppendingLayer
 from adapters.prefix.prefix import PrefixKV, PrefixSettings, prefix_model
 
+Turn = AbstractContextManager[Any]
+ALONE: Turn = nullcontext()  # nobody else uses the model
 NEAREST = 3  # words of each virtual token
 TOKENS_AT_ONCE = 4096  # of the vocabulary
-PROBES = 8  # tokens by which it is found out whether positions matter
+PROBES = 8  # tokens that show whether positions matter
 
 
 class Attention(NamedTuple):
@@ -59,7 +59,7 @@ class Virtual(NamedTuple):
 def prefix_attention(
     own: BaseModel, prefix: PrefixKV, prompt_ids: Sequence[int], token_ids: Sequence[int]
 ) -> Attention:
-    """The attention with which each of the tokens was written: that of the position before it, which predicts it."""
+    """The attention that each token was written with: that of the position before it, which predicts it."""
     own.model.set_attn_implementation("eager")  # the only one that hands out its weights
     virtual = prefix.shape[3]
     ids = torch.tensor([[*prompt_ids, *token_ids[:-1]]], device=own.device)  # (1, T)
@@ -81,17 +81,20 @@ def prefix_attention(
 
 
 @torch.no_grad()
-def nearest_words(own: BaseModel, prefix: PrefixKV, start: PrefixKV | None) -> tuple[Virtual, ...]:
-    """For each virtual token the nearest words after training and, where it began as a text (`start`), before."""
+def nearest_words(own: BaseModel, prefix: PrefixKV, start: PrefixKV | None, turn: Turn = ALONE) -> tuple[Virtual, ...]:
+    """The nearest words of each virtual token after training and, where it began as a text (`start`), before.
+
+    `turn` is held for each forward pass alone, so that others write their texts in between.
+    """
     count = prefix.shape[3]
     versions = [prefix] if start is None else [start, prefix]
     values = [part[0, 1].transpose(0, 1).flatten(1).to(own.device).float() for part in versions]  # each (P, H * D)
-    known = vocabulary_values(own, 0)  # (V, H * D)
-    elsewhere = vocabulary_values(own, count - 1, PROBES)
+    known = vocabulary_values(own, 0, turn=turn)  # (V, H * D)
+    elsewhere = vocabulary_values(own, count - 1, PROBES, turn)
     fixed = torch.allclose(known[:PROBES], elsewhere, atol=1e-3 * float(known.abs().max()))
     lists: list[list[tuple[Neighbour, ...]]] = [[] for _ in versions]
     for place in range(count):
-        known = known if fixed or place == 0 else vocabulary_values(own, place)
+        known = known if fixed or place == 0 else vocabulary_values(own, place, turn=turn)
         for found, mine in zip(lists, values, strict=True):
             found.append(neighbours(own.tokenizer, torch.cosine_similarity(mine[place], known, dim=-1)))
     moved = nested(movement(start, prefix).T) if start is not None else ((),) * count
@@ -107,14 +110,14 @@ def neighbours(tokenizer: PreTrainedTokenizerBase, cosines: Tensor) -> tuple[Nei
 
 
 def movement(start: PrefixKV, prefix: PrefixKV) -> Tensor:
-    """Norm of the change of each virtual token's keys and values over their norm before (L, P)."""
+    """Norm of the change of each virtual token's keys and values over their norm before: (L, P)."""
     before, change = (torch.linalg.vector_norm(part, dim=(1, 2, 4)) for part in (start, prefix - start))
     return change / before.clamp(min=1e-12)
 
 
 @torch.no_grad()
 def starting_prefix(own: BaseModel, settings: PrefixSettings, seed: int) -> PrefixKV:
-    """The prefix that training with these settings begins with."""
+    """The prefix at the start of a training with these settings."""
     model = prefix_model(private(own), settings, seed)  # PEFT wraps it in place
     rows: Tensor = model.prompt_encoder["default"].embedding.weight  # type: ignore[union-attr, assignment]
     layers, heads, size = own.cache_shape
@@ -122,25 +125,25 @@ def starting_prefix(own: BaseModel, settings: PrefixSettings, seed: int) -> Pref
 
 
 @torch.no_grad()
-def vocabulary_values(own: BaseModel, place: int, count: int | None = None) -> Tensor:
-    """The values (V, H * D) that the first `count` tokens, or all, have in layer 0 at a position."""
+def vocabulary_values(own: BaseModel, place: int, count: int | None = None, turn: Turn = ALONE) -> Tensor:
+    """The values (V, H * D) of the first `count` tokens, or all, in layer 0 at a position."""
     shape = own.cache_shape
     size = count or len(own.model.get_input_embeddings().weight)  # type: ignore[arg-type]
     found = []
     for ids in torch.arange(size, device=own.device)[:, None].split(TOKENS_AT_ONCE):
         layer = Catching(torch.empty(2, len(ids), shape.num_heads, 0, shape.head_size, device=own.device))
-        with suppress(Caught):
+        with turn, suppress(Caught):
             own.model(input_ids=ids, position_ids=torch.full_like(ids, place), past_key_values=Cache(layers=[layer]))
         found.append(layer.values.flatten(1).float())
     return torch.cat(found)
 
 
 class Caught(Exception):
-    """Ends a forward pass after the values of layer 0."""
+    """Ends a forward pass after layer 0's values."""
 
 
 class Catching(AppendingLayer):
-    """The cache of layer 0 that keeps the values (B, H, 1, D) it is given, and ends the pass: no more is wanted."""
+    """The cache of layer 0: keeps its values (B, H, 1, D) and ends the forward pass."""
 
     values: Tensor
 
@@ -150,9 +153,9 @@ class Catching(AppendingLayer):
 
 
 def private(base: BaseModel) -> BaseModel:
-    """Other modules and another config around the same weights: what is switched or hooked there is not so in `base`.
+    """Other modules and another config around the same weights: hooks and switches there leave `base` alone.
 
-    No LoRA may hang on the model meanwhile: whoever shares it holds the engine's turn.
+    Hold the engine's turn while copying, so that no LoRA hangs on the model.
     """
     weights = [*base.model.parameters(), *base.model.buffers()]
     return replace(base, model=copy.deepcopy(base.model, {id(tensor): tensor for tensor in weights}))

@@ -1,12 +1,11 @@
-"""What a LoRA has changed: each module's update as singular values, norms, and a crop to look at.
+"""The update of each module of a LoRA: singular values, norms, and a crop to look at.
 
     update = scaling * B A,   effective rank = exp(-sum_i p_i ln p_i) with p_i = s_i / sum_j s_j
 
 (Roy and Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007; s: the singular values).
-It is between 1 and r: as many directions as would be there if all were equally strong.
+It is between 1 and r: the number of directions if all were equally strong.
 
-Knows matrices; knows nothing of texts, files or figures. Nothing of the size of W is decomposed or, beyond a crop, even
-made of B A: with B = Q R and A' = P S the singular values of B A are those of the small R S'. Of a DoRA the gains stand
+B A is never made whole: with B = Q R and A' = P S, its singular values are those of the small R S'. A DoRA's gains are
 in `Crop`; singular values and norms are of its low-rank part. Letters: r rank, b blocks of rows, c blocks of columns.
 """
 
@@ -28,7 +27,7 @@ Matrix = tuple[tuple[float, ...], ...]
 
 
 class Update(NamedTuple):
-    """What a LoRA does to one module."""
+    """The update of one module."""
 
     path: str  # in the base model
     size: tuple[int, int]  # (out, in) of W
@@ -64,7 +63,7 @@ class Update(NamedTuple):
 
 
 class Crop(NamedTuple):
-    """A square of W, of what is added to it, and of their sum: the block that the update changes most."""
+    """A square of W, its change, and their sum: the block that changes most."""
 
     path: str
     first_row: int
@@ -87,7 +86,7 @@ def effective_rank(values: tuple[float, ...]) -> float:
 
 @torch.no_grad()
 def updates(base: BaseModel, lora: LoraWeights) -> tuple[Update, ...]:
-    """What a LoRA does to each of its modules, in their order in the model."""
+    """The update of each module of a LoRA, in the model's order."""
     values = [singular_values(a, b) * lora.scaling for a, b in lora.modules.values()]
     norms = torch.stack([matrix(base, path).norm(dtype=torch.float32) for path in lora.modules])
     found = []
@@ -99,14 +98,14 @@ def updates(base: BaseModel, lora: LoraWeights) -> tuple[Update, ...]:
 
 
 def singular_values(a: Tensor, b: Tensor) -> Tensor:
-    """Of B A, in falling order, by way of matrices of r x r. a (r, in), b (out, r)"""
+    """Singular values of B A, falling, from matrices of r x r. a (r, in), b (out, r)"""
     left, right = torch.linalg.qr(b.float()).R, torch.linalg.qr(a.float().T).R
     return torch.linalg.svdvals(left @ right.T)
 
 
 @torch.no_grad()
 def crop(base: BaseModel, lora: LoraWeights, path: str) -> Crop:
-    """The block of a module that a LoRA changes most. Raises UserError for a module that it leaves alone."""
+    """The block of a module that a LoRA changes most. Raises UserError for a module it does not adapt."""
     if path not in lora.modules:
         raise UserError(f"This LoRA does not adapt {path[:100]!r}: choose one of its modules.")
     a, b = lora.modules[path]
@@ -122,7 +121,7 @@ def crop(base: BaseModel, lora: LoraWeights, path: str) -> Crop:
 
 
 def block_norms(a: Tensor, b: Tensor) -> Tensor:
-    """Squared Frobenius norm of each block of B A (b, c), which is not made: <B_i' B_i, A_j A_j'> for block i, j."""
+    """Squared Frobenius norm of each block of B A (b, c), without making it: <B_i' B_i, A_j A_j'> for block i, j."""
     rows = torch.stack([part.T @ part for part in b.split(BLOCK)])  # (b, r, r)
     columns = torch.stack([part @ part.T for part in a.split(BLOCK, dim=1)])  # (c, r, r)
     return torch.einsum("bij,cij->bc", rows, columns)

@@ -1,4 +1,4 @@
-"""What a training will take: parameters exactly, memory and time about, before anything is loaded or trained.
+"""What a training takes: parameters exactly, memory and time about, before anything is loaded or trained.
 
 Knows shapes, token counts and this machine; changes nothing of the model. Letters: T tokens of the largest batch, K of
 them scored, V vocabulary, S outputs of all linear layers together, A those of the adapted ones.
@@ -11,7 +11,9 @@ DoRA, batches of 256 and 1,024 tokens): 1.9 to 4.3 GB, within a fifth. For prefi
 """
 
 import json
+import threading
 import time
+from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,96 +21,174 @@ import torch
 from torch import nn
 
 from adapters.base_model import BaseModel
-from adapters.kv import Shape
 from adapters.lora import lora
 from adapters.lora.lora import LoraSettings
+from adapters.methods import UserError
 from adapters.prefix import prefix
 from adapters.training.batches import Example
-from adapters.training.material import Material
-from adapters.training.order import QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT, TrainSettings, TrainStep
+from adapters.training.corpus import Dataset
+from adapters.training.material import encoded, fitting, with_steps
+from adapters.training.order import (
+    QUEUED_GENERAL_ROWS,
+    QUEUED_HELD_OUT,
+    TrainOrder,
+    TrainSettings,
+    TrainStep,
+)
 
 LIBRARIES = 410_000_000  # bytes, once they are imported
 SPEED_FILE = "speed.json"
-OF_A_STEP = 1 / 3  # of the time of a training token, that a measured one takes
+OF_A_STEP = 1 / 3  # cost of a measured token against a training token
 GENERAL_TOKENS = 120  # of a row of general text
 PROBE_ROWS, PROBE_ROUNDS = 256, 5
-SLOWER = 2.0  # than its matrix products alone a step is
+SLOWER = 2.0  # a step against its matrix products alone
+KEPT_COUNTS = 64  # data sets and lengths
 
 
 class Estimate(NamedTuple):
-    """What a training will take, before it is started."""
+    """What a training takes, before it is started."""
 
     trainable: int
     share: float  # of all parameters, the adapter's included
-    num_bytes: int  # of memory that the training process will need
+    num_bytes: int  # memory of the training process
     seconds: float  # on this machine
     training_examples: int
     validation_examples: int
     steps: int
-    notes: tuple[str, ...]  # what was cut or left out, and where the estimate comes from
+    notes: tuple[str, ...]  # rows cut or left out, what is over a limit, where the estimate comes from
+    refusal: str = ""  # why it cannot be started
 
 
-def estimate(base: BaseModel, shape: Shape, material: Material, jobs: Path) -> Estimate:
-    """What the material will take with its settings; `jobs` is where speeds are noted. Raises UserError."""
-    settings = material.settings
-    trainable = num_trainable(base, shape, settings)
-    whole = base.model.num_parameters()
-    speed = known_speed(jobs, base.id, settings)
-    told = "Time: as fast as the newest training here."
-    if speed is None:
-        speed = probed_speed(base)
-        told = "Time: from a matrix product timed just now; after the first training it comes from that."
-    return Estimate(
-        trainable=trainable,
-        share=trainable / (whole + trainable),
-        num_bytes=memory(base, material, trainable),
-        seconds=speed * num_tokens(material),
-        training_examples=len(material.training),
-        validation_examples=len(material.validation),
-        steps=settings.steps,
-        notes=(*material.notes, told),
+class Counts(NamedTuple):
+    """Examples and tokens of an encoded data set."""
+
+    training: int
+    validation: int
+    training_length: float  # mean tokens of an example
+    validation_length: float
+    longest: int
+    most_scored: int  # tokens of one example
+    notes: tuple[str, ...]
+
+
+class Limits(NamedTuple):
+    """What one training may take at most; the operator can change it."""
+
+    minutes: int = 240
+    megabytes: int = 4_000
+
+    def refusal(self, seconds: float, num_bytes: int) -> str:
+        """Why a training is too large, in a line; "" where it is not."""
+        if seconds > 60 * self.minutes:
+            return f"It takes about {seconds / 60:,.0f} minutes, {self.minutes:,} are allowed: lower the steps."
+        if num_bytes > 1e6 * self.megabytes:
+            needed = f"about {num_bytes / 1e9:.1f} GB of memory, {self.megabytes / 1e3:.1f} are allowed"
+            return f"It needs {needed}: lower batch_size or max_length."
+        return ""
+
+
+class Estimator:
+    """Estimates trainings on one base model. Each data set is read and tokenised once for each length and split."""
+
+    def __init__(self, base: BaseModel, jobs: Path, limits: Limits) -> None:
+        """`jobs`: the folder of the file of speeds."""
+        self._base, self._jobs, self._limits = base, jobs, limits
+        self._lock = threading.Lock()
+        self._counts: OrderedDict[tuple[object, ...], Counts] = OrderedDict()
+        self._probed: float | None = None  # seconds a token
+
+    def estimate(self, order: TrainOrder, data: Dataset) -> Estimate:
+        """What an order takes. Raises UserError for what cannot be trained."""
+        base = self._base
+        settings, notes = fitting(base, order)
+        counts = self._count(data, settings.max_length, order.validation_share)
+        settings, late = with_steps(order, settings, counts.training)
+        trainable = num_trainable(base, settings)
+        speed, told = self._speed(settings)
+        seconds, num_bytes = speed * num_tokens(settings, counts), memory(base, settings, counts, trainable)
+        refusal = self._limits.refusal(seconds, num_bytes)
+        return Estimate(
+            trainable=trainable,
+            share=trainable / (base.model.num_parameters() + trainable),
+            num_bytes=num_bytes,
+            seconds=seconds,
+            training_examples=counts.training,
+            validation_examples=counts.validation,
+            steps=settings.steps,
+            notes=(*filter(None, [refusal]), *notes, *counts.notes, *late, told),
+            refusal=refusal,
+        )
+
+    def _count(self, data: Dataset, max_length: int, share: float) -> Counts:
+        """The counts of a data set, from memory where the file has not changed."""
+        try:
+            now = data.file.stat()
+        except OSError as error:
+            raise UserError(f"Cannot read {data.file.name}: {error.strerror}.") from error
+        key = (data.file, now.st_size, now.st_mtime_ns, data.whole, max_length, share)
+        with self._lock:
+            if key not in self._counts:
+                texts = encoded(self._base, data, max_length, share)
+                self._counts[key] = counted(texts.training, texts.validation, texts.notes)
+                if len(self._counts) > KEPT_COUNTS:
+                    self._counts.popitem(last=False)
+            return self._counts[key]
+
+    def _speed(self, settings: TrainSettings) -> tuple[float, str]:
+        """Seconds a training token, and where they come from."""
+        known = speeds(self._jobs).get(key(self._base.id, settings))
+        if known is not None:
+            return float(known), "Time: as fast as the newest training here."
+        if self._probed is None:
+            self._probed = probed_speed(self._base)
+        return self._probed, "Time: from a matrix product timed here; after the first training it comes from that."
+
+
+def counted(training: list[Example], validation: list[Example], notes: tuple[str, ...]) -> Counts:
+    """The counts of encoded examples."""
+    return Counts(
+        len(training),
+        len(validation),
+        sum(len(example.ids) for example in training) / len(training),
+        sum(len(example.ids) for example in validation) / len(validation),
+        max(len(example.ids) for example in training),
+        max(len(example.ids) - example.start for example in training),
+        notes,
     )
 
 
-def num_trainable(base: BaseModel, shape: Shape, settings: TrainSettings) -> int:
-    """Parameters that are trained, from shapes alone. Raises UserError."""
+def num_trainable(base: BaseModel, settings: TrainSettings) -> int:
+    """Trained parameters, from shapes alone. Raises UserError."""
     if isinstance(settings.adapter, LoraSettings):
         return lora.num_parameters(base.model, settings.adapter)
-    return prefix.num_parameters(shape, settings.adapter)
+    return prefix.num_parameters(base.cache_shape, settings.adapter)
 
 
-def memory(base: BaseModel, material: Material, trainable: int) -> int:
+def memory(base: BaseModel, settings: TrainSettings, counts: Counts, trainable: int) -> int:
     """Bytes at the peak of a step; see the head of this file."""
-    adapter, size = material.settings.adapter, material.settings.batch_size
     linear = [lora.linear_shape(m) for m in base.model.modules() if m is not base.model.get_output_embeddings()]
     outputs = sum(shape[1] for shape in linear if shape)
     adapted = 0
-    if isinstance(adapter, LoraSettings):
-        endings = lora.targets(base.model, adapter.target_modules)
+    if isinstance(settings.adapter, LoraSettings):
+        endings = lora.targets(base.model, settings.adapter.target_modules)
         adapted = sum(out for _, out in lora.target_shapes(base.model, endings).values())
-    tokens = size * max(len(example.ids) for example in material.training)
-    scored = size * max(len(example.ids) - example.start for example in material.training)
+    tokens, scored = settings.batch_size * counts.longest, settings.batch_size * counts.most_scored
     weights = sum(p.numel() * p.element_size() for p in base.model.parameters())
     activations = 4 * (2.5 * outputs + 1.3 * adapted) * tokens + 12 * base.model.config.vocab_size * scored
     return round(LIBRARIES + 1.6 * weights + 24 * trainable + activations)
 
 
-def num_tokens(material: Material) -> float:
-    """Tokens that are read, measured ones counted by what they cost against those of a step."""
-    settings = material.settings
-    trained = mean_length(material.training) * settings.batch_size * settings.steps
-    checked = mean_length(material.validation) * min(len(material.validation), settings.eval_examples)
-    held_out = min(len(material.validation), QUEUED_HELD_OUT)
-    at_the_end = 2 * (mean_length(material.validation) * held_out + QUEUED_GENERAL_ROWS * GENERAL_TOKENS)
+def num_tokens(settings: TrainSettings, counts: Counts) -> float:
+    """Tokens that are read; a measured one counts OF_A_STEP."""
+    trained = counts.training_length * settings.batch_size * settings.steps
+    checked = counts.validation_length * min(counts.validation, settings.eval_examples)
+    held_out = counts.validation_length * min(counts.validation, QUEUED_HELD_OUT)
+    at_the_end = 2 * (held_out + QUEUED_GENERAL_ROWS * GENERAL_TOKENS)
     return trained + OF_A_STEP * (checked * settings.steps / settings.eval_every + at_the_end)
 
 
-def mean_length(examples: list[Example]) -> float:
-    return sum(len(example.ids) for example in examples) / len(examples)
-
-
 def probed_speed(base: BaseModel) -> float:
-    """Seconds a training token, from products with the largest weight of a layer: forward, and back through it."""
+    """Seconds a training token, from products with the largest weight of a layer, forward and backward."""
     head = base.model.get_output_embeddings()
     layers = [m for m in base.model.modules() if isinstance(m, nn.Linear | lora.Conv1D) and m is not head]
     weight = max((layer.weight.detach() for layer in layers), key=torch.numel)
@@ -122,14 +202,8 @@ def probed_speed(base: BaseModel) -> float:
     return 2 * SLOWER * a_parameter * base.model.num_parameters()
 
 
-def known_speed(jobs: Path, base: str, settings: TrainSettings) -> float | None:
-    """Seconds a training token in the newest training of this kind."""
-    found = speeds(jobs).get(key(base, settings))
-    return None if found is None else float(found)
-
-
 def note_speed(jobs: Path, base: str, settings: TrainSettings, step: TrainStep) -> None:
-    """Notes how fast a training was, from its last step."""
+    """Note how fast a training was, from its last step."""
     known = speeds(jobs) | {key(base, settings): step.seconds / step.tokens}
     aside = jobs / f".{SPEED_FILE}"
     aside.write_text(json.dumps(known), "utf-8")
@@ -142,6 +216,6 @@ def speeds(jobs: Path) -> dict[str, float]:
 
 
 def key(base: str, settings: TrainSettings) -> str:
-    """What makes trainings about equally fast."""
+    """Trainings with the same key are about equally fast."""
     kind = "LoRA" if isinstance(settings.adapter, LoraSettings) else "prefix"
     return f"{base} {kind}{' bfloat16' if settings.bfloat16 else ''}"

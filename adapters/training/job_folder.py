@@ -1,9 +1,8 @@
-"""The folder of a training job: what was ordered, what has happened so far, and the newest checkpoint.
+"""The folder of a training job: the order, the events so far, and the newest checkpoint.
 
-    jobs/ID/order.json, data.* (a copy of what was uploaded), events.jsonl, checkpoint.safetensors, stop
+    jobs/ID/order.json, data.* (a copy of the upload), events.jsonl, checkpoint.safetensors, stop
 
-Knows files; knows nothing of processes or of how a training is done. Events are only ever appended; a line that was
-torn by a crash is left aside. Ids sort by the time of ordering.
+Events are only appended; a line torn by a crash is skipped. Ids sort by time.
 """
 
 import json
@@ -12,7 +11,7 @@ import secrets
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic.dataclasses import dataclass
 
@@ -23,28 +22,32 @@ from adapters.training.order import Event, Plan, StepSample, TrainOrder, TrainSt
 ORDER_FILE, EVENTS_FILE, CHECKPOINT_FILE, STOP_FILE = "order.json", "events.jsonl", "checkpoint.safetensors", "stop"
 State = Literal["waiting", "running", "done", "failed", "stopped"]
 ID = re.compile(r"[0-9]{20}-[0-9a-f]{8}")
+KEPT_STEPS = 2_000  # of a job in memory; the file has them all
+KEPT_SAMPLES = 500
+RECENT = 20  # newest steps, which say how fast it is
 
 
 @dataclass(frozen=True, config=STRICT)
 class Job:
-    """What was ordered, for which base model, by whom."""
+    """An order, its base model and its owner."""
 
     order: TrainOrder
     base: str
     owner: str | None = None
-    file: str = ""  # name of what was uploaded
+    file: str = ""  # name of the upload
 
 
 class History(NamedTuple):
-    """What has happened so far."""
+    """The events so far. The oldest steps are thinned to at most KEPT_STEPS."""
 
     state: State = "waiting"
     message: str = ""
     total: int = 0  # steps
     steps: tuple[TrainStep, ...] = ()
     samples: tuple[StepSample, ...] = ()
-    begun_at: int = 0  # the step that the newest process began after
-    adapter: bool = False  # whether it left one
+    recent: tuple[TrainStep, ...] = ()  # the newest, none left out
+    begun_at: int = 0  # the newest process went on after this step
+    adapter: bool = False  # whether there is an adapter
 
     @property
     def ended(self) -> bool:
@@ -52,7 +55,7 @@ class History(NamedTuple):
 
 
 def add_job(jobs: Path, job: Job, file: Path | None) -> str:
-    """Makes a folder for a job, whole or not at all, and returns its id. Raises OSError where the disk is full."""
+    """Make the folder of a job, whole or not at all; return its id. Raises OSError where the disk is full."""
     id = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
     jobs.mkdir(parents=True, exist_ok=True)
     aside = jobs / f".{id}"
@@ -74,21 +77,24 @@ def job_ids(jobs: Path) -> list[str]:
 
 
 def read_job(jobs: Path, id: str) -> Job:
-    """What was ordered. Raises UserError for an unknown id."""
+    """Read a job's order. Raises UserError for an unknown id or a damaged file."""
     if not ID.fullmatch(id) or not (jobs / id / ORDER_FILE).is_file():
         raise UserError(f"There is no training {id[:60]!r}: reload the page.")
-    return from_json(Job, json.loads((jobs / id / ORDER_FILE).read_text("utf-8")))
+    try:
+        return from_json(Job, json.loads((jobs / id / ORDER_FILE).read_text("utf-8")))
+    except ValueError as error:
+        raise UserError(f"The order of training {id} cannot be read: train again.") from error
 
 
 def data_of(folder: Path, job: Job) -> Dataset:
-    """What the job is trained on."""
+    """The data of a job."""
     if job.order.data:
         return DATASETS[job.order.data]
     return own_dataset(next(folder.glob("data.*")), job.file)
 
 
 def write_event(folder: Path, kind: str, **fields: Any) -> None:
-    """Appends an event. Raises OSError where the disk is full."""
+    """Append an event. Raises OSError where the disk is full."""
     with (folder / EVENTS_FILE).open("ab") as events:
         torn = events.tell() > 0 and not ends_with_newline(folder / EVENTS_FILE)
         events.write(b"\n" * torn + json.dumps({"event": kind} | fields).encode() + b"\n")
@@ -101,7 +107,7 @@ def ends_with_newline(file: Path) -> bool:
 
 
 def write_progress(folder: Path, event: Event) -> None:
-    """Appends what a training yields."""
+    """Append an event of a training."""
     if isinstance(event, str):
         write_event(folder, "doing", message=event)
     elif isinstance(event, Plan):
@@ -111,49 +117,82 @@ def write_progress(folder: Path, event: Event) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Removes what only a job that goes on needs: the copy of the data, and the checkpoint."""
+    """Remove the data and the checkpoint of a job that has ended."""
     for file in (*folder.glob("data.*"), *folder.glob(f"{Path(CHECKPOINT_FILE).stem}.*")):
         file.unlink(missing_ok=True)
 
 
 class Follower:
-    """Reads the events of one job as they come."""
+    """Reads the events of one job as they come. Time is linear in the steps, memory bounded by KEPT_STEPS."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._offset = folder, 0
-        self.history = History()
+        self._history = History()
+        self._steps: list[TrainStep] = []
+        self._samples: list[StepSample] = []
+        self._recent: list[TrainStep] = []
 
     def read(self) -> History:
-        """What has happened up to now."""
+        """The history up to now."""
         file = self._folder / EVENTS_FILE
-        if self.history.ended:
-            return self.history
+        if self._history.ended:
+            return self._history
         if file.is_file() and file.stat().st_size > self._offset:
             with file.open("rb") as events:
                 events.seek(self._offset)
-                lines = events.read().split(b"\n")
-            self._offset += sum(len(line) + 1 for line in lines[:-1])  # the last one is empty, or still to come
-            for line in lines[:-1]:
-                self.history = followed(self.history, line)
-        if self.history.state == "waiting" and (self._folder / STOP_FILE).exists():
-            return self.history._replace(state="stopped", message="It was stopped before it began: nothing was kept.")
-        return self.history
+                for line in events:
+                    if not line.endswith(b"\n"):  # still being written
+                        break
+                    self._offset += len(line)
+                    self._follow(line)
+            parts = tuple(self._steps), tuple(self._samples), tuple(self._recent)
+            self._history = self._history._replace(steps=parts[0], samples=parts[1], recent=parts[2])
+        if self._history.state == "waiting" and (self._folder / STOP_FILE).exists():
+            return self._history._replace(state="stopped", message="It was stopped before it began: nothing was kept.")
+        return self._history
+
+    def _follow(self, line: bytes) -> None:
+        """Take up one event."""
+        try:
+            event = json.loads(line)
+            kind = event.pop("event")
+        except (ValueError, KeyError, AttributeError):  # torn by a crash
+            return
+        try:
+            if kind == "begun":
+                self._begin(event["step"])
+            elif kind == "step":
+                self._add_step(TrainStep(**event))
+            elif kind == "sample":
+                self._samples = thinned([*self._samples, StepSample(**event)], KEPT_SAMPLES)
+            else:  # the fields of "plan", "doing" and "ended" are those of a history
+                self._history = self._history._replace(**event)
+                if self._history.state not in get_args(State):
+                    raise ValueError(self._history.state)
+        except (TypeError, ValueError, KeyError):
+            told = f"Its events cannot be read ({line[:60]!r}): another version wrote them."
+            self._history = self._history._replace(state="failed", message=told)
+
+    def _begin(self, kept: int) -> None:
+        """A process goes on after step `kept`: forget what the one before did beyond it."""
+        self._steps, self._recent = [[s for s in part if s.step <= kept] for part in (self._steps, self._recent)]
+        self._samples = [sample for sample in self._samples if sample.step <= kept]
+        self._history = self._history._replace(state="running", begun_at=kept, message="starting")
+
+    def _add_step(self, step: TrainStep) -> None:
+        self._recent = [*self._recent[1 - RECENT :], step]
+        self._steps.append(step)
+        if len(self._steps) > KEPT_STEPS:
+            best = [s for s in self._steps if s.best][-1:]
+            self._steps = sorted({*thinned(self._steps, KEPT_STEPS // 2), *best}, key=lambda s: s.step)
+        self._history = self._history._replace(message="training")
 
 
-def followed(history: History, line: bytes) -> History:
-    """The history after one more event."""
-    try:
-        event = json.loads(line)
-    except ValueError:  # torn by a crash
-        return history
-    kind = event.pop("event")
-    if kind == "begun":
-        kept = event["step"]
-        steps = tuple(step for step in history.steps if step.step <= kept)
-        samples = tuple(sample for sample in history.samples if sample.step <= kept)
-        return history._replace(state="running", steps=steps, samples=samples, begun_at=kept, message="starting")
-    if kind == "step":
-        return history._replace(steps=(*history.steps, TrainStep(**event)), message="training")
-    if kind == "sample":
-        return history._replace(samples=(*history.samples, StepSample(**event)))
-    return history._replace(**event)  # of "plan", "doing" and "ended" the fields are those of a history
+def thinned(items: list[Any], most: int) -> list[Any]:
+    """The items, or where they are more than `most` every second one and the newest: measured steps go last."""
+    if len(items) <= most:
+        return items
+    plain = [item for item in items[:-1] if getattr(item, "validation_loss", None) is None]
+    dropped = set(map(id, plain[::2] if len(plain) > 1 else items[:-1:2]))
+    kept = [item for item in items if id(item) not in dropped]
+    return kept if len(kept) == len(items) else thinned(kept, most)

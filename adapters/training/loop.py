@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -25,6 +25,7 @@ from adapters.training.batches import IGNORED, Example, TrainBatch, batches, col
 from adapters.training.order import CurvePoint, End, TrainSettings, TrainStep
 
 TOO_HIGH = "lower the learning rate (lr)"
+MAX_CURVE = 1_000  # points of a curve, which every checkpoint holds
 FAR_ABOVE, BATCHES_ABOVE = 1.5, 3  # times the loss, batches in a row: single ones vary much under a random prefix
 
 
@@ -81,7 +82,7 @@ class Training:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.lr, weight_decay=settings.weight_decay)
         self.checks = evenly(validation, settings.eval_examples)
-        self.progress = Progress()
+        self.progress, self._losses = Progress(), list[float]()  # of the batches since the newest measurement
         self.best_weights = [p.detach().clone() for p in self.parameters]
         device = self.parameters[0].device
         self.dropout = torch.Generator(device).manual_seed(settings.seed)
@@ -130,11 +131,11 @@ class Training:
         for place, (parameter, best) in enumerate(zip(self.parameters, self.best_weights, strict=True)):
             tensors |= {f"{place}.weight": parameter.detach(), f"{place}.best": best}
             tensors |= {f"{place}.{name}": value for name, value in self.optimizer.state[parameter].items()}
-        return Saved(self.progress, tensors)
+        return Saved(self.progress._replace(losses=tuple(self._losses)), tensors)
 
     def go_on(self, saved: Saved) -> None:
         """Takes up the state that `saved` gave, of a training with the same settings and examples."""
-        self.progress = saved.progress
+        self.progress, self._losses = saved.progress, list(saved.progress.losses)
         self.dropout.set_state(saved.tensors["dropout"])
         names = sorted({name.partition(".")[2] for name in saved.tensors if "." in name} - {"weight", "best"})
         state = {p: {name: saved.tensors[f"{p}.{name}"] for name in names} for p in range(len(self.parameters))}
@@ -150,12 +151,13 @@ class Training:
 
     def _note(self, step: int, loss: float, checked: float | None) -> bool:
         """Notes a step and keeps its weights where it is the best so far; returns whether it is."""
-        now = self.progress._replace(step=step, losses=(*self.progress.losses, loss))
+        now = self.progress._replace(step=step)
+        self._losses.append(loss)
         if now.first_loss is None:
             now = now._replace(first_loss=loss)
         if checked is not None:
-            point = CurvePoint(step, math.fsum(now.losses) / len(now.losses), checked)
-            now = now._replace(curve=(*now.curve, point), losses=(), worse=now.worse + 1)
+            point = CurvePoint(step, math.fsum(self._losses) / len(self._losses), checked)
+            now, self._losses = now._replace(curve=thinned(now.curve, point), worse=now.worse + 1), []
         better = checked is not None and (now.best is None or checked < now.best)
         if better:
             now = now._replace(best=checked, best_step=step, worse=0)
@@ -175,6 +177,11 @@ class Training:
     def _restore(self, weights: Sequence[Tensor]) -> None:
         for parameter, weight in zip(self.parameters, weights, strict=True):
             parameter.copy_(weight)
+
+
+def thinned(curve: tuple[CurvePoint, ...], point: CurvePoint) -> tuple[CurvePoint, ...]:
+    """The curve with one more point; every second one is dropped where it would grow beyond MAX_CURVE."""
+    return (*(curve if len(curve) < MAX_CURVE else curve[::2]), point)
 
 
 def round_to_float16(model: nn.Module) -> None:
@@ -209,19 +216,23 @@ def lr_factor(step: int, settings: TrainSettings) -> float:
 
 
 def write_checkpoint(file: Path, saved: Saved) -> None:
-    """Writes the state; what was there before stays until this is whole. Raises OSError where the disk is full."""
+    """Write the state aside, then rename it, so that there is always a whole one. Raises OSError on a full disk."""
     aside = file.with_suffix(".aside")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in saved.tensors.items()}
     save_file(tensors, aside, {"progress": json.dumps(to_json(saved.progress))})
-    with aside.open("rb") as written:
+    with aside.open("r+b") as written:
         os.fsync(written.fileno())
     aside.replace(file)
 
 
 def read_checkpoint(file: Path) -> Saved | None:
-    """The state that was written; None where there is none."""
+    """The state that was written; None where there is no file. Raises UserError for a damaged one."""
     if not file.is_file():
         return None
-    with safe_open(file, framework="pt", device="cpu") as opened:
-        progress = from_json(Progress, json.loads(opened.metadata()["progress"]))
-        return Saved(progress, {name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+    try:
+        with safe_open(file, framework="pt", device="cpu") as opened:
+            progress = from_json(Progress, json.loads(opened.metadata()["progress"]))
+            # Cloned, because Windows cannot replace a file whose tensors are mapped.
+            return Saved(progress, {name: opened.get_tensor(name).clone() for name in opened.keys()})  # noqa: SIM118
+    except (SafetensorError, ValueError, KeyError, TypeError, UserError) as error:
+        raise UserError("Its checkpoint is damaged.") from error

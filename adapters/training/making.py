@@ -9,8 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from accelerate.tracking import TensorBoardTracker, TrackioTracker
-
 from adapters.adapter_files import CARD_FILE, METRICS_FILE, new_folder, store_as_float16, write_owner
 from adapters.base_model import BaseModel
 from adapters.methods import UserError, to_json
@@ -150,6 +148,8 @@ def check_tools(tools: Sequence[str]) -> None:
 def trackers(order: TrainOrder, logs: Path) -> list[Any]:
     """Accelerate's trackers of the tools that the order names, started. Raises UserError."""
     check_tools(order.report_to)
+    from accelerate.tracking import TensorBoardTracker, TrackioTracker  # takes a second
+
     made = {
         "tensorboard": lambda: TensorBoardTracker(order.name, logs),
         "trackio": lambda: TrackioTracker("steerboard", name=order.name),

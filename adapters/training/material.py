@@ -12,11 +12,21 @@ from adapters.lora.lora import LoraSettings, targets
 from adapters.methods import UserError
 from adapters.training.batches import Example
 from adapters.training.corpus import Dataset, encode, rows_of, split
-from adapters.training.order import TrainOrder, TrainSettings
+from adapters.training.order import MAX_STEPS, TrainOrder, TrainSettings
 from adapters.training.uploads import Row
 
-STEP_TOKENS = 40  # of a sample on the way
+STEP_TOKENS = 40  # of a sample during training
 LEAST_ROOM = 8  # tokens beside a prefix
+
+
+class Texts(NamedTuple):
+    """A data set, split and encoded."""
+
+    rows: list[Row]
+    held_out: list[Row]
+    training: list[Example]
+    validation: list[Example]
+    notes: tuple[str, ...]  # rows that were cut or left out
 
 
 class Material(NamedTuple):
@@ -26,7 +36,7 @@ class Material(NamedTuple):
     held_out: list[Row]
     training: list[Example]
     validation: list[Example]
-    settings: TrainSettings  # of the order, with the steps that its epochs come to
+    settings: TrainSettings  # of the order, with the steps of its epochs and a max_length that fits
     notes: tuple[str, ...]
 
     @property
@@ -36,8 +46,16 @@ class Material(NamedTuple):
 
 
 def prepare(base: BaseModel, order: TrainOrder, data: Dataset) -> Material:
-    """Reads, splits and encodes the data of an order. Raises UserError for whatever cannot be trained."""
-    settings = order.settings
+    """Read, split and encode the data of an order. Raises UserError for what cannot be trained."""
+    settings, notes = fitting(base, order)
+    texts = encoded(base, data, settings.max_length, order.validation_share)
+    settings, late = with_steps(order, settings, len(texts.training))
+    return Material(*texts[:4], settings, (*notes, *texts.notes, *late))
+
+
+def fitting(base: BaseModel, order: TrainOrder) -> tuple[TrainSettings, list[str]]:
+    """The settings with a max_length that fits into the context, and notes. Raises UserError."""
+    settings, notes = order.settings, []
     virtual = 0 if isinstance(settings.adapter, LoraSettings) else settings.adapter.num_virtual_tokens
     room = base.context_length - virtual
     if room < LEAST_ROOM:
@@ -46,24 +64,34 @@ def prepare(base: BaseModel, order: TrainOrder, data: Dataset) -> Material:
         )
     if len(base.encode(order.sample_prompt)) + STEP_TOKENS > room:
         raise UserError(f"The sample prompt is too long for a context of {base.context_length:,} tokens: shorten it.")
-    notes = []
     if settings.max_length > room:
-        notes.append(f"max_length is {room:,} instead of {settings.max_length:,}: more does not fit into the context.")
+        notes.append(f"max_length is {room:,} instead of {settings.max_length:,}: the context holds no more.")
         settings = replace(settings, max_length=room)
     if isinstance(settings.adapter, LoraSettings):
         targets(base.model, settings.adapter.target_modules)
-    found = rows_of(data)
-    rows, held_out = split(found, data, order.validation_share)
-    parts = [encode(base, part, settings.max_length, data.whole) for part in (rows, held_out)]
+    return settings, notes
+
+
+def encoded(base: BaseModel, data: Dataset, max_length: int, validation_share: float) -> Texts:
+    """Read, split and encode a data set. Raises UserError where a part has no example."""
+    rows, held_out = split(rows_of(data), data, validation_share)
+    parts = [encode(base, part, max_length, data.whole) for part in (rows, held_out)]
     both = parts[0]._replace(cut=parts[0].cut + parts[1].cut, left_out=parts[0].left_out + parts[1].left_out)
-    notes += both.notes(len(rows) + len(held_out), settings.max_length)
+    notes = both.notes(len(rows) + len(held_out), max_length)
     training, validation = parts[0].examples, parts[1].examples
     if not training or not validation:
         told = " ".join([f"{len(training)} examples to train and {len(validation)} to validate on:", *notes])
         raise UserError(f"{told} Give more rows, or raise max_length.")
+    return Texts(rows, held_out, training, validation, tuple(notes))
+
+
+def with_steps(order: TrainOrder, settings: TrainSettings, num_examples: int) -> tuple[TrainSettings, list[str]]:
+    """The settings with the steps of the order's epochs, and a note on a long warm-up. Raises UserError."""
     if order.epochs is not None:
-        steps = math.ceil(order.epochs * math.ceil(len(training) / settings.batch_size))
+        steps = math.ceil(order.epochs * math.ceil(num_examples / settings.batch_size))
+        if steps > MAX_STEPS:
+            raise UserError(f"{order.epochs:g} epochs are {steps:,} steps, at most {MAX_STEPS:,} are allowed.")
         settings = replace(settings, steps=steps)
-    if settings.warmup_steps >= settings.steps:
-        notes.append(f"The warm-up of {settings.warmup_steps} steps is not over in {settings.steps}: lr stays low.")
-    return Material(rows, held_out, training, validation, settings, tuple(notes))
+    if settings.warmup_steps < settings.steps:
+        return settings, []
+    return settings, [f"The warm-up of {settings.warmup_steps} steps does not end in {settings.steps}: lr stays low."]

@@ -1,11 +1,9 @@
-"""An order to train an adapter, the command line that repeats it, and what a training says on its way.
-
-Knows settings and arguments; knows nothing of models or files.
-"""
+"""An order to train an adapter, the command that repeats it, and the events of a training."""
 
 import shlex
+from collections.abc import Callable, Generator
 from dataclasses import fields
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -14,19 +12,21 @@ from adapters.lora.lora import LoraSettings
 from adapters.methods import STRICT
 from adapters.prefix.prefix import PrefixSettings
 
-GENERAL_ROWS = 128  # rows of general text that are measured at the end
+GENERAL_ROWS = 128  # rows of general text measured at the end
 QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT = 32, 128  # fewer in the app: one core measures 128 rows in minutes
+MAX_STEPS = 100_000
 KINDS: dict[str, type[Any]] = {"lora": LoraSettings, "prefix": PrefixSettings}
 DEFAULT_LR = {"lora": 1e-3, "prefix": 1e-2}
-OF_ORDER = ("epochs", "validation_share", "sample_prompt", "sample_every", "report_to", "about", "licence")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, config=STRICT)
 class TrainSettings:
-    """Everything that, with the texts, decides what comes out."""
+    """Everything that decides the result, beside the texts."""
 
     adapter: LoraSettings | PrefixSettings
-    steps: Annotated[int, Field(ge=1, le=100_000)] = 300
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 300
     batch_size: Annotated[int, Field(ge=1, le=256)] = 8
     max_length: Annotated[int, Field(ge=8, le=4096)] = 128  # tokens of an example
     lr: Annotated[float, Field(gt=0, le=1)] = 1e-3  # at its highest, after a linear warm-up
@@ -87,33 +87,44 @@ class StepSample(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What is going to be done."""
+    """The work ahead."""
 
     steps: int
-    notes: tuple[str, ...]  # what was cut or left out of the rows
+    notes: tuple[str, ...]  # rows cut or left out
 
 
-Event: TypeAlias = str | Plan | TrainStep | StepSample  # a string says what is being done
+Event: TypeAlias = str | Plan | TrainStep | StepSample  # a string says what happens now
 
 
 def defaults(settings: type[Any]) -> dict[str, Any]:
-    """The fields of a settings class that have a default."""
-    return {f.name: f.default for f in fields(settings) if isinstance(f.default, int | float | str | tuple)}
+    """The fields that have a default and are options of the command line, which names the data otherwise."""
+    known = int | float | str | tuple | None
+    return {f.name: f.default for f in fields(settings) if isinstance(f.default, known) and f.name != "data"}
 
 
 def command_line(order: TrainOrder, file: str) -> str:
-    """The line that trains the same; `file` is what was uploaded where the order names no data set."""
+    """The command that trains the same; `file` is the upload where the order names no data set."""
     kind = "lora" if isinstance(order.settings.adapter, LoraSettings) else "prefix"
     words = ["python", "-m", "adapters", "train", order.name, "--kind", kind, "--data", order.data or file]
-    usual: dict[Any, dict[str, Any]] = {
-        order.settings: defaults(TrainSettings) | {"lr": DEFAULT_LR[kind]},
-        order.settings.adapter: defaults(KINDS[kind]),
-        order: {name: field.default for name, field in TrainOrder.__dataclass_fields__.items() if name in OF_ORDER},
-    }
-    for values, known in usual.items():
+    usual = (
+        (order.settings, defaults(TrainSettings) | {"lr": DEFAULT_LR[kind]}),
+        (order.settings.adapter, defaults(KINDS[kind])),
+        (order, defaults(TrainOrder)),
+    )
+    for values, known in usual:
         for name, default in known.items():
             value = getattr(values, name)
             if value != default:
                 words.append(f"--{name.replace('_', '-')}")
                 words += [] if value is True else map(str, value if isinstance(value, tuple) else [value])
     return shlex.join(words)
+
+
+def finish(events: Generator[T, None, R], tell: Callable[[T], object]) -> R:
+    """Run a generator to its end, tell each item, return its result."""
+    while True:
+        try:
+            item = next(events)
+        except StopIteration as end:
+            return end.value
+        tell(item)

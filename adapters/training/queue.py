@@ -1,27 +1,29 @@
 """Training jobs: one at a time in a process of its own, in a queue that outlives tabs, crashes and the app.
 
 Knows orders, the queue and who may stop what; adapters.training.job_folder keeps a job, adapters.training.worker does
-it. The base model that serves the page is asked for its id, shapes and tokenizer only.
+it. The base model of the page is asked for its id, shapes and tokenizer only.
 """
 
 import logging
 import multiprocessing
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
-from adapters.adapter_files import MAX_OWN, check_name
+from adapters.adapter_files import check_name
 from adapters.base_model import BaseModel
 from adapters.lora.lora import ALL_LINEAR, linear_endings
 from adapters.methods import UserError
 from adapters.store.adapter_store import AdapterStore
 from adapters.training.corpus import DATASETS, Dataset, own_dataset
-from adapters.training.estimate import Estimate, estimate
+from adapters.training.estimate import Estimate, Estimator, Limits
 from adapters.training.job_folder import (
     CHECKPOINT_FILE,
     STOP_FILE,
@@ -36,15 +38,16 @@ from adapters.training.job_folder import (
     write_event,
 )
 from adapters.training.making import check_tools
-from adapters.training.material import prepare
 from adapters.training.order import StepSample, TrainOrder, TrainStep
 from adapters.training.worker import work
 
 POLL_SECONDS = 0.3
 MAX_WAITING = 20  # jobs that have not ended
+MAX_OF_VISITOR = 3  # of them, of one visitor
 MAX_KEPT = 100  # jobs that are remembered
 MAX_DEATHS = 2  # of a job's process without a newer checkpoint
-RECENT = 20  # steps that say how fast it is
+KILLED = -9  # exit code of a process that the system killed; Windows has no name for the signal
+LOG = logging.getLogger(__name__)
 
 
 class JobView(NamedTuple):
@@ -56,7 +59,7 @@ class JobView(NamedTuple):
     state: State
     place: int  # in the queue; 0: its turn
     message: str  # one line: what it is doing, or why it ended
-    steps: tuple[TrainStep, ...]
+    steps: tuple[TrainStep, ...]  # thinned where they are many
     samples: tuple[StepSample, ...]
     total: int  # steps
     tokens_per_second: float | None
@@ -66,53 +69,63 @@ class JobView(NamedTuple):
 class Trainer:
     """Trains adapters for `base` below `home`, and offers them in `store` as soon as they are there."""
 
-    def __init__(self, base: BaseModel, home: Path, store: AdapterStore) -> None:
-        """Goes on with the jobs of `home` that have not ended."""
+    def __init__(self, base: BaseModel, home: Path, store: AdapterStore, limits: Limits = Limits()) -> None:  # noqa: B008
+        """Go on with the unfinished jobs of `home`."""
         self._base, self._home, self._store = base, home.resolve(), store
         self._jobs, self._own = self._home / "jobs", self._home / "adapters"
-        self._shape = base.cache_shape
+        self._estimator = Estimator(base, self._jobs, limits)
         self._lock = threading.RLock()
         self._followers: dict[str, Follower] = {}
         self._orders: dict[str, Job] = {}
-        self._open = {id for id in job_ids(self._jobs) if not self._history(id).ended}  # to be offered when they end
+        self._open: dict[str, ExitStack] = {}  # jobs to be offered when they end, with the reservation of their name
         self._attending: threading.Thread | None = None
+        for id in job_ids(self._jobs):
+            if not self._history(id).ended:
+                self._open[id] = self._reserved_again(id)
         self._attend()
 
     def estimate(self, order: TrainOrder, file: Path | None) -> Estimate:
-        """What the order will take; `file` is what was uploaded. Raises UserError."""
+        """What the order takes; `file` is an upload. Raises UserError."""
         check_name(order.name)
-        return estimate(self._base, self._shape, prepare(self._base, order, chosen_data(order, file)), self._jobs)
+        return self._estimator.estimate(order, chosen_data(order, file))
 
     def start(self, order: TrainOrder, file: Path | None, owner: str | None) -> str:
-        """Queues the order and returns the job's id; the file is copied. Raises UserError."""
+        """Queue the order, with a copy of the file; return the job's id. Raises UserError."""
         check_tools(order.report_to)
-        needed, there = self.estimate(order, file).num_bytes, psutil.virtual_memory().total
+        estimate = self.estimate(order, file)
+        if estimate.refusal:
+            raise UserError(estimate.refusal)
+        needed, there = estimate.num_bytes, psutil.virtual_memory().total
         if needed > there:
             raise UserError(
-                f"This training needs about {needed / 1e9:.1f} GB of memory, and this machine has {there / 1e9:.1f}: "
+                f"This training needs about {needed / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f}: "
                 "lower batch_size or max_length."
             )
         with self._lock:
-            self._check_room(order.name)
+            self._check_room(owner)
+            reserved = self._store.reserve(order.name)
             try:
                 id = add_job(self._jobs, Job(order, self._base.id, owner, file.name if file else ""), file)
             except OSError as error:
+                reserved.close()
                 raise UserError(f"The order cannot be written ({error.strerror}): make room on the disk.") from error
-            self._open.add(id)
+            self._open[id] = reserved
             self._forget_old()
             self._attend()
         return id
 
     def jobs(self) -> tuple[JobView, ...]:
-        """All jobs, newest first."""
-        queue = self._queue()
-        return tuple(self._view(id, queue) for id in reversed(job_ids(self._jobs)))
+        """All jobs that can be read, newest first."""
+        queue, found = self._queue(), []
+        for id in reversed(job_ids(self._jobs)):
+            try:
+                found.append(self._view(id, queue))
+            except UserError as error:
+                LOG.warning("%s", error)
+        return tuple(found)
 
     def watch(self, id: str) -> Iterator[JobView]:
-        """The job whenever something has changed; ends when it has ended, and its adapter is offered.
-
-        Raises UserError for an unknown id.
-        """
+        """The job at each change, until it has ended and its adapter is offered. Raises UserError for an unknown id."""
         before = None
         while True:
             about_to_be_offered = id in self._open and self._attending is not None
@@ -126,27 +139,32 @@ class Trainer:
             time.sleep(POLL_SECONDS)
 
     def stop(self, id: str, owner: str | None) -> None:
-        """Ends a job of this owner: what was best is kept and finished. Raises UserError."""
+        """End a job of this owner; its best step is kept and finished. Raises UserError."""
         if read_job(self._jobs, id).owner != owner:
             raise UserError("This training was started by somebody else: only they can stop it.")
         (self._jobs / id / STOP_FILE).touch()
 
     def modules(self) -> tuple[str, ...]:
-        """Names that `target_modules` may use."""
+        """Names for `target_modules`."""
         return (ALL_LINEAR, *linear_endings(self._base.model))
 
-    def _check_room(self, name: str) -> None:
-        """Raises UserError where the name is taken, by a waiting job too, or there is no room for one more."""
-        waiting = [self._job(id).order.name for id in self._queue()]
-        if self._store.is_taken(name) or (self._own / name).exists() or name in waiting:
-            raise UserError(f"There is already something called {name!r}: choose another name.")
-        if len(waiting) >= MAX_WAITING:
-            raise UserError(f"{len(waiting)} trainings are waiting already: come back when some have ended.")
-        if self._own.is_dir() and sum(1 for _ in self._own.iterdir()) >= MAX_OWN:
-            raise UserError(f"There are {MAX_OWN} adapters of your own already: delete one.")
+    def _check_room(self, owner: str | None) -> None:
+        """Raises UserError where too many trainings have not ended."""
+        queue = self._queue()
+        if len(queue) >= MAX_WAITING:
+            raise UserError(f"{len(queue)} trainings are waiting already: come back when some have ended.")
+        if sum(self._job(id).owner == owner for id in queue) >= MAX_OF_VISITOR:
+            raise UserError(f"You have {MAX_OF_VISITOR} unfinished trainings: wait for one, or stop one.")
+
+    def _reserved_again(self, id: str) -> ExitStack:
+        """The reservation of the name of a job that an earlier app began."""
+        try:
+            return self._store.reserve(self._job(id).order.name)
+        except UserError:  # its folder is there already, or its order cannot be read
+            return ExitStack()
 
     def _forget_old(self) -> None:
-        """Removes the folders of the oldest jobs that have ended, beyond those that are remembered."""
+        """Remove the folders of the oldest ended jobs, beyond MAX_KEPT."""
         for id in job_ids(self._jobs)[:-MAX_KEPT]:
             if self._history(id).ended:
                 shutil.rmtree(self._jobs / id)
@@ -163,7 +181,7 @@ class Trainer:
             return self._followers.setdefault(id, Follower(self._jobs / id)).read()
 
     def _queue(self) -> list[str]:
-        """Ids of the jobs that have not ended, oldest first."""
+        """Ids of the unfinished jobs, oldest first."""
         return [id for id in job_ids(self._jobs) if not self._history(id).ended]
 
     def _view(self, id: str, queue: list[str]) -> JobView:
@@ -182,25 +200,32 @@ class Trainer:
         )
 
     def _attend(self) -> None:
-        """Lets a thread look after the jobs that have not ended, if there is any and none does."""
+        """Start the watcher thread if there are unfinished jobs and no watcher."""
         with self._lock:
             if self._open and self._attending is None:
                 self._attending = threading.Thread(target=self._look_after, daemon=True)
                 self._attending.start()
 
     def _look_after(self) -> None:
-        """Runs a process for each job until all have ended, and offers what comes out."""
+        """Run a process for each job until all have ended, and offer what they leave."""
         deaths: dict[str, tuple[float, int]] = {}  # id -> age of its checkpoint, deaths since
-        try:
-            while self._one_job(deaths):
-                pass
-        except BaseException:
+        while True:
+            try:
+                self._one_process(deaths)
+            except Exception as error:  # no job may stay "running" for ever
+                LOG.exception("A training cannot be looked after.")
+                with self._lock:
+                    oldest = min(self._open, default=None)
+                if oldest is not None:
+                    self._fail(oldest, f"Its process cannot be run ({reason(error)}): train again.")
+                    self._close(oldest)
             with self._lock:
-                self._attending = None  # the next order begins anew
-            raise
+                if not self._open:
+                    self._attending = None
+                    return
 
-    def _one_job(self, deaths: dict[str, tuple[float, int]]) -> bool:
-        """Runs one process to its end; returns whether there is more to do."""
+    def _one_process(self, deaths: dict[str, tuple[float, int]]) -> None:
+        """Run one process to its end, and offer what has ended."""
         process = multiprocessing.get_context("spawn").Process(target=work, args=(self._home,), daemon=True)
         process.start()
         while process.is_alive():
@@ -208,39 +233,50 @@ class Trainer:
             self._offer_ended()
         self._offer_ended()
         with self._lock:
-            if not self._open:
-                self._attending = None
-                return False
-            oldest = min(self._open)
-        if process.exitcode:
+            oldest = min(self._open, default=None)
+        if process.exitcode and oldest is not None:
             self._note_death(oldest, process.exitcode, deaths)
-        return True
 
     def _note_death(self, id: str, code: int, deaths: dict[str, tuple[float, int]]) -> None:
-        """Gives a job up whose process dies again and again without getting on."""
+        """Give up a job whose process dies again and again without a newer checkpoint."""
         file = self._jobs / id / CHECKPOINT_FILE
         newest = file.stat().st_mtime if file.is_file() else 0.0
         seen, count = deaths.get(id, (newest, 0))
         deaths[id] = newest, count + 1 if seen == newest else 1
         if deaths[id][1] == MAX_DEATHS and not self._history(id).ended:
-            message = f"Its process ended twice by itself (exit code {code}): it may need more memory than there is."
-            write_event(self._jobs / id, "ended", state="failed", message=message)
+            self._fail(id, f"Its process ended {MAX_DEATHS} times by itself: {death(code)}.")
             tidy(self._jobs / id)
             self._offer_ended()
 
     def _offer_ended(self) -> None:
-        """Offers the adapters of the jobs that have ended since the last look."""
+        """Offer the adapters of the jobs that have ended since the last look. A job whose offer fails has failed."""
         with self._lock:
             ended = {id: history for id in sorted(self._open) if (history := self._history(id)).ended}
         for id, history in ended.items():
-            job = self._job(id)
-            if history.adapter and job.base == self._base.id:
-                try:
+            try:
+                job = self._job(id)
+                if history.adapter and job.base == self._base.id:
                     self._store.offer(self._own / job.order.name)
-                except UserError as error:
-                    logging.getLogger(__name__).warning("%s was trained, and cannot be used: %s", job.order.name, error)
+            except Exception as error:  # whatever is wrong with it, the next jobs go on
+                LOG.warning("A trained adapter cannot be used.", exc_info=not isinstance(error, UserError))
+                self._fail(id, f"It was trained, but cannot be used: {reason(error)}")
+            finally:
+                self._close(id)
+
+    def _fail(self, id: str, message: str) -> None:
+        """Note that a job has failed, and why."""
         with self._lock:
-            self._open -= ended.keys()
+            try:
+                write_event(self._jobs / id, "ended", state="failed", message=message, adapter=False)
+            except OSError as error:
+                LOG.warning("Cannot note that training %s failed: %s", id, error)
+            self._followers.pop(id, None)
+
+    def _close(self, id: str) -> None:
+        """Free the name of a job that has ended."""
+        with self._lock:
+            if id in self._open:
+                self._open.pop(id).close()
 
 
 def chosen_data(order: TrainOrder, file: Path | None) -> Dataset:
@@ -251,14 +287,29 @@ def chosen_data(order: TrainOrder, file: Path | None) -> Dataset:
         raise UserError("There is nothing to train on: upload a file, or choose a data set that ships.")
     if file is not None:
         return own_dataset(file)
-    if order.data not in DATASETS:  # a path of the server's, perhaps
+    if order.data not in DATASETS:  # perhaps a path on the server
         raise UserError(f"There is no data set {order.data[:60]!r}: choose {', '.join(DATASETS)}, or upload a file.")
     return DATASETS[order.data]
 
 
+def reason(error: Exception) -> str:
+    """One line about an exception."""
+    first = (str(error).splitlines() or [""])[0][:200]
+    return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
+
+
+def death(code: int) -> str:
+    """What an exit code says of a process that noted no reason."""
+    if code == KILLED:
+        return "the system killed it, probably for want of memory: lower batch_size or max_length"
+    if code < 0:
+        return f"signal {-code} ({signal.strsignal(-code)})"
+    return f"exit code {code}; the app's log says why"
+
+
 def pace(history: History) -> tuple[float | None, float | None]:
-    """Tokens a second, and seconds that are left, from the newest steps; None where they cannot be known."""
-    recent = [step for step in history.steps[-RECENT:] if step.step > history.begun_at]
+    """Tokens a second and seconds left, from the newest steps; None where they cannot be known."""
+    recent = [step for step in history.recent if step.step > history.begun_at]
     if history.state != "running" or len(recent) < 2:
         return None, None
     seconds = recent[-1].seconds - recent[0].seconds

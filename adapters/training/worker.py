@@ -1,34 +1,36 @@
-"""The process that trains: takes the oldest job of a home that has not ended, does it, and ends.
+"""The process that trains: takes the oldest unfinished job of a home, does it, and ends.
 
-Knows processes, priorities and folders. One at a time in a home, whoever started it: the others wait for the lock. It
-ends with the process that started it, at once, and another one goes on from the newest checkpoint. What needs torch is
-imported once it is its turn, so that waiting takes no memory.
+One at a time in a home, whoever started it: the others wait for the lock. It ends with the process that started it, at
+once, and the next one goes on from the newest checkpoint. What needs torch is imported when it is its turn, so that
+waiting takes no memory.
 """
 
-import fcntl
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+from filelock import FileLock
+
 if TYPE_CHECKING:
     from adapters.training.making import Place
+    from adapters.training.order import Event
 
 LOCK_FILE = ".lock"
 NICENESS = 10  # the page goes first
+NO_MEMORY = "It needs more memory than there is: lower batch_size or max_length."
 
 
 def work(home: Path) -> None:
-    """Does the oldest job below `home` that has not ended, if there is any."""
+    """Do the oldest unfinished job below `home`, if there is one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app, and this ends with it
     threading.Thread(target=end_with_parent, daemon=True).start()
-    os.nice(NICENESS)
+    psutil.Process().nice(NICENESS if psutil.POSIX else getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS"))  # noqa: B009
     jobs = home / "jobs"
-    with locked(jobs / LOCK_FILE):
+    with FileLock(jobs / LOCK_FILE):  # the system frees it however this process ends
         from adapters.training.job_folder import Follower, job_ids, tidy
 
         for id in job_ids(jobs):
@@ -39,48 +41,42 @@ def work(home: Path) -> None:
 
 
 def end_with_parent() -> None:
-    """Waits until the process that started this one is gone, however it went."""
+    """Wait until the process that started this one is gone, then end."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
     os._exit(1)
 
 
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Waits for the lock; the system takes it away from a process that ends in whatever way."""
-    with file.open("w") as opened:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
-
-
 def num_threads() -> int:
-    """All cores but one, which is the page's."""
-    return max(1, len(os.sched_getaffinity(0)) - 1)
+    """All cores of this process but one, which is the page's."""
+    process = psutil.Process()
+    cores = len(process.cpu_affinity() or ()) if hasattr(process, "cpu_affinity") else psutil.cpu_count()
+    return max(1, (cores or 1) - 1)
 
 
 def do_job(home: Path, id: str) -> None:
-    """Does a job, from its checkpoint where there is one, and notes how it ended."""
+    """Do a job, from its checkpoint where there is one, and note how it ended."""
     import torch
     from safetensors import SafetensorError
 
     from adapters.methods import UserError
-    from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, tidy, write_event
-    from adapters.training.loop import read_checkpoint
+    from adapters.training.job_folder import STOP_FILE, tidy, write_event
 
     torch.set_num_threads(num_threads())
     folder = home / "jobs" / id
-    saved = read_checkpoint(folder / CHECKPOINT_FILE)
-    write_event(folder, "begun", step=0 if saved is None else saved.progress.step)
     adapter, fault = False, None
     try:
+        begin(folder)
         message, adapter = train_job(home, id), True
     except UserError as error:
         message = str(error)
     except (OSError, SafetensorError) as error:
-        message = f"A file cannot be written ({error}): make room on the disk, then train again."
+        message = f"A file cannot be read or written ({error}): make room on the disk, then train again."
     except Exception as error:
-        message, fault = f"It failed by a fault of the app ({type(error).__name__}).", error
+        fault, first = error, (str(error).splitlines() or [""])[0][:200]
+        lacking = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in first
+        message = NO_MEMORY if lacking else f"It failed ({type(error).__name__}: {first}): the app's log says where."
     stopped = fault is None and (folder / STOP_FILE).exists()
     state = "stopped" if stopped else "done" if adapter else "failed"
     write_event(folder, "ended", state=state, message=message, adapter=adapter)
@@ -89,14 +85,31 @@ def do_job(home: Path, id: str) -> None:
         raise fault
 
 
+def begin(folder: Path) -> None:
+    """Note the step after which a job goes on. A damaged checkpoint is removed: the training starts again."""
+    from adapters.methods import UserError
+    from adapters.training.job_folder import CHECKPOINT_FILE, write_event
+    from adapters.training.loop import read_checkpoint
+
+    file = folder / CHECKPOINT_FILE
+    try:
+        saved = read_checkpoint(file)
+    except UserError as error:
+        file.unlink()
+        write_event(folder, "begun", step=0)
+        write_event(folder, "doing", message=f"{error} It starts again.")
+    else:
+        write_event(folder, "begun", step=0 if saved is None else saved.progress.step)
+
+
 def train_job(home: Path, id: str) -> str:
-    """Trains and writes the adapter of a job; returns one line about it. Raises UserError or OSError."""
+    """Train and write the adapter of a job; return one line about it. Raises UserError or OSError."""
     from adapters.base_model import EMBEDDED_ID, load_base_model
     from adapters.training.card import outcome
     from adapters.training.estimate import note_speed
     from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, data_of, read_job, write_event, write_progress
     from adapters.training.making import Place, make_adapter
-    from adapters.training.order import QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT, TrainStep, command_line
+    from adapters.training.order import QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT, TrainStep, command_line, finish
 
     jobs, folder = home / "jobs", home / "jobs" / id
     job = read_job(jobs, id)
@@ -108,20 +121,20 @@ def train_job(home: Path, id: str) -> str:
     write_event(folder, "doing", message="loading the base model")
     base = load_base_model(None if job.base == EMBEDDED_ID else job.base, home)
     events = make_adapter(base, job.order, data_of(folder, job), place, (folder / STOP_FILE).exists)
-    newest = None
-    while True:
-        try:
-            event = next(events)
-        except StopIteration as end:
-            if newest is not None:
-                note_speed(jobs, job.base, job.order.settings, newest)
-            return outcome(end.value)
+    steps: list[TrainStep] = []  # the newest alone
+
+    def note(event: "Event") -> None:
         write_progress(folder, event)
-        newest = event if isinstance(event, TrainStep) else newest
+        steps[:] = [event] if isinstance(event, TrainStep) else steps
+
+    report = finish(events, note)
+    if steps:
+        note_speed(jobs, job.base, job.order.settings, steps[0])
+    return outcome(report)
 
 
 def finished(place: "Place") -> str:
-    """One line about an adapter whose process died just after it was written. Raises UserError if it is another one."""
+    """One line about an adapter whose process died just after writing it. Raises UserError if it is another one."""
     from adapters.adapter_files import METRICS_FILE, read_config
     from adapters.methods import UserError, from_json
     from adapters.training.card import Report, outcome

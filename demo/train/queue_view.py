@@ -63,7 +63,7 @@ def signature(job: JobView | None) -> tuple[Any, ...]:
     """Changes whenever there is something new to show of a training."""
     if job is None:
         return ()
-    return job.id, job.state, job.place, job.message, len(job.steps), len(job.samples)
+    return job.id, job.state, job.place, job.message, job.steps[-1:], job.samples[-1:]
 
 
 def sample_spans(job: JobView) -> list[Span]:

@@ -25,11 +25,12 @@ from adapters.prefix.prefix import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.store.fingerprint import Fingerprints
 from adapters.training.corpus import own_dataset
-from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, Job, add_job, write_event
+from adapters.training.estimate import Limits
+from adapters.training.job_folder import CHECKPOINT_FILE, KEPT_STEPS, STOP_FILE, Follower, Job, add_job, write_event
 from adapters.training.making import Place, make_adapter
 from adapters.training.order import StepSample, TrainOrder, TrainSettings, TrainStep
-from adapters.training.queue import JobView, Trainer
-from adapters.training.worker import do_job, num_threads, train_job
+from adapters.training.queue import JobView, Trainer, death
+from adapters.training.worker import begin, do_job, num_threads, train_job
 
 ROWS = "".join(json.dumps({"prompt": f"What is {n}?", "completion": "it"}) + "\n" for n in range(40))
 LORA = TrainSettings(LoraSettings(r=2, lora_dropout=0.2), 12, 4, 64, 0.03, 2, eval_every=3, eval_examples=4)
@@ -225,7 +226,7 @@ def small_disk(num_bytes: int) -> Iterator[None]:
 def test_a_full_disk_ends_a_job_with_one_line_and_leaves_earlier_adapters(
     base: BaseModel, file: Path, tmp_path: Path, eval_every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.training.worker.GENERAL_ROWS", 4)
+    monkeypatch.setattr("adapters.training.order.QUEUED_GENERAL_ROWS", 4)
     home = tmp_path / "home"
     earlier = home / "adapters" / "earlier"
     earlier.mkdir(parents=True)
@@ -238,7 +239,7 @@ def test_a_full_disk_ends_a_job_with_one_line_and_leaves_earlier_adapters(
         do_job(home, id)
     history = Follower(home / "jobs" / id).read()
     assert history.state == "failed"
-    assert "A file cannot be written" in history.message
+    assert "A file cannot be read or written" in history.message
     assert "make room on the disk" in history.message
     assert "\n" not in history.message
     assert [path.name for path in (home / "adapters").iterdir()] == ["earlier"]
@@ -248,7 +249,7 @@ def test_a_full_disk_ends_a_job_with_one_line_and_leaves_earlier_adapters(
 def test_a_death_just_after_the_adapter_was_written_is_no_failure(
     base: BaseModel, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.training.worker.GENERAL_ROWS", 4)
+    monkeypatch.setattr("adapters.training.order.QUEUED_GENERAL_ROWS", 4)
     home = tmp_path / "home"
     id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
     told = train_job(home, id)  # and then the process dies
@@ -286,7 +287,7 @@ def test_more_memory_than_there_is_is_not_asked_for(
     trainer: Trainer, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=10**8))
-    with pytest.raises(UserError, match=r"needs about 0.4 GB of memory, and this machine has 0.1: lower batch_size"):
+    with pytest.raises(UserError, match=r"needs about 0.4 GB of memory, this machine has 0.1: lower batch_size"):
         trainer.start(TrainOrder("verse", LORA), file, None)
 
 
@@ -332,8 +333,8 @@ def test_an_estimate_counts_and_says_where_its_time_is_from(trainer: Trainer, fi
     assert 0 < found.share < 0.1
     assert found.num_bytes > 400_000_000
     assert found.seconds > 0
-    assert "The warm-up of 20 steps is not over" not in " ".join(found.notes)
-    assert "timed just now" in found.notes[-1]
+    assert "The warm-up of 20 steps does not end" not in " ".join(found.notes)
+    assert "timed here" in found.notes[-1]
     assert trainer.modules()[0] == "all-linear"
 
 
@@ -353,4 +354,176 @@ def test_a_torn_line_is_left_aside(tmp_path: Path) -> None:
 
 def test_one_core_is_left_for_the_page() -> None:
     assert num_threads() == max(1, len(os.sched_getaffinity(0)) - 1)
-    assert CHECKPOINT_FILE.endswith(".safetensors")
+
+
+@pytest.mark.parametrize("kind", ["lora", "prefix"])
+def test_an_adapter_that_cannot_be_offered_is_a_failed_job_and_the_next_one_goes_on(
+    trainer: Trainer, file: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    offer = trainer._store.offer
+
+    def refuse(folder: Path) -> None:
+        if folder.name == "verse":
+            raise RuntimeError("Inplace update to inference tensor\nand more")
+        offer(folder)
+
+    monkeypatch.setattr(trainer._store, "offer", refuse)
+    first = trainer.start(TrainOrder("verse", PREFIX if kind == "prefix" else LORA), file, None)
+    second = trainer.start(TrainOrder("facts", LORA), file, None)
+    view = last(trainer, first)
+    told = "It was trained, but cannot be used: RuntimeError: Inplace update to inference tensor"
+    assert (view.state, view.message) == ("failed", told)
+    assert last(trainer, second).state == "done"
+
+
+def test_a_process_that_cannot_be_started_is_a_failed_job(
+    trainer: Trainer, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", lambda _: 1 / 0)
+    view = last(trainer, trainer.start(TrainOrder("verse", LORA), file, None))
+    assert view.state == "failed"
+    assert "cannot be run (ZeroDivisionError: division by zero)" in view.message
+
+
+def test_a_name_is_reserved_until_the_training_ends_and_after_a_restart(
+    base: BaseModel, trainer: Trainer, file: Path, tmp_path: Path
+) -> None:
+    id = trainer.start(TrainOrder("verse", LONG), file, "me")
+    with pytest.raises(UserError, match="already something called 'verse'"):
+        trainer._store.reserve("verse")
+    wait_for(trainer, id, 1)
+    again = AdapterStore([tmp_path / "home" / "adapters"], base)
+    Trainer(base, tmp_path / "home", again)
+    with pytest.raises(UserError, match="already something called 'verse'"):
+        again.reserve("verse")
+    (tmp_path / "home" / "jobs" / id / STOP_FILE).touch()
+    assert last(trainer, id).state == "stopped"
+    assert trainer._store._reserved == set()
+
+
+def test_a_damaged_checkpoint_starts_the_training_again(base: BaseModel, file: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
+    checkpoint = home / "jobs" / id / CHECKPOINT_FILE
+    checkpoint.write_bytes(b"\x08\0\0\0\0\0\0\0damaged.")
+    begin(home / "jobs" / id)
+    history = Follower(home / "jobs" / id).read()
+    assert (history.message, history.begun_at) == ("Its checkpoint is damaged. It starts again.", 0)
+    assert not checkpoint.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("mat1 and mat2\nshapes"), "It failed (RuntimeError: mat1 and mat2): the app's log says where."),
+        (MemoryError(), "It needs more memory than there is: lower batch_size or max_length."),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "It needs more memory than there is"),
+    ],
+)
+def test_the_page_says_why_a_training_failed(
+    base: BaseModel, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    def fail(*_: object) -> str:
+        raise error
+
+    monkeypatch.setattr("adapters.training.worker.train_job", fail)
+    home = tmp_path / "home"
+    id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)
+    with pytest.raises(type(error)):
+        do_job(home, id)
+    history = Follower(home / "jobs" / id).read()
+    assert history.state == "failed"
+    assert history.message.startswith(message)
+
+
+def test_memory_is_blamed_only_for_a_killed_process() -> None:
+    assert "want of memory" in death(-9)
+    assert death(-11) == "signal 11 (Segmentation fault)"
+    assert death(1) == "exit code 1; the app's log says why"
+
+
+def test_an_unknown_state_is_told(tmp_path: Path) -> None:
+    write_event(tmp_path, "ended", state="paused", message="", adapter=False)
+    history = Follower(tmp_path).read()
+    assert history.state == "failed"
+    assert "another version wrote them" in history.message
+
+
+def test_a_long_training_is_read_in_bounded_memory_and_keeps_its_ends(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"event": "step"} | TrainStep(n, 1.0, 2.0 if n % 10 == 0 else None, n == 20, n, 0.5)._asdict())
+        for n in range(1, 10 * KEPT_STEPS)
+    ]
+    (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n")
+    follower = Follower(tmp_path)
+    history = follower.read()
+    assert len(history.steps) <= KEPT_STEPS
+    assert [step.step for step in history.recent] == list(range(10 * KEPT_STEPS - 20, 10 * KEPT_STEPS))
+    assert history.steps[-1] == history.recent[-1]
+    assert [step.step for step in history.steps if step.best] == [20]
+    assert [step.step for step in history.steps] == sorted(step.step for step in history.steps)
+    gaps = [b.step - a.step for a, b in zip(history.steps, history.steps[1:], strict=False)]
+    assert max(gaps) <= 40
+
+
+def test_a_training_beyond_the_limits_is_refused_and_its_estimate_says_so(base: BaseModel, tmp_path: Path) -> None:
+    order = TrainOrder("verse", replace(LORA, steps=100_000, batch_size=64, max_length=88), data="poetry")
+    for limits, message in (
+        (Limits(minutes=1), "minutes, 1 are allowed: lower the steps."),
+        (Limits(10**9, 400), "0.4 are allowed: lower batch_size"),
+    ):
+        trainer = Trainer(base, tmp_path / "home", AdapterStore([], base), limits)
+        found = trainer.estimate(order, None)
+        assert message in found.refusal
+        assert found.notes[0] == found.refusal
+        with pytest.raises(UserError, match="are allowed"):
+            trainer.start(order, None, None)
+    assert trainer.jobs() == ()
+
+
+def test_a_visitor_may_have_three_unfinished_trainings(trainer: Trainer, file: Path) -> None:
+    for name in ("one", "two", "three"):
+        trainer.start(TrainOrder(name, LONG), file, "me")
+    with pytest.raises(UserError, match="You have 3 unfinished trainings: wait for one, or stop one"):
+        trainer.start(TrainOrder("four", LONG), file, "me")
+    trainer.start(TrainOrder("four", LONG), file, "you")
+
+
+def test_an_estimate_tokenises_a_data_set_once(trainer: Trainer, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    bare = BaseModel.encode_bare
+
+    def counting(base: BaseModel, text: str) -> list[int]:
+        calls.append(text)
+        return bare(base, text)
+
+    monkeypatch.setattr(BaseModel, "encode_bare", counting)
+    first = trainer.estimate(TrainOrder("verse", LORA), file)
+    assert len(calls) == 1 + 80  # the sample prompt, then prompts and completions
+    for changes in ({"steps": 90}, {"lr": 0.5}, {"adapter": LoraSettings(r=4)}, {"batch_size": 2}):
+        found = trainer.estimate(TrainOrder("verse", replace(LORA, **changes)), file)
+        assert found.training_examples == first.training_examples
+    assert calls[81:] == [""] * 4
+    trainer.estimate(TrainOrder("verse", replace(LORA, max_length=32)), file)
+    assert len(calls) == 85 + 81
+    file.write_text(ROWS + ROWS)
+    assert trainer.estimate(TrainOrder("verse", LORA), file).training_examples > first.training_examples
+
+
+def test_scratch_folders_of_dead_processes_are_swept_at_start(base: BaseModel, tmp_path: Path) -> None:
+    own = tmp_path / "home" / "adapters"
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    names = [
+        f".train-{dead.pid}-a",
+        f".import-{dead.pid}-b",
+        ".train-old",
+        f".train-{os.getpid()}-c",
+        ".train-new",
+        "x",
+    ]
+    for name in names:
+        (own / name / "new").mkdir(parents=True)
+    os.utime(own / ".train-old", (0, 0))
+    AdapterStore([own], base)
+    assert sorted(path.name for path in own.iterdir()) == sorted([f".train-{os.getpid()}-c", ".train-new", "x"])
