@@ -15,6 +15,8 @@ STEERBOARD_MAX_ADAPTER_BYTES  of the zip of an adapter that is imported; default
 STEERBOARD_MAX_DISK_MB      of adapters and discriminators that visitors leave; default 2000
 STEERBOARD_MAX_CACHE_MB     of adapter weights in memory that nobody is using; default 500
 STEERBOARD_MAX_RUN_MINUTES  estimated minutes of a visitor's leaderboard run; default 120
+STEERBOARD_MAX_TRAINING_MINUTES  estimated minutes of a training; default 240
+STEERBOARD_MAX_TRAINING_MB  estimated memory of a training; default 4000
 STEERBOARD_HUB_ADAPTERS     1: adapters may be fetched from the Hub, after the same checks; unset: they may not
 STEERBOARD_RESULTS          Hub dataset that runs can be sent to, with the token in HF_TOKEN; unset: they cannot
 HF_TOKEN                    the token for it, and for publishing adapters in new repositories; unset: nobody can
@@ -64,6 +66,8 @@ class Settings(NamedTuple):
     run_minutes: int = 120  # at most, of a visitor's leaderboard run
     cache_mb: int = 500  # of adapter weights in memory
     disk_mb: int = 2_000  # of what visitors leave
+    training_minutes: int = 240  # of a training, at most
+    training_mb: int = 4_000  # of memory of a training, at most
 
 
 def read_settings() -> Settings:
@@ -88,6 +92,8 @@ def read_settings() -> Settings:
         read_number("STEERBOARD_MAX_RUN_MINUTES", 120, 10**6),
         read_number("STEERBOARD_MAX_CACHE_MB", 500, 10**6),
         read_number("STEERBOARD_MAX_DISK_MB", 2_000, 10**7),
+        read_number("STEERBOARD_MAX_TRAINING_MINUTES", 240, 10**7),
+        read_number("STEERBOARD_MAX_TRAINING_MB", 4_000, 10**7),
     )
 
 
@@ -193,7 +199,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
         publisher=publisher(settings, database),
         splits=partial(split_words, base.tokenizer),
         discriminator_trainer=DiscriminatorTrainer(engine, settings.home, own),
-        trainer=Trainer(base, settings.home, store),
+        trainer=Trainer(base, settings.home, store, settings.training_minutes, settings.training_mb),
         library=library,
         explorer=Explorer(engine, library.report),
         costs=MethodCosts(settings.model, base.id, settings.home),

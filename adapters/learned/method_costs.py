@@ -110,7 +110,7 @@ def trained_cost(model: str | None, home: Path, rounds: int, name: str) -> Gener
         check_memory(base)
     before = memory(base.device)
     settings = TrainSettings(adapter=ADAPTERS.get(name, LoraSettings()), batch_size=BATCH, max_length=TOKENS)
-    trained: Any = base.model.requires_grad_(True) if name == FULL else adapted(base, settings)  # type: ignore[operator]
+    trained: Any = base.model.requires_grad_(True) if name == FULL else adapted(base, settings)
     parameters = [p for p in trained.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=LR)
     batch = collate([Example(tuple(range(index, index + TOKENS)), 1, False) for index in range(BATCH)])

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import torch
 from torch import nn
 
@@ -71,28 +72,12 @@ class Counts(NamedTuple):
     notes: tuple[str, ...]
 
 
-class Limits(NamedTuple):
-    """What one training may take at most; the operator can change it."""
-
-    minutes: int = 240
-    megabytes: int = 4_000
-
-    def refusal(self, seconds: float, num_bytes: int) -> str:
-        """Why a training is too large, in a line; "" where it is not."""
-        if seconds > 60 * self.minutes:
-            return f"It takes about {seconds / 60:,.0f} minutes, {self.minutes:,} are allowed: lower the steps."
-        if num_bytes > 1e6 * self.megabytes:
-            needed = f"about {num_bytes / 1e9:.1f} GB of memory, {self.megabytes / 1e3:.1f} are allowed"
-            return f"It needs {needed}: lower batch_size or max_length."
-        return ""
-
-
 class Estimator:
     """Estimates trainings on one base model. Each data set is read and tokenised once for each length and split."""
 
-    def __init__(self, base: BaseModel, jobs: Path, limits: Limits) -> None:
-        """`jobs`: the folder of the file of speeds."""
-        self._base, self._jobs, self._limits = base, jobs, limits
+    def __init__(self, base: BaseModel, jobs: Path, max_minutes: int, max_mb: int) -> None:
+        """`jobs`: the folder of the file of speeds. What is beyond the limits is refused."""
+        self._base, self._jobs, self._max_minutes, self._max_mb = base, jobs, max_minutes, max_mb
         self._lock = threading.Lock()
         self._counts: OrderedDict[tuple[object, ...], Counts] = OrderedDict()
         self._probed: float | None = None  # seconds a token
@@ -106,7 +91,7 @@ class Estimator:
         trainable = num_trainable(base, settings)
         speed, told = self._speed(settings)
         seconds, num_bytes = speed * num_tokens(settings, counts), memory(base, settings, counts, trainable)
-        refusal = self._limits.refusal(seconds, num_bytes)
+        refusal = self._refusal(seconds, num_bytes)
         return Estimate(
             trainable=trainable,
             share=trainable / (base.model.num_parameters() + trainable),
@@ -118,6 +103,16 @@ class Estimator:
             notes=(*filter(None, [refusal]), *notes, *counts.notes, *late, told),
             refusal=refusal,
         )
+
+    def _refusal(self, seconds: float, num_bytes: int) -> str:
+        """Why a training is too large, in a line; "" where it is not."""
+        if seconds > 60 * self._max_minutes:
+            return f"It takes about {seconds / 60:,.0f} minutes, {self._max_minutes:,} are allowed: lower the steps."
+        most = min(1e6 * self._max_mb, psutil.virtual_memory().total)
+        if num_bytes > most:
+            needed = f"about {num_bytes / 1e9:.1f} GB of memory, {most / 1e9:.1f} are allowed"
+            return f"It needs {needed}: lower batch_size or max_length."
+        return ""
 
     def _count(self, data: Dataset, max_length: int, share: float) -> Counts:
         """The counts of a data set, from memory where the file has not changed."""

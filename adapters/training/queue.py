@@ -15,15 +15,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
 from adapters.adapter_files import check_name
 from adapters.base_model import BaseModel
 from adapters.lora.lora import ALL_LINEAR, linear_endings
 from adapters.methods import UserError
 from adapters.store.adapter_store import AdapterStore
 from adapters.training.corpus import DATASETS, Dataset, own_dataset
-from adapters.training.estimate import Estimate, Estimator, Limits
+from adapters.training.estimate import Estimate, Estimator
 from adapters.training.job_folder import (
     CHECKPOINT_FILE,
     STOP_FILE,
@@ -69,11 +67,13 @@ class JobView(NamedTuple):
 class Trainer:
     """Trains adapters for `base` below `home`, and offers them in `store` as soon as they are there."""
 
-    def __init__(self, base: BaseModel, home: Path, store: AdapterStore, limits: Limits = Limits()) -> None:  # noqa: B008
-        """Go on with the unfinished jobs of `home`."""
+    def __init__(
+        self, base: BaseModel, home: Path, store: AdapterStore, max_minutes: int = 240, max_mb: int = 4_000
+    ) -> None:
+        """Go on with the unfinished jobs of `home`. A training whose estimate is beyond the limits is refused."""
         self._base, self._home, self._store = base, home.resolve(), store
         self._jobs, self._own = self._home / "jobs", self._home / "adapters"
-        self._estimator = Estimator(base, self._jobs, limits)
+        self._estimator = Estimator(base, self._jobs, max_minutes, max_mb)
         self._lock = threading.RLock()
         self._followers: dict[str, Follower] = {}
         self._orders: dict[str, Job] = {}
@@ -92,15 +92,8 @@ class Trainer:
     def start(self, order: TrainOrder, file: Path | None, owner: str | None) -> str:
         """Queue the order, with a copy of the file; return the job's id. Raises UserError."""
         check_tools(order.report_to)
-        estimate = self.estimate(order, file)
-        if estimate.refusal:
-            raise UserError(estimate.refusal)
-        needed, there = estimate.num_bytes, psutil.virtual_memory().total
-        if needed > there:
-            raise UserError(
-                f"This training needs about {needed / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f}: "
-                "lower batch_size or max_length."
-            )
+        if refusal := self.estimate(order, file).refusal:
+            raise UserError(refusal)
         with self._lock:
             self._check_room(owner)
             reserved = self._store.reserve(order.name)

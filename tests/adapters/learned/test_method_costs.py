@@ -67,6 +67,7 @@ def test_each_method_trains_its_own_parameters(tiny_llama: BaseModel, folder: Pa
     cost = finish(trained_cost(str(folder), folder, 1, name), print)
     count = trained or tiny_llama.model.num_parameters()
     assert (cost.name, cost.trained, cost.num_bytes) == (name, count, 4 * count)
+    assert cost.step_seconds is not None
     assert 0 < cost.step_seconds < 10
 
 

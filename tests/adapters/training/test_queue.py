@@ -25,7 +25,6 @@ from adapters.prefix.prefix import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.store.fingerprint import Fingerprints
 from adapters.training.corpus import own_dataset
-from adapters.training.estimate import Limits
 from adapters.training.job_folder import CHECKPOINT_FILE, KEPT_STEPS, STOP_FILE, Follower, Job, add_job, write_event
 from adapters.training.making import Place, make_adapter
 from adapters.training.order import StepSample, TrainOrder, TrainSettings, TrainStep
@@ -287,7 +286,7 @@ def test_more_memory_than_there_is_is_not_asked_for(
     trainer: Trainer, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=10**8))
-    with pytest.raises(UserError, match=r"needs about 0.4 GB of memory, this machine has 0.1: lower batch_size"):
+    with pytest.raises(UserError, match=r"needs about 0.4 GB of memory, 0.1 are allowed: lower batch_size"):
         trainer.start(TrainOrder("verse", LORA), file, None)
 
 
@@ -469,10 +468,10 @@ def test_a_long_training_is_read_in_bounded_memory_and_keeps_its_ends(tmp_path: 
 def test_a_training_beyond_the_limits_is_refused_and_its_estimate_says_so(base: BaseModel, tmp_path: Path) -> None:
     order = TrainOrder("verse", replace(LORA, steps=100_000, batch_size=64, max_length=88), data="poetry")
     for limits, message in (
-        (Limits(minutes=1), "minutes, 1 are allowed: lower the steps."),
-        (Limits(10**9, 400), "0.4 are allowed: lower batch_size"),
+        ((1, 4_000), "minutes, 1 are allowed: lower the steps."),
+        ((10**9, 400), "0.4 are allowed: lower batch_size"),
     ):
-        trainer = Trainer(base, tmp_path / "home", AdapterStore([], base), limits)
+        trainer = Trainer(base, tmp_path / "home", AdapterStore([], base), *limits)
         found = trainer.estimate(order, None)
         assert message in found.refusal
         assert found.notes[0] == found.refusal
