@@ -1,7 +1,6 @@
-"""Examples -> batches -> losses: what a training step reads and what a measurement counts.
+"""Examples -> batches -> losses, for training steps and measurements. Knows nothing of optimisers or adapters.
 
-Knows token ids and losses; knows nothing of optimisers or adapters. B rows, T positions, K positions that are scored,
-V vocabulary.
+B rows, T positions, K scored positions, V vocabulary.
 """
 
 import math
@@ -16,7 +15,7 @@ from adapters.decoding.likelihood import perplexity_of
 
 T = TypeVar("T")
 IGNORED = -100  # cross_entropy's label for a position that is not scored
-SORTED_BATCHES = 8  # examples of this many batches are sorted by length together, so that little is padding
+SORTED_BATCHES = 8  # batches whose examples are sorted by length together, to save padding
 
 
 class Example(NamedTuple):
@@ -28,7 +27,7 @@ class Example(NamedTuple):
 
 
 class TrainBatch(NamedTuple):
-    """Examples padded on the right. `labels[b, t]` is what position t predicts, or IGNORED."""
+    """Examples padded on the right. `labels[b, t]` is the target of position t, or IGNORED."""
 
     ids: Tensor  # (B, T)
     mask: Tensor  # (B, T)
@@ -45,7 +44,7 @@ class Tally(NamedTuple):
 
     @property
     def loss(self) -> float:
-        """Nats per scored token, end tokens included: what training lowers."""
+        """Nats per scored token, end tokens included: the training loss."""
         return (self.text_nll + self.end_nll) / (self.text_tokens + self.end_tokens)
 
     @property
@@ -60,7 +59,7 @@ class Tally(NamedTuple):
 
 
 def batches(examples: Sequence[Example], size: int, generator: torch.Generator) -> Iterator[list[Example]]:
-    """Batches for ever, every example once in each round, in an order of the generator's."""
+    """Endless batches: every example once in each epoch, in the generator's order."""
     while True:
         order = [examples[i] for i in torch.randperm(len(examples), generator=generator).tolist()]
         for window in chunks(order, size * SORTED_BATCHES):
@@ -69,7 +68,7 @@ def batches(examples: Sequence[Example], size: int, generator: torch.Generator) 
 
 
 def chunks(items: Sequence[T], size: int) -> list[list[T]]:
-    """`items` in pieces of `size`, the last one perhaps shorter."""
+    """`items` in pieces of `size`; the last may be shorter."""
     return [list(items[i : i + size]) for i in range(0, len(items), size)]
 
 
@@ -79,7 +78,7 @@ def evenly(items: Sequence[T], count: int) -> list[T]:
 
 
 def collate(examples: Sequence[Example]) -> TrainBatch:
-    """The examples as one batch. Padding is id 0: it is masked, and no position after it is scored."""
+    """The examples as one batch. Padding is id 0, masked and not scored."""
     width = max(len(example.ids) for example in examples)
     ids = torch.zeros(len(examples), width, dtype=torch.long)
     mask = torch.zeros_like(ids)
@@ -93,7 +92,7 @@ def collate(examples: Sequence[Example]) -> TrainBatch:
 
 
 def token_losses(model: nn.Module, batch: TrainBatch) -> Tensor:
-    """(B, K) negative log-likelihoods, 0 where a position is not scored; no logits are made where no row is scored."""
+    """(B, K) negative log-likelihoods, 0 where not scored. Logits are computed at scored positions only."""
     device = next(model.parameters()).device
     kept = (batch.labels != IGNORED).any(dim=0).nonzero().squeeze(1)  # (K,)
     output = model(input_ids=batch.ids.to(device), attention_mask=batch.mask.to(device), logits_to_keep=kept.to(device))
@@ -103,19 +102,19 @@ def token_losses(model: nn.Module, batch: TrainBatch) -> Tensor:
 
 
 def measure(model: nn.Module, examples: Sequence[Example], batch_size: int) -> Tally:
-    """The likelihood of the examples' scored tokens."""
+    """The summed likelihood of the examples' scored tokens."""
     return total(tallies(model, examples, batch_size))
 
 
 def total(parts: Sequence[Tally]) -> Tally:
-    """The sum of some tallies."""
+    """Sum tallies."""
     text_nll, text_tokens, end_nll, end_tokens = zip(*parts, strict=True)
     return Tally(math.fsum(text_nll), sum(text_tokens), math.fsum(end_nll), sum(end_tokens))
 
 
 @torch.no_grad()
 def tallies(model: nn.Module, examples: Sequence[Example], batch_size: int) -> list[Tally]:
-    """The likelihood of the scored tokens of each example, in their order."""
+    """The likelihood of each example's scored tokens, in order."""
     found: dict[int, Tally] = {}
     order = sorted(range(len(examples)), key=lambda place: len(examples[place].ids))
     for places in chunks(order, batch_size):

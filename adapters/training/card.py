@@ -1,8 +1,4 @@
-"""The model card of a trained adapter: what is measured, and how it is told.
-
-Knows models, examples and prose; knows nothing of the command line. Every figure in a card comes out of `metrics.json`
-beside it, which is written in the same breath.
-"""
+"""The model card of a trained adapter. Every figure in it comes from `metrics.json` beside it."""
 
 import json
 import os
@@ -19,8 +15,8 @@ from adapters.training.corpus import GENERAL, UNKNOWN, VALIDATION_SHARE
 from adapters.training.order import CurvePoint, End, TrainSettings
 from adapters.training.scores import SAMPLE_TEMPERATURE, SAMPLE_TOKENS, SAMPLE_TOP_P, Sample, Scores
 
-CURVE_ROWS = 12  # of the table in a card
-ENDED: dict[End, str] = {  # why a training ended, for somebody who reads a card
+CURVE_ROWS = 12  # of the table
+ENDED: dict[End, str] = {  # why a training ended
     "steps": "",
     "patience": "It stopped early: {patience} measurements in a row were no better.",
     "stopped": "It was stopped by hand.",
@@ -30,7 +26,7 @@ ENDED: dict[End, str] = {  # why a training ended, for somebody who reads a card
 
 @dataclass(frozen=True, config=STRICT)
 class Report:
-    """Everything a card says."""
+    """Everything in a card."""
 
     name: str
     base: str
@@ -39,7 +35,7 @@ class Report:
     command: str
     machine: str
     settings: TrainSettings
-    steps: int  # run
+    steps: int  # done
     best_step: int
     seconds: float
     training_rows: int
@@ -49,10 +45,10 @@ class Report:
     samples: tuple[Sample, ...]
     general_rows: int = 128
     prompted: bool = False  # whether the rows are prompts with completions
-    epochs: float | None = None  # times that the training examples were read
+    epochs: float | None = None  # times the training examples were read
     ended: End = "steps"
     validation_share: float = VALIDATION_SHARE
-    notes: tuple[str, ...] = ()  # what was cut or left out
+    notes: tuple[str, ...] = ()  # rows cut or left out
     curve: tuple[CurvePoint, ...] = ()
 
     @property
@@ -61,13 +57,13 @@ class Report:
 
 
 def card(report: Report) -> str:
-    """The README.md of an adapter, with the front matter that the Hub reads."""
+    """The README.md of an adapter, with the Hub's front matter."""
     parts = (front_matter(report), about(report), measured(report), curve(report), continuations(report))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def outcome(report: Report) -> str:
-    """One line about what came out."""
+    """One line about the result."""
     before, after = report.base_scores.perplexity, report.adapter_scores.perplexity
     figures = f"Step {report.best_step} of {report.steps} was the best: perplexity {after:.2f}, base {before:.2f}."
     ended = ENDED[report.ended].format(patience=report.settings.patience)
@@ -76,10 +72,7 @@ def outcome(report: Report) -> str:
 
 
 def front_matter(report: Report) -> str:
-    """What the Hub reads. It wants a Hub id as `base_model`: the embedded model is named by where it comes from.
-
-    Nobody can license an adapter of somebody's own file but them.
-    """
+    """The Hub's front matter. `base_model` must be a Hub id; only its owner can license an adapter of an upload."""
     return f"""---
 base_model: {EMBEDDED_REPO if report.base == EMBEDDED_ID else report.base}
 library_name: peft
@@ -93,7 +86,7 @@ tags:
 
 
 def about(report: Report) -> str:
-    """Data, settings and how to make it again."""
+    """Data, settings and the command."""
     settings = json.dumps(to_json(report.settings), ensure_ascii=False)
     read = "" if report.epochs is None else f" (the rows were read {report.epochs:.1f} times)"
     ended = ENDED[report.ended].format(patience=report.settings.patience)
@@ -118,7 +111,7 @@ Make it again:
 
 
 def measured(report: Report) -> str:
-    """The figures and what they are."""
+    """The figures and their meaning."""
     return f"""## Measured
 
 {table(report)}
@@ -129,7 +122,7 @@ forgotten."""
 
 
 def curve(report: Report) -> str:
-    """Training and validation loss on the way, at most CURVE_ROWS of the measurements."""
+    """Training and validation loss of at most CURVE_ROWS measurements."""
     if not report.curve:
         return ""
     chosen = [*evenly(report.curve[:-1], CURVE_ROWS - 1), report.curve[-1]]
@@ -139,7 +132,7 @@ def curve(report: Report) -> str:
 
 
 def continuations(report: Report) -> str:
-    """The samples, as they came."""
+    """The samples, unedited."""
     asked = report.prompted or report.base_scores.exact_match is not None
     drawn = f"seed 0, temperature {SAMPLE_TEMPERATURE}, top-p {SAMPLE_TOP_P}, at most {SAMPLE_TOKENS} tokens"
     texts = [f"Prompt:\n{fenced(s.prompt)}\n\nContinuation:\n{fenced(s.continuation)}" for s in report.samples]
@@ -147,7 +140,7 @@ def continuations(report: Report) -> str:
 
 
 def table(report: Report) -> str:
-    """The figures of the base model and the adapter, side by side."""
+    """The figures of base model and adapter, side by side."""
     base, adapter = report.base_scores, report.adapter_scores
     lines = [("Validation rows, perplexity of the text", base.text_perplexity, adapter.text_perplexity)]
     if base.perplexity != base.text_perplexity:
@@ -163,12 +156,12 @@ def table(report: Report) -> str:
 
 
 def fenced(text: str) -> str:
-    """Text of a model or of a person as a block that Markdown does not read."""
+    """A block of text that Markdown does not interpret."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}text\n{text}\n{fence}"
 
 
 def machine() -> str:
-    """What a card says of the machine."""
+    """A card's line about the machine."""
     processor = f"{os.cpu_count()} CPU cores ({platform.machine()})"
     return f"{processor}, torch {torch.__version__} with {torch.get_num_threads()} thread(s)"

@@ -1,13 +1,10 @@
-"""Training texts: rows -> token ids with the part that is scored, split by key.
+"""Training texts: rows -> token ids and the scored part, split by key. Knows nothing of adapters or gradients.
 
-Knows rows and the tokenizer; knows nothing of adapters or of gradients.
-
-- A row with `prompt` and `completion` reads one after the other, with a blank between them where neither has one there;
-  the completion and its end token are scored. Too long: left out.
-- A row with `q` and `a` is such a row: `Question: …\\nAnswer:` and the answer.
-- A row with `text` reads bos + text + end token; everything after bos is scored. A longer text is cut into pieces of
-  the maximal length, each begun by bos; only the last one carries the end token. Where the rows of a data set are not
-  whole texts but paragraphs of one, there is no end token: an adapter that learned it would stop after each paragraph.
+- `prompt` and `completion`: joined, with a blank between them if neither has one. The completion and its end token are
+  scored. Rows that are too long are left out.
+- `q` and `a`: the prompt is `Question: …\\nAnswer:`, the completion is the answer.
+- `text`: bos + text + end token; everything after bos is scored. A longer text is cut into pieces that begin with bos;
+  only the last has the end token. Paragraphs of one text have no end token, or the adapter would stop after each.
 """
 
 import hashlib
@@ -24,18 +21,18 @@ from adapters.training.uploads import ENDINGS, Row, read_upload
 
 DATA = Path(__file__).parents[1] / "data"
 VALIDATION_SHARE = 0.1
-UNKNOWN = "unknown"  # the licence of somebody's own file
+UNKNOWN = "unknown"  # licence of an upload
 
 
 class Dataset(NamedTuple):
-    """A file of rows, what keeps related rows together, and what its card says."""
+    """A file of rows, the key that keeps related rows together, and lines for the card."""
 
     file: Path
-    key: tuple[str, ...]  # rows that agree in these fields are all for training or all for validation; (): the row
+    key: tuple[str, ...]  # rows that agree in these fields stay on one side of the split; (): the row itself
     about: str
     licence: str
-    whole: bool = True  # whether a row's text is a whole one, whose end is to be learned
-    keep: Callable[[Row], float] = lambda row: 1.0  # the share of rows like this one that is used
+    whole: bool = True  # whether each text is complete, so that its end is learned
+    keep: Callable[[Row], float] = lambda row: 1.0  # share of such rows that is used
 
 
 DATASETS = {
@@ -93,13 +90,13 @@ def dataset(name: str) -> Dataset:
 
 
 def own_dataset(file: Path, name: str | None = None) -> Dataset:
-    """A file of somebody's own, perhaps called otherwise where it came from."""
+    """An uploaded file; `name` is its original name."""
     name = name or file.name
     return Dataset(file, (), f"the file {name}", UNKNOWN, whole=not name.lower().endswith(".txt"))
 
 
 def rows_of(data: Dataset) -> list[Row]:
-    """All rows of a data set. Raises UserError with one line."""
+    """All rows of a data set. Raises UserError."""
     if data.file.parent == DATA:
         return read_rows(data.file)
     try:
@@ -110,17 +107,17 @@ def rows_of(data: Dataset) -> list[Row]:
 
 
 def read_rows(file: Path) -> list[Row]:
-    """The rows of a file of this project's own; their other fields keep their types, and say how rows are split."""
+    """The rows of a shipped file, with their other fields, which the split uses."""
     return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
 
 
 def hashed_share(value: str) -> float:
-    """A number in [0, 1) that depends on nothing but `value`."""
+    """A number in [0, 1) computed from `value` alone."""
     return int.from_bytes(hashlib.sha256(value.encode()).digest()[:8], "big") / 2**64
 
 
 def split(rows: Sequence[Row], data: Dataset, share: float = VALIDATION_SHARE) -> tuple[list[Row], list[Row]]:
-    """(training rows, validation rows): that share of the keys, those with the lowest hashes, is for validation."""
+    """(training rows, validation rows): the `share` of keys with the lowest hashes validates."""
     kept = [row for row in rows if hashed_share(f"keep {as_text(row)}") < data.keep(row)]
     keys = sorted({key(row, data) for row in kept}, key=hashed_share)
     held_out = set(keys[: math.ceil(share * len(keys))])
@@ -129,24 +126,24 @@ def split(rows: Sequence[Row], data: Dataset, share: float = VALIDATION_SHARE) -
 
 
 def key(row: Row, data: Dataset) -> str:
-    """What rows that must stay together have in common. Raises UserError where the row has no such field."""
+    """The key of a row; rows with one key stay together. Raises UserError for a missing field."""
     if missing := [field for field in data.key if field not in row]:
         raise UserError(f"{data.file}: a row has no {missing[0]!r}, by which the rows are split.")
     return json.dumps([row[field] for field in data.key]) if data.key else as_text(row)
 
 
 def as_text(row: Row) -> str:
-    """The row as text."""
+    """The row as JSON."""
     return json.dumps(row, sort_keys=True)
 
 
 def question(text: str) -> str:
-    """The prompt that the question-answer rows begin with."""
+    """The prompt of a question-answer row."""
     return f"Question: {text}\nAnswer:"
 
 
 def pair(row: Row) -> tuple[str, str] | None:
-    """Prompt and completion of a row, as they stand one after the other; None for a row with `text`.
+    """Prompt and completion of a row, ready to be joined; None for a row with `text`.
 
     >>> pair({"prompt": "The sea is", "completion": "blue"}), pair({"q": "Hue?", "a": "red"})
     (('The sea is', ' blue'), ('Question: Hue?\\nAnswer:', ' red'))
@@ -159,26 +156,26 @@ def pair(row: Row) -> tuple[str, str] | None:
 
 
 class Encoded(NamedTuple):
-    """Rows as token ids, and what was done to those that were too long."""
+    """Rows as token ids, and the number of rows that were too long."""
 
     examples: list[Example]
-    cut: int  # texts that were cut into pieces
-    left_out: int  # rows whose prompt and completion are too long together
+    cut: int  # texts cut into pieces
+    left_out: int  # rows with too long a prompt and completion
 
     def notes(self, num_rows: int, max_length: int) -> list[str]:
-        """A line for each of the two, where there is any."""
+        """A line for each of the two that is not zero."""
         told = ((self.cut, "cut into pieces of that length"), (self.left_out, "left out"))
         long = f"of {num_rows:,} rows longer than {max_length:,} tokens (max_length)"
         return [f"{count:,} {long}: {what}." for count, what in told if count]
 
 
 def encode_rows(base: BaseModel, rows: Sequence[Row], max_length: int, whole: bool = True) -> list[Example]:
-    """The rows as token ids, none longer than `max_length`; `whole` says whether texts end with the end token."""
+    """The rows as token ids of at most `max_length`; `whole` texts end with the end token."""
     return encode(base, rows, max_length, whole).examples
 
 
 def encode(base: BaseModel, rows: Sequence[Row], max_length: int, whole: bool = True) -> Encoded:
-    """As `encode_rows`, with what was cut. Raises UserError for a base model without an end token."""
+    """As `encode_rows`, with counts of what was cut. Raises UserError for a base model without an end token."""
     eos = base.tokenizer.eos_token_id
     if eos is None:
         raise UserError(f"{base.id} has no end token: it cannot be trained to end a text.")
@@ -199,10 +196,10 @@ def encode(base: BaseModel, rows: Sequence[Row], max_length: int, whole: bool = 
 
 
 def text_pieces(ids: Sequence[int], num_bos: int, end: list[int], max_length: int) -> list[Example]:
-    """`ids`, begun by `num_bos` bos tokens, and `end`, cut into pieces that begin likewise."""
+    """`ids` and `end`, cut into pieces that all begin with the `num_bos` bos tokens of `ids`."""
     bos, body = ids[:num_bos], [*ids[num_bos:], *end]
     size = max_length - num_bos
     starts = range(0, len(body), size)
-    start = max(num_bos, 1)  # nothing comes before the first token that could predict it
+    start = max(num_bos, 1)  # the first token has nothing before it to predict it
     pieces = [Example((*bos, *body[s : s + size]), start, bool(end) and s + size >= len(body)) for s in starts]
     return [piece for piece in pieces if len(piece.ids) > start]

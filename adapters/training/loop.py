@@ -1,7 +1,7 @@
-"""Trains an adapter: a plain loop of AdamW over PEFT parameters, as a generator that yields after every step.
+"""Trains an adapter: AdamW over PEFT parameters, as a generator that yields after every step.
 
-Knows losses, weights and the clock; knows nothing of rows, files or cards. The base model is always in eval mode; what
-is drawn (the order of the examples, and LoRA's dropout) comes from the settings' seed alone.
+It can stop after any step and go on from its checkpoint, bit for bit. The base model stays in eval mode. All randomness
+(the order of the examples, LoRA's dropout) comes from the settings' seed.
 """
 
 import json
@@ -26,26 +26,26 @@ from adapters.training.order import CurvePoint, End, TrainSettings, TrainStep
 
 TOO_HIGH = "lower the learning rate (lr)"
 MAX_CURVE = 1_000  # points of a curve, which every checkpoint holds
-FAR_ABOVE, BATCHES_ABOVE = 1.5, 3  # times the loss, batches in a row: single ones vary much under a random prefix
+FAR_ABOVE, BATCHES_ABOVE = 1.5, 3  # times the loss, batches in a row: single batches vary much under a random prefix
 
 
 class Progress(NamedTuple):
-    """How far a training is, in numbers that go to JSON."""
+    """The progress of a training, in numbers that go to JSON."""
 
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
     best: float | None = None  # the lowest validation loss so far
     best_step: int = 0
-    worse: int = 0  # measurements in a row without a better one
+    worse: int = 0  # measurements since the best one
     first_loss: float | None = None
-    high: int = 0  # batches in a row that look as if the training had diverged
+    high: int = 0  # batches in a row with a loss far above the first
     curve: tuple[CurvePoint, ...] = ()
     losses: tuple[float, ...] = ()  # of the batches since the newest measurement
 
 
 class Saved(NamedTuple):
-    """Everything that a training needs to go on as if it had never been interrupted."""
+    """Everything that a training needs to go on as if never interrupted."""
 
     progress: Progress
     tensors: dict[str, Tensor]
@@ -56,7 +56,7 @@ def never() -> bool:
 
 
 def adapted(base: BaseModel, settings: TrainSettings) -> nn.Module:
-    """The base model wrapped (in place) with the fresh adapter that the settings ask for."""
+    """The base model wrapped (in place) with a fresh adapter."""
     if isinstance(settings.adapter, LoraSettings):
         return lora_model(base, settings.adapter, settings.seed).eval()
     return prefix_model(base, settings.adapter, settings.seed).eval()
@@ -65,17 +65,17 @@ def adapted(base: BaseModel, settings: TrainSettings) -> nn.Module:
 def train(
     model: nn.Module, settings: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
 ) -> Generator[TrainStep, None, End]:
-    """Trains the parameters of `model` that ask for gradients, one step an item; see `Training.run`."""
+    """Train the parameters of `model` that require gradients; see `Training.run`."""
     return Training(model, settings, training, validation).run()
 
 
 class Training:
-    """A training under way, which can be saved after each step and gone on with later."""
+    """A training that can be saved after each step and resumed."""
 
     def __init__(
         self, model: nn.Module, settings: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
     ) -> None:
-        """Raises UserError where there is nothing to train or validate on."""
+        """Raises UserError without examples to train or validate on."""
         if not training or not validation:
             raise UserError(f"{len(training)} examples to train and {len(validation)} to validate on: give more rows.")
         self.model, self.settings, self.examples = model, settings, training
@@ -91,11 +91,11 @@ class Training:
                 module.generator = self.dropout
 
     def run(self, stop: Callable[[], bool] = never) -> Generator[TrainStep, None, End]:
-        """One step an item, from where the training is; returns why it ended.
+        """Yield each step from here on; return why the training ended.
 
-        `stop` is asked after each step: the training then ends there, measured. However it ends (also when it is
-        closed early), the model is left with the weights of the best measured step. Raises UserError where the loss
-        is no longer a number, or worse than guessing, before anything was measured.
+        `stop` is asked after each step; where it is true, that step is measured and is the last. However it ends, also
+        by closing, the model has the weights of the best measured step. Raises UserError where the loss diverges
+        before the first measurement.
         """
         settings = self.settings
         source = batches(self.examples, settings.batch_size, torch.Generator().manual_seed(settings.seed))
@@ -126,7 +126,7 @@ class Training:
             self._restore(self.best_weights)
 
     def saved(self) -> Saved:
-        """The state after the newest step, in tensors that are shared with the training: to be written at once."""
+        """The state after the newest step. The tensors are the training's own: write them at once."""
         tensors = {"dropout": self.dropout.get_state()}
         for place, (parameter, best) in enumerate(zip(self.parameters, self.best_weights, strict=True)):
             tensors |= {f"{place}.weight": parameter.detach(), f"{place}.best": best}
@@ -134,7 +134,7 @@ class Training:
         return Saved(self.progress._replace(losses=tuple(self._losses)), tensors)
 
     def go_on(self, saved: Saved) -> None:
-        """Takes up the state that `saved` gave, of a training with the same settings and examples."""
+        """Take up a state of a training with the same settings and examples."""
         self.progress, self._losses = saved.progress, list(saved.progress.losses)
         self.dropout.set_state(saved.tensors["dropout"])
         names = sorted({name.partition(".")[2] for name in saved.tensors if "." in name} - {"weight", "best"})
@@ -144,13 +144,13 @@ class Training:
         self._restore([saved.tensors[f"{place}.weight"] for place in range(len(self.parameters))])
 
     def _update(self, examples: Sequence[Example], step: int) -> float:
-        """Makes a step at the learning rate of its place in the schedule; returns the loss."""
+        """Make a step at its scheduled learning rate; return the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.lr * lr_factor(step, self.settings)
         return update(self.model, collate(examples), self.optimizer, self.settings)
 
     def _note(self, step: int, loss: float, checked: float | None) -> bool:
-        """Notes a step and keeps its weights where it is the best so far; returns whether it is."""
+        """Note a step; keep its weights and return True where it is the best so far."""
         now = self.progress._replace(step=step)
         self._losses.append(loss)
         if now.first_loss is None:
@@ -166,7 +166,7 @@ class Training:
         return better
 
     def _diverged(self, loss: float) -> bool:
-        """Whether the loss is no number, or for some batches far above what guessing costs and what it was first."""
+        """Whether the loss is not finite, or far above guessing and the first loss for BATCHES_ABOVE batches."""
         guessing = math.log(self.model.config.vocab_size)  # type: ignore[arg-type, union-attr]
         first = guessing if self.progress.first_loss is None else self.progress.first_loss
         high = self.progress.high + 1 if loss > FAR_ABOVE * max(guessing, first) else 0
@@ -185,7 +185,7 @@ def thinned(curve: tuple[CurvePoint, ...], point: CurvePoint) -> tuple[CurvePoin
 
 
 def round_to_float16(model: nn.Module) -> None:
-    """Rounds the trained parameters to what a file of float16 holds, so that what is measured is what is stored."""
+    """Round the trained parameters to float16, so that the measured weights are the stored ones."""
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
@@ -193,7 +193,7 @@ def round_to_float16(model: nn.Module) -> None:
 
 
 def update(model: nn.Module, batch: TrainBatch, optimizer: torch.optim.Optimizer, settings: TrainSettings) -> float:
-    """One optimiser step on one batch; returns its loss in nats per scored token."""
+    """Make one optimiser step on one batch; return its loss in nats per scored token."""
     optimizer.zero_grad()
     device = next(model.parameters()).device.type
     with dropping(model), torch.autocast(device, torch.bfloat16, enabled=settings.bfloat16):
@@ -206,7 +206,7 @@ def update(model: nn.Module, batch: TrainBatch, optimizer: torch.optim.Optimizer
 
 
 def lr_factor(step: int, settings: TrainSettings) -> float:
-    """Share of the highest learning rate at `step` (from 1 on)."""
+    """Share of the highest learning rate at `step`, from 1 on. Transformers' schedules begin at 0 and differ."""
     if step <= settings.warmup_steps:
         return step / settings.warmup_steps
     done = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps + 1)

@@ -1,7 +1,4 @@
-"""Makes an adapter: from an order to a folder with its card; the same for the command line, the app and a sweep.
-
-Knows orders, data sets and folders; adapters.training.loop makes a step, adapters.training.card writes the card.
-"""
+"""Makes an adapter: from an order to a folder with its card, for the command line and the app alike."""
 
 import json
 from collections.abc import Callable, Generator, Sequence
@@ -28,28 +25,27 @@ from adapters.training.material import STEP_TOKENS, Material, prepare
 from adapters.training.order import GENERAL_ROWS, Event, Plan, StepSample, TrainOrder, TrainStep
 from adapters.training.scores import greedy, samples, score
 
-CURVE_POINTS = 200  # that are kept
+CURVE_POINTS = 200  # of a report
 
 
 class Place(NamedTuple):
-    """Where an adapter goes, and what is kept on the way."""
+    """Where an adapter goes, and its checkpoint."""
 
     folder: Path  # of the adapter
-    command: str  # that makes it again
-    logs: Path  # for what `report_to` writes
-    general_rows: int = GENERAL_ROWS  # of general text that are measured at the end
-    held_out: int | None = None  # rows and examples of them that are measured then; None: all
+    command: str  # that repeats the training
+    logs: Path  # of tensorboard
+    general_rows: int = GENERAL_ROWS  # measured at the end
+    held_out: int | None = None  # held-out rows measured then; None: all
     owner: str | None = None
-    checkpoint: Path | None = None  # the file to go on from; None: nothing is kept
+    checkpoint: Path | None = None  # written at each measurement; None: never
 
 
 def make_adapter(
     base: BaseModel, order: TrainOrder, data: Dataset, place: Place, stop: Callable[[], bool] = never
 ) -> Generator[Event, None, Report]:
-    """Trains an adapter, measures it and writes its folder; yields what it is doing. Raises UserError.
+    """Train an adapter, measure it and write its folder; yield its events. Raises UserError.
 
-    Wraps `base` in place. Goes on from the checkpoint of `place` where there is one. Nothing is written into the
-    folder before all is measured.
+    Wraps `base` in place. Goes on from the checkpoint of `place`. The folder is written after all measurements.
     """
     yield "reading the rows"
     material = prepare(base, order, data)
@@ -82,7 +78,7 @@ def make_adapter(
 def measure_both(
     base: BaseModel, training: Training, material: Material, place: Place
 ) -> Generator[str, None, dict[str, Any]]:
-    """What a report says of the adapter and of the base model below it; yields which it measures."""
+    """The measured part of a report, for adapter and base model; yield what is being measured."""
     model: Any = training.model
     most = place.held_out or max(len(material.validation), len(material.held_out))
     held_out = evenly(material.validation, most), evenly(material.held_out, most), place.general_rows
@@ -98,7 +94,7 @@ def measure_both(
 
 
 def described(material: Material, progress: Progress) -> dict[str, Any]:
-    """What a report says of the rows and of the training."""
+    """The part of a report about the rows and the training."""
     return {
         "machine": machine(),
         "settings": material.settings,
@@ -116,7 +112,7 @@ def described(material: Material, progress: Progress) -> dict[str, Any]:
 def followed(
     base: BaseModel, training: Training, order: TrainOrder, place: Place, stop: Callable[[], bool]
 ) -> Generator[Event, None, Any]:
-    """The steps of a training, with samples, checkpoints and reports to other tools; returns why it ended."""
+    """The steps of a training, with samples, checkpoints and trackers; return why it ended."""
     if stop() and training.progress.step == 0:
         raise UserError("It was stopped before its first step: nothing was kept.")
     steps, tools = training.run(stop), trackers(order, place.logs)
@@ -168,7 +164,7 @@ def figures(step: TrainStep) -> dict[str, float]:
 
 
 def write_folder(model: Any, report: Report, place: Place) -> None:
-    """Writes an adapter's folder whole, in the place of the one that was there."""
+    """Write an adapter's folder whole, replacing an older one."""
     with new_folder(place.folder) as made:
         # Without the flag PEFT asks the Hub whether the vocabulary was resized.
         model.save_pretrained(made, save_embedding_layers=False)
@@ -178,6 +174,6 @@ def write_folder(model: Any, report: Report, place: Place) -> None:
 
 
 def write_texts(report: Report, folder: Path) -> None:
-    """Writes the figures and the card that is made of them."""
+    """Write the figures and their card."""
     (folder / METRICS_FILE).write_text(json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
     (folder / CARD_FILE).write_text(card(report), "utf-8")

@@ -42,13 +42,13 @@ class TrainSettings:
 
 
 class TrainStep(NamedTuple):
-    """What a step did; `validation_loss` is there when it was measured, `best` says that it is the lowest so far."""
+    """A training step. `validation_loss` is set where it was measured; `best`: it is the lowest so far."""
 
     step: int
     loss: float  # nats per scored token of this batch
     validation_loss: float | None
     best: bool
-    tokens: int  # read so far, without padding
+    tokens: int  # so far, without padding
     seconds: float  # since training began
 
 
@@ -65,11 +65,11 @@ class CurvePoint(NamedTuple):
 
 @dataclass(frozen=True, config=STRICT)
 class TrainOrder:
-    """What to train, on what, and what to be told meanwhile."""
+    """What to train, on what data, and what to report."""
 
     name: str
     settings: TrainSettings
-    data: str = ""  # a shipped data set; "" where a file was uploaded
+    data: str = ""  # a shipped data set; "": an upload
     epochs: Annotated[float, Field(gt=0, le=1_000)] | None = None  # instead of settings.steps
     validation_share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
     sample_prompt: Annotated[str, Field(max_length=2_000)] = ""  # continued every `sample_every` steps; "": never
@@ -80,7 +80,7 @@ class TrainOrder:
 
 
 class StepSample(NamedTuple):
-    """What the adapter writes at a step."""
+    """A continuation of the sample prompt at a step."""
 
     step: int
     text: str

@@ -1,7 +1,4 @@
-"""What is measured of a trained adapter: perplexities, exact answers, and texts as they came.
-
-Knows models, examples and rows; knows nothing of cards or of how an adapter was trained.
-"""
+"""Scores of a trained adapter: perplexities, exact answers, unedited samples."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -16,8 +13,8 @@ from adapters.methods import STRICT
 from adapters.training.batches import Example, evenly, measure
 from adapters.training.corpus import GENERAL, Row, encode_rows, pair, read_rows
 
-ASKED_ROWS = 200  # prompts at most whose completions are compared
-SHORT = 40  # characters of a completion that can be expected word for word
+ASKED_ROWS = 200  # prompts at most for exact match
+SHORT = 40  # characters; longer completions are not expected word for word
 MEASURE_BATCH = 8
 MEASURE_LENGTH = 256
 SAMPLE_TOKENS = 60
@@ -29,17 +26,17 @@ ANSWER_TOKENS = 24
 
 @dataclass(frozen=True, config=STRICT)
 class Scores:
-    """What one model scores on the validation rows and on general text."""
+    """The scores of one model on the validation rows and on general text."""
 
     text_perplexity: float  # of the validation tokens, end tokens left out
     perplexity: float  # end tokens included, where the rows have one
-    general_perplexity: float  # of some rows of text that is never trained on, end tokens left out
+    general_perplexity: float  # of text that is never trained on, end tokens left out
     exact_match: float | None  # share of the validation questions answered word for word, greedily
 
 
 @dataclass(frozen=True, config=STRICT)
 class Sample:
-    """A prompt and what the adapter made of it."""
+    """A prompt and its continuation."""
 
     prompt: str
     continuation: str
@@ -48,7 +45,7 @@ class Sample:
 def score(
     base: BaseModel, model: nn.Module, validation: Sequence[Example], rows: Sequence[Row], general_rows: int
 ) -> Scores:
-    """The scores of `model`, which is the base model or the base model with an adapter."""
+    """The scores of `model`: the base model, with an adapter or without."""
     length = min(MEASURE_LENGTH, base.context_length // 2)
     general = encode_rows(base, evenly(read_rows(GENERAL.file), general_rows), length, GENERAL.whole)
     tally = measure(model, validation, MEASURE_BATCH)
@@ -62,9 +59,9 @@ def score(
 
 
 def exact_matches(base: BaseModel, model: Any, rows: Sequence[Row]) -> list[bool]:
-    """For each row with a short completion: is the first line of the greedy continuation just that?
+    """For each prompt, whether the first line of the greedy continuation is its completion.
 
-    None of them where the completions are mostly longer: nobody would write the same words.
+    Empty where most completions are longer than SHORT.
     """
     asked = evenly([texts for row in rows if (texts := pair(row))], ASKED_ROWS)
     if not asked or median(len(completion) for _, completion in asked) > SHORT:
@@ -75,7 +72,7 @@ def exact_matches(base: BaseModel, model: Any, rows: Sequence[Row]) -> list[bool
 
 
 def greedy(base: BaseModel, model: Any, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-    """The greedy continuation of each prompt; prompts of the same length are read together, so nothing is padded."""
+    """The greedy continuation of each prompt. Prompts of one length share a batch, so nothing is padded."""
     encoded = [base.encode(prompt) for prompt in prompts]
     texts = [""] * len(prompts)
     for length in sorted({len(ids) for ids in encoded}):
@@ -96,7 +93,7 @@ def sampled(base: BaseModel, model: Any, prompt: str, seed: int) -> Sample:
 
 @torch.no_grad()
 def write(base: BaseModel, model: Any, prompts: list[list[int]], **settings: Any) -> list[str]:
-    """What `model` writes after prompts of one length, special tokens left out."""
+    """Continuations of prompts of one length, without special tokens."""
     ids = torch.tensor(prompts, device=base.device)
     end = base.tokenizer.eos_token_id
     written = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), pad_token_id=end, **settings)
@@ -104,7 +101,7 @@ def write(base: BaseModel, model: Any, prompts: list[list[int]], **settings: Any
 
 
 def samples(base: BaseModel, model: Any, rows: Sequence[Row]) -> tuple[Sample, ...]:
-    """Two continuations, from validation rows: of prompts, greedily, or texts drawn after their first words."""
+    """Two continuations from validation rows: greedy ones of prompts, or sampled ones of a text's first words."""
     chosen = [rows[0], rows[len(rows) // 2]]
     prompts = [texts[0] for row in chosen if (texts := pair(row))]
     if len(prompts) == len(chosen):
