@@ -21,7 +21,7 @@ from adapters.lora.lora import ALL_LINEAR, linear_endings
 from adapters.methods import UserError
 from adapters.store.adapter_store import AdapterStore
 from adapters.training.corpus import DATASETS, Dataset, own_dataset
-from adapters.training.estimate import Estimate, Estimator
+from adapters.training.estimator import Estimate, Estimator
 from adapters.training.job_folder import (
     CHECKPOINT_FILE,
     STOP_FILE,

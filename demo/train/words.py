@@ -3,7 +3,7 @@
 from typing import Any
 
 from adapters.lora.lora import LoraSettings
-from adapters.training.estimate import Estimate
+from adapters.training.estimator import Estimate
 from adapters.training.queue import JobView
 from demo.parts.controls import Control
 from demo.parts.words import count, duration, percent

@@ -9,7 +9,7 @@ from adapters.adapter_files import check_name
 from adapters.lora.lora import LoraSettings
 from adapters.methods import UserError
 from adapters.training.card import Report, Sample, Scores
-from adapters.training.estimate import Estimate
+from adapters.training.estimator import Estimate
 from adapters.training.order import StepSample, TrainOrder, TrainStep
 from adapters.training.queue import JobView
 from demo.train.form import FIRST_TRY

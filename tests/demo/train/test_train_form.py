@@ -10,7 +10,7 @@ from adapters.lora.lora import LoraSettings
 from adapters.methods import UserError
 from adapters.prefix.prefix import PrefixSettings
 from adapters.training.corpus import DATASETS
-from adapters.training.estimate import Estimate
+from adapters.training.estimator import Estimate
 from adapters.training.order import TrainOrder, TrainSettings
 from demo.train import words as words_train
 from demo.train.form import Reading, TrainForm, all_fields, defaults, read_train, your_file
