@@ -1,7 +1,7 @@
-"""Reads the two files of an adapter, `adapter_config.json` and `adapter_model.safetensors`, without trusting them.
+"""Reads the two files of an adapter, `adapter_config.json` and `adapter_model.safetensors`, without trust.
 
-Knows JSON and safetensors; knows nothing of LoRA, prefixes, discriminators or models. PEFT's own loader is not used
-here: it allocates what a file asks for, takes regular expressions, and lets extra tensors overwrite base weights.
+PEFT's own loader allocates whatever a file asks for, takes regular expressions, and lets extra tensors overwrite base
+weights, so it is not used.
 """
 
 import json
@@ -38,14 +38,14 @@ DTYPES = frozenset({"F32", "F16", "BF16"})  # as safetensors spells them
 
 
 def check_name(name: str) -> None:
-    """Raises UserError for a name that cannot be a folder's."""
+    """Raise UserError for a name that is no name of a folder."""
     if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,39}", name):
         raise UserError(f"The name {name!r} cannot be a folder's: use a-z, 0-9, - and _, at most 40.")
 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A scratch folder to write into, which then takes the place of `folder` whole, or not at all after an error."""
+    """A scratch folder to write into; it then takes the place of `folder`, or vanishes after an error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".train-{os.getpid()}-", dir=folder.parent) as scratch:
         made = Path(scratch) / "new"
@@ -66,19 +66,19 @@ def sweep(folder: Path) -> None:
 
 
 def write_owner(folder: Path, owner: str | None) -> None:
-    """Notes whose the folder is; None: nobody's, it was made on the command line."""
+    """Note the owner of a folder; None for one that was made on the command line."""
     if owner is not None:
         (folder / OWNER_FILE).write_text(owner, "utf-8")
 
 
 def read_owner(folder: Path) -> str | None:
-    """Whose the folder is; None: nobody's."""
+    """Owner of a folder, None for nobody."""
     file = folder / OWNER_FILE
     return file.read_text("utf-8") if file.is_file() else None
 
 
 def read_config(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:
-    """The JSON object in the folder's adapter_config.json, or another file. Raises UserError with one line."""
+    """The JSON object in a file of the folder. Raises UserError."""
     most = MAX_METRICS_BYTES if name == METRICS_FILE else MAX_CONFIG_BYTES
     try:
         with (folder / name).open("rb") as stream:
@@ -98,9 +98,9 @@ def read_config(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:
 
 
 def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Exactly the tensors named in `shapes`, in float32. Nothing is read before names, shapes and dtypes are right.
+    """Exactly the tensors named in `shapes`, as float32 copies; names, shapes and dtypes are checked before any is read.
 
-    Raises UserError with one line where anything is missing, extra, of another shape or dtype, or not finite.
+    Raises UserError where a tensor is missing, extra, of another shape or dtype, or not finite.
     """
     check_header_size(folder / WEIGHTS_FILE)
     try:
@@ -116,7 +116,7 @@ def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
 
 
 def check_header_size(path: Path) -> None:
-    """Raises UserError where the header of a safetensors file is not there or huge: it is read before all else."""
+    """Raise UserError where the header of a safetensors file, which is read first, is missing or huge."""
     try:
         with path.open("rb") as stream:
             size = int.from_bytes(stream.read(8), "little")
@@ -127,7 +127,7 @@ def check_header_size(path: Path) -> None:
 
 
 def check_header(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises UserError unless the open safetensors file holds the tensors named in `shapes` and no others."""
+    """Raise UserError unless an open safetensors file holds exactly the tensors named in `shapes`."""
     names = set(file.keys())
     if extra := sorted(names - shapes.keys()):
         raise UserError(f"{WEIGHTS_FILE} holds a tensor that its config does not ask for: {extra[0][:100]}.")
@@ -143,6 +143,6 @@ def check_header(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 
 def store_as_float16(folder: Path) -> None:
-    """Writes the folder's tensors in half the bytes; exact where they were rounded to float16 before."""
+    """Rewrite the folder's tensors in float16; exact where they were rounded to float16 before."""
     tensors = load((folder / WEIGHTS_FILE).read_bytes())  # not mapped: Windows cannot write a file that is
     save_file({name: t.half().contiguous() for name, t in tensors.items()}, folder / WEIGHTS_FILE, {"format": "pt"})

@@ -1,8 +1,4 @@
-"""The card of a discriminator: what was measured, and how it is told.
-
-Knows figures and prose; knows nothing of how they came about. Every figure in a card comes out of `metrics.json` beside
-it, which is written in the same breath.
-"""
+"""The card of a discriminator; every figure in it is also in `metrics.json` beside it."""
 
 import json
 from pathlib import Path
@@ -33,7 +29,7 @@ class DiscriminatorReport:
 def write_discriminator_folder(
     discriminator: Discriminator, base: BaseModel, report: DiscriminatorReport, folder: Path, owner: str | None = None
 ) -> None:
-    """Writes a discriminator's folder whole, in the place of the one that was there."""
+    """Write a discriminator's folder as a whole, in place of an earlier one."""
     with new_folder(folder) as made:
         write_discriminator(discriminator, base, made)
         (made / METRICS_FILE).write_text(json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -42,13 +38,13 @@ def write_discriminator_folder(
 
 
 def discriminator_card(report: DiscriminatorReport) -> str:
-    """The README.md of a discriminator."""
+    """README.md of a discriminator."""
     parts = (front_matter(report), about(report), figures(report), confusion(report.measured), curve(report.measured))
     return "\n\n".join(parts) + "\n"
 
 
 def front_matter(report: DiscriminatorReport) -> str:
-    """What the Hub reads."""
+    """Front matter, for the Hub."""
     return f"""---
 base_model: {EMBEDDED_REPO if report.base == EMBEDDED_ID else report.base}
 pipeline_tag: text-classification
@@ -61,7 +57,7 @@ tags:
 
 
 def about(report: DiscriminatorReport) -> str:
-    """What it is and how to make it again."""
+    """Introduction, data, and how to make it again."""
     measured = report.measured
     first = f"{report.name}:{measured.classes[-1]}"
     return f"""# {report.name}
@@ -73,32 +69,31 @@ steer towards a class with PPLM (`{first}`). Classes: {", ".join(f"`{name}`" for
 - **Split**: {measured.training_rows:,} texts to train, {measured.held_out_rows:,} held out: a fifth of each class, by
   hash.
 - **Training**: logistic regression on scaled features, C = {measured.strength:g} by the cross-entropy in 5 folds of the
-  training texts; {measured.seconds / 60:.1f} minutes on {report.machine}, without the texts whose features were kept
-  from before.
+  training texts; {measured.seconds / 60:.1f} minutes on {report.machine}, cached features not counted.
 - **Make it again**: `{report.command}`"""
 
 
 def figures(report: DiscriminatorReport) -> str:
-    """The accuracy."""
+    """Accuracy."""
     accuracy = report.measured.accuracy
     return f"""## Held-out texts
 
-**{accuracy.share:.1%}** are told right (95 % Wilson interval {accuracy.low:.1%} to {accuracy.high:.1%}); the most
+**{accuracy.share:.1%}** are predicted right (95 % Wilson interval {accuracy.low:.1%} to {accuracy.high:.1%}); the most
 frequent class alone is {report.measured.largest_class:.1%} of them."""
 
 
 def confusion(measured: Measured) -> str:
-    """How often each class is taken for each other."""
+    """Confusion matrix."""
     names = [plain(name) for name in measured.classes]
     rows = [
         f"| **{name}** | {' | '.join(map(str, row))} |" for name, row in zip(names, measured.confusion, strict=True)
     ]
-    head = [f"| is \\ told as | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    head = [f"| is \\ predicted as | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     return "\n".join([*head, *rows])
 
 
 def curve(measured: Measured) -> str:
-    """How much data was enough."""
+    """Learning curve."""
     rows = [f"| {p.rows:,} | {p.share:.1%} | {p.low:.1%} to {p.high:.1%} |" for p in measured.curve]
     table = "\n".join(["| training texts | held-out accuracy | 95 % interval |", "|---|---|---|", *rows])
     return f"""## How much data was enough
@@ -109,5 +104,5 @@ From {measured.enough:,} texts on the accuracy lies within the interval of the d
 
 
 def plain(name: str) -> str:
-    """The name of a class in a table."""
+    """Name of a class, escaped for a table."""
     return name.replace("\\", "\\\\").replace("|", "\\|")

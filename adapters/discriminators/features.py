@@ -1,7 +1,7 @@
-"""Texts -> what a discriminator reads of them: the mean of the base model's last hidden states, computed once and kept.
+"""Features of a discriminator: the mean of the base model's last hidden states over each text, cached on disk.
 
-Knows texts, batches and a folder of cached tensors; knows nothing of labels. The mean goes over all tokens of a text as
-steering reads it, the bos token included. Letters: N texts, B rows, T positions, C hidden size.
+The mean is over all tokens, the bos token included, as in steering. Letters: N texts, B rows, T positions, C hidden
+size.
 """
 
 import hashlib
@@ -19,31 +19,45 @@ from torch import Tensor
 from adapters.base_model import BaseModel
 from adapters.training.batches import chunks
 
-MAX_TOKENS = 256  # of a text that are read, bos included
-TEXTS_A_FILE = 256  # that are kept together: what an interrupted reading loses at most
-TOKENS_A_PASS = 256  # padded tokens that are read at once: whoever writes meanwhile waits for one pass at each token
-Turn = AbstractContextManager[object]  # entered for each pass, where others use the model too
+MAX_TOKENS = 256  # of a text, bos included; the rest is not read
+TEXTS_A_FILE = 256  # cached together: an interrupted reading loses at most so many
+TOKENS_A_PASS = 256  # padded tokens in one pass: a text that is being written waits for one pass at each token
+MAX_CACHE_BYTES = 500_000_000  # of features on disk, 115 MB for 50,000 texts of the embedded model
+Turn = AbstractContextManager[object]  # entered for each use of the model, where others use it too
 ALONE: Turn = nullcontext()
 
 
 def read_features(
     base: BaseModel, texts: Sequence[str], folder: Path, turn: Turn = ALONE
 ) -> Generator[int, None, Tensor]:
-    """The means (N, C) in float32; yields how many texts are done. What was read before lies in `folder`."""
+    """Means (N, C) in float32, from the cache in `folder` where they are there; yield how many texts are done."""
     parts: list[Tensor] = []
     folder.mkdir(parents=True, exist_ok=True)
+    with turn:
+        base_hash = base.weights_hash
     for part in chunks(texts, TEXTS_A_FILE):
-        key = json.dumps([base.weights_hash, MAX_TOKENS, part])
+        key = json.dumps([base_hash, MAX_TOKENS, part])
         file = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
         means = yield from kept(base, part, file, sum(len(part) for part in parts), turn)
         parts.append(means)
+    trim(folder)
     return torch.cat(parts)
 
 
+def trim(folder: Path) -> None:
+    """Delete the cached features that have not been used for longest, beyond MAX_CACHE_BYTES."""
+    left = MAX_CACHE_BYTES
+    for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True):
+        left -= file.stat().st_size
+        if left < 0:
+            file.unlink(missing_ok=True)
+
+
 def kept(base: BaseModel, texts: Sequence[str], file: Path, done: int, turn: Turn) -> Generator[int, None, Tensor]:
-    """The means of some texts out of `file`, which is written if it is not there or damaged."""
+    """Means of some texts from `file`, which is written if it is missing or damaged."""
     try:
         means = load_file(file)["means"]
+        file.touch()
     except (OSError, SafetensorError, KeyError):
         means = yield from read_means(base, texts, done, turn)
         scratch = file.with_suffix(f".{os.getpid()}")
@@ -54,7 +68,7 @@ def kept(base: BaseModel, texts: Sequence[str], file: Path, done: int, turn: Tur
 
 
 def read_means(base: BaseModel, texts: Sequence[str], done: int, turn: Turn) -> Generator[int, None, Tensor]:
-    """The means of some texts, read in batches of similar length."""
+    """Means of some texts, read in batches of similar length."""
     encoded = [base.encode(text)[:MAX_TOKENS] for text in texts]
     order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
     means: dict[int, Tensor] = {}

@@ -1,8 +1,7 @@
-"""Trains a discriminator: logistic regression on the means of hidden states, and what it gets right on held-out texts.
+"""Fits a discriminator: logistic regression on the means of hidden states, and its accuracy on held-out texts.
 
-Knows texts, labels, features and figures; knows nothing of files but the folder where features are kept. A fifth of
-each class, the texts with the lowest hashes, is held out and takes no part in training, in the choice of the
-regularisation or in the scaling of features.
+A fifth of each class, the texts with the lowest hashes, is held out from training, from the choice of the
+regularisation and from the scaling of features.
 """
 
 import time
@@ -30,10 +29,10 @@ from adapters.pplm.discriminator import Discriminator, class_names
 from adapters.training.corpus import hashed_share
 
 HELD_OUT = 0.2  # of each class
-STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # C of scikit-learn: the smaller, the more regularised
+STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # C of scikit-learn: smaller is more regularised
 FOLDS = 5
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training texts, in the learning curve
-SMALLEST = 5  # texts of a class that a point of the curve is trained on at least
+SMALLEST = 5  # texts of each class for a point of the curve, at least
 MAX_ITERATIONS = 2000
 
 Features = NDArray[np.float32]
@@ -52,16 +51,16 @@ class Accuracy:
 
 @dataclass(frozen=True, config=STRICT)
 class Measured:
-    """What is known of a trained discriminator."""
+    """Figures of a trained discriminator."""
 
     classes: tuple[str, ...]
     training_rows: int
     held_out_rows: int
-    largest_class: float  # share of the held-out texts that are of the most frequent class
-    strength: float  # C of scikit-learn, chosen by the cross-entropy in 5 folds of the training texts
-    confusion: tuple[tuple[int, ...], ...]  # held-out texts of a class (row) that are told as another (column)
-    curve: tuple[Accuracy, ...]  # with more and more training texts; the last point is the discriminator itself
-    seconds: float  # of reading, choosing and training; what was read before took none
+    largest_class: float  # share of the most frequent class in the held-out texts
+    strength: float  # C of scikit-learn, chosen by cross-entropy in 5 folds of the training texts
+    confusion: tuple[tuple[int, ...], ...]  # held-out texts of a class (row) predicted as another (column)
+    curve: tuple[Accuracy, ...]  # with more and more training texts; the last point uses all
+    seconds: float  # of reading, choosing and fitting; cached features take none
 
     @property
     def accuracy(self) -> Accuracy:
@@ -69,19 +68,19 @@ class Measured:
 
     @property
     def enough(self) -> int:
-        """The smallest number of texts whose accuracy lies within the interval of the one trained on all."""
+        """Smallest number of texts with an accuracy within the interval of the one trained on all."""
         return next(point.rows for point in self.curve if point.share >= self.accuracy.low)
 
 
 class Trained(NamedTuple):
-    """A discriminator and what is known of it."""
+    """A discriminator and its figures."""
 
     discriminator: Discriminator
     measured: Measured
 
 
 class TrainTest(NamedTuple):
-    """Features (N, C) and places of classes (N,) of the texts to train on, mixed by their hashes, and of the others."""
+    """Features (N, C) and class indices (N,) of the texts to train on, shuffled by hash, and of the held-out ones."""
 
     features: Features
     labels: Labels
@@ -92,9 +91,9 @@ class TrainTest(NamedTuple):
 def train_discriminator(
     base: BaseModel, rows: Sequence[Labelled], cache: Path, turn: Turn = ALONE
 ) -> Generator[str, None, Trained]:
-    """Reads all texts, trains a discriminator and measures it; yields what it is doing. Raises UserError.
+    """Read all texts, fit a discriminator and measure it; yield what it is doing. Raises UserError.
 
-    The model is used within `turn`, a batch at a time.
+    It uses the model within `turn`, a batch at a time.
     """
     started = time.monotonic()
     classes = class_names(sorted({row.label for row in rows}))
@@ -129,21 +128,21 @@ def train_discriminator(
 
 
 def split(rows: Sequence[Labelled], classes: Sequence[str], features: Features) -> TrainTest:
-    """Rows of each class by the hashes of their texts: the lowest ones are held out."""
-    places: dict[str, list[int]] = defaultdict(list)
-    for place in sorted(range(len(rows)), key=lambda place: hashed_share(rows[place].text)):
-        places[rows[place].label].append(place)
-    held_out = {p for own in places.values() for p in own[: max(1, round(HELD_OUT * len(own)))]}
-    order = sorted(range(len(rows)), key=lambda place: hashed_share(f"order {rows[place].text}"))
+    """Hold out the rows of each class with the lowest hashes of their texts."""
+    by_class: dict[str, list[int]] = defaultdict(list)
+    for index in sorted(range(len(rows)), key=lambda index: hashed_share(rows[index].text)):
+        by_class[rows[index].label].append(index)
+    held_out = {i for own in by_class.values() for i in own[: max(1, round(HELD_OUT * len(own)))]}
+    order = sorted(range(len(rows)), key=lambda index: hashed_share(f"order {rows[index].text}"))
     labels = np.array([classes.index(row.label) for row in rows])
-    training, rest = ([p for p in order if (p in held_out) == part] for part in (False, True))
+    training, rest = ([i for i in order if (i in held_out) == part] for part in (False, True))
     return TrainTest(features[training], labels[training], features[rest], labels[rest])
 
 
 def first_of_each(data: TrainTest, share: float) -> tuple[Features, Labels]:
-    """The first texts to train on, the same share of each class."""
+    """First texts to train on, the same share of each class."""
     own = [np.flatnonzero(data.labels == label) for label in np.unique(data.labels)]
-    kept = np.sort(np.concatenate([places[: round(share * len(places))] for places in own]))
+    kept = np.sort(np.concatenate([indices[: round(share * len(indices))] for indices in own]))
     return data.features[kept], data.labels[kept]
 
 
@@ -156,7 +155,7 @@ def fit(data: TrainTest, strength: float) -> Pipeline:
 
 
 def best_strength(data: TrainTest) -> Generator[str, None, float]:
-    """That with the lowest cross-entropy in folds of the texts to train on: steering needs probabilities, not ranks."""
+    """The strength with the lowest cross-entropy over folds: steering needs probabilities, not ranks."""
     scores: dict[float, float] = {}
     for strength in STRENGTHS:
         yield f"trying regularisation {len(scores) + 1} of {len(STRENGTHS)}"
@@ -165,15 +164,15 @@ def best_strength(data: TrainTest) -> Generator[str, None, float]:
     return max(scores, key=scores.__getitem__)
 
 
-def accuracy(data: TrainTest, told: Labels) -> Accuracy:
-    """Of what a discriminator says of the held-out texts."""
-    result = binomtest(int((told == data.held_out_labels).sum()), len(told))
+def accuracy(data: TrainTest, predicted: Labels) -> Accuracy:
+    """Accuracy on the held-out texts."""
+    result = binomtest(int((predicted == data.held_out_labels).sum()), len(predicted))
     interval = result.proportion_ci(method="wilson")
     return Accuracy(len(data.labels), float(result.statistic), float(interval.low), float(interval.high))
 
 
 def as_discriminator(model: Pipeline, classes: tuple[str, ...]) -> Discriminator:
-    """The regression with its scaling folded into one linear map."""
+    """The regression and its scaling as one linear map."""
     scaler, last = model[0], model[-1]
     weight, bias = last.coef_ / scaler.scale_, last.intercept_ - last.coef_ @ (scaler.mean_ / scaler.scale_)
     if len(classes) == 2:  # one row of logits of the second class against the first

@@ -1,7 +1,7 @@
-"""Makes discriminators: from labelled rows to a folder with its card, which is then offered at once.
+"""Trains discriminators: from labelled rows to a folder with its card, which is then offered.
 
-Knows names, rows and folders. The modules `fit` and `discriminator_card` need scikit-learn, whose import takes a
-second, so they are imported on first use.
+The modules `fit` and `discriminator_card` need scikit-learn, which takes a second to import, so they are imported on
+first use.
 """
 
 from collections.abc import Generator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Order(NamedTuple):
-    """What a discriminator is to be called, and what its card says of its data."""
+    """Name of a discriminator, and what its card says of its data."""
 
     name: str
     about: str
@@ -34,9 +34,9 @@ class Order(NamedTuple):
 def make_discriminator(
     base: BaseModel, rows: Sequence[Labelled], order: Order, home: Path, out: Path, turn: Turn = ALONE
 ) -> Generator[str, None, "DiscriminatorReport"]:
-    """Trains a discriminator, measures it and writes its folder into `out`; yields what it is doing. Raises UserError.
+    """Train and measure a discriminator, write its folder into `out`; yield what it is doing. Raises UserError.
 
-    Features are kept in `home`. Nothing is written before all is measured.
+    Features are cached in `home`. Nothing is written before all is measured.
     """
     from adapters.discriminators.discriminator_card import DiscriminatorReport, write_discriminator_folder
     from adapters.discriminators.fit import train_discriminator
@@ -48,7 +48,7 @@ def make_discriminator(
 
 
 class DiscriminatorTrainer:
-    """Trains discriminators for the engine's base model while the engine goes on writing; they take turns."""
+    """Trains discriminators for the engine's base model, in turns with the engine."""
 
     def __init__(self, engine: Engine, home: Path, own: Path) -> None:
         self._engine, self._home, self._own = engine, home, own
@@ -56,21 +56,20 @@ class DiscriminatorTrainer:
     def train(
         self, name: str, rows: Sequence[Labelled], owner: str | None = None
     ) -> Generator[str, None, "DiscriminatorReport"]:
-        """A new discriminator in the folder of own ones, usable as soon as this ends; yields what it is doing.
+        """Train a discriminator for visitors, offered when this ends; yield what it is doing.
 
-        Raises UserError where the name is none or taken. What is closed or fails before its end leaves nothing.
+        Its name is reserved until then. Raises UserError. Closing it early, or an error, leaves nothing behind.
         """
         engine, store = self._engine, self._engine.store
         command = f"python -m adapters train discriminator {name} --data FILE"
-        order = Order(name, "rows that were uploaded in the app", UNKNOWN, command, owner)
+        order = Order(name, "rows uploaded in the app", UNKNOWN, command, owner)
         with store.reserve(name):
             report = yield from make_discriminator(engine.base, rows, order, self._home, self._own, engine.turn)
             store.offer(self._own / name)
         return report
 
     def report(self, name: str) -> "DiscriminatorReport | None":
-        """What was measured of a discriminator; None where its folder does not say. Raises UserError for a damaged one
-        and for an unknown name."""
+        """Figures of a discriminator, None where its folder has none. Raises UserError for damaged ones."""
         from adapters.discriminators.discriminator_card import DiscriminatorReport
 
         self._engine.store.discriminator(name)

@@ -81,6 +81,13 @@ class Library:
             fetch(self._source, repo, Path(scratch) / "hub", made)
             return self._place(made, owner)
 
+    def room_line(self) -> str:
+        """One line that says what the largest import would remove; empty while there is room."""
+        try:
+            return self._store.room_line(self._max_bytes)
+        except UserError as error:
+            return str(error)
+
     # Out
 
     def zip(self, name: str, into: Path) -> Path:

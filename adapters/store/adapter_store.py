@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -67,9 +67,10 @@ class AdapterStore:
         folders: Sequence[Path],
         base: BaseModel,
         max_cache_bytes: int = 500_000_000,
-        max_disk_bytes: int = 2_000_000_000,
+        max_disk_bytes: int | None = None,
     ) -> None:
-        """`max_cache_bytes`: of weights in memory that nobody is using. `max_disk_bytes`: of what visitors leave."""
+        """`max_cache_bytes`: of weights in memory that nobody is using. `max_disk_bytes`: of what visitors leave, None
+        for no limit."""
         self._base, self._folders, self._max_disk_bytes = base, tuple(folders), max_disk_bytes
         self._changing = threading.RLock()  # one change after the other; readers need no lock
         self._reserved: set[str] = set()  # names of what is being trained or imported
@@ -156,17 +157,9 @@ class AdapterStore:
 
         Raises UserError, and changes nothing, where it cannot be used or another folder has the name.
         """
-        name, read = folder.name, self._read_any(folder)
-        with self._changing:
-            if name in self.names and self.folder(name) != folder:
-                raise UserError(f"There is already an adapter called {name}: rename one.")
-            self._forget_weights(name)
-            offered = self._offered.without(name)
-            if isinstance(read, Discriminator):
-                offered.discriminators[name], offered.folders[name] = read, folder
-            else:
-                offered.adapters[name], _ = read
-            self._offered = offered
+        self._offer(folder)
+        with suppress(UserError):  # a training may have left more than was estimated
+            self.make_room(0, keep=folder.name)
 
     def withdraw(self, name: str) -> None:
         """Stop offering `name`, which may be unknown. Texts that are being written go on."""
@@ -202,29 +195,44 @@ class AdapterStore:
             folder.rename(scratch / folder.name)  # at once, so that nobody reads a part of it
         shutil.rmtree(scratch, ignore_errors=True)
 
-    def removed_for(self, num_bytes: int) -> tuple[str, ...]:
-        """Names that `make_room` would remove for so many new bytes, the longest unused first.
-
-        Raises UserError where even that would not make enough room.
-        """
-        return to_remove(self._folders[-1], num_bytes, self._max_disk_bytes, self._reserved) if self._folders else ()
+    def removed_for(self, num_bytes: int, keep: str = "") -> tuple[str, ...]:
+        """Names that `make_room` would remove, the longest unused first. Raises UserError as it does."""
+        if self._max_disk_bytes is None:
+            return ()
+        return to_remove(self._folders[-1], num_bytes, self._max_disk_bytes, {*self._reserved, keep})
 
     def room_line(self, num_bytes: int) -> str:
         """One line that says what `make_room` would remove; empty for nothing. Raises UserError as it does."""
         names = self.removed_for(num_bytes)
         return f"To make room on the disk, the longest unused go first: {', '.join(names)}." if names else ""
 
-    def make_room(self, num_bytes: int) -> None:
-        """Remove what visitors have not used for longest, until so many new bytes fit. Raises UserError."""
+    def make_room(self, num_bytes: int, keep: str = "") -> None:
+        """Remove what visitors have not used for longest, but not `keep`, until so many new bytes fit.
+
+        Raises UserError where even that would not make enough room.
+        """
         with self._changing:
-            for name in self.removed_for(num_bytes):
+            for name in self.removed_for(num_bytes, keep):
                 self.remove(self._folders[-1] / name)
 
     # Inside
 
+    def _offer(self, folder: Path) -> None:
+        name, read = folder.name, self._read_any(folder)
+        with self._changing:
+            if name in self.names and self.folder(name) != folder:
+                raise UserError(f"There is already an adapter called {name}: rename one.")
+            self._forget_weights(name)
+            offered = self._offered.without(name)
+            if isinstance(read, Discriminator):
+                offered.discriminators[name], offered.folders[name] = read, folder
+            else:
+                offered.adapters[name], _ = read
+            self._offered = offered
+
     def _offer_or_refuse(self, folder: Path) -> None:
         try:
-            self.offer(folder)
+            self._offer(folder)
         except UserError as error:
             key = f"{folder.name} ({folder.parent})" if folder.name in self.names else folder.name
             self._offered = self._offered._replace(refused=self.refused | {key: str(error)})

@@ -13,7 +13,7 @@ LEARNED_HTML = (
     "keys and values before the prompt in every layer. Choose an adapter to see what training made of it.</p>"
 )
 CONTROLS = {
-    "adapter": Control("Adapter", "One that comes with the app, or that was trained or taken in here."),
+    "adapter": Control("Adapter", "One that comes with the app, or that was trained or imported here."),
     "module": Control("Layer and module", "Whose update is shown below; the one that changed most comes first."),
     "watch": Control("Prompt", "It is continued with this prefix, and what each new token looks at is counted."),
 }

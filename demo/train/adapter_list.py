@@ -1,4 +1,4 @@
-"""The list of adapters on the Train tab: taking one in, the card of one, and what can be done with it.
+"""The list of adapters on the Train tab: importing one, the card of one, and what can be done with it.
 
 Knows which component feeds which handler; what a card says is in demo.train.cards.
 """
@@ -31,7 +31,7 @@ HEAVY: dict[str, Any] = {"concurrency_id": "library", "concurrency_limit": 1}  #
 
 
 class ImportControls(NamedTuple):
-    """The components that take an adapter in."""
+    """The components that import an adapter."""
 
     name: gr.Textbox
     upload: gr.UploadButton
@@ -60,6 +60,7 @@ def adapters_section(services: Services, page: Page) -> AdaptersPart:
         part = lay_out(services, page)
     wire_import(services, part)
     wire_card(services, part)
+    page.tab.select(lambda: message(services.library.room_line()), None, part.message, **LIGHT)
     return part
 
 
@@ -83,8 +84,8 @@ def lay_out_import(services: Services) -> ImportControls:
         name = gr.Textbox(max_lines=1, max_length=40, min_width=180, **control("import_name"))
         hub_id = gr.Textbox(max_lines=1, max_length=200, min_width=220, visible=permitted, **control("hub_id"))
         with gr.Column(min_width=170, scale=0, elem_classes="run"):
-            upload = gr.UploadButton(words_train.TAKE_IN_ZIP, size="sm")
-            hub = gr.Button(words_train.TAKE_FROM_HUB, size="sm", visible=permitted)
+            upload = gr.UploadButton(words_train.IMPORT_ZIP, size="sm")
+            hub = gr.Button(words_train.IMPORT_FROM_HUB, size="sm", visible=permitted)
     return ImportControls(name, upload, hub_id, hub)
 
 
@@ -109,7 +110,7 @@ def wire_card(services: Services, part: AdaptersPart) -> None:
         return or_message(part.message, open_card, services, part, cell_of(event, 0), secret)
 
     part.rows.select(on_select, part.owner, part.outputs, **LIGHT)
-    for button, make in ((card.download, services.library.zip), (card.merge, services.library.merged)):
+    for button, make in ((card.download, partial(new_zip, services)), (card.merge, services.library.merged)):
         hand_out_on_click(button, partial(on_download, make), part.name, part.message, **HEAVY)
     push = partial(or_message, part.message, partial(on_push, services, part))
     options: dict[str, Any] = {"api_visibility": "private", "show_progress_on": part.message} | HEAVY
@@ -130,14 +131,14 @@ def on_zip(services: Services, part: AdaptersPart, path: Any, name: Any, secret:
     """An adapter from an uploaded zip. Raises UserError."""
     name = str(name or "").strip()
     services.library.import_zip(uploaded(path), name, own_owner(secret))
-    return taken_in(services, part, name, secret)
+    return imported(services, part, name, secret)
 
 
 def on_hub(services: Services, part: AdaptersPart, repo: Any, name: Any, secret: Any) -> Values:
     """An adapter from the Hub. Raises UserError."""
     name = str(name or "").strip()
     services.library.import_from_hub(str(repo or "").strip(), name, own_owner(secret))
-    return taken_in(services, part, name, secret)
+    return imported(services, part, name, secret)
 
 
 def open_card(services: Services, part: AdaptersPart, name: Any, secret: Any) -> Values:
@@ -147,13 +148,18 @@ def open_card(services: Services, part: AdaptersPart, name: Any, secret: Any) ->
 
 
 def on_download(make: Callable[[str, Path], Path], folder: Path, name: Any) -> tuple[str | None, Marked]:
-    """A file that `make` writes of the adapter into a new folder within `folder`, or what is wrong."""
+    """A file that `make` writes of the adapter within `folder`, or what is wrong."""
     try:
         if not isinstance(name, str):
             raise UserError(words_train.NO_SUCH_ADAPTER)
-        return str(make(name, Path(tempfile.mkdtemp(dir=folder)))), []
+        return str(make(name, folder)), []
     except UserError as error:
         return None, message(str(error), is_error=True)
+
+
+def new_zip(services: Services, name: str, folder: Path) -> Path:
+    """A zip in a new folder, so that two visitors do not write one file. Raises UserError."""
+    return services.library.zip(name, Path(tempfile.mkdtemp(dir=folder)))
 
 
 def on_push(services: Services, part: AdaptersPart, name: Any, repo: Any, secret: Any) -> Values:
@@ -186,7 +192,7 @@ def own_owner(secret: Any) -> str:
     return owner
 
 
-def taken_in(services: Services, part: AdaptersPart, name: str, secret: Any) -> Values:
+def imported(services: Services, part: AdaptersPart, name: str, secret: Any) -> Values:
     """The list with a new adapter, whose card is open."""
     opened = show_rows(services, part, secret) | open_card(services, part, name, secret)
-    return opened | {part.message: message(words_train.TAKEN_IN.format(name=name))}
+    return opened | {part.message: message(words_train.IMPORTED.format(name=name))}

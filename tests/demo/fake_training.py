@@ -68,6 +68,9 @@ class FakeLibrary:
             raise UserError("A prefix cannot be merged: only a LoRA can.")
         return self.zip(f"{name}-merged", into)
 
+    def room_line(self) -> str:
+        return ""
+
     def push(self, name: str, repo: str) -> str:
         self.pushed.append((name, repo))
         return f"https://huggingface.co/{repo}"

@@ -1,6 +1,7 @@
 """Training a discriminator: toy sets that can be told apart and that cannot, figures, its folder and its card."""
 
 import json
+import os
 import random
 from collections.abc import Generator
 from pathlib import Path
@@ -14,7 +15,7 @@ from adapters.__main__ import main
 from adapters.adapter_files import METRICS_FILE
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
 from adapters.discriminators.discriminator_card import DiscriminatorReport, confusion, discriminator_card
-from adapters.discriminators.features import mean_hidden, read_features
+from adapters.discriminators.features import mean_hidden, read_features, trim
 from adapters.discriminators.fit import Measured, Trained, TrainTest, as_discriminator, fit, split, train_discriminator
 from adapters.discriminators.labelled import Labelled
 from adapters.methods import from_json
@@ -110,8 +111,14 @@ def test_features_are_read_once_and_an_interrupted_reading_goes_on(
     (first, *_) = sorted(tmp_path.iterdir())
     first.write_bytes(b"damaged")
     assert torch.equal(result(read_features(tiny_base, texts, tmp_path)), means)
-    monkeypatch.setattr("adapters.discriminators.features.read_means", None)
-    assert torch.equal(result(read_features(tiny_base, texts, tmp_path)), means)
+    with monkeypatch.context() as patch:
+        patch.setattr("adapters.discriminators.features.read_means", None)
+        assert torch.equal(result(read_features(tiny_base, texts, tmp_path)), means)
+    files = sorted(tmp_path.iterdir())
+    os.utime(files[0], (0, 0))
+    monkeypatch.setattr("adapters.discriminators.features.MAX_CACHE_BYTES", sum(f.stat().st_size for f in files) - 1)
+    trim(tmp_path)
+    assert sorted(tmp_path.iterdir()) == files[1:], "the longest unused features go first"
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +153,7 @@ def test_the_command_writes_a_folder_that_the_store_reads(model_folder: str, tmp
     [
         ("../x", "text,label\na,b\n", "cannot be a folder's"),
         ("x", "text,label\na,b\n", "All rows have the label 'b'"),
-        ("x", "", "first line must name the column"),
+        ("x", "", "The file holds no row"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_stored(

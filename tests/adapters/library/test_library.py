@@ -283,7 +283,7 @@ def made_of(place: Place, *entries: tuple[str | ZipInfo, bytes], how: int = ZIP_
 
 
 def sound(place: Place) -> list[tuple[str | ZipInfo, bytes]]:
-    """The entries of an adapter that could be taken in."""
+    """The entries of an adapter that could be imported."""
     folder = lora_folder(place)
     return [(name, (folder / name).read_bytes()) for name in (CONFIG_FILE, WEIGHTS_FILE)]
 

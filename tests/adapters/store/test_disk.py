@@ -50,3 +50,22 @@ def test_what_is_reserved_or_nobodys_stays(own: Path, tiny_llama: BaseModel) -> 
     with pytest.raises(UserError, match="visitors may leave"):
         store.make_room(3 * size)
     assert set(os.listdir(own)) == set(NAMES)
+
+
+def test_what_is_offered_stays_and_pushes_out_the_longest_unused(own: Path, tiny_llama: BaseModel) -> None:
+    """A training ends with a folder that is larger than was estimated."""
+    size = folder_bytes(own / "first")
+    store = AdapterStore([own], tiny_llama, max_disk_bytes=3 * size)
+    saved(tiny_llama, own / "new", LoraSettings(r=2))
+    write_owner(own / "new", "me")
+    os.utime(own / "new" / OWNER_FILE, (0, 0))
+    store.offer(own / "new")
+    assert set(os.listdir(own)) == {"second", "third", "lines", "new"}
+
+
+def test_a_restart_and_a_store_without_a_quota_remove_nothing(own: Path, tiny_llama: BaseModel) -> None:
+    AdapterStore([own], tiny_llama, max_disk_bytes=1)
+    store = AdapterStore([own], tiny_llama)
+    store.offer(own / "first")
+    assert store.room_line(10**12) == ""
+    assert set(os.listdir(own)) == set(NAMES)

@@ -1,6 +1,7 @@
 """The list of adapters: cards, downloads, taking in and deleting, on the real components but without a server."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from demo.train import words as words_train
 from demo.train.adapter_list import (
     AdaptersPart,
     lay_out,
+    new_zip,
     on_delete,
     on_download,
     on_hub,
@@ -122,7 +124,7 @@ def test_an_adapter_is_taken_in_and_its_card_opened(tab: Tab, tmp_path: Path) ->
     bad.write_bytes(b"PK")
     updates = on_zip(tab.services, tab.part, str(good), " tides ", MINE)
     assert updates[tab.part.name] == "tides"
-    assert updates[tab.part.message] == [(words_train.TAKEN_IN.format(name="tides"), None)]
+    assert updates[tab.part.message] == [(words_train.IMPORTED.format(name="tides"), None)]
     assert updates[tab.part.rows][-1][0] == "tides"
     assert on_hub(tab.services, tab.part, "some/one", "foam", MINE)[tab.part.name] == "foam"
     refused: list[tuple[Any, Any]] = [(str(bad), MINE), (str(good), None), (None, MINE), (str(tmp_path / "x"), MINE)]
@@ -134,11 +136,12 @@ def test_an_adapter_is_taken_in_and_its_card_opened(tab: Tab, tmp_path: Path) ->
 
 
 def test_a_download_is_a_file_in_the_folder_that_is_swept(tab: Tab, tmp_path: Path) -> None:
-    path, note = on_download(tab.library.zip, tmp_path, "waves")
+    make = partial(new_zip, tab.services)
+    path, note = on_download(make, tmp_path, "waves")
     assert note == []
     assert path is not None
     assert Path(path).is_relative_to(tmp_path)
-    assert on_download(tab.library.zip, tmp_path, "waves")[0] != path, "two visitors do not write one file"
+    assert on_download(make, tmp_path, "waves")[0] != path, "two visitors do not write one file"
     for made, name in ((tab.library.merged, "facts"), (tab.library.zip, None)):
         path, ((line, _),) = on_download(made, tmp_path, name)
         assert path is None
