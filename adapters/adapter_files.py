@@ -98,7 +98,7 @@ def read_config(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:
 
 
 def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Exactly the tensors named in `shapes`, as float32 copies; names, shapes and dtypes are checked before any is read.
+    """Exactly the tensors named in `shapes`, as float32 copies, checked by name, shape and dtype before they are read.
 
     Raises UserError where a tensor is missing, extra, of another shape or dtype, or not finite.
     """

@@ -67,7 +67,7 @@ def test_every_word_says_whether_it_is_used_and_how_it_is_split(
         (",;", NO_WORDS),
         ("exotic, x", text.NO_USABLE_WORD),
         (" ".join(f"w{place}" for place in range(100_000)), "A list has 100,000 words"),
-        ("oc\0ean", "not text"),
+        ("oc\0ean", "NUL character"),
     ],
     ids=lambda value: str(value)[:20],
 )
