@@ -17,7 +17,7 @@ from demo.leaderboard.results.load import find_run
 from demo.leaderboard.tab import leaderboard_tab
 from demo.learned.tab import learned_tab
 from demo.look.theme import FAVICON, STYLE_SHEET, theme
-from demo.parts import words as text
+from demo.parts import words
 from demo.parts.events import LIGHT
 from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
 from demo.parts.views import Page, build_at_first
@@ -60,15 +60,15 @@ SESSIONS = 200  # visitors whose panes are remembered
 
 def build_app(services: Services) -> gr.Blocks:
     """The page for these services."""
-    with gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as blocks:
-        gr.HTML(f"<h1>{text.TITLE}</h1><p>{text.PURPOSE}</p>", elem_classes="masthead")
+    with gr.Blocks(title=words.TITLE, analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as blocks:
+        gr.HTML(f"<h1>{words.TITLE}</h1><p>{words.PURPOSE}</p>", elem_classes="masthead")
         owner = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-        words = gr.State("")
+        sent = gr.State("")
         missing = gr.HTML(visible=False, elem_classes="missing")
         with gr.Tabs() as tabs:
             for name, build in TABS.items():
                 with gr.Tab(name, id=name) as tab:
-                    ready = partial(build, services, Page(blocks, tab, owner, words))
+                    ready = partial(build, services, Page(blocks, tab, owner, sent))
                     ready() if name in AT_ONCE else build_at_first([tab.select], ready)
 
         def on_load(secret: Any, request: gr.Request) -> tuple[Any, ...]:
@@ -90,7 +90,7 @@ def open_tab(services: Services, link: Link | None) -> tuple[Any, Any]:
     try:
         (find_comparison if link.kind == COMPARE else find_run)(services, link.id)
     except UserError as error:
-        return gr.update(visible=False), gr.update(value=text.missing_html(error), visible=True)
+        return gr.update(visible=False), gr.update(value=words.missing_html(error), visible=True)
     return gr.Tabs(selected=TAB_OF[link.kind]), gr.skip()
 
 
@@ -119,5 +119,5 @@ def start(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD)
 
 def launch(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> None:
     """Serves the page and prints its address; returns when it is interrupted. Raises OSError if the port is taken."""
-    print(f"{text.TITLE} is at {start(blocks, host, port, max_upload)}", flush=True)
+    print(f"{words.TITLE} is at {start(blocks, host, port, max_upload)}", flush=True)
     blocks.block_thread()

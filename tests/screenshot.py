@@ -21,7 +21,7 @@ def main(file: Path) -> None:
         page.get_by_role("button", name=EXAMPLE).click()
         expect(page.get_by_label("Prompt")).to_have_value(EXAMPLE)
         page.get_by_role("button", name="Generate", exact=True).click()
-        ended = page.locator(".pane:visible .status", has_text=re.compile("limit reached|ended by itself"))
+        ended = page.locator(".pane:visible .status", has_text=re.compile("token limit|finished"))
         expect(ended).to_have_count(4, timeout=10 * MINUTES)
         page.mouse.move(0, 0)
         page.wait_for_timeout(1000)

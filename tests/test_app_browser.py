@@ -78,7 +78,7 @@ def set_new_tokens(page: Page, tokens: int) -> None:
 
 def expect_done(page: Page) -> None:
     """Waits until no pane is running."""
-    expect(page.locator(".pane:visible .status", has_text=re.compile("limit reached|ended by itself"))).to_have_count(
+    expect(page.locator(".pane:visible .status", has_text=re.compile("token limit|finished"))).to_have_count(
         panes(page).count(), timeout=SLOW
     )
 

@@ -299,7 +299,7 @@ def test_a_replay_says_identical(finished: Finished) -> None:
     inner(page, words_leaderboard.FACTS_TAB)
     expect(page.locator(".results .facts")).to_contain_text("sha256 of lora:poetry")
     page.locator(".results").get_by_role("button", name=text.REPLAY, exact=True).click()
-    expect(page.locator(".replay-note")).to_contain_text("Identical: 18 texts", timeout=SLOW)
+    expect(page.locator(".replay-note")).to_contain_text("18 texts, identical", timeout=SLOW)
 
 
 def test_a_run_is_repeated_at_once_and_stands_beside_the_first(finished: Finished) -> None:
@@ -423,7 +423,7 @@ def test_a_comparison_is_opened_elsewhere_after_a_restart_replayed_and_deleted(
     assert other.get_by_role("button", name=text.DELETE, exact=True).count() == 0
     assert not sideways(other)
     other.get_by_role("button", name=text.REPLAY, exact=True).click()
-    expect(other.locator(".shared-note:visible")).to_contain_text("Identical: 4 texts", timeout=SLOW)
+    expect(other.locator(".shared-note:visible")).to_contain_text("4 texts, identical", timeout=SLOW)
     with other.expect_download() as download:
         other.get_by_role("button", name=text.REPORT).click()
     assert "<img" not in Path(download.value.path()).read_text(encoding="utf-8")

@@ -16,12 +16,12 @@ from demo.attributes.run import TrainView, class_sizes, confusion, curve, find_r
 from demo.parts import words as text
 from demo.parts.actions import Confirm, build_confirm
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT
+from demo.parts.events import LIGHT, or_message
 from demo.parts.links import is_own, owner_of
 from demo.parts.panes import Marked, Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
-from demo.parts.views import Page, or_message
+from demo.parts.views import Page
 from demo.services import Services
 
 TRAINING: dict[str, Any] = {"concurrency_id": "training", "concurrency_limit": 1}  # one at a time, whoever asks

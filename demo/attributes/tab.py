@@ -14,10 +14,10 @@ from demo.attributes import words as words_attributes
 from demo.attributes.discriminators import discriminators_section
 from demo.parts import words as text
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT
+from demo.parts.events import LIGHT, or_message
 from demo.parts.panes import Marked, Values, message, message_line
 from demo.parts.tables import text_table
-from demo.parts.views import Page, or_message
+from demo.parts.views import Page
 from demo.parts.word_table import list_text, read_upload, summary, table
 from demo.services import Services
 

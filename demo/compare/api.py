@@ -1,6 +1,6 @@
 """The public endpoint /compare, for gradio_client and plain HTTP.
 
-Knows typed arguments and JSON; every argument is checked again, for nothing is certain about what a client sends.
+Knows typed arguments and JSON; every argument is checked again, because a client can send anything.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,10 +9,11 @@ from typing import Any
 import gradio as gr
 
 from adapters.methods import BASE, Request, Sampling, UserError, from_json, parse_method
+from demo.compare.board import PaneErrors
 from demo.compare.form import read_prompt, read_seed
 from demo.compare.run import compare_as_json
-from demo.parts import words as text
-from demo.parts.board import MAX_PANES, PaneErrors
+from demo.compare.words import BAD_METHODS
+from demo.parts.panes import MAX_PANES
 from demo.services import Services
 
 Rows = list[dict[str, Any]]
@@ -32,10 +33,10 @@ def compare_endpoint(services: Services) -> Callable[..., Iterator[Rows]]:
         seed: int = 0,
         chat: bool = False,
     ) -> Iterator[Rows]:
-        """Continues a prompt by several methods under the same sampling and seed.
+        """Continue a prompt by several methods with the same sampling and seed.
 
-        A method is base, lora:NAME, prefix:NAME or pplm:NAME, or several of them joined by +. Each answer holds one
-        row a method: its text so far, finish_reason (null while it runs) and figures; the last answer is the result.
+        A method is base, lora:NAME, prefix:NAME or pplm:NAME, or several of them joined by +. Each answer has one row
+        per method: its text so far, finish_reason (null while it runs) and figures; the last answer is the result.
         """
         sampling = {
             "temperature": temperature,
@@ -65,5 +66,5 @@ def read_names(methods: Any) -> list[str]:
         or not 1 <= len(methods) <= MAX_PANES
         or not all(isinstance(name, str) for name in methods)
     ):
-        raise UserError(text.BAD_METHODS.format(most=MAX_PANES))
+        raise UserError(BAD_METHODS.format(most=MAX_PANES))
     return methods

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Example(NamedTuple):
-    """A prompt that shows one method at its best, and what to choose for it."""
+    """A prompt that suits one method, and the choices for it."""
 
     prompt: str
     label: str
@@ -14,7 +14,7 @@ class Example(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The words on its button."""
+        """The label of its button."""
         return f"{self.prompt.splitlines()[0]} · {self.label}"
 
 

@@ -5,22 +5,20 @@ Knows methods, continuations and boards; knows nothing of Gradio. Closing a gene
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from adapters.decoding.engine import Continuation
 from adapters.decoding.likelihood import perplexity_of
 from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off, weighted_word
+from demo.compare import words
+from demo.compare.board import Board, Figures, Outcome, PaneErrors, PaneView
 from demo.compare.form import Form, read_form
-from demo.parts import words as text
-from demo.parts.board import Board, Figures, Outcome, PaneErrors, PaneView
 from demo.parts.numbers import ATTRIBUTE, if_finite, spans, word_pattern
-from demo.parts.running import closed_at_end, first_difference
+from demo.parts.running import closed_at_end, first_difference, told
 from demo.services import Services
 from leaderboard.metrics.distinct import distinct
-
-T = TypeVar("T")
 
 
 class Job(NamedTuple):
@@ -33,34 +31,31 @@ class Job(NamedTuple):
 
 
 def compare(services: Services, form: Form, board: Board) -> Iterator[Board]:
-    """Continues the prompt in every pane; yields a board whenever something visible has changed."""
-    try:
-        job, errors = start_sound(services, *read_form(form))
-        before = {place: board.panes[place]._replace(status=text.CHANGED) for place in errors if place in board.panes}
-        waiting = {
-            place: PaneView(request.method, text.WAITING, running=True) for place, request in job.requests.items()
-        }
-        started = Board(before | waiting, text.MEND_SOME if errors else "", bool(errors), running=True, errors=errors)
-        board = started
-        yield board
-        rows: Sequence[Continuation] = ()
-        for continuations, panes in watch(services, job):
-            rows = continuations
-            if before | panes != board.panes:
-                board = replace(started, panes=before | panes)
-                yield board
-        yield replace(board, running=False, outcome=Outcome(job.requests, job.sampling, rows))
-    except UserError as error:
-        yield board.stop().refuse(error)
-    except Exception:
-        yield board.stop().refuse(UserError(text.SERVER_ERROR))
-        raise
+    """Continue the prompt in every pane; yield a board whenever something visible has changed."""
+    return told(write(services, form, board), board, lambda last, error: last.stop().refuse(error))
+
+
+def write(services: Services, form: Form, board: Board) -> Iterator[Board]:
+    """The boards of a comparison. Raises UserError."""
+    job, errors = start_sound(services, *read_form(form))
+    old = {place: board.panes[place]._replace(status=words.CHANGED) for place in errors if place in board.panes}
+    waiting = {place: PaneView(request.method, words.WAITING, running=True) for place, request in job.requests.items()}
+    started = Board(old | waiting, words.MEND_SOME if errors else "", bool(errors), running=True, errors=errors)
+    board = started
+    yield board
+    rows: Sequence[Continuation] = ()
+    for continuations, panes in watch(services, job):
+        rows = continuations
+        if old | panes != board.panes:
+            board = replace(started, panes=old | panes)
+            yield board
+    yield replace(board, running=False, outcome=Outcome(job.requests, job.sampling, rows))
 
 
 def compare_as_json(
     services: Services, methods: Sequence[Method], request: Request, sampling: Sampling
 ) -> Iterator[list[dict[str, Any]]]:
-    """Continues the request's prompt by every method; yields the rows as JSON after each token. Raises UserError."""
+    """Continue the request's prompt by every method; yield the rows as JSON after each token. Raises UserError."""
     job = start(services, {place: request._replace(method=method) for place, method in enumerate(methods)}, sampling)
     done = -1
     for rows, views in watch(services, job):
@@ -76,7 +71,7 @@ def as_json(row: Continuation, view: PaneView) -> dict[str, Any]:
 
 
 def start(services: Services, requests: dict[int, Request], sampling: Sampling) -> Job:
-    """Starts the engine. Raises UserError, or PaneErrors where only some of the panes are at fault."""
+    """Start the engine. Raises UserError, or PaneErrors if only some of the panes are at fault."""
     pattern = word_pattern(attribute_words(services, [request.method for request in requests.values()]))
     try:
         return Job(requests, sampling, pattern, services.engine.generate(list(requests.values()), sampling))
@@ -90,7 +85,7 @@ def start(services: Services, requests: dict[int, Request], sampling: Sampling) 
 def start_sound(
     services: Services, requests: dict[int, Request], sampling: Sampling, errors: dict[int, str]
 ) -> tuple[Job, dict[int, str]]:
-    """Starts those panes that the engine takes; returns what is wrong with the others too. Raises UserError."""
+    """Start the panes that the engine accepts; return the errors of the others too. Raises UserError."""
     try:
         return start(services, requests, sampling), errors
     except PaneErrors as error:
@@ -108,103 +103,109 @@ def refusal(services: Services, request: Request, sampling: Sampling) -> str | N
 
 
 def watch(services: Services, job: Job) -> Iterator[tuple[Sequence[Continuation], dict[int, PaneView]]]:
-    """The continuations of a job, and what its panes show of them, after each step of the engine."""
-    scores: dict[int, float | None] = {}
+    """The continuations of a job and the views of its panes, after each step of the engine.
+
+    Only the views of rows with a new token, or that have just ended, are made again.
+    """
+    seen: dict[int, tuple[Any, ...]] = {}
+    views: dict[int, PaneView] = {}
     with closed_at_end(job.rows):
         for continuations in job.rows:
             rows = dict(zip(job.requests, continuations, strict=True))
-            scores |= score(services, rows, scores)
-            yield continuations, {place: view(row, job.pattern, scores.get(place)) for place, row in rows.items()}
+            states = {place: (row.token_ids, row.finish_reason) for place, row in rows.items()}
+            new = {place: row for place, row in rows.items() if states[place] != seen.get(place)}
+            scores = score(services, new)
+            views = views | {place: view(row, job.pattern, scores.get(place)) for place, row in new.items()}
+            seen = states
+            yield continuations, views
 
 
 def attribute_words(services: Services, methods: Sequence[Method]) -> set[str]:
     """The words of every list that one of the methods steers by; a discriminator has none."""
     attributes = [attribute for method in methods if method.steering for attribute in method.steering.attributes]
     lists = [attribute.words or services.attributes.get(attribute.name, ()) for attribute in attributes]
-    return {weighted_word(word)[0] for words in lists for word in words}
+    return {weighted_word(word)[0] for known in lists for word in known}
 
 
-def is_base_row(method: Method) -> bool:
-    """Whether a row's own log-probabilities are the base model's, because nothing is added to its clean row."""
-    return method.lora is None and method.prefix is None
+def score(services: Services, rows: Mapping[int, Continuation]) -> dict[int, float | None]:
+    """Perplexity under the base model, as far as it is known.
 
-
-def score(services: Services, rows: dict[int, Continuation], known: Collection[int]) -> dict[int, float | None]:
-    """Perplexity under the base of each newly finished row whose own log-probabilities are not the base's."""
-    new = {
-        place: row
-        for place, row in rows.items()
-        if place not in known and row.finish_reason and row.token_ids and not is_base_row(row.request.method)
+    A row without LoRA and prefix has the base model's own log-probabilities; the others are scored once finished.
+    """
+    plain = {
+        place for place, row in rows.items() if row.request.method.lora is None and row.request.method.prefix is None
     }
-    if not new:
-        return {}
-    results = services.engine.loglikelihood([(row.prompt_ids, row.token_ids) for row in new.values()], BASE)
-    return {place: perplexity(result.logprobs) for place, result in zip(new, results, strict=True)}
+    others = {place: row for place, row in rows.items() if place not in plain and row.finish_reason and row.token_ids}
+    texts = [(row.prompt_ids, row.token_ids) for row in others.values()]
+    found = services.engine.loglikelihood(texts, BASE) if texts else []
+    return {place: perplexity(rows[place].logprobs) for place in plain} | {
+        place: perplexity(result.logprobs) for place, result in zip(others, found, strict=True)
+    }
 
 
 def perplexity(logprobs: Sequence[float]) -> float | None:
-    """Perplexity of a text; None where it has no value."""
+    """Perplexity of log-probabilities; None for no tokens or overflowed numbers."""
     return if_finite(perplexity_of(math.fsum(logprobs), len(logprobs)))
 
 
 def view(row: Continuation, pattern: re.Pattern[str] | None, scored: float | None) -> PaneView:
-    """What a pane shows of its continuation; `scored` is its perplexity if its clean row is not the base's."""
-    method, tokens = row.request.method, len(row.token_ids)
+    """The view of a continuation; `scored` is its perplexity under the base model."""
+    tokens, reason = len(row.token_ids), row.finish_reason
     pieces = spans(row.request.prompt, row.text, pattern)
     figures = Figures(
         tokens,
         tokens / row.seconds if tokens and row.seconds > 0 else None,
-        perplexity(row.logprobs) if is_base_row(method) else scored,
+        scored,
         if_finite(distinct([row.text], 2)),
         sum(mark == ATTRIBUTE for _, mark in pieces) if pattern else None,
     )
-    status = text.FINISHED[row.finish_reason] if row.finish_reason else text.WRITING if tokens else text.WAITING
-    wrong = row.finish_reason == "diverged"
-    note = text.DIVERGED if wrong else ""
-    return PaneView(method, status, tuple(pieces), figures, note, is_error=wrong, running=row.finish_reason is None)
+    status = words.finished(reason, tokens) if reason else words.WRITING if tokens else words.WAITING
+    wrong = reason == "diverged"
+    note = words.DIVERGED if wrong else ""
+    return PaneView(row.request.method, status, tuple(pieces), figures, note, is_error=wrong, running=reason is None)
 
 
 def check_parity(services: Services, form: Form, board: Board) -> Iterator[Board]:
-    """Runs every pane with its effect off beside the base; the last board says whether the texts are the base's."""
+    """Run every pane with its effect off beside the base; the last board has the verdict on each text."""
     panes = {place: pane._replace(note="", is_error=False) for place, pane in board.panes.items()}
-    board = Board(panes, outcome=board.outcome)
-    try:
-        requests, sampling, errors = read_form(form)
-        if errors:
-            raise PaneErrors(errors)
-        neutral = [request._replace(method=effect_off(request.method)) for request in requests.values()]
-        base = neutral[0]._replace(method=BASE)
-        rows: Sequence[Continuation] = ()
-        with closed_at_end(services.engine.generate([base, *neutral], sampling)) as steps:
-            for rows in steps:
-                done = min(len(row.token_ids) for row in rows)
-                message = text.CHECKING.format(done=done, most=sampling.max_new_tokens)
-                if message != board.message:
-                    board = replace(board, message=message, running=True)
-                    yield board
-        yield parity_board(services, board, requests, rows)
-    except UserError as error:
-        yield board.refuse(error)
-    except Exception:
-        yield board.refuse(UserError(text.SERVER_ERROR))
-        raise
+    clean = Board(panes, outcome=board.outcome)
+    return told(parity_boards(services, form, clean), clean, Board.refuse)
 
 
-def parity_board(services: Services, board: Board, requests: dict[int, Request], rows: Sequence[Continuation]) -> Board:
-    """The verdict of a parity check: rows holds the base first, then every pane with its effect off."""
-    base, *others = (row.token_ids for row in rows)
+def parity_boards(services: Services, form: Form, board: Board) -> Iterator[Board]:
+    """The boards of a parity check. Raises UserError."""
+    requests, sampling, errors = read_form(form)
+    if errors:
+        raise PaneErrors(errors)
+    off = [request._replace(method=effect_off(request.method)) for request in requests.values()]
+    rows = yield from rewrite(services, [off[0]._replace(method=BASE), *off], sampling, board, words.CHECKING)
+    base, *others = rows
     panes = dict(board.panes)
     for (place, request), ids in zip(requests.items(), others, strict=True):
-        panes[place] = panes.get(place, PaneView(request.method))._replace(
-            note=text.PARITY_BASE if request.method == BASE else parity(services, base, ids)
-        )
+        note = words.PARITY_BASE if request.method == BASE else parity(services, base, ids)
+        panes[place] = panes.get(place, PaneView(request.method))._replace(note=note)
     equal = sum(ids == base for ids in others)
-    return Board(panes, text.CHECKED.format(equal=equal, all=len(others)), outcome=board.outcome)
+    yield Board(panes, words.CHECKED.format(equal=equal, all=len(others)), outcome=board.outcome)
 
 
 def parity(services: Services, base: Sequence[int], mine: Sequence[int]) -> str:
     """Whether two texts are the same, or the first token that differs."""
     difference = first_difference(services, mine, base)
     if difference is None:
-        return text.PARITY_EQUAL.format(tokens=text.count(len(base), "token"))
-    return text.PARITY_DIFFERS.format(number=difference.number, mine=difference.mine, base=difference.other)
+        return words.PARITY_EQUAL
+    return words.PARITY_DIFFERS.format(number=difference.number, mine=difference.mine, base=difference.other)
+
+
+def rewrite(
+    services: Services, requests: Sequence[Request], sampling: Sampling, board: Board, line: str
+) -> Generator[Board, None, list[tuple[int, ...]]]:
+    """Write texts without showing them; yield the board with a line of progress, and return their token ids."""
+    rows: Sequence[Continuation] = ()
+    with closed_at_end(services.engine.generate(requests, sampling)) as steps:
+        for rows in steps:
+            done = min(len(row.token_ids) for row in rows)
+            message = line.format(done=done, most=sampling.max_new_tokens)
+            if message != board.message:
+                board = replace(board, message=message, is_error=False, running=True)
+                yield board
+    return [row.token_ids for row in rows]

@@ -1,7 +1,4 @@
-"""A shared comparison, opened by its link: read-only, to be written again, saved, or deleted by the one who made it.
-
-Knows which component feeds which handler; what is kept and what a replay finds is in demo.compare.comparisons.
-"""
+"""A shared comparison, opened by its link: read it, write it again, save it, or delete it as its owner."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,19 +9,21 @@ import gradio as gr
 from gradio.events import Dependency
 
 from adapters.methods import UserError
+from demo.compare.board import Board
 from demo.compare.comparisons import Comparison, find_comparison, make_record, replay, texts_of_comparison
-from demo.parts import words as text
+from demo.compare.panes import View, build_view, view_updates
+from demo.compare.words import NOTHING_TO_SHARE, SHARED_COMPARISON, made
+from demo.parts import words as common
 from demo.parts.actions import Confirm, as_file, build_confirm, save_on_click
-from demo.parts.board import MAX_PANES, Board
-from demo.parts.events import LIGHT, MODEL
+from demo.parts.events import LIGHT, MODEL, guarded
 from demo.parts.links import COMPARE, Link, address, is_id, owner_of, read_link
-from demo.parts.panes import Marked, Values, View, build_view, message, message_line, pane_updates
+from demo.parts.panes import MAX_PANES, Marked, Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.tables import facts_table, model_facts
 from demo.parts.views import Page
 from demo.services import Services
-from demo.xray import words as words_xray
 from demo.xray.run import Text
+from demo.xray.words import XRAY
 from leaderboard.output.report import comparison_report
 
 
@@ -47,21 +46,19 @@ class SharedPage(NamedTuple):
 
 
 def lay_out_shared(services: Services) -> SharedPage:
-    """Puts the page of a shared comparison, hidden until a link opens it."""
+    """Put the page of a shared comparison, hidden until a link opens it."""
     with gr.Column(visible=False, elem_classes="stack") as column:
         head = gr.HTML(elem_classes="link-head")
         with gr.Column(elem_classes="stack") as body:
             settings = gr.HTML(elem_classes="help")
             with gr.Row(elem_classes="below"):
-                again = gr.Button(text.REPLAY, size="sm", min_width=0, scale=0)
-                stop = gr.Button(text.STOP, size="sm", min_width=0, scale=0, interactive=False)
-                look = gr.Button(words_xray.XRAY, size="sm", min_width=0, scale=0)
-                report = gr.Button(text.REPORT, size="sm", min_width=0, scale=0)
+                names = (common.REPLAY, common.STOP, XRAY, common.REPORT)
+                again, stop, look, report = (gr.Button(name, size="sm", min_width=0, scale=0) for name in names)
                 delete = build_confirm()
             note = message_line("Message", "shared-note")
             with gr.Row(elem_classes="panes"):
                 panes = tuple(build_view(services, f"Shared pane {place + 1}") for place in range(MAX_PANES))
-            with gr.Accordion(text.MADE_WITH, open=False):
+            with gr.Accordion(common.MADE_WITH, open=False):
                 facts = facts_table()
     return SharedPage(
         column, head, body, settings, note, panes, again, stop, look, report, delete, facts, gr.State(None)
@@ -69,24 +66,30 @@ def lay_out_shared(services: Services) -> SharedPage:
 
 
 def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: Page) -> Dependency:
-    """Replay, Stop, Report and Delete, and what opens a link when the page is loaded; returns the event of Delete."""
+    """Wire the buttons, and the link that a page is loaded with; return the event of Delete."""
     panes = [part for pane in shared.panes for part in pane]
     outputs = [shared.message, shared.replay, shared.stop, *panes]
-    options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": shared.message}
     running = shared.replay.click(
-        partial(on_replay, services, shared), shared.id, outputs, api_visibility="private", **options, **MODEL
+        guarded(shared.message, partial(on_replay, services, shared)),
+        shared.id,
+        outputs,
+        show_progress="minimal",
+        show_progress_on=shared.message,
+        api_visibility="private",
+        **MODEL,
     )
     shared.stop.click(None, cancels=[running]).then(partial(on_stop, shared), None, outputs, **LIGHT)
     save_on_click(shared.report, partial(on_report, services), shared.id, shared.message)
+    delete = guarded(shared.message, partial(on_delete, services, shared))
     gone = [shared.body, shared.head, shared.message, shared.id]
-    deleted = shared.delete.yes.click(partial(on_delete, services, shared), [shared.id, page.owner], gone, **LIGHT)
-    facts = [shared.settings, shared.delete.ask, shared.facts, shared.id]
-    opened = [live, shared.column, shared.head, *facts, *panes]
+    deleted = shared.delete.yes.click(delete, [shared.id, page.owner], gone, **LIGHT)
 
     def on_load(secret: Any, request: gr.Request) -> Values:
         return open_shared(services, shared, live, read_link(request.query_params), secret)
 
-    page.blocks.load(on_load, page.owner, opened, **LIGHT)
+    facts = [shared.settings, shared.delete.ask, shared.facts, shared.id, shared.message]
+    opened = [live, shared.column, shared.head, *facts, *panes]
+    page.blocks.load(guarded(shared.message, on_load), page.owner, opened, **LIGHT)
     return deleted
 
 
@@ -94,16 +97,16 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
 
 
 def on_share(services: Services, board: Board, secret: Any) -> tuple[dict[str, Any], Marked]:
-    """Keeps the comparison on the page; its link, and a message where it cannot be kept."""
+    """Keep the comparison on the page. Returns its link. Raises UserError."""
     owner = owner_of(secret)
     if board.outcome is None or owner is None:
-        return gr.skip(), message(text.NOTHING_TO_SHARE if board.outcome is None else text.NO_OWNER, is_error=True)
+        raise UserError(NOTHING_TO_SHARE if board.outcome is None else common.NO_OWNER)
     id = services.database.add_comparison(make_record(services, board, board.outcome), owner)
     return gr.update(value=address(COMPARE, id), visible=True), []
 
 
 def open_shared(services: Services, page: SharedPage, live: gr.Column, link: Link | None, secret: Any) -> Values:
-    """The page of the comparison that a link leads to; nothing changes where it leads elsewhere or nowhere."""
+    """The page of the comparison that a link leads to; nothing changes for any other link."""
     comparison = None if link is None or link.kind != COMPARE else find(services, link.id)
     if link is None or comparison is None:
         return {page.id: None}
@@ -114,22 +117,20 @@ def open_shared(services: Services, page: SharedPage, live: gr.Column, link: Lin
         live: gr.update(visible=False),
         page.column: gr.update(visible=True),
         page.head: head_html(comparison),
-        page.settings: f"<p>{escape(text.sampling_line(comparison.sampling, first.seed, first.chat))}</p>",
+        page.settings: f"<p>{escape(common.sampling_line(comparison.sampling, first.seed, first.chat))}</p>",
         page.delete.ask: gr.update(visible=mine),
         page.facts: model_facts(comparison.base, comparison.hashes, comparison.versions),
         page.id: link.id,
     }
     for place, view in comparison.board.panes.items():
         updates |= {page.panes[place].column: gr.update(visible=True)}
-        updates |= pane_updates(page.panes[place], view, services)
+        updates |= view_updates(page.panes[place], None, view, services)
     return updates
 
 
 def on_replay(services: Services, page: SharedPage, id: Any) -> Iterator[Values]:
-    """Writes the comparison again and says what differs."""
-    if (comparison := find(services, id)) is None:
-        yield {page.message: message(text.NOTHING_HERE, is_error=True)}
-        return
+    """Write the comparison again and say what differs. Raises UserError."""
+    comparison = find_comparison(services, id)
     yield running_buttons(page, True)
     with closed_at_end(replay(services, comparison)) as boards:
         for board in boards:
@@ -143,30 +144,30 @@ def on_replay(services: Services, page: SharedPage, id: Any) -> Iterator[Values]
 
 def on_stop(page: SharedPage) -> Values:
     """The page after Stop."""
-    return {page.message: message(text.REPLAY_STOPPED)} | running_buttons(page, False)
+    return {page.message: message(common.REPLAY_STOPPED)} | running_buttons(page, False)
 
 
 def on_report(services: Services, id: Any) -> tuple[dict[str, str] | None, Marked]:
-    """The comparison as one HTML file."""
+    """The comparison as one HTML file. Raises UserError."""
     record = services.database.comparison(id) if is_id(id) else None
     if record is None:
-        return None, message(text.NOTHING_HERE, is_error=True)
+        raise UserError(common.NOTHING_HERE)
     return as_file("comparison.html", comparison_report(record).encode()), []
 
 
 def on_delete(services: Services, page: SharedPage, id: Any, secret: Any) -> Values:
-    """Deletes the comparison if it is this browser's own."""
+    """Delete the comparison if it is this browser's own. Raises UserError."""
     owner = owner_of(secret)
     if owner is None or not is_id(id) or not services.database.delete_comparison(id, owner):
-        return {page.message: message(text.NOT_YOURS, is_error=True)}
-    return {page.body: gr.update(visible=False), page.head: text.DELETED_HTML, page.id: None}
+        raise UserError(common.NOT_YOURS)
+    return {page.body: gr.update(visible=False), page.head: common.DELETED_HTML, page.id: None}
 
 
 # Between components and data
 
 
 def find(services: Services, id: Any) -> Comparison | None:
-    """The comparison with this id, if there is one that this release can read."""
+    """The comparison with this id; None if this release cannot read it."""
     try:
         return find_comparison(services, id)
     except UserError:
@@ -174,21 +175,16 @@ def find(services: Services, id: Any) -> Comparison | None:
 
 
 def find_texts(services: Services, id: Any) -> dict[int, Text]:
-    """The texts of the comparison with this id; none where there is no such comparison."""
+    """The texts of the comparison with this id; empty if there is none."""
     comparison = find(services, id)
     return {} if comparison is None else texts_of_comparison(comparison)
 
 
 def running_buttons(page: SharedPage, running: bool) -> Values:
-    """Replay and Stop while it runs and while it does not."""
-    return {
-        page.replay: gr.update(interactive=not running),
-        page.stop: gr.update(interactive=running),
-    }
+    """Replay and Stop: one can be pressed."""
+    return {page.replay: gr.update(interactive=not running), page.stop: gr.update(interactive=running)}
 
 
 def head_html(comparison: Comparison) -> str:
-    """What the page is, and the way to an own comparison."""
-    return (
-        f"<h2>{text.SHARED_COMPARISON}</h2><p>{escape(text.made(comparison.created))} · <a href='?'>{text.OWN}</a></p>"
-    )
+    """The heading of the page."""
+    return f"<h2>{SHARED_COMPARISON}</h2><p>{escape(made(comparison.created))} · <a href='?'>{common.OWN}</a></p>"

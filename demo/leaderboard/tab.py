@@ -22,11 +22,11 @@ from demo.leaderboard.results.views import ResultsPage, open_run, results_page, 
 from demo.leaderboard.run import RunView, begin, follow
 from demo.leaderboard.settings import Setup, lay_out_setup, offer_methods, on_estimate, read_setup, wire_setup
 from demo.parts import words as text
-from demo.parts.events import LIGHT
+from demo.parts.events import LIGHT, or_message
 from demo.parts.links import RUN, Link, owner_of, read_link
 from demo.parts.panes import Values, message, message_line
 from demo.parts.running import closed_at_end
-from demo.parts.views import Page, cell_of, or_message
+from demo.parts.views import Page, cell_of
 from demo.services import Services
 
 PATIENCE = 10.0  # seconds

@@ -13,11 +13,11 @@ from adapters.learned.costs import COLUMNS, about, rows
 from adapters.methods import UserError
 from demo.learned import words as words_learned
 from demo.parts import words as text
-from demo.parts.events import LIGHT
+from demo.parts.events import LIGHT, or_message
 from demo.parts.panes import Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
-from demo.parts.views import Page, or_message
+from demo.parts.views import Page
 from demo.services import Services
 
 ALONE: dict[str, Any] = {"concurrency_id": "costs", "concurrency_limit": 1}  # one at a time, whoever asks

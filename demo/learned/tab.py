@@ -18,12 +18,12 @@ from demo.learned.costs_view import costs_section
 from demo.learned.words import control
 from demo.parts import words as text
 from demo.parts.actions import as_file, save_on_click
-from demo.parts.events import LIGHT, MODEL
+from demo.parts.events import LIGHT, MODEL, or_message
 from demo.parts.panes import Marked, Values, message, message_line
 from demo.parts.plots import plot
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
-from demo.parts.views import Page, or_message
+from demo.parts.views import Page
 from demo.services import Services
 
 MAX_PROMPT = 4_000  # characters

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from demo.parts import words as text
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT
+from demo.parts.events import LIGHT, guarded
+from demo.parts.words import DELETE, DELETE_NO, DELETE_QUESTION, DELETE_YES
 
 SAVE = """(file) => {
   if (!file) return;
@@ -31,71 +31,64 @@ FETCH = """(file) => {
 }"""
 
 
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+
+
 def as_file(name: str, data: bytes) -> dict[str, str]:
     """A file as the browser's part expects it."""
     return {"name": name, "data": base64.b64encode(data).decode()}
 
 
-def save_on_click(button: gr.Button, make: Callable[..., Any], inputs: Any, message: gr.HighlightedText) -> None:
-    """Saves what `make` returns, (file or None, value of the message line), when the button is clicked."""
+def save_on_click(button: gr.Button, make: Callable[..., Any], inputs: Any, line: gr.HighlightedText) -> None:
+    """Save what `make` returns, (file or None, value of the message line), when the button is clicked."""
     file = gr.JSON(visible=False)
-    made = button.click(make, inputs, [file, message], show_progress="hidden", api_visibility="private", queue=False)
-    made.then(None, file, None, js=SAVE, show_progress="hidden", api_visibility="private", queue=False)
+    made = button.click(guarded(line, make), inputs, [file, line], **QUIET)
+    made.then(None, file, None, js=SAVE, **QUIET)
 
 
 def hand_out_on_click(
-    button: gr.Button, make: Callable[..., Any], inputs: Any, message: gr.HighlightedText, **turn: Any
+    button: gr.Button, make: Callable[..., Any], inputs: Any, line: gr.HighlightedText, **turn: Any
 ) -> None:
-    """Fetches the file that `make` writes, when the button is clicked: one too large to be sent as a value.
+    """Download the file that `make` writes, when the button is clicked: one too large to be sent as a value.
 
     `make` gets the folder to write into, which is swept, and the inputs; it returns (path or None, value of the message
     line).
     """
     file = gr.File(visible=False)
-    made = button.click(
-        partial(make, Path(file.GRADIO_CACHE)),
-        inputs,
-        [file, message],
-        show_progress_on=message,
-        api_visibility="private",
-        **turn,
-    )
-    made.then(None, file, None, js=FETCH, show_progress="hidden", api_visibility="private", queue=False)
+    write = guarded(line, partial(make, Path(file.GRADIO_CACHE)))
+    made = button.click(write, inputs, [file, line], show_progress_on=line, api_visibility="private", **turn)
+    made.then(None, file, None, js=FETCH, **QUIET)
 
 
 class Confirm(NamedTuple):
-    """The components; `ask` is hidden where there is nothing that a person may delete."""
+    """The components; `ask` is hidden where a person may delete nothing."""
 
     ask: gr.Button
     row: gr.Row
     yes: gr.Button
 
 
-def build_confirm(question: str = text.DELETE_QUESTION) -> Confirm:
-    """The buttons in the page, wired but for what `yes` does."""
-    ask = gr.Button(text.DELETE, size="sm", min_width=0, scale=0, visible=False)
+def build_confirm(question: str = DELETE_QUESTION) -> Confirm:
+    """Put the buttons on the page; only `yes` is left to wire."""
+    ask = gr.Button(DELETE, size="sm", min_width=0, scale=0, visible=False)
     with gr.Row(visible=False, elem_classes="confirm") as row:
         gr.HTML(f"<p>{question}</p>")
-        yes = gr.Button(text.DELETE_YES, size="sm", min_width=0, scale=0, variant="stop")
-        no = gr.Button(text.DELETE_NO, size="sm", min_width=0, scale=0)
-    ask.click(show_question, None, [ask, row], **LIGHT)
-    no.click(hide_question, None, [ask, row], **LIGHT)
+        yes = gr.Button(DELETE_YES, size="sm", min_width=0, scale=0, variant="stop")
+        no = gr.Button(DELETE_NO, size="sm", min_width=0, scale=0)
+    for button, asked in ((ask, True), (no, False)):
+        button.click(partial(show_question, asked), None, [ask, row], **LIGHT)
     return Confirm(ask, row, yes)
 
 
-def show_question() -> list[dict[str, Any]]:
-    return [gr.update(visible=False), gr.update(visible=True)]
-
-
-def hide_question() -> list[dict[str, Any]]:
-    return [gr.update(visible=True), gr.update(visible=False)]
+def show_question(asked: bool) -> list[dict[str, Any]]:
+    return [gr.update(visible=not asked), gr.update(visible=asked)]
 
 
 WHOLE_ADDRESS = "(link) => link && new URL(link, location.href).href"
 
 
 def share_link() -> gr.Textbox:
-    """The address of what has been shared, hidden until there is one."""
+    """The address of something shared, hidden until there is one."""
     link = gr.Textbox(visible=False, buttons=["copy"], elem_classes="link", **labelled("link", interactive=False))
     link.change(None, link, link, js=WHOLE_ADDRESS, **LIGHT)
     return link

@@ -1,7 +1,6 @@
-"""Permanent addresses: what a query asks for, and who may delete what it leads to.
+"""Permanent addresses: the query of a link, and the owner's secret.
 
-Knows ids and secrets; knows nothing of what they stand for. Whoever knows an id can see, whoever knows the secret of
-the one who made it can delete; the database knows only the secret's hash.
+Anyone with the id can see; only the browser with the secret can delete. The database knows only the secret's hash.
 """
 
 import hashlib
@@ -15,14 +14,14 @@ RANDOM_128_BITS = re.compile(r"[0-9a-f]{32}")
 
 
 class Link(NamedTuple):
-    """What an address asks for; nothing is certain about the id."""
+    """The target of an address; the id is not checked yet."""
 
     kind: str
     id: str
 
 
 def read_link(query: Mapping[str, str]) -> Link | None:
-    """What the query of an address asks for; None for a plain address."""
+    """The link in the query of an address; None for a plain address."""
     return next((Link(kind, query[kind]) for kind in (COMPARE, RUN) if kind in query), None)
 
 
@@ -37,15 +36,15 @@ def is_id(value: Any) -> bool:
 
 
 def new_secret() -> str:
-    """What a browser keeps, to know later what is its own."""
+    """A new secret for a browser to keep."""
     return secrets.token_hex(16)
 
 
 def owner_of(secret: Any) -> str | None:
-    """The owner who has this secret, as the database knows it; None for what cannot be a secret."""
+    """The hash of a secret, as the database keeps it; None for a malformed one."""
     return hashlib.sha256(secret.encode()).hexdigest() if is_id(secret) else None
 
 
 def is_own(owner: str | None, secret: Any) -> bool:
-    """Whether something is this browser's own."""
+    """Whether this browser owns it."""
     return owner is not None and owner == owner_of(secret)

@@ -13,7 +13,7 @@ ATTRIBUTE = "attribute word"
 
 
 def if_finite(figure: float) -> float | None:
-    """The figure, or None where it has no value."""
+    """The figure; None for NaN and infinity."""
     return figure if math.isfinite(figure) else None
 
 

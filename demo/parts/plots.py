@@ -12,7 +12,7 @@ import gradio as gr
 import plotly.graph_objects as go
 
 from demo.look.theme import COLORS
-from demo.parts import words as text
+from demo.parts.words import quote
 from leaderboard.tables.results import Cell
 
 CLEAR = "rgba(0,0,0,0)"
@@ -70,7 +70,7 @@ def name_lines(plot: go.Figure, names: Sequence[str]) -> None:
 
 def quoted(piece: str) -> str:
     """A piece of text with its blanks in sight, fit for a figure."""
-    return escape(text.quote(piece))
+    return escape(quote(piece))
 
 
 def plot(title: str) -> gr.Plot:

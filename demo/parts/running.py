@@ -1,11 +1,12 @@
-"""Work that streams: generators that end with their reader, and the verdict of texts that are written again."""
+"""Streams that end with their reader and tell their errors, and the verdict on texts that are written again."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
-from adapters.methods import Method
-from demo.parts import words as text
+from adapters.methods import Method, UserError
+from demo.parts.events import as_user_error
+from demo.parts.words import CHANGED_SINCE, THE_END
 from demo.services import Services
 
 T = TypeVar("T")
@@ -13,12 +14,22 @@ T = TypeVar("T")
 
 @contextmanager
 def closed_at_end(steps: Iterator[T]) -> Iterator[Iterator[T]]:
-    """Closes a generator when its reader ends, however it ends: that cancels the work at once."""
+    """Close a generator when its reader ends, however it ends: that cancels the work at once."""
     try:
         yield steps
     finally:
         if isinstance(steps, Generator):
             steps.close()
+
+
+def told(steps: Iterator[T], last: T, refuse: Callable[[T, UserError], T]) -> Iterator[T]:
+    """The steps; an error becomes one more step, made from the last one (from `last` if it is the first)."""
+    with closed_at_end(steps):
+        try:
+            for last in steps:
+                yield last
+        except Exception as error:
+            yield refuse(last, as_user_error(error))
 
 
 class Difference(NamedTuple):
@@ -30,27 +41,27 @@ class Difference(NamedTuple):
 
 
 def first_difference(services: Services, mine: Sequence[int], other: Sequence[int]) -> Difference | None:
-    """Where two texts part; None where they are the same."""
+    """The first token that differs; None for equal texts."""
     if tuple(mine) == tuple(other):
         return None
-    number = next((i for i, (one, two) in enumerate(zip(mine, other, strict=False)) if one != two), None)
-    place = min(len(mine), len(other)) if number is None else number
+    unequal = (i for i, (one, two) in enumerate(zip(mine, other, strict=False)) if one != two)
+    index = next(unequal, min(len(mine), len(other)))
 
     def token(ids: Sequence[int]) -> str:
-        return f"“{services.decode(ids[place : place + 1])}”" if place < len(ids) else text.THE_END
+        return f"“{services.decode(ids[index : index + 1])}”" if index < len(ids) else THE_END
 
-    return Difference(place + 1, token(mine), token(other))
+    return Difference(index + 1, token(mine), token(other))
 
 
 def changed(
     services: Services, methods: Sequence[Method], hashes: Mapping[str, str], versions: Mapping[str, str]
 ) -> list[str]:
-    """One sentence for what is no longer what it was: models, adapters, word lists, libraries."""
+    """One sentence that names the models, adapters, word lists and libraries that have changed; none if none has."""
     now = services.fingerprints.named(methods)
     parts = [name for name, value in hashes.items() if now.get(name) != value]
-    libraries = [
+    parts += [
         f"{name} {old} → {services.versions.get(name, '–')}"
         for name, old in versions.items()
         if services.versions.get(name) != old
     ]
-    return [text.CHANGED_SINCE.format(what=", ".join([*parts, *libraries]))] if parts or libraries else []
+    return [CHANGED_SINCE.format(what=", ".join(parts))] if parts else []

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from demo.parts import words as text
+from demo.parts.words import BASE_MODEL, FACT, MADE_WITH, SHA256, VALUE
 from leaderboard.tables.display import number
 from leaderboard.tables.results import Cell, Results
 
@@ -44,14 +44,14 @@ def text_table(
 
 def facts_table(rows: list[list[str]] | None = None) -> gr.Dataframe:
     """A table of two columns, empty where there are no rows yet."""
-    headers, widths = [text.FACT, text.VALUE], ["30%", "70%"]
-    return text_table(text.MADE_WITH, headers, widths, "facts", rows=rows, max_height=2000)
+    headers, widths = [FACT, VALUE], ["30%", "70%"]
+    return text_table(MADE_WITH, headers, widths, "facts", rows=rows, max_height=2000)
 
 
 def model_facts(base: str, hashes: Mapping[str, str], versions: Mapping[str, str]) -> list[list[str]]:
     """The base model, the hashes of everything that was used, and the versions of the libraries."""
-    rows = [[text.BASE_MODEL, base]]
-    rows += [[text.SHA256.format(name=name), value] for name, value in hashes.items()]
+    rows = [[BASE_MODEL, base]]
+    rows += [[SHA256.format(name=name), value] for name, value in hashes.items()]
     return rows + [[name, value] for name, value in versions.items()]
 
 

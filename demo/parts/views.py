@@ -1,4 +1,4 @@
-"""The page around a tab, parts that are built when they are first opened, and the inner tabs of a run's results."""
+"""The page around a tab, parts that are built when they are first opened, and the inner tabs of a run."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,23 +7,21 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.blocks import Block
 
-from adapters.methods import UserError
-from demo.parts.events import LIGHT
-from demo.parts.panes import Values, message
+from demo.parts.events import LIGHT, or_message
+from demo.parts.panes import Values
 
 
 class Page(NamedTuple):
-    """The whole page, the tab itself, the secret by which this browser knows its own runs and comparisons, and the list
-    of words that the Attributes tab sends to the panes."""
+    """The page around a tab."""
 
     blocks: gr.Blocks
     tab: gr.Tab
-    owner: gr.BrowserState
-    words: gr.State
+    owner: gr.BrowserState  # the secret that lets this browser delete its own runs and comparisons
+    words: gr.State  # the word list that the Attributes tab sends to the panes
 
 
 def build_at_first(events: Sequence[Any], build: Callable[[], None]) -> None:
-    """Calls `build`, where this stands on the page, at the first of the events, in each browser."""
+    """Call `build` in place at the first of the events, once in each browser."""
     wanted = gr.State(False)
     # Gradio tells of a changed state, and draws, only through the queue.
     gr.on(events, lambda: True, None, wanted, **LIGHT | {"queue": True})
@@ -34,7 +32,7 @@ def build_at_first(events: Sequence[Any], build: Callable[[], None]) -> None:
 
 
 class Opened(NamedTuple):
-    """What every inner tab may read and write: the open run, its slice, the owner, and the line for messages."""
+    """What every inner tab may read and write."""
 
     id: gr.State
     tab: gr.State  # the name of the inner tab that is open
@@ -51,19 +49,11 @@ class Inner(NamedTuple):
 
 
 def cell_of(event: gr.SelectData, place: int) -> Any:
-    """What the chosen row of a table has at this place; None where a client says nothing of the kind."""
+    """The cell of the chosen row at this index; None for a malformed event."""
     row = getattr(event, "row_value", None)
     return row[place] if isinstance(row, list) and row else None
 
 
-def or_message(line: gr.HighlightedText, handler: Callable[..., Values], *values: Any) -> Values:
-    """What the handler returns, or in the line what it finds that a person can mend; empty where there is nothing."""
-    try:
-        return {line: []} | handler(*values)
-    except UserError as error:
-        return {line: message(str(error), is_error=True)}
-
-
 def inner(opened: Opened, outputs: Sequence[Block], fill: Callable[..., Values]) -> Inner:
-    """An inner tab whose errors stand in the line for messages."""
+    """An inner tab with its errors in the message line."""
     return Inner([*outputs, opened.message], partial(or_message, opened.message, fill))

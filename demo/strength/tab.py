@@ -12,10 +12,10 @@ import gradio as gr
 from adapters.methods import UserError
 from demo.parts import words as text
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT
+from demo.parts.events import LIGHT, or_message
 from demo.parts.panes import Values, message_line
 from demo.parts.tables import facts_table, figures_table, show
-from demo.parts.views import Page, or_message
+from demo.parts.views import Page
 from demo.services import Services
 from demo.strength import words as words_strength
 from demo.strength.figures import strength_facts, strength_plot, strength_table

@@ -14,11 +14,11 @@ import gradio as gr
 from adapters.methods import UserError
 from demo.parts import words as text
 from demo.parts.actions import hand_out_on_click
-from demo.parts.events import LIGHT
+from demo.parts.events import LIGHT, or_message
 from demo.parts.links import owner_of
 from demo.parts.panes import Marked, Values, message, message_line
 from demo.parts.tables import text_table
-from demo.parts.views import Page, cell_of, or_message
+from demo.parts.views import Page, cell_of
 from demo.services import Services
 from demo.train import words as words_train
 from demo.train.adapter_card import CardPart, card_updates, lay_out_card

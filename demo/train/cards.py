@@ -11,7 +11,7 @@ from adapters.store.adapter_store import Adapter
 from adapters.training.card import Report
 from demo.parts.links import is_own
 from demo.parts.numbers import PROMPT, Span
-from demo.parts.words import duration, percent, share
+from demo.parts.words import duration, percent
 from demo.services import Services
 from demo.train import words as words_train
 from leaderboard.tables.display import number
@@ -79,7 +79,8 @@ def summary(card: Card, services: Services) -> str:
     """What an adapter is, in one line."""
     adapter = card.adapter
     parts = [words_train.method_name(adapter.kind), words_train.size_name(adapter.kind, adapter.size)]
-    return " · ".join([*parts, f"{adapter.num_parameters:,} parameters, {share(adapter.num_parameters, services)}"])
+    share = percent(adapter.num_parameters / services.num_parameters)
+    return " · ".join([*parts, f"{adapter.num_parameters:,} parameters, {share} of the base model"])
 
 
 def figures(report: Report) -> list[list[str]]:

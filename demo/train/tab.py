@@ -12,10 +12,10 @@ import gradio as gr
 from adapters.methods import UserError
 from adapters.training.queue import JobView
 from demo.parts import words as text
-from demo.parts.events import LIGHT
+from demo.parts.events import LIGHT, or_message
 from demo.parts.links import owner_of
 from demo.parts.panes import Values, marked_text, message, message_line
-from demo.parts.views import Page, cell_of, or_message
+from demo.parts.views import Page, cell_of
 from demo.services import Services
 from demo.train import words as words_train
 from demo.train.adapter_list import adapters_section

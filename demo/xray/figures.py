@@ -1,7 +1,6 @@
 """The figures of an X-ray: plotly, tables and coloured texts.
 
-Knows records and plotly; knows nothing of how a record comes about. Pieces of text come from models: whatever plotly
-might read as markup is escaped.
+Pieces of text come from models: whatever plotly might read as markup is escaped.
 """
 
 import math
@@ -14,27 +13,28 @@ import plotly.graph_objects as go
 
 from adapters.xray.trace import Candidate, NextTokens, Step, Word, XRay
 from demo.look.theme import COLORS
-from demo.parts import words as text
+from demo.parts.panes import message
 from demo.parts.plots import GRID, dressed, name_lines, quoted
-from demo.xray import words as words_xray
+from demo.parts.words import kinds, percent, quote
+from demo.xray import words
 
-CHOSEN = -0.5  # mark of the chosen token: below 0, where all others lie above
+CHOSEN = -0.5  # mark of the chosen token; all others are above 0
 NATS_IN_FULL = 12.0  # surprise of the strongest shade
 COST_IN_FULL = 1.0  # nats of steering of the strongest shade
-PUSHES = 0.25  # opacity of the first of several lines, the last is opaque
+FAINT = 0.25  # opacity of the first of several lines; the last is opaque
 ROW = 22  # pixels of a line of words
 SMALLEST = 1e-9  # probability at the edge of a logarithmic axis
 DISTRIBUTIONS = {
-    "clean": (words_xray.CLEAN, COLORS["base"], "circle"),
-    "perturbed": (words_xray.PERTURBED, COLORS["pplm"], "triangle-up-open"),
-    "fused": (words_xray.FUSED, COLORS["pplm"], "diamond"),
+    "clean": (words.CLEAN, COLORS["base"], "circle"),
+    "perturbed": (words.PERTURBED, COLORS["pplm"], "triangle-up-open"),
+    "fused": (words.FUSED, COLORS["pplm"], "diamond"),
 }
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")  # of named words
+NAMED_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")  # of named words
 Shaded = list[tuple[str, float | None]]
 
 
 class Line(NamedTuple):
-    """A line of a figure of changes: what stands beside it, and the token whose probabilities it shows."""
+    """A line of a figure of changes: its label and its token."""
 
     label: str
     token: Candidate
@@ -59,13 +59,13 @@ def surprises(tokens: Sequence[str], logprobs: Sequence[float | None]) -> Shaded
 
 
 def candidates_table(step: Step) -> pd.DataFrame:
-    """Every likely token with its three probabilities, the likeliest of those drawn from first."""
+    """Every likely token with its three probabilities, ordered by the final mix."""
     ordered = sorted(step.candidates, key=lambda token: -token.fused)
     return pd.DataFrame(
         {
-            words_xray.TOKEN: [text.quote(token.text) for token in ordered],
+            words.TOKEN: [quote(token.text) for token in ordered],
             **{
-                title: [text.percent(getattr(token, name)) for token in ordered]
+                title: [percent(getattr(token, name)) for token in ordered]
                 for name, (title, _, _) in DISTRIBUTIONS.items()
             },
         }
@@ -73,33 +73,34 @@ def candidates_table(step: Step) -> pd.DataFrame:
 
 
 def likely(step: Step) -> go.Figure:
-    """The ten likeliest tokens of those drawn from, and the chosen one."""
+    """The ten likeliest tokens of the final mix, and the chosen one."""
     ordered = sorted({step.chosen, *step.candidates}, key=lambda token: -token.fused)
     kept = [token for place, token in enumerate(ordered) if place < 10 or token == step.chosen]
     return changes([Line(quoted(token.text) + " ←" * (token == step.chosen), token) for token in kept])
 
 
-def words(step: Step) -> go.Figure:
-    """The words of the attributes that gained most, then those that a person has named."""
+def word_changes(step: Step) -> go.Figure:
+    """The words of the attributes that gained most, then the words to follow."""
     several = len({word.attribute for word in step.bag}) > 1
     lines = [Line(word_label(word, several), word.token) for word in step.bag]
     return changes([*lines, *(Line(f"P({quoted(word.word)})", word.token) for word in step.named)])
 
 
 def word_label(word: Word, with_attribute: bool) -> str:
-    """A word of an attribute; its piece where it is not whole, whose it is among several, and whether it rests."""
+    """A word of an attribute, with its piece if it is split, its attribute among several, and whether it cools down."""
     piece = "" if word.token.text.strip() == word.word else f" {quoted(word.token.text)}"
-    notes = [*([escape(word.attribute)] if with_attribute else []), *([words_xray.RESTING] if word.resting else [])]
+    notes = [*([escape(word.attribute)] if with_attribute else []), *([words.COOLDOWN] if word.resting else [])]
     return f"{escape(word.word)}{piece}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def changes(lines: Sequence[Line]) -> go.Figure:
-    """Probabilities before, perturbed and fused on one line a token, on a logarithmic axis."""
+    """The three probabilities of each token on one line, on a logarithmic axis."""
     plot = go.Figure()
     rows = list(range(len(lines)))
-    for row, (_, token) in enumerate(lines):
-        ends = [max(SMALLEST, value) for value in (token.clean, token.fused)]
-        plot.add_scatter(x=ends, y=[row, row], mode="lines", line={"color": GRID, "width": 4}, hoverinfo="skip")
+    ways = [
+        [(max(SMALLEST, value), row) for value in (token.clean, token.fused)] for row, (_, token) in enumerate(lines)
+    ]
+    plot.add_scatter(**in_one(ways), mode="lines", line={"color": GRID, "width": 4}, hoverinfo="skip")
     for name, (title, color, symbol) in DISTRIBUTIONS.items():
         values = [getattr(token, name) for _, token in lines]
         plot.add_scatter(
@@ -109,15 +110,13 @@ def changes(lines: Sequence[Line]) -> go.Figure:
             name=title,
             marker={"color": color, "symbol": symbol, "size": 10, "line": {"width": 1.5, "color": color}},
             hoverinfo="text",
-            hovertext=[
-                f"{line.label}: {text.percent(value)}, {title}" for line, value in zip(lines, values, strict=True)
-            ],
+            hovertext=[f"{line.label}: {percent(value)}, {title}" for line, value in zip(lines, values, strict=True)],
         )
     dressed(plot, 110 + ROW * max(1, len(lines)))
     ends = [max(SMALLEST, value) for _, token in lines for value in (token.clean, token.perturbed, token.fused)]
     decades = math.log10(max(ends, default=1) / min(ends, default=1))
     dtick = "D2" if decades < 1.5 else 1 if decades < 5 else 2  # "D2": at 1, 2 and 5
-    plot.update_xaxes(type="log", title_text=words_xray.PROBABILITY, exponentformat="power", dtick=dtick)
+    plot.update_xaxes(type="log", title_text=words.PROBABILITY, exponentformat="power", dtick=dtick)
     if dtick == "D2":
         plot.update_xaxes(tickformat="~g")  # else 0.2 would be called 2
     name_lines(plot, [line.label for line in lines])
@@ -125,7 +124,7 @@ def changes(lines: Sequence[Line]) -> go.Figure:
 
 
 def followed(xray: XRay, number: int) -> go.Figure:
-    """The words that a person has named along the text, unsteered and fused; the chosen token has the larger signs."""
+    """The words to follow along the text, before steering and in the mix; the chosen token has the larger signs."""
     plot = go.Figure()
     names = [word.word for word in xray.steps[number].named]
     across = list(range(1, len(xray.steps) + 1))
@@ -140,52 +139,52 @@ def followed(xray: XRay, number: int) -> go.Figure:
                 mode="lines+markers",
                 name=f"P({quoted(name)}) {title}",
                 line={"color": color, "dash": dash, "width": 1.5},
-                marker={"symbol": SYMBOLS[place % len(SYMBOLS)], "size": sizes},
+                marker={"symbol": NAMED_SYMBOLS[place % len(NAMED_SYMBOLS)], "size": sizes},
                 hoverinfo="text",
-                hovertext=[f"{quoted(name)} {title}: {text.percent(share)}" for share in shares],
+                hovertext=[f"{quoted(name)} {title}: {percent(share)}" for share in shares],
             )
     dressed(plot, 300)
-    plot.update_xaxes(title_text=words_xray.TOKEN_NUMBER)
-    plot.update_yaxes(type="log", title_text=words_xray.PROBABILITY, exponentformat="power")
+    plot.update_xaxes(title_text=words.TOKEN_NUMBER)
+    plot.update_yaxes(type="log", title_text=words.PROBABILITY, exponentformat="power")
     return with_legend(plot)
 
 
 def losses(step: Step) -> go.Figure:
-    """The attribute loss before the first push and after each."""
-    pushes = list(range(len(step.losses)))
+    """The attribute loss before the first gradient step and after each."""
+    steps = list(range(len(step.losses)))
     plot = go.Figure(
-        go.Scatter(x=pushes, y=step.losses, mode="lines+markers", line={"color": COLORS["pplm"]}, marker={"size": 8})
+        go.Scatter(x=steps, y=step.losses, mode="lines+markers", line={"color": COLORS["pplm"]}, marker={"size": 8})
     )
     dressed(plot, 260)
-    plot.update_xaxes(title_text=words_xray.PUSHES_MADE, tickvals=pushes)
-    plot.update_yaxes(title_text=words_xray.LOSS)
+    plot.update_xaxes(title_text=words.STEPS_MADE, tickvals=steps)
+    plot.update_yaxes(title_text=words.LOSS)
     return plot
 
 
 def layers(step: Step) -> go.Figure:
-    """The gradient's norm by layer, a line a push, the last the darkest."""
+    """The gradient's norm by layer, one line per step, the last the darkest."""
     plot = go.Figure()
-    for push, norms in enumerate(step.norms):
-        opacity = PUSHES + (1 - PUSHES) * (push + 1) / len(step.norms)
+    for number, norms in enumerate(step.norms):
+        opacity = FAINT + (1 - FAINT) * (number + 1) / len(step.norms)
         plot.add_scatter(
             x=list(range(1, len(norms) + 1)),
             y=[norm or None for norm in norms],
             mode="lines+markers",
-            name=words_xray.PUSH.format(number=push + 1),
+            name=words.STEP.format(number=number + 1),
             opacity=opacity,
             line={"color": COLORS["pplm"]},
             marker={"size": 5},
         )
     dressed(plot, 260)
-    plot.update_xaxes(title_text=words_xray.LAYER)
-    plot.update_yaxes(title_text=words_xray.NORM, type="log", exponentformat="power")
+    plot.update_xaxes(title_text=words.LAYER)
+    plot.update_yaxes(title_text=words.NORM, type="log", exponentformat="power")
     return with_legend(plot)
 
 
 def heat(xray: XRay, number: int) -> go.Figure:
-    """The first push's gradient norm by layer and position; the newest position is the lowest line."""
+    """The first step's gradient norm by layer and position; the newest position is the lowest line."""
     step, places = xray.steps[number], xray.places(number)
-    names = [quoted(place) if place else words_xray.EARLIER_PLACES for place in places]
+    names = [quoted(place) if place else words.EARLIER_PLACES for place in places]
     across = list(range(1, len(step.heat) + 1))
     plot = go.Figure(
         go.Heatmap(
@@ -195,43 +194,52 @@ def heat(xray: XRay, number: int) -> go.Figure:
             colorscale=[[0, "rgba(213,94,0,0)"], [1, "rgba(213,94,0,1)"]],
             colorbar={"orientation": "h", "thickness": 8, "len": 0.6, "outlinewidth": 0, "y": 1, "yanchor": "bottom"},
             customdata=[[name] * len(across) for name in names],
-            hovertemplate=f"%{{customdata}}, {words_xray.LAYER} %{{x}}: %{{z}}<extra></extra>",
+            hovertemplate=f"%{{customdata}}, {words.LAYER} %{{x}}: %{{z}}<extra></extra>",
         )
     )
     dressed(plot, 140 + 17 * max(1, len(places)))
-    plot.update_xaxes(title_text=words_xray.LAYER, showgrid=False)
+    plot.update_xaxes(title_text=words.LAYER, showgrid=False)
     name_lines(plot, names)
     return plot
 
 
 def path(xray: XRay, number: int, up: int) -> go.Figure:
-    """How the pushes of one token moved the hidden state, over those of all others: direction `up` over the first."""
+    """The move of the hidden state by the steps of one token, over those of all others: direction `up` over the first.
+
+    All others are one trace, because 256 traces take seconds to draw.
+    """
     plot = go.Figure()
-    for place in [*(i for i in range(len(xray.steps)) if i != number), number]:
-        points, chosen = xray.steps[place].path, place == number
-        color = COLORS["pplm"] if chosen else GRID
+    others = [place for place in range(len(xray.steps)) if place != number]
+    for places, color, width in ((others, GRID, 1), ([number], COLORS["pplm"], 3)):
+        paths = [xray.steps[place].path for place in places]
+        told = [
+            [f"{quoted(xray.tokens[place])}, {words.AFTER_STEP.format(number=i)}" for i in range(len(points))]
+            for place, points in zip(places, paths, strict=True)
+        ]
+        sizes = 3 if width == 1 else [4] + [8] * (len(xray.steps[number].path) - 1)
         plot.add_scatter(
-            x=[point[0] for point in points],
-            y=[point[up] for point in points],
+            **in_one([[(point[0], point[up]) for point in points] for points in paths]),
             mode="lines+markers",
-            line={"color": color, "width": 3 if chosen else 1},
-            marker={"size": [4] + [8] * (len(points) - 1) if chosen else 3, "color": color},
+            line={"color": color, "width": width},
+            marker={"size": sizes, "color": color},
             hoverinfo="text",
-            hovertext=[
-                f"{quoted(xray.tokens[place])}, {words_xray.AFTER_PUSH.format(number=i)}" for i in range(len(points))
-            ],
+            hovertext=[name for group in told for name in (*group, None)][:-1],
         )
     dressed(plot, 330)
-    names = [
-        words_xray.COMPONENT.format(number=i + 1, share=text.percent(part)) for i, part in enumerate(xray.variance)
-    ]
+    names = [words.COMPONENT.format(number=i + 1, share=percent(part)) for i, part in enumerate(xray.variance)]
     plot.update_xaxes(title_text=names[0], zeroline=True)
     plot.update_yaxes(title_text=names[up], zeroline=True)
     return plot
 
 
+def in_one(lines: Sequence[Sequence[tuple[float, float]]]) -> dict[str, list[float | None]]:
+    """The points of many lines as one trace, with a gap after each but the last."""
+    points: list[tuple[float | None, float | None]] = [point for line in lines for point in (*line, (None, None))][:-1]
+    return {"x": [x for x, _ in points], "y": [y for _, y in points]}
+
+
 def costs(xray: XRay, number: int) -> go.Figure:
-    """What steering cost at each token of the text, the chosen one in full colour."""
+    """The cost of steering at each token of the text, the chosen one in full colour."""
     plot = go.Figure(
         go.Bar(
             x=list(range(1, len(xray.steps) + 1)),
@@ -242,21 +250,20 @@ def costs(xray: XRay, number: int) -> go.Figure:
             },
             hoverinfo="text",
             hovertext=[
-                f"{place} {quoted(step.chosen.text)}: {step.kl_fused:.3g} nats, "
-                f"{words_xray.SHARE_USED} {step.share:.2f}"
+                f"{place} {quoted(step.chosen.text)}: {step.kl_fused:.3g} nats, {words.SHARE_USED} {step.share:.2f}"
                 for place, step in enumerate(xray.steps, 1)
             ],
         )
     )
     dressed(plot, 220)
-    plot.update_xaxes(title_text=words_xray.TOKEN_NUMBER)
-    plot.update_yaxes(title_text=words_xray.KL_FUSED, rangemode="tozero")
+    plot.update_xaxes(title_text=words.TOKEN_NUMBER)
+    plot.update_yaxes(title_text=words.KL_FUSED, rangemode="tozero")
     return plot
 
 
 def next_bars(shown: NextTokens, most: float) -> go.Figure:
     """The likeliest next tokens of a method; `most` is the highest probability of any method beside it."""
-    kind = text.kinds(shown.method)[-1]
+    kind = kinds(shown.method)[-1]
     rows = list(range(len(shown.tokens)))
     plot = go.Figure(
         go.Bar(
@@ -271,13 +278,13 @@ def next_bars(shown: NextTokens, most: float) -> go.Figure:
         x=[share for _, share in shown.tokens],
         y=rows,
         mode="text",
-        text=[f" {text.percent(share)}" for _, share in shown.tokens],
+        text=[f" {percent(share)}" for _, share in shown.tokens],
         textposition="middle right",
         cliponaxis=False,
         hoverinfo="skip",
     )
     dressed(plot, 90 + ROW * len(rows))
-    plot.update_xaxes(range=[0, most * 1.3], tickformat=".0%", title_text=words_xray.PROBABILITY, nticks=4)
+    plot.update_xaxes(range=[0, most * 1.3], tickformat=".0%", title_text=words.PROBABILITY, nticks=4)
     name_lines(plot, [quoted(token) for token, _ in shown.tokens])
     return plot
 
@@ -289,3 +296,14 @@ def with_legend(plot: go.Figure) -> go.Figure:
     legend: dict[str, Any] = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "itemclick": False}
     plot.update_layout(showlegend=True, legend=legend | {"itemdoubleclick": False}, margin_t=34)
     return plot
+
+
+def step_figures(xray: XRay, number: int, tab: str) -> dict[str, Any]:
+    """The figures of one step in an inner tab, by the names of their components."""
+    step = xray.steps[number]
+    if tab == words.GRADIENT_TAB:
+        return {"losses": losses(step), "layers": layers(step), "heat": heat(xray, number)}
+    if tab == words.NUDGE_TAB:
+        return {"path_2": path(xray, number, 1), "path_3": path(xray, number, 2), "costs": costs(xray, number)}
+    tokens = {"likely": likely(step), "words": word_changes(step), "followed": followed(xray, number)}
+    return {"line": message(words.step_line(step, number)), **tokens, "numbers": candidates_table(step)}

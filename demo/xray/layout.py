@@ -1,19 +1,15 @@
-"""The components of the X-ray below the panes, from top to bottom.
-
-Knows what is where; what it shows is in demo.xray.tab.
-"""
+"""The components of the X-ray below the panes, from top to bottom."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from demo.parts import words as text
-from demo.parts.board import MAX_PANES
 from demo.parts.controls import labelled
-from demo.parts.panes import message_line
+from demo.parts.panes import MAX_PANES, message_line
 from demo.parts.plots import plot
-from demo.xray import words as words_xray
+from demo.parts.words import STOP
+from demo.xray import words
 
 NAMED = "happy, sad"
 
@@ -27,7 +23,7 @@ class Side(NamedTuple):
 
 
 class XRayPage(NamedTuple):
-    """The components; `texts` and `record` are what has been looked at, None before."""
+    """The components; `texts` and `record` are None until texts are looked at."""
 
     column: gr.Column
     pane: gr.Dropdown
@@ -39,6 +35,7 @@ class XRayPage(NamedTuple):
     text: gr.HighlightedText
     number: gr.Slider
     step: dict[str, Any]  # components that show one step, by name
+    tabs: dict[str, gr.Tab]  # the inner tabs of a step, by name
     next_tab: gr.Tab
     next: tuple[Side, ...]
     under_tab: gr.Tab
@@ -47,66 +44,68 @@ class XRayPage(NamedTuple):
     under_line: gr.HighlightedText
     texts: gr.State
     record: gr.State
+    open: gr.State  # the name of the inner tab that was opened last
 
 
 def lay_out_xray() -> XRayPage:
-    """Puts the components on the page."""
+    """Put the components on the page."""
     with gr.Column(visible=False, elem_classes="stack xray") as column:
-        gr.HTML(f"<h2>{words_xray.XRAY}</h2><p>{words_xray.XRAY_HELP}</p>", elem_classes="link-head")
+        gr.HTML(f"<h2>{words.XRAY}</h2><p>{words.XRAY_HELP}</p>", elem_classes="link-head")
         with gr.Row(elem_classes="link-row"):
             pane = gr.Dropdown([], **labelled("xray_pane"))
             named = gr.Textbox(NAMED, submit_btn=True, elem_classes="named", **labelled("xray_words"))
         with gr.Row(elem_classes="below"):
-            stop = gr.Button(text.STOP, size="sm", min_width=0, scale=0, interactive=False)
-            save = gr.Button(words_xray.SAVE_RECORD, size="sm", min_width=0, scale=0, interactive=False)
+            stop = gr.Button(STOP, size="sm", min_width=0, scale=0, interactive=False)
+            save = gr.Button(words.SAVE_RECORD, size="sm", min_width=0, scale=0, interactive=False)
         note = message_line("X-ray: message", "shared-note")
         with gr.Column(visible=False, elem_classes="stack") as body:
-            tokens = shaded_text(words_xray.XRAY_TEXT)
+            tokens = shaded_text(words.XRAY_TEXT)
             number = gr.Slider(1, 2, 1, step=1, **labelled("xray_token"))
         with gr.Tabs():
-            step = lay_out_step()
-            with gr.Tab(words_xray.NEXT_TAB) as next_tab:
+            step, tabs = lay_out_step()
+            with gr.Tab(words.NEXT_TAB) as next_tab:
                 sides = tuple(lay_out_side(place, as_plot=True) for place in in_row(MAX_PANES))
-                gr.HTML(f"<p>{words_xray.NEXT_HELP}</p>", elem_classes="help")
-            with gr.Tab(words_xray.UNDER_TAB) as under_tab:
+                gr.HTML(f"<p>{words.NEXT_HELP}</p>", elem_classes="help")
+            with gr.Tab(words.UNDER_TAB) as under_tab:
                 judged = gr.Dropdown([], **labelled("xray_text"))
                 under = tuple(lay_out_side(place, as_plot=False) for place in in_row(MAX_PANES))
-                line = message_line(f"{words_xray.UNDER_TAB}: {words_xray.TOKEN}", "step-line")
-                gr.HTML(f"<p>{words_xray.UNDER_HELP}</p>", elem_classes="help")
+                line = message_line(f"{words.UNDER_TAB}: {words.TOKEN}", "step-line")
+                gr.HTML(f"<p>{words.UNDER_HELP}</p>", elem_classes="help")
     return XRayPage(
-        *(column, pane, named, stop, save, note, body, tokens, number, step),
+        *(column, pane, named, stop, save, note, body, tokens, number, step, tabs),
         *(next_tab, sides, under_tab, judged, under, line),
         texts=gr.State(None),
         record=gr.State(None),
+        open=gr.State(words.TOKEN_TAB),
     )
 
 
-def lay_out_step() -> dict[str, Any]:
-    """The inner tabs of one step, its components by name."""
+def lay_out_step() -> tuple[dict[str, Any], dict[str, gr.Tab]]:
+    """The components of one step and its inner tabs, by name."""
     step: dict[str, Any] = {}
-    with gr.Tab(words_xray.TOKEN_TAB):
-        step["line"] = message_line(words_xray.TOKEN_TAB, "step-line")
+    with gr.Tab(words.TOKEN_TAB) as token:
+        step["line"] = message_line(words.TOKEN_TAB, "step-line")
         with gr.Row(elem_classes="plots"):
-            step["likely"] = plot(words_xray.LIKELY)
-            step["words"] = plot(words_xray.ATTRIBUTE_WORDS)
-        step["followed"] = plot(words_xray.FOLLOWED)
-        with gr.Accordion(words_xray.ALL_NUMBERS, open=False):
+            step["likely"] = plot(words.LIKELY)
+            step["words"] = plot(words.ATTRIBUTE_WORDS)
+        step["followed"] = plot(words.FOLLOWED)
+        with gr.Accordion(words.ALL_NUMBERS, open=False):
             step["numbers"] = gr.Dataframe(
-                interactive=False, wrap=True, show_label=False, label=words_xray.LIKELY, elem_classes="quiet-table"
+                interactive=False, wrap=True, show_label=False, label=words.LIKELY, elem_classes="quiet-table"
             )
-        gr.HTML(f"<p>{words_xray.TOKEN_HELP}</p>", elem_classes="help")
-    with gr.Tab(words_xray.GRADIENT_TAB):
+        gr.HTML(f"<p>{words.TOKEN_HELP}</p>", elem_classes="help")
+    with gr.Tab(words.GRADIENT_TAB) as gradient:
         with gr.Row(elem_classes="plots"):
-            step["losses"] = plot(words_xray.LOSS_BY_PUSH)
-            step["layers"] = plot(words_xray.NORM_BY_LAYER)
-        step["heat"] = plot(words_xray.HEAT)
-        gr.HTML(f"<p>{words_xray.GRADIENT_HELP}</p>", elem_classes="help")
-    with gr.Tab(words_xray.NUDGE_TAB):
+            step["losses"] = plot(words.LOSS_BY_STEP)
+            step["layers"] = plot(words.NORM_BY_LAYER)
+        step["heat"] = plot(words.HEAT)
+        gr.HTML(f"<p>{words.GRADIENT_HELP}</p>", elem_classes="help")
+    with gr.Tab(words.NUDGE_TAB) as nudge:
         with gr.Row(elem_classes="plots"):
-            step["path_2"], step["path_3"] = map(plot, words_xray.PATHS)
-        gr.HTML(f"<p>{words_xray.PATH_HELP}</p>", elem_classes="help")
-        step["costs"] = plot(words_xray.COSTS)
-    return step
+            step["path_2"], step["path_3"] = map(plot, words.PATHS)
+        gr.HTML(f"<p>{words.PATH_HELP}</p>", elem_classes="help")
+        step["costs"] = plot(words.COSTS)
+    return step, {words.TOKEN_TAB: token, words.GRADIENT_TAB: gradient, words.NUDGE_TAB: nudge}
 
 
 def in_row(count: int) -> Iterator[int]:
@@ -116,10 +115,10 @@ def in_row(count: int) -> Iterator[int]:
 
 
 def lay_out_side(place: int, as_plot: bool) -> Side:
-    """The place for one method beside the others."""
+    """The column of one method beside the others."""
     with gr.Column(visible=False, elem_classes="pane samples", min_width=260) as column:
         head = gr.HTML(elem_classes="pane-head")
-        name = f"{words_xray.NEXT_TAB if as_plot else words_xray.UNDER_TAB} {place + 1}"
+        name = f"{words.NEXT_TAB if as_plot else words.UNDER_TAB} {place + 1}"
         return Side(column, head, gr.Plot(label=name, show_label=False) if as_plot else shaded_text(name))
 
 

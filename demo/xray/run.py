@@ -1,4 +1,4 @@
-"""Looking at texts: what every method would write next, each text under the others, and how a steered one came about.
+"""Looking at texts: the next token of every method, each text under the others, and the steps of a steered one.
 
 Knows texts, records and the calls that make them; knows nothing of Gradio or figures. Closing a generator cancels.
 """
@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 from adapters.methods import Request, UserError
 from adapters.xray.trace import MAX_STEPS, Record, XRay, unsteered
-from demo.parts import words as text
-from demo.parts.board import Board
-from demo.parts.running import closed_at_end
+from demo.parts.running import closed_at_end, told
+from demo.parts.words import count, title
 from demo.services import Services
-from demo.xray import words as words_xray
+from demo.xray import words
 
 MAX_NAMED = 8  # words that a person may name
 MAX_CHARACTERS = 200
@@ -28,7 +27,7 @@ class Text(NamedTuple):
 
 
 class View(NamedTuple):
-    """What is known so far, and a line that says how far it is."""
+    """The record so far, and a line of progress."""
 
     record: Record
     message: str = ""
@@ -36,56 +35,44 @@ class View(NamedTuple):
     running: bool = True
 
 
-def texts_of_board(board: Board) -> dict[int, Text]:
-    """The finished texts in the panes, by their place."""
-    if board.outcome is None:
-        return {}
-    rows = zip(board.outcome.requests.items(), board.outcome.rows, strict=True)
-    return {
-        place: Text(request, tuple(row.token_ids), row.finish_reason == "diverged") for (place, request), row in rows
-    }
-
-
 def steered(texts: Mapping[int, Text]) -> list[int]:
-    """The places of the texts that were steered."""
+    """The places of the steered texts."""
     return [place for place, one in texts.items() if one.request.method.steering is not None]
 
 
 def read_named(value: Any) -> tuple[str, ...]:
-    """The words that a person names, separated by commas or blanks; raises UserError."""
-    words = value if isinstance(value, str) else ""
-    if len(words) > MAX_CHARACTERS or any(c == "\0" or "\ud800" <= c <= "\udfff" for c in words):
-        raise UserError(words_xray.BAD_NAMED.format(most=MAX_NAMED))
-    found = tuple(dict.fromkeys(words.replace(",", " ").split()))
-    if len(found) > MAX_NAMED:
-        raise UserError(words_xray.BAD_NAMED.format(most=MAX_NAMED))
+    """The words to follow, separated by commas or blanks; raises UserError."""
+    named = value if isinstance(value, str) else ""
+    found = tuple(dict.fromkeys(named.replace(",", " ").split()))
+    bad = any(c == "\0" or "\ud800" <= c <= "\udfff" for c in named)
+    if bad or len(named) > MAX_CHARACTERS or len(found) > MAX_NAMED:
+        raise UserError(words.BAD_NAMED.format(most=MAX_NAMED))
     return found
 
 
 def examine(
     services: Services, texts: Mapping[int, Text], place: Any, named: Any, known: Record | None = None
 ) -> Iterator[View]:
-    """Looks at all texts, and at the steered one at `place`; `known` is a record of the same texts that is there."""
+    """Look at all texts, and at the steered one at `place`; `known` is an earlier record of the same texts."""
     if not texts:
-        yield View(Record("", 0, False), words_xray.NOTHING_TO_XRAY, is_error=True, running=False)
+        yield View(Record("", 0, False), words.NOTHING_TO_XRAY, is_error=True, running=False)
         return
     first = next(iter(texts.values())).request
-    record = known or Record(first.prompt, first.seed, first.chat)
-    try:
-        words = read_named(named)
-        for view in compare_all(services, texts, record) if known is None else ():
-            record = view.record
-            yield view
-        record = replace(record, xray=None)
-        if place in steered(texts):
-            yield from look_at(services, texts[place], words, record)
-        else:
-            yield View(record, words_xray.XRAY_NOT_STEERED, running=False)
-    except UserError as error:
-        yield View(record, str(error), is_error=True, running=False)
-    except Exception:
-        yield View(record, text.SERVER_ERROR, is_error=True, running=False)
-        raise
+    start = View(known or Record(first.prompt, first.seed, first.chat))
+    views = look(services, texts, place, named, start.record if known is None else replace(known, xray=None))
+    yield from told(views, start, lambda last, error: View(last.record, str(error), is_error=True, running=False))
+
+
+def look(services: Services, texts: Mapping[int, Text], place: Any, named: Any, record: Record) -> Iterator[View]:
+    """The views of all texts, unless the record has them, and of the steered one. Raises UserError."""
+    follow = read_named(named)
+    for view in () if record.scores else compare_all(services, texts, record):
+        record = view.record
+        yield view
+    if place in steered(texts):
+        yield from look_at(services, texts[place], follow, record)
+    else:
+        yield View(record, words.XRAY_NOT_STEERED, running=False)
 
 
 def compare_all(services: Services, texts: Mapping[int, Text], record: Record) -> Iterator[View]:
@@ -94,28 +81,27 @@ def compare_all(services: Services, texts: Mapping[int, Text], record: Record) -
     with closed_at_end(services.xrays.next_tokens(requests)) as steps:
         for found in steps:
             record = replace(record, next_tokens=tuple(found))
-            yield View(record, words_xray.XRAY_NEXT.format(done=len(found), all=len(requests)))
+            yield View(record, words.XRAY_NEXT.format(done=len(found), all=len(requests)))
     models = unsteered([request.method for request in requests])
     record = replace(record, models=tuple(models))
     with closed_at_end(services.xrays.scores(requests, [one.token_ids for one in texts.values()], models)) as steps:
         for done, scores in enumerate(steps, 1):
             if done == len(models):
                 record = replace(record, scores=tuple(scores))
-            yield View(record, words_xray.XRAY_SCORES.format(done=done, all=len(models)))
+            yield View(record, words.XRAY_SCORES.format(done=done, all=len(models)))
 
 
-def look_at(services: Services, one: Text, words: tuple[str, ...], record: Record) -> Iterator[View]:
-    """Writes a steered text once more; the last view says what there is to know about it."""
+def look_at(services: Services, one: Text, follow: tuple[str, ...], record: Record) -> Iterator[View]:
+    """Replay a steered text; the last view has its steps."""
     xray: XRay | None = None
-    title, most = text.title(one.request.method), min(len(one.token_ids), MAX_STEPS)
-    done = -1
-    with closed_at_end(services.xrays.text(one.request, one.token_ids, words)) as steps:
+    name, most, done = title(one.request.method), min(len(one.token_ids), MAX_STEPS), -1
+    with closed_at_end(services.xrays.text(one.request, one.token_ids, follow)) as steps:
         for xray in steps:
             if len(xray.steps) > done:
                 done = len(xray.steps)
-                yield View(record, words_xray.XRAY_REPLAY.format(title=title, done=done, all=most))
+                yield View(record, words.XRAY_REPLAY.format(title=name, done=done, all=most))
     wrong = one.diverged or (xray is not None and xray.diverged)
-    note = words_xray.XRAY_DIVERGED.format(tokens=text.count(done, "token")) if wrong else ""
-    if not wrong and len(one.token_ids) > most:
-        note = words_xray.XRAY_LONG.format(most=most)
+    note = words.XRAY_LONG.format(most=most) if len(one.token_ids) > most else ""
+    if wrong:
+        note = words.XRAY_DIVERGED.format(tokens=count(done, "token"))
     yield View(replace(record, xray=xray), note, is_error=wrong, running=False)

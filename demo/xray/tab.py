@@ -1,30 +1,33 @@
 """The X-ray below the texts: a steered text token by token, and all methods beside each other.
 
-Knows which handler fills what; what there is to see is in demo.xray.run, how it is drawn in demo.xray.figures. The
-state of a visitor is the deflated record (a step takes about 2 kB of it) and the texts that it is of.
+Knows which handler fills what; the record is made in demo.xray.run and drawn in demo.xray.figures. A visitor's state is
+the deflated record (about 2 kB per step) and its texts; only the records of the last few clicks are kept inflated.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from adapters.xray.trace import Record, as_json, pack, unpack
-from demo.parts import words as text
+from adapters.methods import UserError
+from adapters.xray.trace import Record, Scored, as_json, pack, unpack
 from demo.parts.actions import as_file, save_on_click
-from demo.parts.events import LIGHT, MODEL
+from demo.parts.events import LIGHT, MODEL, guarded
 from demo.parts.panes import Marked, Values, head_html, message
 from demo.parts.views import build_at_first
+from demo.parts.words import quote, title
 from demo.services import Services
-from demo.xray import figures as xray_figures
-from demo.xray import words as words_xray
-from demo.xray.layout import XRayPage, lay_out_xray
+from demo.xray import words
+from demo.xray.figures import next_bars, shaded, step_figures, surprises
+from demo.xray.layout import Side, XRayPage, lay_out_xray
 from demo.xray.run import Text, View, examine, steered
+
+EMPTY = Record("", 0, False)
 
 
 class Source(NamedTuple):
-    """Where texts come from: the buttons that look at them, what the page holds of them, and how that is read."""
+    """The origin of texts: the buttons that look at them, the states that hold them, and how these are read."""
 
     buttons: Sequence[gr.Button]
     held: Sequence[gr.State]
@@ -38,42 +41,43 @@ def xray_section(services: Services, source: Source, blocks: gr.Blocks) -> None:
 
 
 def build_xray(services: Services, source: Source, events: Sequence[Any]) -> None:
-    """The section, laid out and wired; it looks at the texts at each of the events."""
+    """Lay out and wire the section; it looks at the texts at each of the events."""
     page = lay_out_xray()
     outputs = [page.column, page.message, page.record, page.texts, page.pane, page.judged, page.stop, page.save]
-    outputs += [page.body, page.under_line, *(part for side in (*page.next, *page.under) for part in side)]
+    outputs += [page.body, page.under_line, *parts(page.next), *parts(page.under)]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": page.message}
     options |= {"api_visibility": "private"} | MODEL
-    look = partial(on_open, services, page, source.read)
+    look = guarded(page.message, partial(on_open, services, page, source.read))
     first = gr.on(events, look, [page.named, *source.held], outputs, **options)
-    again = gr.on(
-        [page.pane.input, page.named.submit],
-        partial(on_again, services, page),
-        [page.texts, page.record, page.pane, page.named],
-        outputs,
-        **options,
-    )
-    shown = [page.body, page.number, page.text, *page.step.values()]
+    look = guarded(page.message, partial(on_again, services, page))
+    held = [page.texts, page.record, page.pane, page.named]
+    again = gr.on([page.pane.input, page.named.submit], look, held, outputs, **options)
+    shown = [page.message, page.body, page.number, page.text, *page.step.values()]
     for run in (first, again):
-        run.then(partial(show_xray, page), page.record, shown, **LIGHT)
+        run.then(guarded(page.message, partial(show_xray, page)), [page.record, page.open], shown, **LIGHT)
     stopped = page.stop.click(None, cancels=[first, again])
     stopped.then(partial(on_stop, page), None, [page.message, page.stop], **LIGHT)
     wire_looking(services, page)
 
 
 def wire_looking(services: Services, page: XRayPage) -> None:
-    """What needs no model: choosing a token or a text, and saving."""
-    step = [page.text, *page.step.values()]
+    """The events without the model: choosing a token, a text or an inner tab, and saving."""
     page.text.select(on_select, None, page.number, **LIGHT)
-    chosen = [page.record, page.number]
-    page.number.change(partial(show_step, page), chosen, step, trigger_mode="always_last", **LIGHT)
+    step = guarded(page.message, partial(show_step, page))
+    shown = [page.message, page.text, *page.step.values()]
+    chosen = [page.record, page.number, page.open]
+    page.number.change(step, chosen, shown, trigger_mode="always_last", **LIGHT)
+    for name, tab in page.tabs.items():
+        fill = guarded(page.message, partial(on_inner_tab, page, name))
+        tab.select(fill, [page.record, page.number], [page.open, *shown], **LIGHT)
     judged = [page.record, page.judged]
-    under = [*(part for side in page.under for part in side), page.under_line]
-    gr.on([page.judged.input, page.under_tab.select], partial(show_under, services, page), judged, under, **LIGHT)
-    shown = [part for side in page.next for part in side]
-    page.next_tab.select(partial(show_next, services, page), page.record, shown, **LIGHT)
+    under = guarded(page.message, partial(show_under, services, page))
+    sides = [page.message, *parts(page.under), page.under_line]
+    gr.on([page.judged.input, page.under_tab.select], under, judged, sides, **LIGHT)
+    fill = guarded(page.message, partial(show_next, services, page))
+    page.next_tab.select(fill, page.record, [page.message, *parts(page.next)], **LIGHT)
     for side in page.under:
-        side.body.select(on_judged, judged, page.under_line, **LIGHT)  # type: ignore[union-attr]
+        side.body.select(guarded(page.under_line, on_judged), judged, page.under_line, **LIGHT)  # type: ignore[union-attr]
     save_on_click(page.save, on_save, page.record, page.message)
 
 
@@ -83,12 +87,12 @@ def wire_looking(services: Services, page: XRayPage) -> None:
 def on_open(
     services: Services, page: XRayPage, read: Callable[..., Mapping[int, Text]], named: Any, *held: Any
 ) -> Iterator[Values]:
-    """Looks at the texts that are on the page now."""
+    """Look at the texts that are on the page now."""
     texts = dict(read(*held))
-    places = steered(texts)
-    choices = [(f"{place + 1}: {text.title(texts[place].request.method)}", place) for place in places]
-    first = places[0] if places else None
-    judged = [(f"{place + 1}: {text.title(one.request.method)}", place) for place, one in enumerate(texts.values())]
+    names = {place: f"{place + 1}: {title(one.request.method)}" for place, one in texts.items()}
+    choices = [(names[place], place) for place in steered(texts)]
+    first = choices[0][1] if choices else None
+    judged = [(name, index) for index, name in enumerate(names.values())]
     yield {
         page.column: gr.update(visible=True),
         page.body: gr.update(visible=False),
@@ -103,122 +107,132 @@ def on_open(
 def on_again(
     services: Services, page: XRayPage, texts: Any, data: bytes | None, place: Any, named: Any
 ) -> Iterator[Values]:
-    """Looks at another steered text, or at other words, of the same texts."""
-    known = None if data is None else unpack(data)
+    """Look at another steered text, or at other words, of the same texts."""
+    known = None if data is None else opened(data)
     yield from play(services, page, examine(services, texts or {}, place, named, known), known)
 
 
 def play(services: Services, page: XRayPage, views: Iterator[View], shown: Record | None) -> Iterator[Values]:
-    """The views one after the other; only what is new is sent."""
+    """Show the views one after the other; send only what is new."""
     for view in views:
+        record = view.record
         updates: Values = {page.message: message(view.message, view.is_error)}
         updates[page.stop] = gr.update(interactive=view.running)
-        if view.record != shown or not view.running:
-            data = pack(view.record)
-            updates[page.record] = data
-            if shown is None or view.record.next_tokens != shown.next_tokens:
-                updates |= show_next(services, page, data)
-            if shown is None or view.record.scores != shown.scores:
-                updates |= show_under(services, page, data, 0)
+        if record is not shown or not view.running:
+            updates[page.record] = pack(record)
+            if shown is None or record.next_tokens != shown.next_tokens:
+                updates |= next_updates(services, page, record)
+            if shown is None or record.scores != shown.scores:
+                updates |= under_updates(services, page, record, 0)
             if not view.running:
                 updates[page.save] = gr.update(interactive=True)
-        shown = view.record
+        shown = record
         yield updates
 
 
 def on_stop(page: XRayPage) -> Values:
     """The section after Stop."""
-    return {page.message: message(words_xray.XRAY_STOPPED), page.stop: gr.update(interactive=False)}
+    return {page.message: message(words.XRAY_STOPPED), page.stop: gr.update(interactive=False)}
 
 
 def on_select(event: gr.SelectData) -> Any:
-    """The number of the token that was clicked."""
+    """The number of the clicked token."""
     return event.index + 1 if isinstance(event.index, int) else gr.skip()
 
 
-def on_judged(data: bytes | None, place: Any, event: gr.SelectData) -> Marked:
+def on_judged(data: bytes | None, index: Any, event: gr.SelectData) -> Marked:
     """One token's log-probability under every method, in a line."""
-    record = unpack(data) if data else Record("", 0, False)
-    at = event.index
-    if place not in places_of(record) or not isinstance(at, int) or at >= len(record.scores[place].tokens):
+    record, at = opened(data), event.index
+    scored = scored_text(record, index)
+    if scored is None or not isinstance(at, int) or at >= len(scored.tokens):
         return []
-    scored = record.scores[place]
     values = [
-        f"{text.title(model)} {words_xray.nats(row[at])}"
-        for model, row in zip(record.models, scored.logprobs, strict=True)
+        f"{title(model)} {words.nats(row[at])}" for model, row in zip(record.models, scored.logprobs, strict=True)
     ]
-    token = text.quote(scored.tokens[at])
-    return message(words_xray.UNDER_LINE.format(number=at + 1, token=token, values=", ".join(values)))
+    token = quote(scored.tokens[at])
+    return message(words.UNDER_LINE.format(number=at + 1, token=token, values=", ".join(values)))
 
 
 def on_save(data: bytes | None) -> tuple[dict[str, str] | None, Marked]:
-    """The record as a file."""
+    """The record as a file. Raises UserError."""
     if data is None:
-        return None, message(words_xray.NOTHING_TO_XRAY, is_error=True)
-    return as_file("xray.json", as_json(unpack(data))), []
+        raise UserError(words.NOTHING_TO_XRAY)
+    return as_file("xray.json", as_json(opened(data))), []
+
+
+def on_inner_tab(page: XRayPage, name: str, data: bytes | None, number: Any) -> Values:
+    """The step in the inner tab that was opened."""
+    return {page.open: name} | show_step(page, data, number, name)
+
+
+def show_xray(page: XRayPage, data: bytes | None, tab: str) -> Values:
+    """The steered text with its first step, or nothing."""
+    xray = opened(data).xray
+    if xray is None or not xray.steps:
+        return {page.body: gr.update(visible=False), page.text: []} | dict.fromkeys(page.step.values())
+    number = gr.update(maximum=max(2, len(xray.steps)), value=1)
+    return {page.body: gr.update(visible=True), page.number: number} | show_step(page, data, 1, tab)
+
+
+def show_step(page: XRayPage, data: bytes | None, number: Any, tab: str) -> Values:
+    """One token, counted from 1, in the open inner tab: the others are drawn when they are opened."""
+    xray = opened(data).xray
+    if xray is None or not isinstance(number, int | float) or not 1 <= number <= len(xray.steps):
+        return {page.text: gr.skip()}
+    made = step_figures(xray, int(number) - 1, tab)
+    return {page.text: shaded(xray, int(number) - 1)} | {page.step[name]: value for name, value in made.items()}
+
+
+def show_next(services: Services, page: XRayPage, data: bytes | None) -> Values:
+    """The next tokens of every method."""
+    return next_updates(services, page, opened(data))
+
+
+def show_under(services: Services, page: XRayPage, data: bytes | None, index: Any) -> Values:
+    """The chosen text under every method without its steering."""
+    return under_updates(services, page, opened(data), index)
 
 
 # Between components and data
 
 
-def show_xray(page: XRayPage, data: bytes | None) -> Values:
-    """The steered text with its first step, or nothing."""
-    xray = unpack(data).xray if data else None
-    if xray is None or not xray.steps:
-        return {page.body: gr.update(visible=False), page.text: []} | dict.fromkeys(page.step.values())
-    steps = len(xray.steps)
-    updates: Values = {page.body: gr.update(visible=True), page.number: gr.update(maximum=max(2, steps), value=1)}
-    return updates | show_step(page, data, 1)
+def opened(data: bytes | None) -> Record:
+    """The inflated record; an empty one before anything has been looked at."""
+    return EMPTY if data is None else inflated(data)
 
 
-def show_step(page: XRayPage, data: bytes | None, number: Any) -> Values:
-    """Everything about one token, counted from 1."""
-    xray = unpack(data).xray if data else None
-    if xray is None or not isinstance(number, int | float) or not 1 <= number <= len(xray.steps):
-        return {page.text: gr.skip()}
-    place = int(number) - 1
-    step = xray.steps[place]
-    made = {
-        "line": message(words_xray.step_line(step, place)),
-        "likely": xray_figures.likely(step),
-        "words": xray_figures.words(step),
-        "followed": xray_figures.followed(xray, place),
-        "numbers": xray_figures.candidates_table(step),
-        "losses": xray_figures.losses(step),
-        "layers": xray_figures.layers(step),
-        "heat": xray_figures.heat(xray, place),
-        "path_2": xray_figures.path(xray, place, 1),
-        "path_3": xray_figures.path(xray, place, 2),
-        "costs": xray_figures.costs(xray, place),
-    }
-    return {page.text: xray_figures.shaded(xray, place)} | {page.step[name]: value for name, value in made.items()}
+@lru_cache(maxsize=4)  # a record of 256 tokens takes about 25 MB
+def inflated(data: bytes) -> Record:
+    return unpack(data)
 
 
-def show_next(services: Services, page: XRayPage, data: bytes | None) -> Values:
-    """The next tokens of every method that is known."""
-    known = unpack(data).next_tokens if data else ()
-    most = max((share for found in known for _, share in found.tokens), default=1.0)
+def next_updates(services: Services, page: XRayPage, record: Record) -> Values:
+    """The bars of next tokens, one method beside the other."""
+    most = max((share for found in record.next_tokens for _, share in found.tokens), default=1.0)
     updates: Values = {side.column: gr.update(visible=False) for side in page.next}
-    for side, found in zip(page.next, known, strict=False):
+    for side, found in zip(page.next, record.next_tokens, strict=False):
         updates |= {side.column: gr.update(visible=True), side.head: head_html(found.method, services)}
-        updates[side.body] = xray_figures.next_bars(found, most)
+        updates[side.body] = next_bars(found, most)
     return updates
 
 
-def show_under(services: Services, page: XRayPage, data: bytes | None, place: Any) -> Values:
-    """The chosen text under every method without its steering."""
+def under_updates(services: Services, page: XRayPage, record: Record, index: Any) -> Values:
+    """One text, shaded by each method."""
     updates: Values = {side.column: gr.update(visible=False) for side in page.under} | {page.under_line: []}
-    record = unpack(data) if data else None
-    if record is None or place not in places_of(record):
+    if (scored := scored_text(record, index)) is None:
         return updates
-    scored = record.scores[place]
     for side, method, row in zip(page.under, record.models, scored.logprobs, strict=False):
-        mean = f"<p>{words_xray.mean_line(row)}</p>"
-        updates |= {side.column: gr.update(visible=True), side.head: head_html(method, services) + mean}
-        updates[side.body] = xray_figures.surprises(scored.tokens, row)
+        head = f"{head_html(method, services)}<p>{words.mean_line(row)}</p>"
+        updates |= {side.column: gr.update(visible=True), side.head: head}
+        updates[side.body] = surprises(scored.tokens, row)
     return updates
 
 
-def places_of(record: Record) -> list[int]:
-    """What may stand in the list of judged texts."""
-    return list(range(len(record.scores)))
+def scored_text(record: Record, index: Any) -> Scored | None:
+    """The text with this index in the list of judged texts, if there is one."""
+    return record.scores[index] if isinstance(index, int) and 0 <= index < len(record.scores) else None
+
+
+def parts(sides: Sequence[Side]) -> list[Any]:
+    """The components of all sides."""
+    return [part for side in sides for part in side]

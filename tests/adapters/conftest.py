@@ -71,6 +71,10 @@ def bench(request: pytest.FixtureRequest, benches: dict[str, Bench]) -> Bench:
 
 @pytest.fixture
 def tokenizer() -> PreTrainedTokenizerFast:
+    return vowel_tokenizer()
+
+
+def vowel_tokenizer() -> PreTrainedTokenizerFast:
     """The bytes of the tiny models, three rare ones of which stand for a vowel after a space."""
     alphabet = sorted(ByteLevel.alphabet())
     vocabulary = {character: index for index, character in enumerate(alphabet)}

@@ -9,9 +9,10 @@ from adapters.methods import UserError
 from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.results.load import load_data
 from demo.parts.actions import as_file, save_on_click
+from demo.parts.events import or_message
 from demo.parts.links import owner_of
 from demo.parts.panes import Marked, Values, message
-from demo.parts.views import Inner, Opened, inner, or_message
+from demo.parts.views import Inner, Opened, inner
 from demo.services import Services
 from leaderboard.output.export import FILES
 

@@ -13,9 +13,9 @@ from demo.leaderboard import words as words_leaderboard
 from demo.leaderboard.results.figures import bars, trade_off
 from demo.leaderboard.results.load import find_run, load_results, methods_of
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT
+from demo.parts.events import LIGHT, or_message
 from demo.parts.panes import Values
-from demo.parts.views import Inner, Opened, inner, or_message
+from demo.parts.views import Inner, Opened, inner
 from demo.services import Services
 from leaderboard.tables.results import Results
 

@@ -15,10 +15,10 @@ from demo.leaderboard.results.load import load_data
 from demo.leaderboard.results.texts import Order, orders, prompt_spans, prompts_table, texts_for
 from demo.parts import words as text
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT
+from demo.parts.events import LIGHT, or_message
 from demo.parts.panes import Values, head_html, marked_text
 from demo.parts.tables import show
-from demo.parts.views import Inner, Opened, cell_of, inner, or_message
+from demo.parts.views import Inner, Opened, cell_of, inner
 from demo.services import Services
 
 

@@ -52,11 +52,11 @@ def test_every_word_says_whether_it_is_used_and_how_it_is_split(
     assert updates[lists.table] == [
         ["laser", "yes", "laser", "2", ""],
         ["black hole", "yes", "black | ·hole", "1", ""],
-        ["exotic", "once begun", "exo | tic", "1", "its first token is too short"],
+        ["exotic", "only completed", "exo | tic", "1", "its first token is too short"],
         ["x", "no", "x", "1", "its first token is too short"],
     ]
     ((line, mark),) = updates[lists.message]
-    assert line == "2 of 4 words are used from their beginning on, 1 once the text has begun them, 1 not."
+    assert line == "2 of 4 words steer at once, 1 only get completed, 1 cannot be used."
     assert mark is None
     assert show_list(services, lists, " ") == {lists.table: []}
 

@@ -31,7 +31,7 @@ def test_rows_are_read_from_an_upload(services: Services, tmp_path: Path) -> Non
     assert words_attributes.rows_line(class_sizes(rows)) == "20 texts: a 10, b 10."
     with pytest.raises(UserError, match="more than 50 bytes"):
         read_rows(str(file), services._replace(limits=Limits(max_bytes=50)))
-    with pytest.raises(UserError, match="No file has arrived"):
+    with pytest.raises(UserError, match="Upload a file first"):
         read_rows(None, services)
 
 

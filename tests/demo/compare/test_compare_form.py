@@ -6,21 +6,22 @@ from typing import Any
 import pytest
 
 from adapters.methods import PPLM, Attribute, Sampling, UserError, as_in_paper, parse_method, to_json
+from demo.compare.board import PaneErrors
 from demo.compare.form import (
-    PPLM_FIELDS,
-    SLOTS,
     Form,
     PaneForm,
     default_panes,
     first_shown,
+    has_own_words,
+    pane_form,
     read_form,
     read_method,
     read_prompt,
     read_seed,
 )
-from demo.parts import words as text
-from demo.parts.board import PaneErrors
-from tests.demo.fakes import FakeStore, fake_services
+from demo.compare.knobs import DEFAULTS, PPLM_FIELDS, SLOTS
+from demo.parts.words import NO_PROMPT, NONE, OWN_WORDS
+from demo.services import Services
 
 SAMPLING = to_json(Sampling())
 
@@ -28,8 +29,8 @@ SAMPLING = to_json(Sampling())
 def pane(name: str) -> PaneForm:
     """The form that stands for a short name."""
     method = parse_method(name)
-    attribute = method.steering.attributes[0].name if method.steering else text.NONE
-    return PaneForm(lora=method.lora or text.NONE, prefix=method.prefix or text.NONE, attribute=attribute)
+    attribute = method.steering.attributes[0].name if method.steering else NONE
+    return pane_form(lora=method.lora or NONE, prefix=method.prefix or NONE, attribute=attribute)
 
 
 @pytest.mark.parametrize(
@@ -40,32 +41,32 @@ def test_a_pane_is_the_method_of_its_short_name(name: str) -> None:
 
 
 def test_the_scale_of_no_lora_changes_nothing() -> None:
-    assert read_method(PaneForm(lora_scale=3.0)) == parse_method("base")
+    assert read_method(pane_form(lora_scale=3.0)) == parse_method("base")
 
 
 def test_own_words_become_an_attribute() -> None:
-    method = read_method(PaneForm(attribute=text.OWN_WORDS, words="ocean, wave;ocean\nsalt  sea"))
+    method = read_method(pane_form(attribute=OWN_WORDS, words="ocean, wave;ocean\nsalt  sea"))
     assert method.steering is not None
     assert method.steering.attributes[0].words == ("ocean", "wave", "salt sea")
 
 
 def test_several_attributes_are_the_method_of_their_short_name() -> None:
-    form = PaneForm(lora="poetry", attribute="science", weight=2, attribute_3="sentiment:negative", weight_3=-1.0)
+    form = pane_form(lora="poetry", attribute="science", weight=2, attribute_3="sentiment:negative", weight_3=-1.0)
     assert read_method(form) == parse_method("lora:poetry+pplm:science*2+pplm:sentiment:negative*-1")
 
 
 def test_own_words_may_stand_in_any_place() -> None:
-    form = PaneForm(attribute_2=text.OWN_WORDS, weight_2=-2, words="laser:2, black hole")
+    form = pane_form(attribute_2=OWN_WORDS, weight_2=-2, words="laser:2, black hole")
     steering = read_method(form).steering
     assert steering is not None
-    assert steering.attributes == (Attribute(text.OWN_WORDS, -2.0, ("laser:2", "black hole")),)
-    assert form.has_own_words
-    assert not PaneForm(words="laser").has_own_words
+    assert steering.attributes == (Attribute(OWN_WORDS, -2.0, ("laser:2", "black hole")),)
+    assert has_own_words(form)
+    assert not has_own_words(pane_form(words="laser"))
 
 
 def test_an_attribute_is_chosen_once() -> None:
     with pytest.raises(UserError, match="science is chosen twice"):
-        read_method(PaneForm(attribute="science", attribute_3="science", weight_3=-1))
+        read_method(pane_form(attribute="science", attribute_3="science", weight_3=-1))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -11, 1e9, "much", None])
@@ -73,7 +74,7 @@ def test_an_attribute_is_chosen_once() -> None:
 def test_absurd_weights_are_named(place: int, value: Any) -> None:
     name, weight = SLOTS[place]
     with pytest.raises(UserError, match="weight"):
-        read_method(PaneForm(**{name: "science", weight: value}))
+        read_method(pane_form(**{name: "science", weight: value}))
 
 
 @pytest.mark.parametrize(
@@ -90,44 +91,44 @@ def test_absurd_weights_are_named(place: int, value: Any) -> None:
 )
 def test_a_list_that_cannot_be_used_is_one_line(words: Any, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        read_method(PaneForm(attribute=text.OWN_WORDS, words=words))
+        read_method(pane_form(attribute=OWN_WORDS, words=words))
     assert "\n" not in str(caught.value)
 
 
 def test_a_pane_has_every_setting_of_pplm_at_its_default() -> None:
     steering = read_method(pane("pplm:science")).steering
     assert steering == PPLM((Attribute("science"),))
-    assert set(PPLM_FIELDS) < set(PaneForm._fields)
+    assert set(PPLM_FIELDS) < DEFAULTS.keys()
 
 
 def test_the_papers_algorithm_is_one_switch() -> None:
-    plain, paper = (read_method(PaneForm(attribute="science", as_in_paper=on)).steering for on in (False, True))
+    plain, paper = (read_method(pane_form(attribute="science", as_in_paper=on)).steering for on in (False, True))
     assert plain is not None
     assert paper == as_in_paper(plain) != plain
-    assert read_method(PaneForm(as_in_paper=True)) == parse_method("base")
+    assert read_method(pane_form(as_in_paper=True)) == parse_method("base")
 
 
 @pytest.mark.parametrize("field", [field for field in PPLM_FIELDS if field not in ("carry", "decay")])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1, 1e9, "much", None])
 def test_absurd_pplm_settings_are_named(field: str, value: Any) -> None:
     with pytest.raises(UserError, match=field):
-        read_method(PaneForm(attribute="science")._replace(**{field: value}))
+        read_method(pane_form(attribute="science", **{field: value}))
 
 
 @pytest.mark.parametrize("value", [math.nan, -math.inf, -0.5, 100])
 def test_absurd_scales_are_named(value: float) -> None:
     with pytest.raises(UserError, match="lora_scale"):
-        read_method(PaneForm(lora="poetry", lora_scale=value))
+        read_method(pane_form(lora="poetry", lora_scale=value))
 
 
 @pytest.mark.parametrize("value", ["", " \n\t", None, {"text": "hi"}, ["hi"], 7])
 def test_a_prompt_without_text_is_refused(value: Any) -> None:
-    with pytest.raises(UserError, match="prompt is empty"):
+    with pytest.raises(UserError, match=NO_PROMPT):
         read_prompt(value)
 
 
 def test_a_prompt_beyond_any_context_is_refused_with_its_numbers() -> None:
-    with pytest.raises(UserError, match="20,001 characters, at most 20,000"):
+    with pytest.raises(UserError, match="20,001 characters: shorten it to 20,000"):
         read_prompt("x" * 20_001)
 
 
@@ -151,7 +152,7 @@ def test_every_pane_shares_prompt_seed_and_mode() -> None:
 
 
 def test_panes_at_fault_are_named_by_their_place() -> None:
-    panes = {0: PaneForm(), 2: PaneForm(attribute="science", gamma=math.nan), 5: PaneForm(attribute=text.OWN_WORDS)}
+    panes = {0: pane_form(), 2: pane_form(attribute="science", gamma=math.nan), 5: pane_form(attribute=OWN_WORDS)}
     reading = read_form(Form("Hi", panes, SAMPLING))
     assert (set(reading.requests), set(reading.errors)) == ({0}, {2, 5})
     assert "gamma" in reading.errors[2]
@@ -164,21 +165,22 @@ def test_panes_at_fault_are_named_by_their_place() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -3, 1e9, "hot"])
 def test_absurd_sampling_is_named(field: str, value: Any) -> None:
     with pytest.raises(UserError, match=field):
-        read_form(Form("Hi", {0: PaneForm()}, SAMPLING | {field: value}))
+        read_form(Form("Hi", {0: pane_form()}, SAMPLING | {field: value}))
 
 
-def test_the_first_panes_are_the_four_methods() -> None:
-    forms = default_panes(fake_services())
+def test_the_first_panes_are_the_four_methods(lasting: Services) -> None:
+    forms = default_panes(lasting)
     assert [read_method(form).name for form in forms] == [
         "base",
-        "lora:poetry",
+        "lora:burst",
         "prefix:facts",
         "pplm:science",
-        "lora:poetry+pplm:science",
-        "lora:scifi",
-    ]
+        "lora:burst+pplm:science",
+        "lora:burst",
+    ], "the first LoRA where poetry and scifi are not there"
     assert first_shown(forms) == (0, 1, 2, 3)
 
 
-def test_without_adapters_no_pane_repeats_another() -> None:
-    assert first_shown(default_panes(fake_services(store=FakeStore(())))) == (0, 3)
+def test_without_adapters_no_pane_repeats_another(lasting: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Services, "names", lambda *_: [])
+    assert first_shown(default_panes(lasting)) == (0, 3)

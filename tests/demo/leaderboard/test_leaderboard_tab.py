@@ -27,9 +27,10 @@ from demo.leaderboard.tab import Scoreboard, lay_out, on_resume, on_run, on_stop
 from demo.parts import words as text
 from demo.parts.actions import hide_question, show_question
 from demo.parts.controls import FIRST_SEED
+from demo.parts.events import or_message
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
 from demo.parts.panes import ERROR, Values
-from demo.parts.views import cell_of, or_message
+from demo.parts.views import cell_of
 from demo.services import Services
 from leaderboard.output.export import FILES
 from leaderboard.output.publish import Publisher
@@ -486,7 +487,7 @@ def test_a_replay_ends_with_its_verdict(services: Services, id: str) -> None:
         view = lay_out_facts()
     first, *_, verdict, last = on_replay(services, view, id)
     assert first[view.stop]["interactive"] is True
-    assert verdict[view.verdict] == [("Identical: 36 texts written again, token for token.", None)]
+    assert verdict[view.verdict] == [("✓ Re-written just now: 36 texts, identical.", None)]
     assert last[view.replay]["interactive"] is True
 
 

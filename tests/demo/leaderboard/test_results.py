@@ -281,7 +281,7 @@ def replayed(services: Services, id: Any) -> list[Message]:
 def test_a_replay_says_identical(services: Services, id: str) -> None:
     first, *_, last = replayed(services, id)
     assert first.words == "Writing every text again: 0 of 18."
-    assert last == Message("Identical: 18 texts written again, token for token.")
+    assert last == Message("✓ Re-written just now: 18 texts, identical.")
 
 
 def test_a_replay_names_the_first_tokens_that_differ_and_what_changed(

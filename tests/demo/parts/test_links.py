@@ -5,18 +5,18 @@ from typing import Any
 import pytest
 
 from demo.page import keep_secret, open_tab
-from demo.parts import words as text
 from demo.parts.links import COMPARE, RUN, Link, address, is_id, new_secret, owner_of, read_link
+from demo.parts.words import NOTHING_HERE, missing_html
 from demo.services import Services
-from tests.demo.compare.test_comparisons import shared
-from tests.demo.fakes import fake_services
 
 BAD_IDS = ["", "abc", "0" * 31, "0" * 33, "G" * 32, "A" * 32, "../../etc/passwd", "0" * 32 + "\n", "' OR 1=1 --"]
 
 
-@pytest.fixture
-def services() -> Services:
-    return fake_services()
+@pytest.fixture(scope="module")
+def id(lasting: Services) -> str:
+    """The id of a comparison without panes."""
+    record = {"version": 1, "created": "2026-11-22T14:03:00+00:00", "base": "b", "hashes": {}, "versions": {}}
+    return lasting.database.add_comparison(record | {"prompt": "Hi", "panes": [], "sampling": {}}, "me")
 
 
 def test_an_address_is_read_back() -> None:
@@ -52,31 +52,29 @@ def test_a_browser_keeps_its_secret_and_gets_one_where_it_has_none() -> None:
     assert is_id(keep_secret("forged"))
 
 
-def test_a_plain_address_changes_nothing(services: Services) -> None:
-    tabs, missing = open_tab(services, None)
+def test_a_plain_address_changes_nothing(lasting: Services) -> None:
+    tabs, missing = open_tab(lasting, None)
     assert "selected" not in tabs
     assert "visible" not in missing
 
 
 @pytest.mark.parametrize("kind", [COMPARE, RUN])
-@pytest.mark.parametrize("id", [*BAD_IDS, "0" * 32])
-def test_a_link_that_leads_nowhere_is_always_the_same_page(services: Services, kind: str, id: str) -> None:
-    tabs, missing = open_tab(services, Link(kind, id))
+@pytest.mark.parametrize("bad", [*BAD_IDS, "0" * 32])
+def test_a_link_that_leads_nowhere_is_always_the_same_page(lasting: Services, kind: str, bad: str) -> None:
+    tabs, missing = open_tab(lasting, Link(kind, bad))
     assert tabs["visible"] is False
-    assert missing == {"__type__": "update", "value": text.missing_html(Exception(text.NOTHING_HERE)), "visible": True}
+    assert missing == {"__type__": "update", "value": missing_html(Exception(NOTHING_HERE)), "visible": True}
 
 
-def test_a_link_opens_its_tab(services: Services) -> None:
-    id = shared(services)
-    tabs, missing = open_tab(services, Link(COMPARE, id))
+def test_a_link_opens_its_tab(lasting: Services, id: str) -> None:
+    tabs, missing = open_tab(lasting, Link(COMPARE, id))
     assert tabs.selected == "Compare"
     assert "visible" not in missing
 
 
-def test_a_link_of_a_newer_release_says_to_update(services: Services) -> None:
-    id = shared(services)
-    record = services.database.comparison(id)
+def test_a_link_of_a_newer_release_says_to_update(lasting: Services, id: str) -> None:
+    record = lasting.database.comparison(id)
     assert record is not None
-    newer = services.database.add_comparison(record | {"version": 2}, "me")
-    _, missing = open_tab(services, Link(COMPARE, newer))
+    newer = lasting.database.add_comparison(record | {"version": 2}, "me")
+    _, missing = open_tab(lasting, Link(COMPARE, newer))
     assert "newer release" in missing["value"]

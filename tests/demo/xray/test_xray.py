@@ -1,29 +1,31 @@
-"""The X-ray on the page: views, figures and handlers, with the fake engine."""
+"""The X-ray on the page: views, figures and handlers, around the tiny Llama."""
 
 import base64
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+import plotly.graph_objects as go
 import pytest
 
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, to_json
-from adapters.xray.trace import Candidate, NextTokens, Record, Word, XRay, from_json, pack, unpack
-from demo.compare.form import Form, PaneForm
-from demo.compare.run import compare
+import demo.xray.tab
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError
+from adapters.xray.replay import XRays
+from adapters.xray.trace import Candidate, NextTokens, Record, Step, Word, XRay, from_json, pack, unpack
+from demo.compare.board import Board, Outcome
+from demo.compare.comparisons import texts_of_board
 from demo.compare.shared import find_texts, on_share
-from demo.parts import words as text
-from demo.parts.board import Board, Outcome
+from demo.parts.events import guarded
 from demo.parts.links import new_secret
-from demo.parts.panes import Values
+from demo.parts.panes import ERROR, Values
+from demo.parts.words import SERVER_ERROR
 from demo.services import Services
-from demo.xray import figures as xray_figures
-from demo.xray import words as words_xray
+from demo.xray import figures, words
 from demo.xray.layout import XRayPage, lay_out_xray
-from demo.xray.run import Text, View, examine, read_named, steered, texts_of_board
+from demo.xray.run import Text, View, examine, read_named, steered
 from demo.xray.tab import (
     on_again,
+    on_inner_tab,
     on_judged,
     on_open,
     on_save,
@@ -34,51 +36,62 @@ from demo.xray.tab import (
     show_under,
     show_xray,
 )
-from tests.demo.fakes import FakeEngine, FakeXRays, fake_services, fake_step
 
-SCIENCE = Method("pplm:science", steering=PPLM((Attribute("science"),)))
-POETRY = Method("lora:poetry", lora="poetry")
+VOWELS = PPLM((Attribute("vowels", words=("a", "e", "o")),))
+STEERED = Method("pplm:vowels", steering=VOWELS)
+VERSE = Method("lora:verse", lora="verse")
+TOKENS = 4
 
 
-def finished(engine: FakeEngine, methods: list[Method], prompt: str = "The movie was") -> Board:
-    """A board whose texts have ended."""
-    requests = {place: Request(prompt, method, 7) for place, method in enumerate(methods)}
-    rows = list(engine.generate(list(requests.values()), Sampling(max_new_tokens=5)))[-1]
+def finished(services: Services, methods: list[Method]) -> Board:
+    """A board with finished texts."""
+    requests = {place: Request("The movie was", method, 7) for place, method in enumerate(methods)}
+    rows = list(services.engine.generate(list(requests.values()), Sampling(max_new_tokens=TOKENS)))[-1]
     return Board(outcome=Outcome(requests, Sampling(), rows))
 
 
-@pytest.fixture
-def engine() -> FakeEngine:
-    return FakeEngine()
+@pytest.fixture(scope="module")
+def services(lasting: Services) -> Services:
+    return lasting
 
 
-@pytest.fixture
-def services(engine: FakeEngine) -> Services:
-    return fake_services(engine)
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page() -> Iterator[XRayPage]:
     with gr.Blocks():
         yield lay_out_xray()
 
 
-@pytest.fixture
-def texts(engine: FakeEngine) -> dict[int, Text]:
-    return texts_of_board(finished(engine, [BASE, POETRY, SCIENCE]))
+@pytest.fixture(scope="module")
+def board(services: Services) -> Board:
+    return finished(services, [BASE, VERSE, STEERED])
 
 
-def xrays(services: Services) -> FakeXRays:
-    assert isinstance(services.xrays, FakeXRays)
-    return services.xrays
+@pytest.fixture(scope="module")
+def texts(board: Board) -> dict[int, Text]:
+    return texts_of_board(board)
+
+
+@pytest.fixture(scope="module")
+def views(services: Services, texts: dict[int, Text]) -> list[View]:
+    return list(examine(services, texts, 2, "happy, sad"))
+
+
+@pytest.fixture(scope="module")
+def record(views: list[View]) -> Record:
+    return views[-1].record
+
+
+@pytest.fixture(scope="module")
+def data(record: Record) -> bytes:
+    return pack(record)
 
 
 def opened(services: Services, page: XRayPage, board: Board, named: str = "happy, sad") -> Values:
-    """What the section shows at the end of a run."""
+    """The section at the end of a run."""
     shown: Values = {}
     for updates in on_open(services, page, texts_of_board, named, board):
         shown |= updates
-    return shown | show_xray(page, shown[page.record])
+    return shown | show_xray(page, shown[page.record], words.TOKEN_TAB)
 
 
 def event(index: Any) -> Any:
@@ -88,68 +101,79 @@ def event(index: Any) -> Any:
 # Views
 
 
-def test_a_run_looks_at_all_methods_and_then_writes_the_steered_text_again(
-    services: Services, texts: dict[int, Text]
+def test_a_run_looks_at_all_methods_and_then_replays_the_steered_text(
+    texts: dict[int, Text], views: list[View]
 ) -> None:
-    views = list(examine(services, texts, 2, "happy, sad"))
     assert [view.running for view in views] == [True] * (len(views) - 1) + [False]
     assert "3 of 3" in views[2].message
-    assert any("of 2 models" in view.message for view in views), "base and poetry; steering takes no part"
-    assert any("5 of 5 tokens" in view.message for view in views)
+    assert any("of 2 models" in view.message for view in views), "base and verse; steering takes no part"
+    assert any("4 of 4 tokens" in view.message for view in views)
     record = views[-1].record
-    assert [found.method for found in record.next_tokens] == [BASE, POETRY, SCIENCE]
+    assert [found.method for found in record.next_tokens] == [BASE, VERSE, STEERED]
     assert [len(scored.logprobs) for scored in record.scores] == [2, 2, 2]
     assert record.xray is not None
-    assert len(record.xray.steps) == 5
-    assert xrays(services).asked == [(texts[2].request, ("happy", "sad"))]
+    assert [step.chosen.token_id for step in record.xray.steps] == list(texts[2].token_ids)
+    assert [word.word for word in record.xray.steps[0].named] == ["happy", "sad"]
 
 
-def test_a_known_record_is_not_made_again(services: Services, texts: dict[int, Text]) -> None:
-    record = list(examine(services, texts, 2, ""))[-1].record
+def test_a_known_record_is_not_made_again(services: Services, texts: dict[int, Text], record: Record) -> None:
     views = list(examine(services, texts, 2, "joy", record))
     assert all(view.record.scores == record.scores for view in views)
-    assert all("once more" in view.message for view in views[:-1])
+    assert all("Replaying" in view.message for view in views[:-1])
     xray = views[-1].record.xray
     assert xray is not None
     assert [word.word for word in xray.steps[0].named] == ["joy"]
 
 
-def test_without_texts_or_steering_a_line_says_what_to_do(services: Services, engine: FakeEngine) -> None:
+def test_without_texts_or_steering_a_line_says_what_to_do(services: Services) -> None:
     (view,) = examine(services, texts_of_board(Board()), None, "")
-    assert (view.message, view.is_error, view.running) == (words_xray.NOTHING_TO_XRAY, True, False)
-    unsteered = texts_of_board(finished(engine, [BASE, POETRY]))
+    assert (view.message, view.is_error, view.running) == (words.NOTHING_TO_XRAY, True, False)
+    unsteered = texts_of_board(finished(services, [BASE, VERSE]))
     assert steered(unsteered) == []
     view = list(examine(services, unsteered, None, ""))[-1]
-    assert (view.message, view.is_error) == (words_xray.XRAY_NOT_STEERED, False)
+    assert (view.message, view.is_error) == (words.XRAY_NOT_STEERED, False)
     assert view.record.next_tokens
     assert view.record.xray is None
 
 
-def test_a_text_that_went_wrong_says_so(services: Services, engine: FakeEngine) -> None:
-    texts = texts_of_board(finished(engine, [SCIENCE], "DIVERGE now"))
-    view = list(examine(services, texts, 0, ""))[-1]
+def test_a_text_that_went_wrong_says_so(services: Services, texts: dict[int, Text]) -> None:
+    view = list(examine(services, {0: texts[2]._replace(diverged=True)}, 0, ""))[-1]
     assert view.is_error
-    assert "went wrong" in view.message
-    assert "2 tokens" in view.message
+    assert view.message == words.XRAY_DIVERGED.format(tokens="4 tokens")
     assert view.record.xray is not None
 
 
-def test_an_engine_that_breaks_is_told_and_raised(services: Services, texts: dict[int, Text]) -> None:
-    broken = {0: texts[2]._replace(request=texts[2].request._replace(prompt="BREAK"))}
-    views: list[View] = []
-    with pytest.raises(RuntimeError):
-        views.extend(examine(services, broken, 0, ""))
-    assert (views[-1].message, views[-1].running) == (text.SERVER_ERROR, False)
-    assert views[-1].record.next_tokens, "what was found stays"
+def test_an_xray_that_breaks_is_a_line_and_its_words_are_in_the_log(
+    services: Services, texts: dict[int, Text], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> Iterator[XRay]:
+        raise RuntimeError("the replay broke")
+
+    monkeypatch.setattr(XRays, "text", broken)
+    last = list(examine(services, texts, 2, ""))[-1]
+    assert (last.message, last.is_error, last.running) == (SERVER_ERROR, True, False)
+    assert last.record.next_tokens, "the rest stays"
+    assert "the replay broke" in caplog.text
 
 
-def test_closing_cancels_the_replay(services: Services, texts: dict[int, Text]) -> None:
-    views: Any = examine(services, texts, 2, "")
-    for view in views:
-        if "once more" in view.message:
-            break
-    views.close()
-    assert xrays(services).closed == 1
+def test_closing_cancels_the_replay(
+    services: Services, texts: dict[int, Text], record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    real = XRays.text
+
+    def text(self: XRays, *asked: Any) -> Iterator[XRay]:
+        try:
+            yield from real(self, *asked)
+        finally:
+            ended.append("ended")
+
+    monkeypatch.setattr(XRays, "text", text)
+    views = examine(services, texts, 2, "", record)
+    next(views)
+    assert ended == []
+    views.close()  # type: ignore[attr-defined]
+    assert ended == ["ended"]
 
 
 @pytest.mark.parametrize("value", ["a b c d e f g h i", "x" * 300, "a\0b", "\ud800"])
@@ -168,162 +192,222 @@ def test_words_to_follow_are_separated_by_commas_and_blanks() -> None:
 # Handlers
 
 
-def test_the_section_opens_with_the_first_step(services: Services, page: XRayPage, engine: FakeEngine) -> None:
-    shown = opened(services, page, finished(engine, [BASE, SCIENCE]))
+def test_the_section_opens_with_the_first_step(services: Services, page: XRayPage, board: Board) -> None:
+    shown = opened(services, page, board)
     assert shown[page.column]["visible"]
     assert shown[page.body]["visible"]
-    assert shown[page.pane]["choices"] == [("2: PPLM science", 1)]
-    assert shown[page.number] == gr.update(maximum=5, value=1)
-    assert [piece for piece, _ in shown[page.text]] == [" about", " a", " laboratory", " in", " which"]
-    assert "rank 3 unsteered" in shown[page.step["line"]][0][0]
-    assert [shown[side.column]["visible"] for side in page.next] == [True, True, False, False, False, False]
-    assert [shown[side.column]["visible"] for side in page.under] == [True] + [False] * 5
-    assert "mean −1.00 nats" in shown[page.under[0].head]
-    assert unpack(shown[page.record]).prompt == "The movie was"
+    assert shown[page.pane]["choices"] == [("3: PPLM vowels", 2)]
+    assert shown[page.number] == gr.update(maximum=TOKENS, value=1)
+    record = unpack(shown[page.record])
+    assert record.prompt == "The movie was"
+    assert record.xray is not None
+    assert [piece for piece, _ in shown[page.text]] == [piece or "\ufffd" for piece in record.xray.tokens]
+    assert shown[page.step["line"]][0][0] == words.step_line(record.xray.steps[0], 0)
+    assert [shown[side.column]["visible"] for side in page.next] == [True, True, True, False, False, False]
+    assert [shown[side.column]["visible"] for side in page.under] == [True, True] + [False] * 4
+    assert "mean −" in shown[page.under[0].head]
 
 
-def test_without_a_steered_pane_the_step_is_hidden(services: Services, page: XRayPage, engine: FakeEngine) -> None:
-    shown = opened(services, page, finished(engine, [BASE]))
+def test_without_a_steered_pane_the_step_is_hidden(services: Services, page: XRayPage) -> None:
+    shown = opened(services, page, finished(services, [BASE]))
     assert not shown[page.body]["visible"]
     assert shown[page.step["likely"]] is None
-    assert shown[page.message] == [(words_xray.XRAY_NOT_STEERED, None)]
+    assert shown[page.message] == [(words.XRAY_NOT_STEERED, None)]
     assert shown[page.next[0].column]["visible"]
 
 
-def test_another_pane_is_looked_at_without_looking_at_all_again(
-    services: Services, page: XRayPage, engine: FakeEngine, texts: dict[int, Text]
-) -> None:
-    board = finished(engine, [SCIENCE, Method("both", lora="poetry", steering=SCIENCE.steering)])
+def test_another_pane_is_looked_at_without_looking_at_all_again(services: Services, page: XRayPage) -> None:
+    board = finished(services, [STEERED, Method("both", lora="verse", steering=VOWELS)])
     shown = opened(services, page, board)
     updates = list(on_again(services, page, shown[page.texts], shown[page.record], 1, "joy"))
     assert all(page.next[0].body not in update for update in updates)
-    assert xrays(services).asked[-1][0].method.name == "both"
     record = unpack(updates[-1][page.record])
     assert record.xray is not None
     assert record.xray.method.name == "both"
     nothing = list(on_again(services, page, None, None, "nonsense", None))
-    assert nothing[-1][page.message] == [(words_xray.NOTHING_TO_XRAY, "error")]
+    assert nothing[-1][page.message] == [(words.NOTHING_TO_XRAY, ERROR)]
 
 
-def test_a_clicked_token_moves_the_slider_and_the_slider_shows_its_step(
-    services: Services, page: XRayPage, engine: FakeEngine
-) -> None:
-    shown = opened(services, page, finished(engine, [SCIENCE]))
+def test_a_clicked_token_moves_the_slider_and_the_slider_shows_its_step(page: XRayPage, data: bytes) -> None:
     assert on_select(event(3)) == 4
     assert on_select(event([0, 1])) == gr.skip()
-    updates = show_step(page, shown[page.record], 4)
+    updates = show_step(page, data, 4, words.TOKEN_TAB)
     marks = [mark for _, mark in updates[page.text]]
-    assert marks[3] == xray_figures.CHOSEN
-    assert marks[:3] == pytest.approx([0, 0.1, 0.2])
-    assert "Token 4 “ in”" in updates[page.step["line"]][0][0]
-    assert updates.keys() == {page.text, *page.step.values()}
-    for number in (0, 6, None, "2", float("nan")):
-        assert show_step(page, shown[page.record], number) == {page.text: gr.skip()}
-    assert show_step(page, None, 1) == {page.text: gr.skip()}
+    assert marks[3] == figures.CHOSEN
+    assert all(mark >= 0 for mark in marks[:3])
+    assert "Token 4 “" in updates[page.step["line"]][0][0]
+    for number in (0, TOKENS + 1, None, "2", float("nan")):
+        assert show_step(page, data, number, words.TOKEN_TAB) == {page.text: gr.skip()}
+    assert show_step(page, None, 1, words.TOKEN_TAB) == {page.text: gr.skip()}
 
 
-def test_an_inner_tab_is_filled_again_when_it_is_opened(services: Services, page: XRayPage, engine: FakeEngine) -> None:
-    data = opened(services, page, finished(engine, [BASE, POETRY]))[page.record]
-    assert [bar.x[0] for bar in show_next(services, page, data)[page.next[1].body].data] == [0.5, 0.5]
+def test_only_the_open_inner_tab_is_drawn(page: XRayPage, data: bytes) -> None:
+    drawn = {name: show_step(page, data, 2, name).keys() - {page.text} for name in page.tabs}
+    assert set().union(*drawn.values()) == set(page.step.values())
+    assert sum(map(len, drawn.values())) == len(page.step), "nothing twice"
+    updates = on_inner_tab(page, words.NUDGE_TAB, data, 2)
+    assert updates[page.open] == words.NUDGE_TAB
+    assert updates.keys() == {page.open, page.text, *drawn[words.NUDGE_TAB]}
+
+
+def test_clicks_inflate_a_long_record_once_and_draw_few_traces(page: XRayPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = tuple(f"word{i}" for i in range(8))
+    steps = tuple(a_step(index % 40, " x", named) for index in range(256))
+    data = pack(Record("p", 0, False, xray=XRay(STEERED, ("The", " start"), (" x",) * 256, steps)))
+    parses: list[int] = []
+
+    def counting(packed: bytes) -> Record:
+        parses.append(len(packed))
+        return unpack(packed)
+
+    monkeypatch.setattr(demo.xray.tab, "unpack", counting)
+    for name in page.tabs:
+        for number in (1, 128, 256):
+            updates = show_step(page, data, number, name)
+            traces = [len(value.data) for value in updates.values() if isinstance(value, go.Figure)]
+            assert sum(traces) <= 25, (name, traces)
+    assert len(parses) == 1
+
+
+def test_an_inner_tab_is_filled_again_when_it_is_opened(
+    services: Services, page: XRayPage, data: bytes, record: Record
+) -> None:
+    bars = [bar.x[0] for bar in show_next(services, page, data)[page.next[1].body].data]
+    assert bars == [record.next_tokens[1].tokens[0][1]] * 2
     updates = show_under(services, page, data, 1)
-    assert updates[page.under[1].body][0] == (" a", pytest.approx(2 / xray_figures.NATS_IN_FULL))
-    for place in (2, "x", None):
+    logprob = record.scores[1].logprobs[1][0]
+    assert logprob is not None
+    assert updates[page.under[1].body][0][1] == pytest.approx(min(1, -logprob / figures.NATS_IN_FULL))
+    for place in (3, -1, "x", None):
         assert not any(show_under(services, page, data, place)[side.column]["visible"] for side in page.under)
     assert not any(show_next(services, page, None)[side.column]["visible"] for side in page.next)
 
 
 def test_a_kept_comparison_is_looked_at_like_a_new_one(services: Services) -> None:
-    form = Form("The movie was", {0: PaneForm(), 3: PaneForm(attribute="science")}, to_json(Sampling()), seed=11)
-    board = list(compare(services, form, Board()))[-1]
+    from tests.demo.compare.conftest import STEERED, form, run
+
+    board = run(services, form(panes={0: STEERED}, max_new_tokens=2))[-1]
     update, _ = on_share(services, board, new_secret())
     kept = find_texts(services, str(update["value"]).removeprefix("?compare="))
     assert [one.token_ids for one in kept.values()] == [one.token_ids for one in texts_of_board(board).values()]
-    view = list(examine(services, kept, 1, ""))[-1]
+    view = list(examine(services, kept, 0, ""))[-1]
     assert view.record.xray is not None
     assert view.record.prompt == "The movie was"
     assert find_texts(services, "nonsense") == {}
 
 
-def test_a_judged_token_tells_its_numbers(services: Services, page: XRayPage, engine: FakeEngine) -> None:
-    data = opened(services, page, finished(engine, [BASE, POETRY]))[page.record]
+def test_a_judged_token_tells_its_numbers(data: bytes, record: Record) -> None:
     ((line, _),) = on_judged(data, 0, event(1))
-    assert line == "Token 2 “ little”: Base −1.00, LoRA poetry −2.00 nats."
+    assert line.startswith("Token 2 “")
+    base, verse = (words.nats(row[1]) for row in record.scores[0].logprobs)
+    assert line.endswith(f": Base {base}, LoRA verse {verse} nats.")
     assert on_judged(data, 9, event(1)) == on_judged(None, 0, event(1)) == on_judged(data, 0, event(99)) == []
 
 
-def test_the_record_is_saved_as_json(services: Services, page: XRayPage, engine: FakeEngine) -> None:
-    data = opened(services, page, finished(engine, [SCIENCE]))[page.record]
+def test_the_record_is_saved_as_json(page: XRayPage, data: bytes, record: Record) -> None:
     file, line = on_save(data)
     assert file is not None
-    saved = base64.b64decode(file["data"])
-    assert json.loads(saved)["xray"]["steps"][1]["rank_clean"] == 4
-    assert from_json(saved) == unpack(data)
+    assert from_json(base64.b64decode(file["data"])) == record
     assert line == []
-    assert on_save(None) == (None, [(words_xray.NOTHING_TO_XRAY, "error")])
+    told = guarded(page.message, on_save)(None)
+    assert told == {page.message: [(words.NOTHING_TO_XRAY, ERROR)]}
 
 
 def test_stop_says_so(page: XRayPage) -> None:
-    assert on_stop(page)[page.message] == [(words_xray.XRAY_STOPPED, None)]
+    assert on_stop(page)[page.message] == [(words.XRAY_STOPPED, None)]
 
 
 # Figures
 
 
-def an_xray() -> XRay:
-    return XRay(
-        SCIENCE, ("The", " start"), (" <i>", " b"), tuple(fake_step(place, " <i>", ("sad",)) for place in (0, 1))
+def a_step(place: int, piece: str, named: tuple[str, ...]) -> Step:
+    """The step at a place, with two gradient steps in three layers over `place + 1` columns."""
+    chosen = Candidate(place, piece, 0.1, 0.2, 0.3)
+    width = place + 1
+    return Step(
+        chosen=chosen,
+        rank_clean=place + 3,
+        rank_perturbed=2,
+        rank_fused=1,
+        candidates=(chosen, Candidate(99, " <b>other</b>", 0.4, 0.2, 0.25)),
+        kl_perturbed=1.0,
+        kl_fused=0.1 * place,
+        share=0.5,
+        losses=(8.0 - place, 6.0 - place, 5.0 - place),
+        norms=((1.0, 2.0, 3.0), (0.5, 1.0, 1.5)),
+        width=width,
+        heat=tuple((0.5 * layer,) * width for layer in (1, 2, 3)),
+        bag=(Word("laboratory", Candidate(7, " laboratory", 0.001, 0.01, 0.005), "science"),),
+        named=tuple(Word(word, Candidate(8, f" {word}", 0.01, 0.02, 0.015)) for word in named),
+        path=((0.0, 0.0, 0.0), (1.0, 2.0, 3.0), (2.0, 4.0, 6.0)),
     )
+
+
+def an_xray() -> XRay:
+    return XRay(STEERED, ("The", " start"), (" <i>", " b"), tuple(a_step(place, " <i>", ("sad",)) for place in (0, 1)))
 
 
 def test_text_of_a_model_is_no_markup_in_a_figure() -> None:
     xray = an_xray()
-    likely = xray_figures.likely(xray.steps[0])
+    likely = figures.likely(xray.steps[0])
     assert likely.layout.yaxis.ticktext == ("“ &lt;i&gt;” ←", "“ &lt;b&gt;other&lt;/b&gt;”")
-    figures = [likely, xray_figures.heat(xray, 1), xray_figures.path(xray, 1, 2), xray_figures.costs(xray, 1)]
-    figures += [xray_figures.words(xray.steps[0]), xray_figures.next_bars(NextTokens(BASE, (("<b>", 0.5),)), 0.5)]
-    assert all("<i>" not in figure.to_json() and "<b>" not in figure.to_json() for figure in figures)
+    drawn = [likely, figures.heat(xray, 1), figures.path(xray, 1, 2), figures.costs(xray, 1)]
+    drawn += [figures.word_changes(xray.steps[0]), figures.next_bars(NextTokens(BASE, (("<b>", 0.5),)), 0.5)]
+    assert all("<i>" not in figure.to_json() and "<b>" not in figure.to_json() for figure in drawn)
 
 
 def test_figures_show_the_numbers_of_their_step() -> None:
     xray = an_xray()
     step = xray.steps[1]
-    assert list(xray_figures.losses(step).data[0].y) == list(step.losses)
-    assert [list(trace.y) for trace in xray_figures.layers(step).data] == [[1, 2, 3], [0.5, 1, 1.5]]
-    heat = xray_figures.heat(xray, 1)
+    assert list(figures.losses(step).data[0].y) == list(step.losses)
+    assert [list(trace.y) for trace in figures.layers(step).data] == [[1, 2, 3], [0.5, 1, 1.5]]
+    heat = figures.heat(xray, 1)
     assert list(map(list, heat.data[0].z)) == [[0.5, 1.0, 1.5]] * 2, "a line a position, a column a layer"
     assert heat.layout.yaxis.ticktext == ("“The”", "“ start”")
-    assert list(xray_figures.path(xray, 1, 2).data[-1].y) == [0, 3, 6]
-    assert list(xray_figures.costs(xray, 1).data[0].y) == [0, 0.1]
-    followed = xray_figures.followed(xray, 1)
+    assert list(figures.path(xray, 1, 2).data[-1].y) == [0, 3, 6]
+    assert list(figures.costs(xray, 1).data[0].y) == [0, 0.1]
+    followed = figures.followed(xray, 1)
     assert [list(line.y) for line in followed.data] == [[0.01, 0.01], [0.015, 0.015]]
     assert followed.data[0].marker.size == (5, 11)
-    words = xray_figures.words(step)
-    assert words.layout.yaxis.ticktext == ("laboratory", "P(“sad”)")
-    assert {trace.name: tuple(trace.x) for trace in words.data if trace.name} == {
-        words_xray.CLEAN: (0.001, 0.01),
-        words_xray.PERTURBED: (0.01, 0.02),
-        words_xray.FUSED: (0.005, 0.015),
+    changes = figures.word_changes(step)
+    assert changes.layout.yaxis.ticktext == ("laboratory", "P(“sad”)")
+    assert {trace.name: tuple(trace.x) for trace in changes.data if trace.name} == {
+        words.CLEAN: (0.001, 0.01),
+        words.PERTURBED: (0.01, 0.02),
+        words.FUSED: (0.005, 0.015),
     }
 
 
-def test_a_word_says_its_piece_its_attribute_and_whether_it_rests() -> None:
+def test_many_lines_are_one_trace_with_gaps() -> None:
+    assert figures.in_one([[(1, 2), (3, 4)], [(5, 6)]]) == {"x": [1, 3, None, 5], "y": [2, 4, None, 6]}
+    assert figures.in_one([]) == {"x": [], "y": []}
+
+
+def test_a_word_says_its_piece_its_attribute_and_whether_it_cools_down() -> None:
     word = Word("nebula", Candidate(1, " neb", 0.1, 0.1, 0.1), "space", resting=True)
-    assert xray_figures.word_label(word, with_attribute=False) == "nebula “ neb” (resting)"
-    assert xray_figures.word_label(word, with_attribute=True) == "nebula “ neb” (space, resting)"
+    assert figures.word_label(word, with_attribute=False) == "nebula “ neb” (cooldown)"
+    assert figures.word_label(word, with_attribute=True) == "nebula “ neb” (space, cooldown)"
     whole = Word("sea", Candidate(2, " sea", 0.1, 0.1, 0.1), "space")
-    assert xray_figures.word_label(whole, with_attribute=False) == "sea"
+    assert figures.word_label(whole, with_attribute=False) == "sea"
 
 
 def test_numbers_of_the_likeliest_stand_in_a_table() -> None:
-    table = xray_figures.candidates_table(an_xray().steps[0])
-    assert list(table.columns) == [words_xray.TOKEN, words_xray.CLEAN, words_xray.PERTURBED, words_xray.FUSED]
+    table = figures.candidates_table(an_xray().steps[0])
+    assert list(table.columns) == [words.TOKEN, words.CLEAN, words.PERTURBED, words.FUSED]
     assert table.iloc[0].tolist() == ["“ <i>”", "10.0\u00a0%", "20.0\u00a0%", "30.0\u00a0%"]
 
 
+def test_a_step_is_one_line_with_its_ranks() -> None:
+    assert words.step_line(a_step(1, " in", ()), 1) == "Token 2 “ in”: 4th → 1st most likely · KL 0.1 nats, share 0.50"
+    assert [words.ordinal(rank) for rank in (2, 3, 11, 12, 13, 21, 1102, 112)] == [
+        *("2nd", "3rd", "11th", "12th", "13th", "21st", "1,102nd", "112th"),
+    ]
+
+
 def test_a_token_that_is_part_of_a_character_can_still_be_clicked() -> None:
-    xray = XRay(SCIENCE, (), ("", "é"), (fake_step(0, "", ()), fake_step(1, "é", ())))
-    assert xray_figures.shaded(xray, 1)[0] == ("\ufffd", 0)
-    assert xray_figures.surprises(("", "é"), (None, -6.0)) == [("\ufffd", None), ("é", 0.5)]
+    xray = XRay(STEERED, (), ("", "é"), (a_step(0, "", ()), a_step(1, "é", ())))
+    assert figures.shaded(xray, 1)[0] == ("\ufffd", 0)
+    assert figures.surprises(("", "é"), (None, -6.0)) == [("\ufffd", None), ("é", 0.5)]
 
 
 def test_a_record_without_anything_packs() -> None:

@@ -1,7 +1,4 @@
-"""What the Compare tab shows, as frozen data.
-
-Knows methods, figures and the words on the page; knows nothing of Gradio or of how a text comes about.
-"""
+"""The contents of the Compare tab, as frozen data. Knows nothing of Gradio or of how a text comes about."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,14 +6,12 @@ from typing import NamedTuple
 
 from adapters.decoding.engine import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, UserError
-from demo.parts import words as text
+from demo.compare import words
 from demo.parts.numbers import Span
-
-MAX_PANES = 6
 
 
 class Figures(NamedTuple):
-    """The figures under a text; None where there is no value (yet)."""
+    """The figures under a text; None for no value (yet)."""
 
     tokens: int
     tokens_per_second: float | None = None
@@ -26,10 +21,10 @@ class Figures(NamedTuple):
 
 
 class PaneView(NamedTuple):
-    """What one pane shows."""
+    """The contents of one pane."""
 
     method: Method = BASE
-    status: str = text.READY
+    status: str = words.READY
     spans: tuple[Span, ...] = ()
     figures: Figures | None = None
     note: str = ""
@@ -47,7 +42,7 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Board:
-    """One view for each pane that has something to show, by its place, and a message under the prompt."""
+    """One view per pane that has something to show, by its place, and a message under the prompt."""
 
     panes: dict[int, PaneView] = field(default_factory=dict)
     message: str = ""
@@ -57,20 +52,22 @@ class Board:
     outcome: Outcome | None = None  # of the texts in the panes, once all have ended
 
     def refuse(self, error: UserError) -> "Board":
-        """This board with an error under the prompt and in the panes at fault; what was there stays."""
+        """This board with an error under the prompt and in the panes at fault; the texts stay."""
         notes = error.notes if isinstance(error, PaneErrors) else {}
         return replace(self, message=str(error), is_error=True, running=False, errors=notes)
 
     def stop(self) -> "Board":
-        """This board after Stop: what was there stays."""
-        stopped = {place: view._replace(status=text.STOPPED, running=False) for place, view in self.panes.items()}
-        panes = {place: stopped[place] if view.running else view for place, view in self.panes.items()}
+        """This board after Stop; the texts stay."""
+        panes = {
+            place: view._replace(status=words.STOPPED, running=False) if view.running else view
+            for place, view in self.panes.items()
+        }
         return Board(panes, errors=self.errors, outcome=self.outcome)
 
 
 class PaneErrors(UserError):
-    """What is wrong with single panes, one line each by their place."""
+    """Errors of single panes, one line each by their place."""
 
     def __init__(self, notes: dict[int, str]) -> None:
-        super().__init__(text.MEND_PANES)
+        super().__init__(words.MEND_PANES)
         self.notes = notes

@@ -1,0 +1,80 @@
+"""The words on the Compare tab."""
+
+from datetime import datetime
+
+from adapters.methods import PPLM, Method
+from demo.parts.words import moment
+
+# Errors a person can mend
+BAD_SEED = "The seed {value!r} must be a whole number from 0 to 4,294,967,295."
+CHOSEN_TWICE = "{name} is chosen twice: choose each attribute once and give it a weight."
+MEND_PANES = "Nothing was started: see the note in the pane."
+MEND_SOME = "Some panes were not started: see their notes."
+LAST_PANE = "One pane has to stay."
+BAD_METHODS = (
+    "methods: give a list of 1 to {most} short names, such as base, lora:poetry or "
+    "pplm:science*2+pplm:sentiment:negative*-1."
+)
+NOTHING_TO_SHARE = "Press Generate first, and share when all panes have finished."
+NEWER = "Made by a newer release of Steerboard: update to open it."
+
+# States of a pane
+READY = "ready"
+WAITING = "reading the prompt"
+WRITING = "writing"
+STOPPED = "stopped"
+CHANGED = "Old text. Run again to apply the new settings."
+DIVERGED = "The numbers of this text overflowed, so it was stopped: lower the strength or the scale."
+
+# Settings of a pane
+SEVERAL = "Several attributes, weights"
+MORE_SETTINGS = "More PPLM settings"
+
+# Parity and replay
+CHECKING = "Checking parity: {done} of {most} tokens."
+CHECKED = "Switched off, {equal} of {all} panes write exactly what Base writes."
+PARITY_BASE = "This is Base."
+PARITY_EQUAL = "✓ Switched off, this pane writes exactly what Base writes."
+PARITY_DIFFERS = "✗ Switched off, token {number} is {mine}, Base has {base}."
+REPLAYING = "Re-writing every text: {done} of at most {most} tokens."
+REPLAY_EQUAL = "✓ Re-written just now: identical"
+REPLAY_DIFFERS = "✗ Re-written just now: token {number} is {now}, it was {then}."
+SHARED_COMPARISON = "A shared comparison"
+
+HELP = (
+    "Check parity runs every method switched off and compares it with Base. "
+    "Perplexity (base): how unexpected a text is to the base model, whatever wrote it. Lower is more fluent, but "
+    "repetition lowers it too. Distinct-2: the share of different word pairs; repetition lowers it. "
+    "Attribute words: how many words of the lists that any pane steers by are in the text. "
+    "A discriminator has no words, so it marks nothing."
+)
+
+
+def finished(reason: str, tokens: int) -> str:
+    """How a text of so many tokens ended."""
+    return {"eos": "finished", "length": f"{tokens}-token limit", "diverged": "diverged"}[reason]
+
+
+def describe(method: Method) -> str:
+    """What a pane does, shown until it has a text."""
+    sentences = []
+    if method.steering is not None:
+        nudges = " and ".join(aims(method.steering))
+        sentences.append(f"PPLM: no training. Before each token, a gradient nudges the model's memory {nudges}.")
+    if method.lora is not None:
+        sentences.append(f"LoRA: small matrices, trained on {method.lora}, are added to the weights.")
+    if method.prefix is not None:
+        sentences.append(f"Prefix tuning: tokens learned on {method.prefix} stand before the prompt.")
+    return "\n\n".join(sentences) or "The base model as it is, to compare the others with."
+
+
+def aims(steering: PPLM) -> list[str]:
+    """The directions of steering, once for each kind of attribute."""
+    kinds = dict.fromkeys((attribute.weight < 0, attribute.is_discriminator) for attribute in steering.attributes)
+    what = {True: "what its discriminator recognises", False: "the words of its list"}
+    return [f"{'away from' if away else 'towards'} {what[is_discriminator]}" for away, is_discriminator in kinds]
+
+
+def made(created: str) -> str:
+    """When something was made, from ISO 8601."""
+    return f"made {moment(datetime.fromisoformat(created))} UTC"
