@@ -12,8 +12,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from adapters.pplm.word_list import NO_WORDS
+from demo.compare import words
 from demo.compare.examples import EXAMPLES
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.controls import FIRST_SEED
 from demo.xray import words as words_xray
 from tests.browsing import flaws, sideways
@@ -131,7 +132,7 @@ def test_stop_keeps_what_was_there_and_frees_the_model(app: Page) -> None:
     expect(stop).to_have_class(re.compile("primary"), timeout=SLOW)
     expect(panes(app).nth(3).locator(".status")).to_contain_text("token", timeout=SLOW)
     stop.click()
-    expect(panes(app).nth(3).locator(".status")).to_contain_text(text.STOPPED)
+    expect(panes(app).nth(3).locator(".status")).to_contain_text(words.STOPPED)
     expect(app.get_by_role("button", name="Generate", exact=True)).to_have_class(re.compile("primary"))
     kept = texts(app)
     assert kept[3].startswith(PROMPT)
@@ -153,7 +154,7 @@ def test_a_changed_setting_renames_the_pane_and_steers_the_next_text(app: Page) 
     pane.get_by_label("Attribute (PPLM)").click()
     app.get_by_role("option", name="space", exact=True).click()
     expect(pane.get_by_role("heading")).to_have_text("PPLM space")
-    expect(pane.locator(".status")).to_contain_text(text.CHANGED)
+    expect(pane.locator(".status")).to_contain_text(words.CHANGED)
     assert texts(app)[3] == before
     pane.get_by_label("number input for Strength").fill("0")
     app.keyboard.press("Tab")
@@ -185,10 +186,10 @@ def test_parity_is_checked_pane_by_pane(app: Page) -> None:
     set_new_tokens(app, 3)
     app.get_by_label("Prompt").fill(PROMPT)
     app.get_by_role("button", name="Check parity").click()
-    expect(app.locator(".shared-note")).to_contain_text("4 of 4 panes write the base's text", timeout=SLOW)
+    expect(app.locator(".shared-note")).to_contain_text("4 of 4 panes write exactly what Base writes", timeout=SLOW)
     notes = panes(app).locator(".pane-note").all_inner_texts()
-    assert notes[0] == text.PARITY_BASE
-    assert all("token for token" in note for note in notes[1:])
+    assert notes[0] == words.PARITY_BASE
+    assert all(note == words.PARITY_EQUAL for note in notes[1:])
 
 
 def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
@@ -207,7 +208,7 @@ def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
     assert PROMPT + "".join(pieces) == written, "the record is of the text in the pane"
     expect(section.locator(".step-line:visible")).to_contain_text("Token 1 ")
     tokens.nth(2).click()
-    expect(section.locator(".step-line:visible")).to_contain_text(f"Token 3 {text.quote(pieces[2])}")
+    expect(section.locator(".step-line:visible")).to_contain_text(f"Token 3 {common.quote(pieces[2])}")
     expect(section.locator(".js-plotly-plot:visible")).to_have_count(3)
     expect(section.locator(".ytick", has_text="←")).to_contain_text(pieces[2].strip())
     for name in (words_xray.GRADIENT_TAB, words_xray.NUDGE_TAB, words_xray.NEXT_TAB):
@@ -231,26 +232,26 @@ def test_an_xray_can_be_stopped(app: Page) -> None:
     expect_done(app)
     app.get_by_role("button", name=words_xray.XRAY, exact=True).first.click()
     section = app.locator(".xray:visible")
-    expect(section.locator(".shared-note")).to_contain_text("written once more", timeout=SLOW)
-    section.get_by_role("button", name=text.STOP, exact=True).click()
+    expect(section.locator(".shared-note")).to_contain_text("Replaying", timeout=SLOW)
+    section.get_by_role("button", name=common.STOP, exact=True).click()
     expect(section.locator(".shared-note")).to_have_text(words_xray.XRAY_STOPPED)
-    expect(section.get_by_role("button", name=text.STOP, exact=True)).to_be_disabled()
+    expect(section.get_by_role("button", name=common.STOP, exact=True)).to_be_disabled()
 
 
 def test_errors_stand_beside_the_controls(app: Page) -> None:
     generate(app, "1 " * 9000)
     expect(app.locator(".shared-note")).to_contain_text(re.compile(r"Too long: .*\b60 new ones .*\b8192\b"))
     generate(app, "   ")
-    expect(app.locator(".shared-note")).to_have_text(text.NO_PROMPT)
+    expect(app.locator(".shared-note")).to_have_text(common.NO_PROMPT)
     pane = panes(app).nth(3)
     pane.get_by_role("button", name=SETTINGS).click()
     pane.get_by_label("Attribute (PPLM)").click()
-    app.get_by_role("option", name=text.OWN_WORDS, exact=True).click()
+    app.get_by_role("option", name=common.OWN_WORDS, exact=True).click()
     expect(pane.locator(".pane-note")).to_have_text(NO_WORDS)
     pane.get_by_role("textbox", name="Own words").fill("antidisestablishmentarianism")
     generate(app)
     expect(pane.locator(".pane-note")).to_contain_text("antidisestablishmentarianism")
-    expect(app.locator(".shared-note")).to_have_text(text.MEND_SOME)
+    expect(app.locator(".shared-note")).to_have_text(words.MEND_SOME)
     expect(panes(app).nth(0).locator(".status")).to_contain_text("token", timeout=SLOW)
 
 
@@ -261,7 +262,7 @@ def test_text_stays_text(app: Page) -> None:
     expect_done(app)
     assert texts(app)[0].startswith(hostile)
     assert panes(app).locator("img, script, strong").count() == 0
-    assert app.title() == text.TITLE
+    assert app.title() == common.TITLE
 
 
 def test_examples_fill_the_prompt_above_four_panes_in_a_row_at_one_level(app: Page) -> None:
@@ -299,7 +300,7 @@ def test_one_column_on_a_phone(app: Page) -> None:
 
 
 def test_no_flaws_in_any_look(app: Page) -> None:
-    assert app.get_by_role("heading", level=1).all_inner_texts() == [text.TITLE]
+    assert app.get_by_role("heading", level=1).all_inner_texts() == [common.TITLE]
     set_new_tokens(app, 1)
     generate(app)
     expect_done(app)

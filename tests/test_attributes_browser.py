@@ -10,6 +10,7 @@ import re
 from playwright.sync_api import Browser, Page, expect
 
 from demo.attributes import words as words_attributes
+from demo.compare.words import MORE_SETTINGS, SEVERAL
 from demo.parts import words as text
 from tests.browsing import flaws, settle, tall_page, to_tab
 from tests.serving import Server
@@ -119,7 +120,7 @@ def test_no_flaws_in_any_look(browser: Browser, address: str) -> None:
     assert flaws(page) == {}, "Attributes"
     to_tab(page, "Compare")
     pane = page.locator(".pane:visible").nth(3)
-    for fold in (re.compile("^Settings"), text.SEVERAL, text.MORE_SETTINGS):
+    for fold in (re.compile("^Settings"), SEVERAL, MORE_SETTINGS):
         pane.get_by_role("button", name=fold).click()
         settle(page)
     assert flaws(page) == {}, "settings of a pane"

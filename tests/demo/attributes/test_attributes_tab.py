@@ -23,7 +23,7 @@ from demo.attributes.discriminators import (
     take_rows,
 )
 from demo.attributes.tab import Lists, fill_list, lay_out_lists, send_list, show_list, take_file
-from demo.compare.settings import attribute_choices, offer_attributes, take_list
+from demo.compare.settings import offer_attributes, offered, take_list
 from demo.parts import words as text
 from demo.parts.panes import ERROR
 from demo.services import Services
@@ -155,7 +155,7 @@ def test_only_its_own_browser_deletes_a_discriminator(
         "sentiment",
         ["sentiment"],
     )
-    assert "tone:a" not in attribute_choices(services)
+    assert "tone:a" not in offered(services)["attribute"]
 
 
 def test_stop_says_that_nothing_was_stored(tab: tuple[Lists, Discriminators, Training]) -> None:
@@ -174,7 +174,7 @@ def test_rows_that_are_refused_take_those_before_away(services: Services, tmp_pa
 
 
 def test_what_was_trained_is_offered_to_every_pane(services: Services) -> None:
-    built = attribute_choices(services)
+    built = offered(services)["attribute"]
     assert built[:5] == [text.NONE, text.OWN_WORDS, "science", "positive", "sentiment:negative"]
     list(play_through(services))
     updates = offer_attributes(services, 3)

@@ -25,7 +25,7 @@ from demo.leaderboard.results.views import fill_inner, head_html, on_delete, ope
 from demo.leaderboard.settings import on_download, on_estimate, on_set, on_upload
 from demo.leaderboard.tab import Scoreboard, lay_out, on_resume, on_run, on_stop, open_link
 from demo.parts import words as text
-from demo.parts.actions import hide_question, show_question
+from demo.parts.actions import show_question
 from demo.parts.controls import FIRST_SEED
 from demo.parts.events import or_message
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
@@ -369,8 +369,8 @@ def test_only_the_owner_deletes(services: Services, board: Scoreboard, runner: F
 
 
 def test_deleting_takes_two_steps() -> None:
-    assert [update["visible"] for update in show_question()] == [False, True]
-    assert [update["visible"] for update in hide_question()] == [True, False]
+    assert [update["visible"] for update in show_question(True)] == [False, True]
+    assert [update["visible"] for update in show_question(False)] == [True, False]
 
 
 @pytest.mark.parametrize("id", BAD_IDS)
