@@ -1,7 +1,6 @@
 """The Compare tab's handlers: values in, values out, on the real components but without a server."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -48,9 +47,9 @@ def services(lasting: Services) -> Services:
 
 
 @pytest.fixture(scope="module")
-def bench(services: Services) -> Iterator[Bench]:
+def bench(services: Services) -> Bench:
     with gr.Blocks():
-        yield lay_out(services)
+        return lay_out(services)
 
 
 @pytest.fixture(scope="module")

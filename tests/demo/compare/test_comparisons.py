@@ -38,9 +38,9 @@ ME = new_secret()
 
 
 @pytest.fixture(scope="module")
-def page(lasting: Services) -> Iterator[SharedPage]:
+def page(lasting: Services) -> SharedPage:
     with gr.Blocks():
-        yield lay_out_shared(lasting)
+        return lay_out_shared(lasting)
 
 
 def shared(services: Services, board: Board) -> str:

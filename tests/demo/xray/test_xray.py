@@ -56,9 +56,9 @@ def services(lasting: Services) -> Services:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[XRayPage]:
+def page() -> XRayPage:
     with gr.Blocks():
-        yield lay_out_xray()
+        return lay_out_xray()
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_run_looks_at_all_methods_and_then_replays_the_steered_text(
     texts: dict[int, Text], views: list[View]
 ) -> None:
     assert [view.running for view in views] == [True] * (len(views) - 1) + [False]
-    assert "3 of 3" in views[2].message
+    assert any("3 of 3" in view.message for view in views)
     assert any("of 2 models" in view.message for view in views), "base and verse; steering takes no part"
     assert any("4 of 4 tokens" in view.message for view in views)
     record = views[-1].record
