@@ -19,7 +19,7 @@ from adapters.adapter_files import check_name
 from adapters.base_model import BaseModel
 from adapters.lora.lora import ALL_LINEAR, linear_endings
 from adapters.methods import UserError
-from adapters.store.adapter_store import AdapterStore
+from adapters.store.adapter_store import FLOAT_BYTES, AdapterStore
 from adapters.training.corpus import DATASETS, Dataset, own_dataset
 from adapters.training.estimator import Estimate, Estimator
 from adapters.training.job_folder import (
@@ -85,9 +85,14 @@ class Trainer:
         self._attend()
 
     def estimate(self, order: TrainOrder, file: Path | None) -> Estimate:
-        """What the order takes; `file` is an upload. Raises UserError."""
+        """What the order takes, and which unused adapters make room for its own; `file` is an upload.
+
+        Raises UserError.
+        """
         check_name(order.name)
-        return self._estimator.estimate(order, chosen_data(order, file))
+        found = self._estimator.estimate(order, chosen_data(order, file))
+        room = self._store.room_line(FLOAT_BYTES * found.trainable)
+        return found._replace(notes=(*found.notes, room)) if room else found
 
     def start(self, order: TrainOrder, file: Path | None, owner: str | None) -> str:
         """Queue the order, with a copy of the file; return the job's id. Raises UserError."""

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from safetensors.torch import load_file
 
-from adapters.adapter_files import METRICS_FILE, WEIGHTS_FILE, read_owner
+from adapters.adapter_files import METRICS_FILE, WEIGHTS_FILE, read_owner, write_owner
 from adapters.base_model import BaseModel, load_base_model
 from adapters.lora.lora import LoraSettings
 from adapters.methods import UserError, to_json
@@ -335,6 +335,22 @@ def test_an_estimate_counts_and_says_where_its_time_is_from(trainer: Trainer, fi
     assert "The warm-up of 20 steps does not end" not in " ".join(found.notes)
     assert "timed here" in found.notes[-1]
     assert trainer.modules()[0] == "all-linear"
+
+
+def test_an_estimate_names_what_makes_room(base: BaseModel, file: Path, tmp_path: Path) -> None:
+    own = tmp_path / "home" / "adapters"
+    (own / "old").mkdir(parents=True)
+    write_owner(own / "old", "x" * 1000)
+    order = TrainOrder("verse", LORA)
+    needed = 4 * Trainer(base, tmp_path / "home", AdapterStore([], base)).estimate(order, file).trainable
+    for quota, told in ((needed + 1000, False), (needed + 999, True)):
+        trainer = Trainer(base, tmp_path / "home", AdapterStore([own], base, max_disk_bytes=quota))
+        notes = trainer.estimate(order, file).notes
+        assert any("unused go first: old." in note for note in notes) is told
+    trainer = Trainer(base, tmp_path / "home", AdapterStore([own], base, max_disk_bytes=needed - 1))
+    with pytest.raises(UserError, match="visitors may leave"):
+        trainer.start(order, file, "me")
+    assert (own / "old").is_dir()
 
 
 def test_a_torn_line_is_left_aside(tmp_path: Path) -> None:
