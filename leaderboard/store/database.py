@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from alembic.util import CommandError
-from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Select, Table, delete, func, make_url, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, delete, func, make_url, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
@@ -276,7 +276,7 @@ class Database:
         except IntegrityError as error:
             raise UserError("This run was deleted while it was running: start it again.") from error
 
-    def _by_key(self, query: Select[Any], column: ColumnElement[str], keys: Sequence[str]) -> Iterator[Row[Any]]:
+    def _by_key(self, query: Select[Any], column: ColumnElement[str], keys: Sequence[str]) -> Iterator[Any]:
         """The rows with one of these keys; a few keys per query."""
         with self._reader.connect() as connection:
             for some in chunks(keys):

@@ -52,11 +52,6 @@ class Results:
     num_prompts: int  # that count
     num_texts: int  # of each method that count
 
-    @property
-    def num_samples(self) -> float:
-        """Texts of each method for a prompt, on average."""
-        return self.num_texts / self.num_prompts if self.num_prompts else 0.0
-
 
 def best(results: Results, metric: str) -> tuple[str, ...]:
     """The best methods in a metric, ties included."""

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from huggingface_hub import HfApi
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.methods import BASE, UserError, from_json
@@ -132,6 +132,7 @@ def test_csv_is_read_back_but_for_what_is_defused(data: RunData) -> None:
     assert rows[-1]["reference"] == ""
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=6), min_size=1, max_size=4, unique=True))
 def test_no_cell_and_no_header_is_a_formula(texts: list[str]) -> None:
     table = pd.DataFrame({text: [text, None] for text in texts})

@@ -284,20 +284,22 @@ def test_a_replay_is_identical_or_names_the_first_token(runner: Runner, tmp_path
     assert last.differences == (Difference(METHODS[sample.method].name, sample.prompt, sample.draw, 3),)
 
 
-def test_a_run_whose_model_changed_does_not_go_on(bench: Bench, runner: Runner, tmp_path: Path) -> None:
+def test_a_run_whose_model_changed_does_not_go_on(
+    bench: Bench, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = runner.add(SPEC, PROMPTS, None)
     other = Runner(bench.engine, runner.database, rows=4)
-    other.hashes._loras["verse"] = bench.engine.store.lora("verse"), "another"
+    monkeypatch.setattr(other.hashes, "lora", lambda name: "another")
     with pytest.raises(UserError, match="lora:verse changed"):
         next(other.run(run.id))
     assert runner.data(run.id).run.status == "stopped"
 
 
-def test_a_run_stops_where_an_adapter_changes_under_it(bench: Bench, runner: Runner) -> None:
+def test_a_run_stops_where_an_adapter_changes_under_it(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     run = runner.add(SPEC, PROMPTS, None)
     steps = runner.run(run.id)
     next(steps)
-    runner.hashes._loras["verse"] = bench.engine.store.lora("verse"), "another"
+    monkeypatch.setattr(runner.hashes, "lora", lambda name: "another")
     with pytest.raises(UserError, match="lora:verse changed"):
         list(steps)
     assert runner.data(run.id).run.status == "failed"
