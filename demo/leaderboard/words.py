@@ -3,7 +3,7 @@
 from demo.parts.words import PHASES, SAME, count, duration, moment, sampling_line
 from leaderboard.records import PromptSet, Run, RunSpec
 from leaderboard.runs.runner import Estimate, Progress
-from leaderboard.store.database import RunLine
+from leaderboard.store.stored import RunLine
 
 UPLOAD = "Upload a set"
 DOWNLOAD_SET = "Save this set"

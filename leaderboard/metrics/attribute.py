@@ -12,19 +12,13 @@ from functools import partial
 import numpy as np
 
 from leaderboard.judges import describe
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement, ratio
+from leaderboard.metrics.metric import Metric, Passport, Setting, Texts, figure, measurement, ratio
 from leaderboard.records import ATTRIBUTE
 
 
 def attribute_success(verdicts: Sequence[bool]) -> float:
     """The share of texts that show the attribute; NaN for none."""
     return figure(ratio, np.array([[verdict, 1] for verdict in verdicts], dtype=float).reshape(-1, 2))
-
-
-def rows(texts: Texts, label: str) -> Array:
-    """(P, 2): texts that show the attribute, texts judged."""
-    tally = texts.tally(label)
-    return texts.by_prompt(tally[:, 0], tally[:, 1])
 
 
 def columns(setting: Setting) -> list[Metric]:
@@ -39,7 +33,7 @@ def columns(setting: Setting) -> list[Metric]:
             length="whole texts",
         )
         label = ATTRIBUTE + attribute
-        metrics.append(Metric(label, passport, partial(rows, label=label), ratio))
+        metrics.append(Metric(label, passport, partial(Texts.tally_by_prompt, label=label), ratio))
     return metrics
 
 

@@ -14,7 +14,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from leaderboard.metrics.grams import overlap
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, figure, measurement
 
 ORDERS = 4
 
@@ -52,13 +52,6 @@ def value(rows: Array, weights: Array) -> Array:
     return np.array(scores)
 
 
-def rows(texts: Texts) -> Array:
-    indices, lines, references = texts.compared
-    every = np.zeros((len(texts.texts), 2 + 2 * ORDERS))
-    every[indices] = statistics(lines, references)
-    return texts.by_prompt(*every.T)
-
-
 def columns(setting: Setting) -> list[Metric]:
     passport = Passport(
         title="BLEU",
@@ -68,7 +61,7 @@ def columns(setting: Setting) -> list[Metric]:
         tokenisation="13a, case kept",
         length="as many lines of a text as its reference has",
     )
-    return [Metric("bleu", passport, rows, value)]
+    return [Metric("bleu", passport, lambda texts: texts.compare(statistics), value)]
 
 
 Measurement = measurement(__doc__, {"bleu": bleu}, predictions="string", references="string")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from leaderboard.metrics.grams import overlap
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, measurement
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, divide, figure, measurement
 
 ORDERS = 6
 BETA = 2  # recall counts twice as much as precision
@@ -38,13 +38,6 @@ def value(rows: Array, weights: Array) -> Array:
     return np.where(theirs[:, 0] > 0, 100 * np.nan_to_num(score), np.nan)
 
 
-def rows(texts: Texts) -> Array:
-    indices, lines, references = texts.compared
-    every = np.zeros((len(texts.texts), 3 * ORDERS))
-    every[indices] = statistics(lines, references)
-    return texts.by_prompt(*every.T)
-
-
 def columns(setting: Setting) -> list[Metric]:
     passport = Passport(
         title="chrF",
@@ -54,7 +47,7 @@ def columns(setting: Setting) -> list[Metric]:
         tokenisation="characters without whitespace, case kept",
         length="as many lines of a text as its reference has",
     )
-    return [Metric("chrf", passport, rows, value)]
+    return [Metric("chrf", passport, lambda texts: texts.compare(statistics), value)]
 
 
 Measurement = measurement(__doc__, {"chrf": chrf}, predictions="string", references="string")

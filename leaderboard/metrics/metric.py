@@ -83,6 +83,18 @@ class Texts:
         """Sum and number of each text: (N, 2), zeros: none."""
         return self.tallies.get(label, np.zeros((len(self.texts), 2)))
 
+    def tally_by_prompt(self, label: str) -> Array:
+        """Sum and number of the texts of each prompt: (P, 2)."""
+        return self.by_prompt(*self.tally(label).T)
+
+    def compare(self, statistics: Callable[[Sequence[str], Sequence[str]], Array]) -> Array:
+        """Sums over each prompt of the statistics (N, K) of texts and references: (P, K); zeros without a reference."""
+        indices, lines, references = self.compared
+        found = statistics(lines, references)
+        every = np.zeros((len(self.texts), found.shape[1]))
+        every[indices] = found
+        return self.by_prompt(*every.T)
+
     @cached_property
     def grams(self) -> list[Grams]:
         """The n-grams of the words, for n = 1 … 4."""

@@ -53,11 +53,6 @@ def median(rows: Array, weights: Array) -> Array:
     return (values[lower] + values[upper]) / 2
 
 
-def _rows(texts: Texts, label: str) -> Array:
-    tally = texts.tally(label)
-    return texts.by_prompt(tally[:, 0], tally[:, 1])
-
-
 def _each_row(texts: Texts, label: str) -> Array:
     """The perplexities of the texts of each prompt, padded with NaN: (P, most texts of a prompt)."""
     order = np.argsort(texts.prompts, kind="stable")
@@ -87,7 +82,7 @@ def columns(setting: Setting) -> list[Metric]:
     corpus = of("perplexity", CORPUS)
     middle = of("median perplexity", "median of the perplexities of the texts")
     return [
-        Metric("perplexity", corpus, partial(_rows, label=setting.judge), value),
+        Metric("perplexity", corpus, partial(Texts.tally_by_prompt, label=setting.judge), value),
         Metric("median_perplexity", middle, partial(_each_row, label=setting.judge), median),
     ]
 
@@ -95,7 +90,7 @@ def columns(setting: Setting) -> list[Metric]:
 def under(label: str, title: str, n: str) -> Metric:
     """Perplexity under another model than the judge."""
     what = passport(title, f"perplexity under {label}", CORPUS, n)
-    return Metric(f"perplexity_under:{label}", what, partial(_rows, label=label), value)
+    return Metric(f"perplexity_under:{label}", what, partial(Texts.tally_by_prompt, label=label), value)
 
 
 FIGURES = {"perplexity": perplexity, "median_perplexity": median_perplexity}

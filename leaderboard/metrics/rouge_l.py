@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz.distance import LCSseq
 
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement, ratio
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, figure, measurement, ratio
 
 WORD = re.compile("[a-z0-9]+")
 
@@ -33,13 +33,6 @@ def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
     return found
 
 
-def rows(texts: Texts) -> Array:
-    indices, lines, references = texts.compared
-    every = np.zeros((len(texts.texts), 2))
-    every[indices] = statistics(lines, references)
-    return texts.by_prompt(*every.T)
-
-
 def columns(setting: Setting) -> list[Metric]:
     passport = Passport(
         title="ROUGE-L",
@@ -49,7 +42,7 @@ def columns(setting: Setting) -> list[Metric]:
         tokenisation="runs of a-z and 0-9 in lower case, no stemming",
         length="as many lines of a text as its reference has",
     )
-    return [Metric("rouge_l", passport, rows, ratio)]
+    return [Metric("rouge_l", passport, lambda texts: texts.compare(statistics), ratio)]
 
 
 Measurement = measurement(__doc__, {"rouge_l": rouge_l}, predictions="string", references="string")

@@ -16,11 +16,12 @@ from adapters.store.adapter_store import WEIGHTS, AdapterStore
 from adapters.store.fingerprint import DECODING, Fingerprints
 from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunSpec
 from leaderboard.runs.clock import Clock, Progress
-from leaderboard.runs.estimate import Estimate, Estimator
+from leaderboard.runs.estimator import Estimate, Estimator
 from leaderboard.runs.plan import ROWS, Batch, Plan, Position
 from leaderboard.runs.scoring import Scorer, attributes, judge_texts, score_prompts, score_texts, scorer_hash, scorers
 from leaderboard.runs.writing import steps, write
-from leaderboard.store.database import Database, new_id
+from leaderboard.store.database import Database
+from leaderboard.store.stored import new_id
 from leaderboard.tables.results import Results
 from leaderboard.tables.table import tabulate
 

@@ -17,7 +17,8 @@ from adapters.decoding.engine import Continuation, Engine
 from adapters.methods import Sampling
 from leaderboard.records import Sample, Tally, Timing, Trace
 from leaderboard.runs.plan import Batch, Position
-from leaderboard.store.database import Database, Written
+from leaderboard.store.database import Database
+from leaderboard.store.stored import Written
 
 
 class Piece(NamedTuple):

@@ -3,20 +3,18 @@
 Each write is one transaction and can be repeated: rows that exist stay as they are.
 """
 
-import secrets
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from alembic.util import CommandError
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, delete, func, make_url, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
-from adapters.methods import UserError, from_json, to_json
-from adapters.store.digest import sha256
-from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunSpec, Sample, Tally, Timing, Trace
+from adapters.methods import UserError, to_json
+from leaderboard.records import AdapterCost, PromptSet, Run, RunData, Sample, Tally, Timing, Trace
 from leaderboard.store.connection import open_engine
 from leaderboard.store.migrations import migrate
 from leaderboard.store.schema import (
@@ -29,32 +27,22 @@ from leaderboard.store.schema import (
     tallies,
     timings,
 )
+from leaderboard.store.stored import (
+    VERSION,
+    RunLine,
+    Written,
+    as_line,
+    as_run,
+    member,
+    naive,
+    new_id,
+    prompt_set_id,
+    sample_row,
+    tally_row,
+)
 
-VERSION = 1  # of a run's record
-ID_BYTES = 16
 KEYS_A_QUERY = 500  # below every database's limit of parameters
 Labels = Mapping[str, Sequence[str]]  # hash of a scorer -> its labels: equal weights have equal hashes
-
-
-class RunLine(NamedTuple):
-    """A run in a list."""
-
-    id: str
-    created: datetime  # UTC
-    name: str  # of the prompt set
-    num_prompts: int
-    methods: tuple[str, ...]
-    status: str
-    owner: str | None
-
-
-class Written(NamedTuple):
-    """A new text, with its log-probability under the method without steering."""
-
-    sample: Sample
-    trace: Trace
-    scorer: str  # hash of the method without steering
-    tally: Tally
 
 
 class Database:
@@ -321,64 +309,6 @@ class Database:
         return tuple(Timing(*row) for row in connection.execute(query))
 
 
-def new_id() -> str:
-    """128 random bits, in hex."""
-    return secrets.token_hex(ID_BYTES)
-
-
-def prompt_set_id(prompts: PromptSet) -> str:
-    """sha256 of a prompt set's content and name."""
-    return sha256(str(to_json(prompts)))
-
-
 def chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     """The keys in portions that fit a query."""
     return (keys[start : start + KEYS_A_QUERY] for start in range(0, len(keys), KEYS_A_QUERY))
-
-
-def naive(moment: datetime) -> datetime:
-    """The moment in UTC without its zone: not every database keeps zones."""
-    return moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def as_run(row: RowMapping) -> Run:
-    """A run from its row. Raises UserError if a newer release stored it."""
-    record = row["record"]
-    if record["version"] > VERSION:
-        raise UserError("This run was made by a newer release of Steerboard: update to open it.")
-    return Run(
-        row["id"],
-        row["created"].replace(tzinfo=UTC),
-        from_json(RunSpec, record["spec"]),
-        from_json(PromptSet, row["prompts"]),
-        record["base"],
-        record["hashes"],
-        record["versions"],
-        row["status"],
-        row["owner"],
-    )
-
-
-def as_line(row: RowMapping) -> RunLine:
-    """A run in a list from its row."""
-    prompts, spec = row["prompts"], row["record"]["spec"]
-    methods = tuple(method["name"] for method in spec["methods"])
-    created = row["created"].replace(tzinfo=UTC)
-    return RunLine(row["id"], created, prompts["name"], len(prompts["prompts"]), methods, row["status"], row["owner"])
-
-
-def member(run_id: str, cell: tuple[int, int, int], key: str) -> dict[str, Any]:
-    """The row that makes a text part of a run."""
-    prompt, method, draw = cell
-    return {"run_id": run_id, "prompt": prompt, "method": method, "draw": draw, "sample_key": key}
-
-
-def sample_row(text: Written) -> dict[str, Any]:
-    """The row of a text."""
-    sample = {name: getattr(text.sample, name) for name in ("key", "seed", "text", "num_tokens", "finish_reason")}
-    return sample | {"trace": [[*part] for part in text.trace]}
-
-
-def tally_row(key: str, scorer: str, tally: Tally) -> dict[str, Any]:
-    """The row of a tally."""
-    return {"sample_key": key, "scorer": scorer, "total": tally.total, "number": tally.number}

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from leaderboard.store.database import Database, new_id
+from leaderboard.store.database import Database
+from leaderboard.store.stored import new_id
 from tests.adapters.conftest import bench, benches
 from tests.conftest import missing
 

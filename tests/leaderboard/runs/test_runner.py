@@ -348,7 +348,7 @@ def test_an_estimate_of_the_same_content_reads_nothing_again(runner: Runner, mon
 
 
 def test_a_visitor_cannot_order_more_than_the_cap(runner: Runner) -> None:
-    runner._estimator._seconds_a_token = 60.0
+    runner._estimator.seconds_a_token = 60.0
     with pytest.raises(UserError, match="minutes, at most 120 are allowed: use fewer"):
         runner.estimate(SPEC, PROMPTS, visitor=True)
     with pytest.raises(UserError, match="at most 120"):
@@ -356,13 +356,13 @@ def test_a_visitor_cannot_order_more_than_the_cap(runner: Runner) -> None:
     assert runner.database.runs("me") == []
     assert runner.estimate(SPEC, PROMPTS).seconds > 60 * 120, "the command line may"
     runner.add(SPEC, PROMPTS, None)
-    runner._estimator._seconds_a_token = 1e-6
+    runner._estimator.seconds_a_token = 1e-6
     runner.add(SPEC, PROMPTS, "me")
 
 
 def test_what_is_stored_already_does_not_count_towards_the_cap(runner: Runner) -> None:
     made(runner)
-    runner._estimator._seconds_a_token = 1e6
+    runner._estimator.seconds_a_token = 1e6
     runner.add(SPEC, PROMPTS, "me")
 
 

@@ -26,19 +26,12 @@ class Estimate(NamedTuple):
     seconds: float
 
 
-class Lengths(NamedTuple):
-    """Tokens of one prompt and of its reference for one model."""
-
-    prompt: int
-    reference: int
-
-
 class Estimator:
     """Checks and estimates for one engine."""
 
     def __init__(self, engine: Engine, database: Database, hashes: Fingerprints, rows: int) -> None:
         self._engine, self._database, self._hashes, self._rows = engine, database, hashes, rows
-        self._seconds_a_token: float | None = None
+        self.seconds_a_token: float | None = None  # of one plain row alone; None: not measured yet
         self._plan = lru_cache(maxsize=2)(self._make_plan)
         self._longest = lru_cache(maxsize=8)(self._check_prompts)
         self._lengths = lru_cache(maxsize=8)(lengths)
@@ -65,11 +58,6 @@ class Estimator:
         for scorer in scorers:
             self._check_lengths(scorer, spec, prompts)
 
-    @property
-    def seconds_a_token(self) -> float | None:
-        """Seconds per token of one plain row; None until it is measured."""
-        return self._seconds_a_token
-
     def _make_plan(self, spec: RunSpec, prompts: PromptSet, _: tuple[tuple[str, str], ...]) -> Plan:
         return Plan(spec, prompts, self._hashes, self._rows)
 
@@ -88,8 +76,8 @@ class Estimator:
         if scorer.method.prefix is not None:
             room -= scorer.engine.store.prefix(scorer.method.prefix).shape[-2]
         text = 0 if scorer.same_tokens else FOREIGN * spec.sampling.max_new_tokens
-        for index, length in enumerate(self._lengths(scorer.engine, prompts, spec.chat)):
-            longest = length.prompt + max(length.reference, text)
+        for index, (prompt, reference) in enumerate(self._lengths(scorer.engine, prompts, spec.chat)):
+            longest = prompt + max(reference, text)
             if longest > room:
                 raise UserError(
                     f"Prompt {index + 1}: with its reference or text it may need {longest} tokens, and {scorer.label} "
@@ -98,22 +86,22 @@ class Estimator:
 
     def _speed(self) -> float:
         """Seconds per token of one plain row here; measured once."""
-        if self._seconds_a_token is None:
+        if self.seconds_a_token is None:
             started = time.perf_counter()
             *_, (row,) = self._engine.generate(
                 [Request("The", BASE)], Sampling(temperature=0, max_new_tokens=CALIBRATION)
             )
-            self._seconds_a_token = (time.perf_counter() - started) / max(1, len(row.token_ids))
-        return self._seconds_a_token
+            self.seconds_a_token = (time.perf_counter() - started) / max(1, len(row.token_ids))
+        return self.seconds_a_token
 
 
-def lengths(engine: Engine, prompts: PromptSet, chat: bool) -> list[Lengths]:
-    """Token counts of every prompt and its reference."""
+def lengths(engine: Engine, prompts: PromptSet, chat: bool) -> list[tuple[int, int]]:
+    """Token counts of every prompt and of its reference."""
     found = []
     for prompt in prompts.prompts:
         pairs = [prompt_pair(engine, prompt, chat, kind) for kind in ("prompt", "reference")]
         own, reference = (0 if pair is None else len(pair[0]) + len(pair[1]) for pair in pairs)
-        found.append(Lengths(own, max(0, reference - own)))
+        found.append((own, max(0, reference - own)))
     return found
 
 
