@@ -1,6 +1,7 @@
 """How the app starts, and what it says when it cannot."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 
 import app
+from adapters.base_model import BaseModel
 from adapters.methods import UserError
+from adapters.store.adapter_store import AdapterStore
+from leaderboard.store.database import Database
 from tests.serving import ROOT
 
 NAMES = ("STEERBOARD_MODEL", "STEERBOARD_HOME", "STEERBOARD_HOST", "STEERBOARD_PORT", "SPACE_ID")
@@ -20,15 +24,24 @@ MORE = {
     "STEERBOARD_MAX_PROMPTS": "900",
     "STEERBOARD_MAX_CHARACTERS": "9000",
     "STEERBOARD_MAX_ADAPTER_BYTES": "7000000",
+    "STEERBOARD_MAX_DISK_MB": "11",
+    "STEERBOARD_MAX_CACHE_MB": "12",
+    "STEERBOARD_MAX_RUN_MINUTES": "13",
     "STEERBOARD_HUB_ADAPTERS": "1",
     "STEERBOARD_RESULTS": "org/runs",
     "HF_TOKEN": "hf_x",
 }
+MAXIMA = re.findall(r"STEERBOARD_MAX_[A-Z_]+", app.__doc__ or "")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(f"sqlite:///{tmp_path / 'steerboard.db'}")
 
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*NAMES, *MORE):
+    for name in (*NAMES, *MORE, *MAXIMA):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -53,7 +66,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert app.read_settings() == app.Settings("org/model", Path("there"), "::1", 8000)
 
 
-def test_every_variable_of_the_leaderboard_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_further_variable_is_read(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
     for name, value in MORE.items():
         monkeypatch.setenv(name, value)
     settings = app.read_settings()
@@ -61,7 +74,8 @@ def test_every_variable_of_the_leaderboard_is_read(monkeypatch: pytest.MonkeyPat
     assert settings.judges == ("org/judge", "another")
     assert settings.limits == (5_000_000, 900, 9_000)
     assert (settings.adapter_bytes, settings.hub_adapters) == (7_000_000, True)
-    assert app.publisher(settings) is not None
+    assert (settings.disk_mb, settings.cache_mb, settings.run_minutes) == (11, 12, 13)
+    assert app.publisher(settings, database) is not None
 
 
 def test_a_switch_is_on_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,9 +87,11 @@ def test_a_switch_is_on_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
         app.read_settings()
 
 
-def test_the_hub_is_asked_only_where_the_operator_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_is_asked_only_where_the_operator_says_so(
+    tiny_llama: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def made() -> tuple[bool, bool]:
-        found = app.build_library(app.read_settings(), None, None, tmp_path)  # type: ignore[arg-type]
+        found = app.build_library(app.read_settings(), tiny_llama, AdapterStore([], tiny_llama), tmp_path)
         return found.can_fetch, found.can_push
 
     assert made() == (False, False)
@@ -85,12 +101,12 @@ def test_the_hub_is_asked_only_where_the_operator_says_so(tmp_path: Path, monkey
     assert made() == (True, True)
 
 
-def test_without_a_token_nothing_is_sent_to_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_token_nothing_is_sent_to_the_hub(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
     monkeypatch.setenv("STEERBOARD_RESULTS", "org/runs")
-    assert app.publisher(app.read_settings()) is None
+    assert app.publisher(app.read_settings(), database) is None
 
 
-@pytest.mark.parametrize("name", ["STEERBOARD_MAX_BYTES", "STEERBOARD_MAX_PROMPTS", "STEERBOARD_MAX_CHARACTERS"])
+@pytest.mark.parametrize("name", MAXIMA)
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1e3", "9" * 12])
 def test_a_limit_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
