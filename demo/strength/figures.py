@@ -1,7 +1,4 @@
-"""What steering costs at each strength, as a plot and a table.
-
-Knows a measured frontier and plotly; the colours of texts and lines come from the page's style sheet.
-"""
+"""The plot and the table of the Strength tab. The page's style sheet colours texts and lines of the plot."""
 
 import plotly.graph_objects as go
 
@@ -13,7 +10,7 @@ from demo.strength import words as words_strength
 from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, bars, success_limit
 from leaderboard.tables.display import number
 
-LIMIT = {"color": "#7f8a9b", "dash": "dash", "width": 1}  # the line of a bar
+LIMIT = {"color": "#7f8a9b", "dash": "dash", "width": 1}  # the line of a goal
 SIGNS = {  # colour and mark of each algorithm
     UNSTEERED: (COLORS["base"], "diamond"),
     OURS: (COLORS["pplm"], "circle"),
@@ -22,7 +19,7 @@ SIGNS = {  # colour and mark of each algorithm
 
 
 def strength_plot(goal: Goal, across: str) -> go.Figure:
-    """Success against one figure, both with 95 % intervals; a line an algorithm, and dashes where the bars are."""
+    """Success against one figure, with 95 % intervals: a line for each algorithm, dashes for the goals."""
     plot = go.Figure()
     for algorithm, (color, symbol) in SIGNS.items():
         points = goal.of(algorithm)
@@ -53,19 +50,19 @@ def strength_plot(goal: Goal, across: str) -> go.Figure:
 
 
 def hover(point: Point, across: str) -> str:
-    """What stands beside a point that is touched."""
+    """The tooltip of a point."""
     figures = [f"{TITLES[name]} {number(point.figures[name].value)}" for name in ("success", across)]
     return "<br>".join([called(point), *figures])
 
 
 def called(point: Point) -> str:
-    """An algorithm in short, with its strength."""
+    """An algorithm's short name with its strength."""
     name = words_strength.ALGORITHMS_SHORT[point.algorithm]
     return name if point.algorithm == UNSTEERED else f"{name}, {point.strength:g}"
 
 
 def strength_table(goal: Goal) -> list[Column]:
-    """One row a point, one column a figure; marked where a bar is held or missed."""
+    """A row for each point, a column for each figure; marks say which goals are reached."""
     wanted = {bar.figure: bar for bar in bars(goal)}
     names = [called(point) for point in goal.points]
     columns = [Column(words_strength.STRENGTH, names, names, [edge(point) for point in goal.points])]
@@ -87,12 +84,12 @@ def strength_table(goal: Goal) -> list[Column]:
 
 
 def edge(point: Point) -> str:
-    """CSS for the colour of an algorithm at the left edge of its cell."""
+    """CSS: the algorithm's colour at the left edge of its cell."""
     return f"box-shadow: inset 4px 0 0 {SIGNS[point.algorithm][0]}"
 
 
 def strength_facts(frontier: Frontier) -> list[list[str]]:
-    """What the figures were measured with, row by row."""
+    """Prompts, settings and versions of the measurement."""
     rows = [
         [text.PROMPTS, f"{frontier.prompts}: {text.count(frontier.num_prompts, 'prompt')}"],
         [text.SETTINGS, text.sampling_line(frontier.sampling, frontier.seed, False)],

@@ -1,7 +1,4 @@
-"""The Strength tab: what steering buys and costs, as it was measured for the project.
-
-Knows the stored figures and which component shows what; it measures nothing itself.
-"""
+"""The Strength tab: the stored success and cost of steering at each strength."""
 
 from functools import partial
 from pathlib import Path
@@ -35,7 +32,7 @@ class StrengthView(NamedTuple):
 
 
 def strength_tab(services: Services, page: Page, file: Path = FILE) -> None:
-    """The tab, laid out and wired; a line in its place where nothing was measured."""
+    """Lay out and wire the tab; a message if nothing was measured."""
     gr.HTML(f"<p>{words_strength.STRENGTH_HELP}</p>", elem_classes="help")
     try:
         frontier = read_frontier(file)
@@ -55,7 +52,7 @@ def strength_tab(services: Services, page: Page, file: Path = FILE) -> None:
 
 
 def lay_out_strength(frontier: Frontier) -> StrengthView:
-    """Puts the components on the page."""
+    """Lay out the components."""
     goals = [goal.name for goal in frontier.goals]
     with gr.Row():
         goal = gr.Dropdown(goals, value=goals[0], min_width=260, **labelled("goal"))
