@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
     from adapters.base_model import BaseModel
 
-NEEDS = {"browser": {"page", "browser", "context"}, "embedded": {"embedded", "server"}}  # mark: fixtures
-FIRST = ("app", "test_train_browser.py", "embedded")  # groups that take long
+NEEDS = {  # mark: fixtures
+    "browser": {"page", "browser", "context"},
+    "embedded": {"embedded", "server"},
+    "slow": {"trainer"},
+}
+FIRST = ("app", "test_queue.py", "test_train_browser.py", "test_laws.py", "embedded")  # groups that take long
 GATE, ROOM = Path(__file__), Path(__file__).with_name("__init__.py")  # files to lock; nothing is written to them
 NO_MODEL = "The embedded model is not there: run `make model`."
 expect.set_options(timeout=30_000)  # ms; a busy machine takes its time

@@ -76,6 +76,7 @@ def test_every_iteration_is_a_place_to_stop(bench: Bench) -> None:
     assert len(states(bench.engine, [STEERED], replace(SHORT, max_new_tokens=5, temperature=0))) == 5 * 4
 
 
+@pytest.mark.slow
 def test_every_row_starts_at_once_and_unsteered_rows_do_not_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """With pieces of work that all take the same time, the unsteered rows have their share and the texts stay."""
 
@@ -113,6 +114,7 @@ def test_finished_rows_cost_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatc
     assert sizes[1:] == [sum(length > step for length in lengths) for step in range(1, max(lengths))]
 
 
+@pytest.mark.slow
 def test_memory_is_freed_on_cancelling(bench: Bench) -> None:
     def tensors() -> int:
         gc.collect()
@@ -128,6 +130,7 @@ def test_memory_is_freed_on_cancelling(bench: Bench) -> None:
     assert tensors() == before
 
 
+@pytest.mark.slow
 def test_threads_take_turns(bench: Bench) -> None:
     """Two generations in two threads, one with a LoRA: each writes what it writes alone."""
     methods = [[BASE], [Method("l", lora="verse")], [STEERED], [Method("p", prefix="facts")]]

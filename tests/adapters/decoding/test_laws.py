@@ -84,6 +84,7 @@ def test_law_1_the_base_row_equals_generate(bench: Bench, penalty: float) -> Non
     torch.testing.assert_close(torch.tensor(row.logprobs), direct_logprobs(bench, row), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 def test_law_2_a_mixed_batch_equals_each_row_alone(bench: Bench, sampling: Sampling) -> None:
     together = finish(bench.engine, REQUESTS, sampling)
@@ -95,6 +96,7 @@ def test_law_2_a_mixed_batch_equals_each_row_alone(bench: Bench, sampling: Sampl
     assert len({row.token_ids for row in together}) == len(METHODS), "the methods write different texts"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("carry", [False, True], ids=["fresh", "carried"])
 def test_law_2_holds_when_rows_end_at_different_times(
     bench: Bench, carry: bool, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from adapters.base_model import BaseModel
 
 ROOT = Path(__file__).parents[3]
@@ -63,6 +65,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_the_app_imports_and_trains_two_steps_without_posix(tiny_llama: BaseModel, tmp_path: Path) -> None:
     folder, rows = tmp_path / "tiny", tmp_path / "rows.jsonl"
     tiny_llama.model.save_pretrained(folder)

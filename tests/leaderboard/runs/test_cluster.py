@@ -19,6 +19,8 @@ from leaderboard.runs.runner import Runner
 from leaderboard.store.database import Database
 from tests.adapters.conftest import Bench
 
+pytestmark = pytest.mark.slow  # it starts processes that import torch
+
 PROMPTS = PromptSet("openers", tuple(Prompt(text) for text in ("The sea", "Once upon a time", "é", "A b c d")))
 SPEC = RunSpec((BASE, Method("facts", prefix="facts")), samples=2, sampling=Sampling(max_new_tokens=6))
 

@@ -214,6 +214,7 @@ def work_and_die(url: str, engine: Engine, run_id: str) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_killed_twenty_times_it_ends_as_one_that_was_not(bench: Bench, database_url: str, tmp_path: Path) -> None:
     runner = Runner(bench.engine, Database(database_url), rows=4)
     started = time.perf_counter()
