@@ -94,7 +94,10 @@ def freeze(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, id: str) 
     """A BaseModel of a loaded model: eval mode, no gradients for weights. Raises UserError without a plain cache."""
     model.eval()
     model.requires_grad_(False)
-    return BaseModel(model, tokenizer, id, cache_shape(model))
+    try:
+        return BaseModel(model, tokenizer, id, cache_shape(model))
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def load_base_model(name: str | None, home: Path) -> BaseModel:

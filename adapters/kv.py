@@ -14,8 +14,6 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import CacheLayerMixin
 
-from adapters.methods import UserError
-
 
 class Shape(NamedTuple):
     """What one position of the cache looks like in this model."""
@@ -26,14 +24,14 @@ class Shape(NamedTuple):
 
 
 def cache_shape(model: PreTrainedModel) -> Shape:
-    """Asks the model by reading one token; raises UserError where there is no plain key/value cache."""
+    """Ask the model by reading one token. Raises ValueError where there is no plain key/value cache."""
     token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
     with torch.no_grad():
         cache = getattr(model(input_ids=token, use_cache=True), "past_key_values", None)
     layers = getattr(cache, "layers", [])
     shapes = {getattr(layer, "keys", token).shape for layer in layers}
     if len(shapes) != 1 or len(next(iter(shapes))) != 4:
-        raise UserError("This base model has no key/value cache of equal layers: choose another one.")
+        raise ValueError("This base model has no key/value cache of equal layers: choose another one.")
     _, heads, _, size = next(iter(shapes))
     return Shape(len(layers), heads, size)
 

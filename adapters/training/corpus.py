@@ -1,4 +1,7 @@
-"""Training texts: rows -> token ids and the scored part, split by key. Knows nothing of adapters or gradients.
+"""Training texts: a file -> rows -> token ids and the scored part, split by key.
+
+Uploads are CSV, TSV or JSONL with one of SHAPES; other columns are left out. The rows of a TXT file are its paragraphs,
+between blank lines, or its lines where no line is blank.
 
 - `prompt` and `completion`: joined, with a blank between them if neither has one. The completion and its end token are
   scored. Rows that are too long are left out.
@@ -10,15 +13,24 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from adapters.base_model import BaseModel
 from adapters.methods import UserError
+from adapters.reading import Record, Wanted, check_names, plain, quoted, read_records, refuse
 from adapters.training.batches import Example
-from adapters.training.uploads import ENDINGS, Row, read_upload
 
+Row: TypeAlias = dict[str, Any]
+
+MAX_BYTES = 20_000_000
+MAX_ROWS = 100_000
+SHAPES = (("text",), ("prompt", "completion"), ("q", "a"))  # columns of a row
+WANTED = "text, or prompt and completion"
+EXAMPLE = '{"text": "…"} or {"prompt": "…", "completion": "…"}'
+ENDINGS = (".txt", ".csv", ".tsv", ".jsonl")
 DATA = Path(__file__).parents[1] / "data"
 VALIDATION_SHARE = 0.1
 UNKNOWN = "unknown"  # licence of an upload
@@ -104,6 +116,58 @@ def rows_of(data: Dataset) -> list[Row]:
     except OSError as error:
         raise UserError(f"Cannot read {data.file.name}: {error.strerror}.") from error
     return read_upload(content, data.file.name)
+
+
+def read_upload(data: bytes, filename: str) -> list[Row]:
+    """Rows of a TXT, CSV, TSV or JSONL file. Raises UserError."""
+    empty = "The file is empty: write some text to train on."
+    wanted = Wanted(ENDINGS, check_columns, EXAMPLE, empty, MAX_BYTES, MAX_ROWS, paragraphs)
+    rows = [row_of(record) for record in read_records(data, filename, wanted)]
+    if len(rows) < 2:
+        found = "1 row" if rows else "no row"
+        raise UserError(f"The file holds {found}: give at least 2, one to train and one to validate on.")
+    return rows
+
+
+def paragraphs(text: str) -> Iterator[Record]:
+    """Paragraphs between blank lines, or all lines where none is blank."""
+    text = text.replace("\r\n", "\n").strip("\n")
+    parts = re.split(r"\n[ \t]*\n\s*", text)
+    parts = text.split("\n") if len(parts) == 1 else parts
+    for number, part in enumerate((part for part in parts if part.strip()), start=1):
+        yield Record(f"Paragraph {number}", [("text", part.strip("\n"))])
+
+
+def check_columns(names: list[str], where: str) -> None:
+    """Refuse columns without exactly one of the shapes."""
+    check_names(names, where)
+    found = shapes(names)
+    if len(found) > 1:
+        told = " and ".join("/".join(shape) for shape in found)
+        raise UserError(f"{where} has the columns of {told} at once: keep one kind.")
+    if not found:
+        known = ", ".join(quoted(name) for name in names[:20]) or "none"
+        raise UserError(f"{where} has no column {WANTED}: the columns are {known}; rename them.")
+
+
+def shapes(names: list[str]) -> list[tuple[str, ...]]:
+    """Shapes of a row that these columns can make."""
+    return [shape for shape in SHAPES if set(shape) <= set(names)]
+
+
+def row_of(record: Record) -> Row:
+    """The fields to train on. Raises UserError with row, field and reason."""
+    fields = dict(record.fields)
+    (shape,) = shapes(list(fields))
+    return {name: value(fields[name], record.where, name) for name in shape}
+
+
+def value(found: Any, where: str, name: str) -> str:
+    """A field as text; refuse an empty one."""
+    text = plain(found, where, name)
+    if not text or not text.strip():
+        refuse(where, name, "it is empty: write some text, or remove the row")
+    return text
 
 
 def read_rows(file: Path) -> list[Row]:

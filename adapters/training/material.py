@@ -11,9 +11,8 @@ from adapters.base_model import BaseModel
 from adapters.lora.lora import LoraSettings, targets
 from adapters.methods import UserError
 from adapters.training.batches import Example
-from adapters.training.corpus import Dataset, encode, rows_of, split
+from adapters.training.corpus import Dataset, Row, encode, rows_of, split
 from adapters.training.order import MAX_STEPS, TrainOrder, TrainSettings
-from adapters.training.uploads import Row
 
 STEP_TOKENS = 40  # of a sample during training
 LEAST_ROOM = 8  # tokens beside a prefix

@@ -19,11 +19,10 @@ from adapters.prefix.prefix import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.training.batches import measure
 from adapters.training.card import Report, card, fenced
-from adapters.training.corpus import dataset, encode_rows, rows_of, split
+from adapters.training.corpus import Row, dataset, encode_rows, rows_of, split
 from adapters.training.order import TrainOrder, TrainSettings, command_line
 from adapters.training.scores import exact_matches
 from adapters.training.train_command import first_interrupt, read_order
-from adapters.training.uploads import Row
 
 QUICK = ["--steps", "6", "--batch-size", "4", "--lr", "0.03", "--warmup-steps", "2", "--eval-every", "3"]
 

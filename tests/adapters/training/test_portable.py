@@ -81,6 +81,6 @@ def test_the_app_imports_and_trains_two_steps_without_posix(tiny_llama: BaseMode
         env={"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.stdout.startswith("done 2 "), done.stdout + done.stderr

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.methods import UserError
-from adapters.training.uploads import MAX_BYTES, read_upload
+from adapters.training.corpus import MAX_BYTES, read_upload
 
 
 def test_a_text_is_read_by_paragraphs_or_by_lines() -> None:
