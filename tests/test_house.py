@@ -2,14 +2,14 @@
 
 import ast
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from tests.source_tree import LAYERS, imports, layer, module_graph, packages, parsed, read, sources
+from tests.source_tree import LAYERS, imports, layer, module_graph, packages, parsed, read, sources, tracked
 
 PARTS = ("__init__", "__main__", "tab", "form", "run", "words", "settings", "figures")  # a file of each folder
 MAX_FILES, MAX_LEVELS, MAX_LINES, MAX_README = 14, 8, 18_500, 150
@@ -91,7 +91,7 @@ def test_only_the_app_reads_environment_variables() -> None:
         assert not (used | set(imports(path))) & set(reads), path
 
 
-@pytest.mark.parametrize("name", ["leaderboard", "demo"])
+@layers_with_folders
 def test_folders_import_one_way(name: str) -> None:
     graph: dict[str, set[str]] = defaultdict(set)
     why: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -108,7 +108,7 @@ def test_files_import_one_way(name: str) -> None:
     assert circles(within(name)) == []
 
 
-@pytest.mark.parametrize("name", ["leaderboard"])
+@layers_with_folders
 def test_the_longest_chain_of_imports_is_short(name: str) -> None:
     graph = within(name)
     chain = max((longest(graph, module) for module in graph), key=len)
@@ -130,7 +130,7 @@ def test_no_tab_imports_another() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("name", ["leaderboard"])
+@layers_with_folders
 def test_no_class_name_twice_in_a_layer(name: str) -> None:
     named: dict[str, list[str]] = defaultdict(list)
     for path in sources():
@@ -139,6 +139,25 @@ def test_no_class_name_twice_in_a_layer(name: str) -> None:
                 if isinstance(node, ast.ClassDef):
                     named[node.name].append(path)
     assert {name: paths for name, paths in named.items() if len(paths) > 1} == {}
+
+
+def test_a_file_name_twice_only_where_it_plays_the_same_part() -> None:
+    named: dict[str, list[str]] = defaultdict(list)
+    for path in sources():
+        if Path(path).stem not in PARTS:
+            named[Path(path).name].append(path)
+    assert {name: paths for name, paths in named.items() if len(paths) > 1} == {}
+
+
+def test_no_folder_has_too_many_files() -> None:
+    folders = ("adapters/", "leaderboard/", "demo/", "benchmarks/")
+    counts = Counter(str(Path(path).parent) for path in tracked() if path.startswith(folders))
+    assert {folder: number for folder, number in counts.items() if number > MAX_FILES} == {}
+
+
+def test_the_source_is_small() -> None:
+    lines = Counter({path: read(path).count("\n") for path in sources() if layer(path) in LAYERS})
+    assert lines.total() <= MAX_LINES, f"the largest files: {lines.most_common(10)}"
 
 
 def test_the_readme_is_short() -> None:
