@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from adapters.lora.rows import LoraWeights
-from adapters.prefix.prefix import PrefixKV
 
 
-def weights_digest(weights: LoraWeights | PrefixKV) -> str:
+def weights_digest(weights: LoraWeights | Tensor) -> str:
     """Digest of a LoRA's matrices, scaling and gains, or of a prefix's keys and values."""
     if not isinstance(weights, LoraWeights):
         return sha256(*pieces([("prefix", weights)]))

@@ -5,10 +5,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
-from adapters.lora.rows import LoraWeights
-from adapters.prefix.prefix import PrefixKV
+from torch import Tensor
 
-Weights = LoraWeights | PrefixKV
+from adapters.lora.rows import LoraWeights
+
+Weights = LoraWeights | Tensor  # of a LoRA, or the keys and values of a prefix
 
 
 class WeightCache:
