@@ -105,6 +105,6 @@ def test_what_is_chosen_is_shown_and_nothing_else(made: Frontier) -> None:
 
 def test_the_facts_say_what_was_set(made: Frontier) -> None:
     facts: dict[str, str] = dict(strength_facts(made))
-    assert facts["topics: ours, by nats a word"] == "num_iterations 1"
+    assert facts["topics: ours, by nats per word"] == "num_iterations 1"
     assert facts[text.BASE_MODEL] == "tiny"
     assert facts["torch"] == "2"
