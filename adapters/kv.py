@@ -3,8 +3,8 @@
 Knows columns, padding and layers; knows nothing of prompts, sampling or steering.
 
 Letters: L layers, B rows, H key/value heads, N columns of capacity, T columns in use, D head size, W window.
-All rows of a batch end at the same column. What a row does not have (a prefix, or a prompt as long as its neighbours')
-is masked padding on the left, so a row's position ids are its columns less the masked ones.
+All rows of a batch end at the same column. A row without a prefix or with a shorter prompt has masked padding on the
+left, so its position ids are its columns less the masked ones.
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from transformers.cache_utils import CacheLayerMixin
 
 
 class Shape(NamedTuple):
-    """What one position of the cache looks like in this model."""
+    """Layers, key/value heads and head size of a model's cache."""
 
     num_layers: int
     num_heads: int  # key/value heads
@@ -49,7 +49,7 @@ class KV:
 
     @classmethod
     def empty(cls, shape: Shape, mask: Tensor, like: Tensor) -> "KV":
-        """An empty cache of the dtype and on the device of `like`; mask (B, N) names the padding to come."""
+        """An empty cache of the dtype and on the device of `like`; mask (B, N) leaves the padding out."""
         size = (shape.num_layers, 2, mask.shape[0], shape.num_heads, mask.shape[1], shape.head_size)
         return cls(like.new_zeros(size), mask, 0)
 
@@ -66,7 +66,7 @@ class KV:
         return KV(self.data[:, :, 1::2], self.mask[1::2], self.length)
 
     def newest(self, width: int) -> Tensor:
-        """The newest columns in use (L, 2, B, H, width, D), to be changed where they lie."""
+        """A view of the newest columns in use (L, 2, B, H, width, D)."""
         return self.data.narrow(-2, self.length - width, width)
 
     def inputs(self, num_new: int) -> dict[str, Tensor | None]:
@@ -77,22 +77,22 @@ class KV:
         return {"attention_mask": self.mask[:, :end] if self.padded else None, "position_ids": positions}
 
     def cache(self) -> Cache:
-        """For one forward pass that appends to this cache; `length` is the caller's to advance."""
+        """For one forward pass that appends to this cache; the caller advances `length`."""
         for layer in self._layers:
             layer.length = self.length
         return Cache(layers=[*self._layers])
 
     def followed(self, probe: Tensor, gradient: Tensor) -> Cache:
-        """As `cache`; and a backward pass to `probe`, a scalar leaf, leaves the gradient of the past in `gradient`.
+        """As `cache`; a backward pass to `probe`, a scalar leaf, then writes the gradient of the past to `gradient`.
 
-        gradient (L, 2, R, H, W, D) is of the newest W columns. R = B, or R = B / 2 for every second row.
+        gradient (L, 2, R, H, W, D) is of the newest W columns; R = B, or B / 2 for every second row.
         """
         rows = slice(1, None, 2) if gradient.shape[2] < self.data.shape[2] else slice(None)
         pairs = zip(self.data.unbind(0), gradient.unbind(0), strict=True)
-        return Cache(layers=[FollowedLayer(data, self.length, probe, noted, rows) for data, noted in pairs])
+        return Cache(layers=[FollowedLayer(data, self.length, probe, kept, rows) for data, kept in pairs])
 
     def ahead(self) -> Cache:
-        """For passes beyond the columns in use that are not to stay: nothing is written, gradients reach them."""
+        """For passes that look ahead: nothing is written to this cache, and gradients pass through."""
         cache = DynamicCache()
         for layer, (keys, values) in enumerate(self.data[..., : self.length, :].unbind(0)):
             cache.update(keys, values, layer)
@@ -133,7 +133,7 @@ class AppendingLayer(CacheLayerMixin):
 
 
 class FollowedLayer(AppendingLayer):
-    """Appends, and notes the gradient of the columns before."""
+    """Appends, and keeps the gradient of the columns before."""
 
     def __init__(self, buffer: Tensor, length: int, probe: Tensor, gradient: Tensor, rows: slice) -> None:
         super().__init__(buffer)
@@ -148,21 +148,21 @@ class FollowedLayer(AppendingLayer):
 
 
 class Append(torch.autograd.Function):
-    """cat(past, new) without copying the past, which is a buffer and no part of the graph: its gradient is noted.
+    """cat(past, new) without copying the past, which is a buffer outside the graph; keeps the gradient of the past.
 
-    The buffer may change only after the backward pass. `probe` makes the result need a gradient in the first layer too.
+    The buffer must not change before the backward pass. `probe` makes the first layer's result need a gradient too.
     """
 
     @staticmethod
     def forward(ctx: Any, new: Tensor, probe: Tensor, layer: FollowedLayer, which: int) -> Tensor:
         ctx.layer, ctx.which = layer, which
-        # Under `data` writing keys does not count as a change of the values, which lie in the same tensor.
+        # Through `data` writing keys does not count as changing the values in the same tensor.
         return layer._write(layer.buffers[which].data, new)
 
     @staticmethod
     def backward(ctx: Any, whole: Tensor) -> tuple[Tensor, None, None, None]:
         layer: FollowedLayer = ctx.layer
-        noted = layer.gradients[ctx.which]  # (R, H, W, D)
-        width = noted.shape[-2]
-        noted.copy_(whole[layer.rows].narrow(-2, layer.length - width, width))
+        kept = layer.gradients[ctx.which]  # (R, H, W, D)
+        width = kept.shape[-2]
+        kept.copy_(whole[layer.rows].narrow(-2, layer.length - width, width))
         return whole.narrow(-2, layer.length, whole.shape[-2] - layer.length), None, None, None

@@ -1,7 +1,7 @@
-"""What a person can set, as frozen data that goes to JSON and back.
+"""The settings of methods and sampling, as frozen data that goes to JSON and back.
 
-Knows names, numbers and their bounds; knows nothing of tensors, files or Gradio. Every bound is checked when an object
-is made, wherever it comes from (a slider, the API, a file), and `explain` turns what was wrong into one line.
+Knows names, numbers and their bounds; knows nothing of tensors, files or Gradio. Bounds are checked when an object is
+made, whether its values come from a slider, the API or a file; `explain` turns a failed check into one line.
 """
 
 import math
@@ -13,21 +13,21 @@ from pydantic.dataclasses import dataclass
 
 T = TypeVar("T")
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-MAX_WORDS = 5_000  # of a list: more than the longest of those that ship
+MAX_WORDS = 5_000  # of a list; the longest shipped one has fewer
 MAX_WORD_WEIGHT = 100.0
-MAX_ATTRIBUTES = 8  # of a method: each costs a pass over its words, or a product with its head
+MAX_ATTRIBUTES = 8  # of a method; each costs time
 
 
 class UserError(ValueError):
-    """Something a person can mend; its message is one line that says what to do."""
+    """An error that a person can fix; its message is one line that says what to do."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Attribute:
     """What to steer towards: a bag of words or a class of a discriminator.
 
-    The bag is `words` if there are any, each perhaps with a weight behind it ("laser:2"), or else the shipped list
-    called `name`. A name with a colon and without words is a discriminator and its class ("sentiment:positive").
+    The bag is `words`, each perhaps with a weight ("laser:2"), or else the shipped list called `name`. A name with a
+    colon and without words is a discriminator and its class ("sentiment:positive").
     """
 
     name: str
@@ -46,7 +46,7 @@ class Attribute:
 
     @property
     def short_name(self) -> str:
-        """As `parse_method` reads it: `pplm:science`, `pplm:sentiment:negative*-1`."""
+        """The name that `parse_method` reads: `pplm:science`, `pplm:sentiment:negative*-1`."""
         return f"pplm:{self.name}" + ("" if self.weight == 1 else f"*{self.weight:g}")
 
 
@@ -73,39 +73,38 @@ def weighted_word(text: str) -> tuple[str, float]:
     return word.strip(), value
 
 
-CLASS_NATS = 0.02  # of drifting at each token, for each nat that a word would be worth
-NO_LIMIT = 100.0  # nats; nothing that float32 can express costs as much, so that it is no limit at all
+CLASS_NATS = 0.02  # of KL per token that a class may cost, for each nat of strength
+NO_LIMIT = 100.0  # nats, more than any fused distribution costs in float32
 
 
 @dataclass(frozen=True, config=STRICT)
 class PPLM:
     """Settings of PPLM (Dathathri et al., ICLR 2020, arXiv 1912.02164), named as in the paper and its code.
 
-    Strength, budget, cooldown and pushing afresh are not in the paper; `as_in_paper` turns them off. `best_of` is the
-    paper's reranking: BR with 0 iterations, BCR with some.
+    strength, kl_budget, cooldown and carry=False are not in the paper; `as_in_paper` turns them off. best_of is the
+    paper's reranking: BR with 0 iterations, BCR with more.
     """
 
     attributes: Annotated[tuple[Attribute, ...], Field(min_length=1, max_length=MAX_ATTRIBUTES)]
-    step_size: Annotated[float, Field(ge=0, le=1)] = 0.3  # length of one push on the past
-    num_iterations: Annotated[int, Field(ge=0, le=30)] = 1  # pushes at each token
-    window_length: Annotated[int, Field(ge=0, le=4096)] = 0  # newest positions that are pushed; 0: all
+    step_size: Annotated[float, Field(ge=0, le=1)] = 0.3  # length of one gradient step on the past
+    num_iterations: Annotated[int, Field(ge=0, le=30)] = 1  # gradient steps for each token
+    window_length: Annotated[int, Field(ge=0, le=4096)] = 0  # newest positions that are moved; 0: all
     gamma: Annotated[float, Field(ge=0, le=4)] = 1.5  # exponent of the gradient's norm: 1 normalises, 0 does not
-    kl_scale: Annotated[float, Field(ge=0, le=10)] = 0.01  # how much drifting from the unsteered distribution costs
+    kl_scale: Annotated[float, Field(ge=0, le=10)] = 0.01  # weight of the KL from the clean distribution
     gm_scale: Annotated[float, Field(ge=0, le=1)] = 0.99  # share of the steered distribution in the fused one
-    # Tokens to come that a discriminator judges too, each as the mean of what is likely there: it then steers where the
-    # text is going and not only the next word, for one more pass each.
+    # Tokens to come that a discriminator judges too, each as the mean embedding of the likely ones, for a pass each.
     horizon_length: Annotated[int, Field(ge=0, le=8)] = 0
-    decay: bool = False  # older positions of the window are pushed less: the text keeps closer to how it began
-    grad_length: Annotated[int, Field(ge=0, le=4096)] = 0  # tokens that are steered, the rest follows freely; 0: all
-    strength: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 20.0  # nats of drifting that one more word is worth
-    kl_budget: Annotated[float, Field(ge=0, le=NO_LIMIT)] = NO_LIMIT  # nats that the fusion may cost at any token
-    cooldown: Annotated[int, Field(ge=0, le=256)] = 50  # tokens for which what was said rests: it gets no likelier
-    carry: bool = False  # True: the pushed past is carried on to the next token; False: each token is pushed afresh
-    best_of: Annotated[int, Field(ge=1, le=16)] = 1  # texts that are written, of which the attribute's best is kept
+    decay: bool = False  # older positions of the window are moved less
+    grad_length: Annotated[int, Field(ge=0, le=4096)] = 0  # tokens that are steered, the first ones; 0: all
+    strength: Annotated[float, Field(ge=0, le=NO_LIMIT)] = 20.0  # nats of KL that one more word is worth
+    kl_budget: Annotated[float, Field(ge=0, le=NO_LIMIT)] = NO_LIMIT  # nats of KL that the fusion may cost at any token
+    cooldown: Annotated[int, Field(ge=0, le=256)] = 50  # tokens for which a token just used gets no likelier
+    carry: bool = False  # True: the next token starts from the moved past; False: from the clean one
+    best_of: Annotated[int, Field(ge=1, le=16)] = 1  # texts written, of which the best is kept
 
     @property
     def allowance(self) -> float:
-        """Nats a token that drifting towards a class may cost beside what words are worth."""
+        """Nats of KL per token that steering towards a class may cost, beside what words are worth."""
         return CLASS_NATS * self.strength if self.has_discriminator else 0.0
 
     @property
@@ -115,7 +114,7 @@ class PPLM:
 
 @dataclass(frozen=True, config=STRICT)
 class Method:
-    """One way of continuing a prompt. All parts compose: PPLM over a LoRA over a prefix is a Method with all set."""
+    """One way of continuing a prompt. The parts compose: PPLM over a LoRA over a prefix sets all of them."""
 
     name: str
     lora: str | None = None  # names in the AdapterStore
@@ -126,7 +125,7 @@ class Method:
 
 @dataclass(frozen=True, config=STRICT)
 class Sampling:
-    """How the next token is drawn, the same for every row of a batch."""
+    """How the next token is drawn, for every row of a batch."""
 
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.7  # 0: greedy
     top_k: Annotated[int, Field(ge=0, le=1000)] = 0  # 0: off
@@ -148,9 +147,9 @@ BASE = Method("base")
 
 
 def parse_method(text: str) -> Method:
-    """The method of a short name: `base`, `lora:NAME`, `prefix:NAME`, `pplm:NAME`, joined with `+` when composed.
+    """The method of a short name: `base`, `lora:NAME`, `prefix:NAME`, `pplm:NAME`, or several joined by `+`.
 
-    `pplm:` may stand several times; each NAME is a word list or a discriminator's class, perhaps with a weight.
+    `pplm:` may appear several times, each with a word list or a discriminator's class and perhaps a weight.
 
     >>> parse_method("lora:poetry+pplm:science").lora
     'poetry'
@@ -180,7 +179,7 @@ def parse_method(text: str) -> Method:
 
 
 def parse_attribute(text: str) -> Attribute:
-    """An attribute of a short name, such as `science*2`. Raises UserError for a weight that is none."""
+    """An attribute of a short name, such as `science*2`. Raises UserError for a bad weight."""
     name, star, weight = text.rpartition("*")
     if not star:
         return Attribute(text)
@@ -188,12 +187,12 @@ def parse_attribute(text: str) -> Attribute:
 
 
 def as_in_paper(steering: PPLM) -> PPLM:
-    """The same settings under the paper's algorithm, unchanged."""
+    """The same settings under the paper's algorithm."""
     return replace(steering, strength=NO_LIMIT, kl_budget=NO_LIMIT, cooldown=0, carry=True)
 
 
 def effect_off(method: Method) -> Method:
-    """The method with every effect at zero (scale 0, step size 0, no prefix): it must write what the base writes."""
+    """The method with every effect at zero (scale 0, step size 0, no prefix): it must write the base's text."""
     steering = None if method.steering is None else replace(method.steering, step_size=0.0, best_of=1)
     return replace(method, lora_scale=0.0, prefix=None, steering=steering)
 
@@ -204,7 +203,7 @@ def to_json(value: Any) -> dict[str, Any]:
 
 
 def from_json(kind: type[T], data: dict[str, Any]) -> T:
-    """The settings object of `kind` that `data` describes; raises UserError with one line."""
+    """The settings object of `kind` from plain data. Raises UserError."""
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
@@ -212,9 +211,9 @@ def from_json(kind: type[T], data: dict[str, Any]) -> T:
 
 
 def explain(error: ValidationError) -> str:
-    """One line for the first thing that is wrong: `step_size: Input should be less than or equal to 1 (got 7)`."""
+    """One line for the first failed check: `step_size: Input should be less than or equal to 1 (got 7)`."""
     first = error.errors(include_url=False)[0]
-    if first["type"] == "value_error":  # said by a check of our own, in a whole sentence
+    if first["type"] == "value_error":  # a whole sentence from a check of our own
         return str(first["ctx"]["error"])
     where = ".".join(str(part) for part in first["loc"]) or "settings"
     return f"{where}: {first['msg']} (got {first['input']!r:.60})"

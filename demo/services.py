@@ -8,7 +8,7 @@ from adapters.discriminators.trainer import DiscriminatorTrainer
 from adapters.learned.explorer import Explorer
 from adapters.learned.method_costs import MethodCosts
 from adapters.library.library import Library
-from adapters.pplm.bags import Split
+from adapters.pplm.bags import WordSplit
 from adapters.store.adapter_store import Adapter, AdapterStore
 from adapters.store.fingerprint import Fingerprints
 from adapters.training.queue import Trainer
@@ -37,7 +37,7 @@ class Services(NamedTuple):
     limits: Limits  # of an upload
     judges: Sequence[str]  # models beside the base that may score
     publisher: Publisher | None  # of runs on the Hub; None: not set up
-    splits: Callable[[Sequence[str]], Sequence[Split]]  # words -> how the tokenizer splits them
+    splits: Callable[[Sequence[str]], Sequence[WordSplit]]  # words -> how the tokenizer splits them
     discriminator_trainer: DiscriminatorTrainer
     trainer: Trainer
     library: Library

@@ -1,6 +1,6 @@
 """Rows that step together, a token at a time.
 
-Knows rows, their tokens and when they end; knows nothing of prompts' texts, adapters' files or other batches.
+Knows rows, their tokens and when they end; knows nothing of texts, files or other batches.
 Letters: B rows still running, V vocabulary.
 """
 
@@ -19,12 +19,13 @@ from adapters.kv import KV
 from adapters.lora.rows import LoraRows, ScaledLora
 from adapters.methods import Request
 from adapters.pplm.bags import WeightedLoss
-from adapters.pplm.steering import Steered, Steering, read
+from adapters.pplm.forward import read
+from adapters.pplm.steering import Steered, Steering
 
 
 @dataclass
 class Row:
-    """One request on its way: what it needs, and what it has written."""
+    """A request with everything that it needs, and the tokens written so far."""
 
     request: Request
     prompt_ids: list[int]
@@ -33,14 +34,18 @@ class Row:
     lora: ScaledLora | None = None
     prefix: Tensor | None = None  # (L, 2, H, P, D)
     attribute_loss: WeightedLoss | None = None
+    ids: list[int] = field(init=False)  # of the prompt and of the text
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish_reason: str | None = None
-    likelihood: float = 0.0  # sum over the tokens of how much the text before each showed the attributes
+    likelihood: float = 0.0  # sum over the tokens of how much the text before showed the attributes
+
+    def __post_init__(self) -> None:
+        self.ids = list(self.prompt_ids)
 
     @property
     def score(self) -> float:
-        """How much the text shows its attributes, to rank it: the mean over its tokens; -inf if it went wrong."""
+        """Mean over the tokens of how much the text shows its attributes, to rank it; -inf if it diverged."""
         return -math.inf if self.finish_reason == "diverged" else self.likelihood / max(1, len(self.token_ids))
 
     @property
@@ -49,17 +54,18 @@ class Row:
 
     @property
     def room(self) -> int:
-        """Columns after the prompt: of the tokens to write, and of those that are only looked ahead to."""
+        """Columns after the prompt: tokens to write, and those of the horizon."""
         steering = self.request.method.steering
         return self.max_new_tokens + (steering.horizon_length if steering else 0)
 
     def take(self, token: int, logprob: float, sound: bool, likelihood: float, eos: frozenset[int]) -> None:
-        """Adds the chosen token, unless the numbers went wrong, and notices the end."""
+        """Add the chosen token, unless the row diverged (not `sound`), and notice the end."""
         if not sound:
             self.finish_reason = "diverged"
             return
         self.likelihood += likelihood
         self.token_ids.append(token)
+        self.ids.append(token)
         self.logprobs.append(logprob)
         if token in eos:
             self.finish_reason = "eos"
@@ -68,12 +74,12 @@ class Row:
 
 
 class Start(NamedTuple):
-    """What stands after the prompts of B rows have been read."""
+    """The state of B rows after their prompts."""
 
     kv: KV
     lora: LoraRows
     logits: Tensor  # (B, V)
-    hidden_sum: Tensor  # (B, C) of the last hidden states of each prompt but for its last token
+    hidden_sum: Tensor  # (B, C) of the last hidden states of each prompt without its last token
 
     def rows(self, rows: Sequence[int]) -> "Start":
         """The rows at some indices; a row may be named more than once."""
@@ -83,12 +89,12 @@ class Start(NamedTuple):
 
 
 class Batch:
-    """Rows with one cache; all of them steered, or none. Rows with a LoRA come last. There may be no rows at all."""
+    """Rows with one cache: all steered or none, those with a LoRA last, perhaps none at all."""
 
     def __init__(self, base: BaseModel, rows: list[Row], start: Start, sampler: Choose):
-        """`start` is what stands after the prompts of `rows`.
+        """`start` is the state after the prompts of `rows`.
 
-        Steered rows read the last token of the prompt once more, after a past that they can push.
+        Steered rows read the last token of the prompt again, after a past that can be pushed.
         """
         self.base, self.rows, self.kv, self.lora, self.sampler = base, rows, start.kv, start.lora, sampler
         settings = [row.request.method.steering for row in rows if row.request.method.steering is not None]
@@ -107,7 +113,7 @@ class Batch:
         return bool(self.rows)
 
     def advance(self) -> None:
-        """Does one piece of work: a token of all rows, or one iteration on the way to it."""
+        """Do one piece of work: a token of all rows, or one iteration towards it."""
         before = time.perf_counter()
         next(self._pieces, None)
         self.seconds += time.perf_counter() - before
@@ -126,24 +132,23 @@ class Batch:
                 logits = self._read(token)
 
     def _read(self, token: Tensor) -> Tensor:
-        """Clean logits (B, V) after the newest token (B, 1) of every row."""
+        """Clean logits (B, V) after the newest tokens (B, 1)."""
         with torch.no_grad():
             logits = read(self.base.model, token, self.kv, self.kv.cache(), self.lora).logits
         self.kv.length += 1
         return logits
 
     def _choose(self, step: Steered) -> Tensor:
-        """Draws a token for every row from its fused logits and books it; returns the tokens (B, 1)."""
+        """Draw a token for every row from its fused logits and add it to the row; returns the tokens (B, 1)."""
         clean, fused = step.clean, step.fused
         total = clean.logsumexp(-1, keepdim=True)  # (B, 1): not finite where any logit is NaN or infinite
         sound = total.isfinite()
         if fused is not clean:
             sound &= fused.logsumexp(-1, keepdim=True).isfinite()
         drawable = torch.where(sound, fused, 0.0)
-        ids = [row.prompt_ids + row.token_ids for row in self.rows]
-        tokens = self.sampler(drawable, ids, [row.generator for row in self.rows])[:, None]
+        tokens = self.sampler(drawable, [row.ids for row in self.rows], [row.generator for row in self.rows])[:, None]
         logprobs = clean.gather(-1, tokens) - total
-        # The only synchronisation of a step: everything that the rows need to know, in one tensor.
+        # One tensor for everything that the rows need: the only synchronisation of a step.
         columns = (tokens, logprobs, sound, step.likelihood[:, None])
         chosen = torch.cat([column.double() for column in columns], -1).tolist()
         for row, (token_id, logprob, ok, likelihood) in zip(self.rows, chosen, strict=True):
@@ -151,7 +156,7 @@ class Batch:
         return tokens
 
     def _keep(self, token: Tensor) -> Tensor:
-        """Drops the rows that have ended, so that they cost nothing from here on; returns the others' tokens."""
+        """Drop the rows that have ended, so that they cost nothing; returns the tokens of the others."""
         running = [index for index, row in enumerate(self.rows) if row.finish_reason is None]
         if len(running) == len(self.rows):
             return token
@@ -160,5 +165,5 @@ class Batch:
         self.kv = self.kv.rows(index)
         self.lora = self.lora.rows(running)
         if self.steering is not None:
-            self.steering.keep(index, running, self.kv)
+            self.steering.keep(index, running)
         return token.index_select(0, index)

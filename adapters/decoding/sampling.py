@@ -1,7 +1,8 @@
-"""One row's next token.
+"""Draws the next token of each row.
 
-Knows logits and the tokens of a row; knows nothing of models or of how the logits came about. The order of the steps is
-that of transformers' `generate`: repetition penalty, temperature, top-k, top-p. A row draws from its own generator.
+The order of the steps is that of transformers' `generate`: repetition penalty, temperature, top-k, top-p. A row draws
+from its own generator.
+
 Letters: B rows, V vocabulary, K candidates.
 """
 
@@ -16,11 +17,12 @@ from adapters.methods import Sampling
 # Tokens (B,) from logits (B, V), given the tokens of each row so far and its generator.
 Choose = Callable[[Tensor, Sequence[list[int]], Sequence[Generator]], Tensor]
 
-NUCLEUS = 1024  # tokens that nearly always hold a nucleus; to find and sort them takes an eighth of sorting all
+GREEDY = 1e-6  # temperature below which the likeliest token is taken: dividing by it could overflow
+NUCLEUS = 1024  # tokens that nearly always hold a nucleus; finding and sorting them takes an eighth of sorting all
 
 
 class Sampler:
-    """Chooses a token for every row of a batch, all under the same settings."""
+    """Chooses a token for every row of a batch, under the same settings."""
 
     def __init__(self, sampling: Sampling) -> None:
         self.sampling = sampling
@@ -29,11 +31,11 @@ class Sampler:
         """Tokens (B,) from logits (B, V), given the tokens of each row so far and its generator."""
         if self.sampling.repetition_penalty != 1:
             logits = torch.cat([self._penalise(row, seen) for row, seen in zip(logits.split(1), ids, strict=True)])
-        if self.sampling.temperature == 0:
+        if self.sampling.temperature < GREEDY:
             return logits.argmax(-1)
         weights, tokens = candidates(logits / self.sampling.temperature, self.sampling.top_k, self.sampling.top_p)
-        place = draw(weights, generators)[:, None]  # (B, 1)
-        return (place if tokens is None else tokens.gather(-1, place))[:, 0]
+        column = draw(weights, generators)[:, None]  # (B, 1)
+        return (column if tokens is None else tokens.gather(-1, column))[:, 0]
 
     def _penalise(self, logits: Tensor, seen: list[int]) -> Tensor:
         processor = RepetitionPenaltyLogitsProcessor(self.sampling.repetition_penalty)
@@ -41,10 +43,9 @@ class Sampler:
 
 
 def candidates(logits: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tensor | None]:
-    """Weights (B, K) in proportion to the probabilities of the tokens that may be drawn, and these tokens.
+    """Weights (B, K) in proportion to the probabilities of the tokens that may be drawn, and these tokens (None: all).
 
-    top_k keeps the likeliest tokens (0: all); of these top_p keeps the fewest whose probabilities reach it. Tokens are
-    None where all of them may be drawn.
+    top_k keeps the likeliest tokens (0: all); of these top_p keeps the fewest with probabilities that reach it.
     """
     vocabulary = logits.shape[-1]
     if not top_k and top_p == 1:
@@ -55,7 +56,7 @@ def candidates(logits: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tensor
         if top_p == 1:
             return weights, tokens
     else:
-        # On a GPU sorting all costs nothing and looking whether it is needed would wait for the GPU.
+        # On a GPU sorting all costs nothing, and checking whether it is needed would wait for the GPU.
         count = vocabulary if logits.is_cuda else min(NUCLEUS, vocabulary)
         weights, tokens = likeliest(logits, count)
         if count < vocabulary and not bool((weights.sum(-1) >= top_p).all()):
@@ -65,14 +66,14 @@ def candidates(logits: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tensor
 
 
 def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Probabilities (B, K) of the `count` likeliest tokens, the first first, and these."""
+    """Probabilities (B, K) of the `count` likeliest tokens, in falling order, and these tokens."""
     values, tokens = logits.topk(count)
     return (values - logits.logsumexp(-1, keepdim=True)).exp(), tokens
 
 
 def draw(weights: Tensor, generators: Sequence[Generator]) -> Tensor:
-    """Places (B,) drawn in proportion to weights (B, K): where the running sum passes a uniform share of the whole."""
+    """Columns (B,) drawn in proportion to weights (B, K): where the running sum passes a uniform share of the total."""
     sums = weights.double().cumsum(-1)
     shares = torch.cat([torch.rand(1, 1, generator=g, device=g.device, dtype=sums.dtype) for g in generators])
-    places = torch.searchsorted(sums, shares * sums[:, -1:], right=True)[:, 0]
-    return places.clamp(max=weights.shape[-1] - 1)
+    columns = torch.searchsorted(sums, shares * sums[:, -1:], right=True)[:, 0]
+    return columns.clamp(max=weights.shape[-1] - 1)

@@ -21,7 +21,8 @@ from adapters.learned.prefix_attention import (
 )
 from adapters.learned.spectrum import Crop, Update, crop, updates
 from adapters.methods import Method, Request, Sampling, UserError
-from adapters.prefix.prefix import PrefixKV, PrefixSettings
+from adapters.prefix.prefix import PrefixKV
+from adapters.prefix.settings import PrefixSettings
 from adapters.training.card import Report
 
 TOKENS = 24  # written to see their attention

@@ -24,7 +24,8 @@ from transformers import Cache, DynamicCache, PreTrainedTokenizerBase
 
 from adapters.base_model import BaseModel
 from adapters.kv import AppendingLayer
-from adapters.prefix.prefix import PrefixKV, PrefixSettings, prefix_model
+from adapters.prefix.prefix import PrefixKV, prefix_model
+from adapters.prefix.settings import PrefixSettings
 
 Turn = AbstractContextManager[Any]
 ALONE: Turn = nullcontext()  # nobody else uses the model

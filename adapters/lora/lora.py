@@ -6,20 +6,17 @@ and DoRA (Liu et al., ICML 2024, arXiv 2402.09353), which trains a magnitude m f
 
     y = m / ||W + scaling * B A|| * (W x + scaling * B (A x))
 
-Knows the base model's modules; knows nothing of texts or of decoding.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -27,76 +24,15 @@ from transformers.pytorch_utils import Conv1D
 from adapters.adapter_files import read_tensors
 from adapters.base_model import BaseModel
 from adapters.lora.rows import LoraWeights
-from adapters.methods import STRICT, UserError, from_json
+from adapters.lora.settings import LoraFile, LoraSettings
+from adapters.methods import UserError, from_json
 
 ALL_LINEAR = "all-linear"
 MAGNITUDE = "magnitude_vector"
-Rank = Annotated[int, Field(ge=1, le=256)]
-Alpha = Annotated[float, Field(gt=0, le=10_000)]
-
-
-@dataclass(frozen=True, config=STRICT)
-class LoraSettings:
-    """What is trained."""
-
-    r: Rank = 8  # rank of the update
-    lora_alpha: Alpha = 16.0  # strength: the update is scaled by lora_alpha / r
-    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of a layer's inputs that each step leaves out
-    # Path endings of the adapted layers; none: every attention projection; "all-linear": all but the output layer.
-    target_modules: Annotated[tuple[str, ...], Field(max_length=256)] = ()
-    use_rslora: bool = False  # scale by lora_alpha / sqrt(r)
-    use_dora: bool = False  # train the length of each output's weights apart from their direction
-
-
-@dataclass(frozen=True, config=STRICT)
-class LoraFile:
-    """The fields of adapter_config.json. Those that change what the adapter computes must keep their neutral value."""
-
-    peft_type: Literal["LORA"]
-    base_model_name_or_path: str
-    r: Rank
-    lora_alpha: Alpha
-    target_modules: Annotated[tuple[str, ...], Field(min_length=1, max_length=256)]  # a string would be a pattern
-    use_rslora: bool = False
-    task_type: Literal["CAUSAL_LM"] | None = None
-    inference_mode: bool = True
-    fan_in_fan_out: bool = False  # how the base stores its weight; the update itself is the same
-    lora_dropout: float = 0.0  # at training only
-    peft_version: str | None = None
-    revision: str | None = None
-    init_lora_weights: Literal[True, False, "gaussian"] = True  # others start from changed base weights
-    bias: Literal["none"] = "none"
-    use_dora: bool = False
-    lora_bias: Literal[False] = False
-    use_qalora: Literal[False] = False
-    qalora_group_size: int = 16
-    ensure_weight_tying: bool = False
-    megatron_core: str | None = None
-    rank_pattern: Annotated[dict[str, int], Field(max_length=0)] = Field(default_factory=dict)
-    alpha_pattern: Annotated[dict[str, float], Field(max_length=0)] = Field(default_factory=dict)
-    loftq_config: Annotated[dict[str, Any], Field(max_length=0)] | None = None
-    layers_pattern: Annotated[list[str], Field(max_length=0)] | None = None
-    auto_mapping: None = None
-    exclude_modules: None = None
-    modules_to_save: None = None
-    layers_to_transform: None = None
-    layer_replication: None = None
-    megatron_config: None = None
-    trainable_token_indices: None = None
-    target_parameters: None = None
-    eva_config: None = None
-    corda_config: None = None
-    lora_ga_config: None = None
-    velora_config: None = None
-    monteclora_config: None = None
-    kasa_config: None = None
-    arrow_config: None = None
-    use_bdlora: None = None
-    alora_invocation_tokens: None = None
 
 
 class Dropout(nn.Module):
-    """Leaves out a share of its inputs, drawn from a generator of its own instead of torch's global one."""
+    """Dropout that draws from its own generator instead of torch's global one."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -111,7 +47,7 @@ class Dropout(nn.Module):
 
 
 def lora_model(base: BaseModel, settings: LoraSettings, seed: int) -> PeftModel:
-    """The base model wrapped (in place) with a fresh LoRA; only the LoRA asks for gradients. Raises UserError."""
+    """The base model wrapped (in place) with a new LoRA; only the LoRA has gradients. Raises UserError."""
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.r,
@@ -133,17 +69,17 @@ def lora_model(base: BaseModel, settings: LoraSettings, seed: int) -> PeftModel:
 
 
 def lora_layers(model: nn.Module) -> list[LoraLayer]:
-    """The layers that PEFT put around those of the base model."""
+    """The layers that PEFT put around layers of the base model."""
     return [module for module in model.modules() if isinstance(module, LoraLayer)]
 
 
 @contextmanager
 def dropping(model: nn.Module) -> Iterator[None]:
-    """Dropout is on in the LoRA, while the base model stays as it is in eval mode."""
+    """Turn dropout on in the LoRA while the base model stays in eval mode."""
     layers = [layer for layer in lora_layers(model) if isinstance(layer.lora_dropout["default"], Dropout)]
     switched: list[Any] = [*layers, *(layer.lora_dropout["default"] for layer in layers)]
     for module in switched:
-        module.training = True  # of this module alone, not of what it holds
+        module.training = True  # of this module alone, not of its children
     try:
         yield
     finally:
@@ -166,19 +102,19 @@ def targets(model: PreTrainedModel, asked: Sequence[str]) -> tuple[str, ...]:
 
 
 def linear_endings(model: PreTrainedModel) -> tuple[str, ...]:
-    """Path endings of the linear layers, such as `mlp.up_proj` or `attn.c_attn`; without the output layer."""
+    """Path endings of the linear layers without the output layer, such as `mlp.up_proj` or `attn.c_attn`."""
     head = model.get_output_embeddings()
     paths = [path for path, module in model.named_modules() if linear_shape(module) and module is not head]
     return tuple(sorted({".".join(path.split(".")[-2:]) for path in paths}))
 
 
 def attention_projections(model: PreTrainedModel) -> tuple[str, ...]:
-    """Those of the endings that stand in the attention blocks, such as `self_attn.q_proj` or `attn.c_attn`."""
+    """Path endings of the linear layers of attention, such as `self_attn.q_proj` or `attn.c_attn`."""
     return tuple(ending for ending in linear_endings(model) if "att" in ending.partition(".")[0])
 
 
 def target_shapes(model: PreTrainedModel, endings: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """(in, out) of every linear layer whose path ends so, by its path. Raises UserError for one that is not linear."""
+    """Path -> (in, out) of every linear layer with one of these endings. Raises UserError for another layer."""
     shapes: dict[str, tuple[int, int]] = {}
     for path, module in model.named_modules():
         if any(path == target or path.endswith(f".{target}") for target in endings):
@@ -190,7 +126,7 @@ def target_shapes(model: PreTrainedModel, endings: Sequence[str]) -> dict[str, t
 
 
 def num_parameters(model: PreTrainedModel, settings: LoraSettings) -> int:
-    """Of a LoRA, from shapes alone. Raises UserError."""
+    """Parameters of a LoRA, from shapes alone. Raises UserError."""
     shapes = target_shapes(model, targets(model, settings.target_modules)).values()
     return sum(settings.r * (i + o) + (o if settings.use_dora else 0) for i, o in shapes)
 
@@ -205,7 +141,7 @@ def linear_shape(module: nn.Module) -> tuple[int, int] | None:
 
 
 def read_lora(folder: Path, config: dict[str, Any], base: BaseModel) -> LoraWeights:
-    """The LoRA in `folder`, whose adapter_config.json says `config`. Raises UserError with one line."""
+    """The LoRA in `folder` with the adapter_config.json `config`. Raises UserError."""
     file = from_json(LoraFile, config)
     modules = target_shapes(base.model, file.target_modules)
     if not modules:
@@ -226,17 +162,20 @@ def read_lora(folder: Path, config: dict[str, Any], base: BaseModel) -> LoraWeig
 
 
 def gain(model: PreTrainedModel, path: str, magnitude: Tensor, pair: tuple[Tensor, Tensor], scaling: float) -> Tensor:
-    """DoRA's factor for each output (out,): magnitude / ||W + scaling * B A||, over the inputs. Raises UserError."""
+    """DoRA's factor for each output (out,): magnitude / ||W + scaling * B A||, over the inputs. Raises UserError.
+
+    Only reads a weight, which nothing ever changes, so it needs no turn of the engine.
+    """
     layer, (a, b) = model.get_submodule(path), pair
     weight = layer.weight.detach().float()  # type: ignore[operator]
     weight = weight.T if isinstance(layer, Conv1D) else weight  # (out, in)
     norm = (weight + scaling * (b @ a).to(weight.device)).norm(dim=1)
     found = magnitude.to(norm.device) / norm
     if not torch.isfinite(found).all():
-        raise UserError(f"The weights of {path} with this DoRA are all zero for some output: it cannot be scaled.")
+        raise UserError(f"This DoRA makes all weights of an output of {path} zero: it cannot be scaled.")
     return found.cpu()
 
 
 def tensor_name(path: str, part: str) -> str:
-    """The name that PEFT gives to a part of the LoRA of the module at `path`."""
+    """PEFT's name for a part of the LoRA of the module at `path`."""
     return f"base_model.model.{path}.lora_{part}"

@@ -1,9 +1,9 @@
 """A LoRA merged into full weights, as a folder that transformers loads.
 
-    W + scaling * B A in the place of W; of a DoRA g (W + scaling * B A), a gain g for each output
+    W + scaling * B A instead of W; for a DoRA g (W + scaling * B A), with a gain g for each output
 
-Knows weights and the files of a model; knows nothing of where adapters come from. The live model is read and never
-written: merged weights are new tensors, and what `save_pretrained` notes in a model it notes in a copy of the shell.
+The live model is only read: merged weights are new tensors, and `save_pretrained` writes into the config of a copy of
+the shell. So no turn of the engine is needed.
 """
 
 import copy
@@ -20,7 +20,7 @@ from adapters.methods import UserError
 
 
 def write_merged(base: BaseModel, lora: LoraWeights, name: str, folder: Path) -> None:
-    """Writes the base model with a LoRA merged into it, and its tokenizer and card. Raises UserError.
+    """Write the base model with a LoRA merged into it, its tokenizer and a card. Raises UserError.
 
     Equal to PEFT's `merge_and_unload` in float32; in another dtype the sum is rounded once.
     """
@@ -33,9 +33,9 @@ def write_merged(base: BaseModel, lora: LoraWeights, name: str, folder: Path) ->
 
 @torch.no_grad()
 def merged_state(base: BaseModel, lora: LoraWeights) -> dict[str, Tensor]:
-    """The state of the merged model on the CPU; weights that are the same tensor in the base are so here too.
+    """The state of the merged model on the CPU; tied weights stay tied.
 
-    Raises UserError where a merged weight would also change another layer.
+    Raises UserError if a merged weight would also change another layer.
     """
     kept: dict[int, Tensor] = {}
     merged: dict[str, Tensor] = {}
@@ -55,7 +55,7 @@ def merged_state(base: BaseModel, lora: LoraWeights) -> dict[str, Tensor]:
 
 
 def added(weight: Tensor, lora: LoraWeights, path: str) -> Tensor:
-    """What the module at `path` multiplies by under a LoRA: W + scaling * B A, times the gains of a DoRA. (out, in)
+    """The weight (out, in) of the module at `path` under a LoRA: W + scaling * B A, times the gains of a DoRA.
 
     >>> lora = LoraWeights(1.0, {"q": (torch.tensor([[0.5, 0.6]]), torch.tensor([[0.1], [0.2]]))})
     >>> added(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), lora, "q")
@@ -69,7 +69,7 @@ def added(weight: Tensor, lora: LoraWeights, path: str) -> Tensor:
 
 
 def card(base: BaseModel, name: str) -> str:
-    """The README.md of the merged model. The embedded model is named by where it comes from, as the Hub wants it."""
+    """The README.md of the merged model; the embedded model is named by its Hub repository."""
     return f"""---
 base_model: {EMBEDDED_REPO if base.id == EMBEDDED_ID else base.id}
 library_name: transformers
@@ -81,5 +81,5 @@ tags:
 # {name}, merged
 
 `{base.id}` with the LoRA `{name}` added to its weights. It is a plain model and needs no PEFT.
-What the LoRA was trained on and how well it does stands in the card of the LoRA itself.
+The card of the LoRA tells its training data and its scores.
 """

@@ -1,19 +1,18 @@
-"""PPLM's arithmetic: push the past, fuse the distributions (Dathathri et al., ICLR 2020, arXiv 1912.02164).
+"""PPLM's arithmetic: move the past, fuse the distributions (Dathathri et al., ICLR 2020, arXiv 1912.02164).
 
     g  = grad_dH [ attribute loss + kl_scale * KL(p~ || p) ]
     dH <- dH - step_size * g / ||g||^gamma                                num_iterations times
     next token ~ p~^s * p^(1 - s), renormalised
 
-where the share s is gm_scale in the paper. Here it is, of the shares up to gm_scale and within a budget of nats,
+In the paper the share s is gm_scale. Here it is the share up to gm_scale, within a budget of nats, that maximises
 
-    the s with the most of  strength * p_s(a | x) - KL(p_s || p)
+    strength * p_s(a | x) - KL(p_s || p)
 
-so that a token is steered where that brings words of the attribute, and left alone where it would only cost fluency
-(`worthwhile`). A class of a discriminator has no words: drifting towards it is allowed so many nats at each token.
-Pure functions of tensors; knows nothing of models, caches or text.
+so that a token is steered if that makes words of the attribute likelier, and left alone if it would only cost fluency
+(`worthwhile`). A class of a discriminator has no words: it may cost a fixed number of nats per token.
+Pure functions of tensors; each row has its own settings and norms, and no row sees another.
 
-Letters: L layers, B rows, H key/value heads, W pushed columns, D head size, V vocabulary. Every row has its own
-settings and its own norms: no row ever sees another.
+Letters: L layers, B rows, H key/value heads, W pushed columns, D head size, V vocabulary.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,9 +23,9 @@ from torch import Tensor
 
 from adapters.methods import PPLM
 
-SHARES = 9  # that are tried, each 1/sqrt(2) of the one before: their costs in nats differ by about 2
-HALVINGS = 8  # of the interval in which the affordable share lies: to a 256th of it
-TINY = 1e-15  # a gradient of zero pushes nowhere instead of dividing by zero
+SHARES = 9  # candidates, each 1/sqrt(2) of the one before: their costs in nats differ by a factor of about 2
+HALVINGS = 8  # of the interval of the affordable share
+TINY = 1e-15  # smallest norm: a gradient of zero moves nothing
 
 
 class Knobs(NamedTuple):
@@ -53,7 +52,7 @@ class Knobs(NamedTuple):
 
 
 def stack_knobs(settings: Sequence[PPLM], device: torch.device) -> Knobs:
-    """One row for each of `settings`."""
+    """The settings of one row each."""
     return Knobs(*(torch.tensor([getattr(s, name) for s in settings], device=device) for name in Knobs._fields))
 
 
@@ -65,17 +64,17 @@ def kl_divergence(steered: Tensor, clean: Tensor) -> Tensor:
 def divergence(log_steered: Tensor, log_clean: Tensor) -> Tensor:
     """KL(p~ || p) in nats (B,), from the log-probabilities (B, V) of p~ and p.
 
-    The terms p - p~ add nothing to the sum, but make the gradient zero to the last bit where p~ is p: the norm of what
-    rounding would leave is as good as any to `push`, which would go far in a direction of chance.
+    The terms p - p~ sum to zero, and make the gradient exactly zero where p~ is p. Else `push` would normalise what
+    rounding leaves, and go far in a random direction.
     """
     return (log_steered.exp() * (log_steered - log_clean - 1) + log_clean.exp()).sum(-1)
 
 
 def window_weights(knobs: Knobs, mask: Tensor) -> Tensor:
-    """How much of its push each of the newest W columns gets in each row (B, W); mask (B, W) leaves padding out.
+    """Weight of the gradient at each of the newest W columns (B, W); mask (B, W) leaves padding out.
 
-    A window is its newest window_length columns, or all where that is 0. With `decay` the weight falls by equal steps
-    from 1 at the newest column to 1 / window at the oldest, as in the published code.
+    A window is the newest window_length columns, or all if that is 0. With `decay` the weight falls linearly from 1 at
+    the newest column to 1 / window at the oldest, as in the published code.
     """
     age = mask.flip(-1).cumsum(-1).flip(-1) - 1  # columns of the row that are newer
     window = torch.where(knobs.window_length == 0, mask.sum(-1), knobs.window_length)[:, None]
@@ -122,9 +121,9 @@ def worthwhile(
     allowance: Tensor,
     likelihood: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """The share (B,) up to `most` with the most of strength * p_s(a | x) - cost, and of equally good ones the largest.
+    """The share (B,) up to `most` that maximises strength * p_s(a | x) - cost; the largest of equally good ones.
 
-    The cost is what KL(p_s || p) has beyond the allowance. `likelihood` gives p_s(a | x) (B,) from log p_s (B, V). With
+    The cost is KL(p_s || p) beyond the allowance. `likelihood` gives p_s(a | x) (B,) from log p_s (B, V). With
     d = log p~ - log p and Z the sum of p e^(s d): log p_s = log p + s d - log Z, KL(p_s || p) = s E_{p_s}[d] - log Z.
     """
     log_clean = clean.log_softmax(-1)
@@ -144,7 +143,7 @@ def worthwhile(
 
 
 def without_echoes(steered: Tensor, clean: Tensor, used: Tensor) -> Tensor:
-    """The logits (B, V) of p~, in which no token of `used` (B, V) has more than its p, before they are renormalised."""
+    """The logits (B, V) of p~ with the tokens of `used` (B, V) lowered to at most their p, not renormalised."""
     gain = (steered.log_softmax(-1) - clean.log_softmax(-1)).clamp(min=0)
     return torch.where(used, steered - gain, steered)
 
@@ -152,6 +151,6 @@ def without_echoes(steered: Tensor, clean: Tensor, used: Tensor) -> Tensor:
 def fuse(steered: Tensor, clean: Tensor, gm_scale: Tensor) -> Tensor:
     """Logits (B, V) of p~^gm_scale * p^(1 - gm_scale): a mean of logits is a geometric mean of distributions.
 
-    The mean is written so that gm_scale 0 gives the clean logits bit for bit.
+    Written so that gm_scale 0 gives the clean logits bit for bit.
     """
     return clean + gm_scale[:, None] * (steered - clean)

@@ -1,11 +1,9 @@
-"""What PPLM steers towards: bags of words -> AttributeLoss.
+"""Bags of words -> AttributeLoss.
 
-Knows words, tokens and distributions; knows nothing of the model's layers or of how a loss is used.
-
-A word of several tokens is pushed piece by piece. Its first piece counts where it holds at least half of the word's
-letters and is no word by itself ("astron" of astronomer does, "as" of astronaut does not); a further piece counts once
-those before it stand at the end of the text, unless they are a word by themselves ("under" does not begin underdog).
-A phrase begins with its first word, if that has four letters, and goes on with the next.
+A word of several tokens is pushed piece by piece. The first piece counts if it has at least half of the word's letters
+and is not a word itself ("astron" of astronomer counts, "as" of astronaut does not). A further piece counts once the
+text ends with those before it, unless they are a word themselves ("under" does not begin underdog). A phrase begins
+with its first word, if that has four letters, and goes on with the next.
 
 Letters: B rows, V vocabulary, C hidden size, K newest tokens, E pieces of words, U different tokens among them,
 M longest beginning.
@@ -32,27 +30,24 @@ KNOWN_FROM = ("general.jsonl", "poetry.jsonl", "scifi.jsonl")
 MAX_PIECES = 16  # of a word or phrase
 FIRST_WORD = 4  # letters of a word that can begin a phrase
 NO_TOKEN = -1  # before the beginning of a text
-FLOOR = -1e4  # a log-probability that no sum notices, and finite, for the sake of gradients
+FLOOR = -1e4  # a log-probability too low to change a sum, and finite, for the sake of gradients
 
 
 class Evidence(NamedTuple):
-    """What an attribute model may read of B rows."""
+    """What an attribute is computed from, for B rows."""
 
-    logprobs: Tensor  # (B, V) of the next token after the pushed past
-    hidden_sum: Tensor  # (B, C) of the last hidden states of prompt, text, the token being read, and the horizon
-    num_hidden: Tensor  # (B,) how many they are
-    recent: Tensor  # (B, K) newest tokens of the text, the newest last; NO_TOKEN before its beginning; K >= MAX_PIECES
-    cooldown: Tensor  # (B,) tokens for which a word just used rests
-
-    def rows(self, index: Tensor) -> "Evidence":
-        return Evidence(*(part.index_select(0, index) for part in self))
+    logprobs: Tensor  # (B, V) of the next token
+    hidden_sum: Tensor  # (B, C) of the last hidden states of prompt, text, newest token and horizon
+    num_hidden: Tensor  # (B,) their number
+    recent: Tensor  # (B, K) newest tokens, the newest last; NO_TOKEN before the first; K >= MAX_PIECES
+    cooldown: Tensor  # (B,) tokens for which a word just used is not pushed again
 
 
 AttributeLoss = Callable[[Evidence], Tensor]  # -> loss (B,), -log p(a | x)
 
 
 class WeightedLoss(NamedTuple):
-    """Several attributes at once; itself an AttributeLoss."""
+    """Several attributes at once, itself an AttributeLoss."""
 
     terms: tuple[tuple[float, AttributeLoss], ...]  # weight and loss of each
 
@@ -65,15 +60,15 @@ class WeightedLoss(NamedTuple):
         return torch.stack([weight * (-loss(evidence)).exp() for weight, loss in self.terms]).sum(0)
 
 
-class Split(NamedTuple):
-    """A word of a list, as the tokenizer splits it."""
+class WordSplit(NamedTuple):
+    """A word as the tokenizer splits it."""
 
     word: str
     weight: float
     token_ids: tuple[int, ...]
     pieces: tuple[str, ...]
     counts: tuple[bool, ...]  # whether each piece is pushed when its turn comes
-    problem: str  # why the word is not used, or not from its beginning on; "" for neither
+    problem: str  # why the word is not used, or not from its beginning; "" if it is
 
     @property
     def used(self) -> bool:
@@ -81,7 +76,7 @@ class Split(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A token to push while the tokens of `standing` are the newest ones."""
+    """A token to push while `standing` are the newest tokens."""
 
     standing: tuple[int, ...]
     token_id: int
@@ -97,7 +92,7 @@ def word_lists() -> dict[str, tuple[str, ...]]:
 
 @lru_cache
 def known_words() -> frozenset[str]:
-    """Words that stand by themselves in the shipped prose and verse, in small letters; names are none."""
+    """Words in lower case in the shipped prose and verse, without names."""
     words: set[str] = set()
     for name in KNOWN_FROM:
         for line in (DATA / name).read_text(encoding="utf-8").split("\n")[:-1]:
@@ -106,7 +101,7 @@ def known_words() -> frozenset[str]:
 
 
 def words_of(attribute: Attribute) -> tuple[str, ...]:
-    """The words of an attribute: its own, or those of the shipped list it names. UserError for an unknown name."""
+    """The words of an attribute: its own, or those of the shipped list. Raises UserError for an unknown name."""
     if attribute.words:
         return attribute.words
     lists = word_lists()
@@ -116,8 +111,8 @@ def words_of(attribute: Attribute) -> tuple[str, ...]:
     return lists[attribute.name]
 
 
-def split_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> list[Split]:
-    """Each different word of a list once, with how it is split and whether it is used."""
+def split_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> list[WordSplit]:
+    """The different words of a list, as they are split."""
     weights: dict[str, float] = {}
     for text in words:
         word, weight = weighted_word(text)
@@ -126,20 +121,20 @@ def split_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> lis
     return [split_word(tokenizer, word, weight) for word, weight in weights.items()]
 
 
-def split_word(tokenizer: PreTrainedTokenizerBase, word: str, weight: float) -> Split:
-    """How one word is split, and which of its pieces count."""
+def split_word(tokenizer: PreTrainedTokenizerBase, word: str, weight: float) -> WordSplit:
+    """A word with its pieces, and which of them count."""
     ids = tokenizer.encode(f"{WORD_START}{word}", add_special_tokens=False)
-    # Decoded together, since some tokenizers leave out the blank before the first token that they decode.
+    # Decoded together, since some tokenizers leave out the blank before the first token.
     begun = [str(tokenizer.decode(ids[: end + 1], clean_up_tokenization_spaces=False)) for end in range(len(ids))]
     pieces = [text[len(before) :] for before, text in zip(["", *begun], begun, strict=False)]
     counts = [begins(word, pieces[0]) if end == 0 else goes_on(begun[end - 1], pieces[end]) for end in range(len(ids))]
     if len(ids) > MAX_PIECES:
         counts = [False] * len(ids)
-    return Split(word, weight, tuple(ids), tuple(pieces), tuple(counts), problem(pieces, counts))
+    return WordSplit(word, weight, tuple(ids), tuple(pieces), tuple(counts), problem(pieces, counts))
 
 
 def begins(word: str, piece: str) -> bool:
-    """Whether the first piece of a word says enough to be pushed.
+    """Whether the first piece of a word counts.
 
     >>> begins("nebula", " neb"), begins("android", " and"), begins("underdog", " under")
     (True, False, False)
@@ -155,7 +150,7 @@ def begins(word: str, piece: str) -> bool:
 
 
 def goes_on(standing: str, piece: str) -> bool:
-    """Whether `piece` is pushed once `standing` is there: it is a new word, or what stands is none by itself.
+    """Whether `piece` counts after `standing`: it is a new word, or `standing` does not end in a whole one.
 
     >>> goes_on(" neb", "ula"), goes_on(" under", "dog"), goes_on(" black", " hole")
     (True, False, True)
@@ -164,7 +159,7 @@ def goes_on(standing: str, piece: str) -> bool:
 
 
 def problem(pieces: Sequence[str], counts: Sequence[bool]) -> str:
-    """Why a word is not used, or not from its beginning on."""
+    """Why a word is not used, or not from its beginning."""
     if not counts or counts[0]:
         return "" if counts else "the tokenizer makes nothing of it"
     if len(pieces) > MAX_PIECES:
@@ -176,8 +171,8 @@ def problem(pieces: Sequence[str], counts: Sequence[bool]) -> str:
     return f"only finished once the text has begun it: {reason}" if any(counts) else reason
 
 
-def bag_of_words(splits: Iterable[Split]) -> tuple[Piece, ...]:
-    """The pieces that count; of equal ones the heaviest."""
+def bag_of_words(splits: Iterable[WordSplit]) -> tuple[Piece, ...]:
+    """The pieces that count, equal ones once with their largest weight."""
     heaviest: dict[tuple[tuple[int, ...], int], float] = {}
     for split in splits:
         for place, token in enumerate(split.token_ids):
@@ -190,7 +185,7 @@ def bag_of_words(splits: Iterable[Split]) -> tuple[Piece, ...]:
 def bag_loss(bag: Sequence[Piece], device: torch.device) -> AttributeLoss:
     """-log of the weighted sum over the bag of p(w) (equation 4 of the paper), piece by piece.
 
-    No gradient reaches a token that does not count now, so a bag whose words were all just used pushes nowhere.
+    Tokens that do not count now get no gradient, so a bag with all words in their cooldown moves nothing.
     """
     unique = {token: place for place, token in enumerate(dict.fromkeys(piece.token_id for piece in bag))}
     longest = max(len(piece.standing) for piece in bag)
@@ -201,31 +196,31 @@ def bag_loss(bag: Sequence[Piece], device: torch.device) -> AttributeLoss:
     first = torch.tensor([not piece.standing for piece in bag], device=device)  # (E,)
     weights = torch.tensor([math.log(piece.weight) for piece in bag], device=device)  # (E,)
 
-    def loss(evidence: Evidence) -> Tensor:
-        newest = evidence.recent[:, None, evidence.recent.shape[1] - longest :]  # (B, 1, M)
+    @lru_cache(maxsize=1)  # the steps of a token ask about twelve times with the same tensors
+    def log_weights_now(recent: Tensor, cooldown: Tensor) -> Tensor:
+        """Log-weights (B, U) of the tokens whose turn it is; FLOOR for the others."""
+        newest = recent[:, None, recent.shape[1] - longest :]  # (B, 1, M)
         counts = ((standing == newest) | (standing == NO_TOKEN)).all(-1)  # (B, E)
-        counts &= ~(first & resting(tokens, evidence)[:, places])
-        now = torch.where(counts, weights, FLOOR)
-        log_weights = now.new_full((len(now), len(unique)), FLOOR).scatter_reduce(1, places.expand_as(now), now, "amax")
+        used = (tokens[:, None] == just_used(recent, cooldown)[:, None]).any(-1)  # (B, U)
+        now = torch.where(counts & ~(first & used[:, places]), weights, FLOOR)
+        return now.new_full((len(now), len(unique)), FLOOR).scatter_reduce(1, places.expand_as(now), now, "amax")
+
+    def loss(evidence: Evidence) -> Tensor:
+        log_weights = log_weights_now(evidence.recent, evidence.cooldown)
         scores = evidence.logprobs[:, tokens] + log_weights  # (B, U)
         return -torch.where(log_weights > FLOOR, scores, FLOOR).logsumexp(-1)
 
     return loss
 
 
-def resting(tokens: Tensor, evidence: Evidence) -> Tensor:
-    """Which of `tokens` (U,) stand among the last `cooldown` tokens of each row (B, U)."""
-    return (tokens[:, None] == just_used(evidence.recent, evidence.cooldown)[:, None]).any(-1)
-
-
 def just_used(recent: Tensor, cooldown: Tensor) -> Tensor:
-    """The last `cooldown` (B,) tokens of each row; NO_TOKEN in the place of the older ones of `recent` (B, K)."""
+    """The last `cooldown` (B,) tokens of each row; the older ones of `recent` (B, K) become NO_TOKEN."""
     age = torch.arange(recent.shape[1] - 1, -1, -1, device=recent.device)
     return recent.masked_fill(age >= cooldown[:, None], NO_TOKEN)
 
 
 def attribute_bag(tokenizer: PreTrainedTokenizerBase, attribute: Attribute) -> tuple[Piece, ...]:
-    """The bag of an attribute; raises UserError for a list of which no word can be begun."""
+    """The bag of an attribute. Raises UserError if none of its words can begin."""
     splits = split_words(tokenizer, words_of(attribute))
     if not any(split.counts[:1] == (True,) for split in splits):
         some = ", ".join(split.word for split in splits[:5]) or "none"
@@ -236,8 +231,8 @@ def attribute_bag(tokenizer: PreTrainedTokenizerBase, attribute: Attribute) -> t
 
 
 def unknown_class(name: str) -> NoReturn:
-    """Where there are no discriminators at all."""
-    raise UserError(f"There is no discriminator here that {name!r} could name: steer by words.")
+    """Raises UserError: there are no discriminators."""
+    raise UserError(f"There is no discriminator {name!r} here: steer by words.")
 
 
 def attribute_loss(
@@ -246,9 +241,9 @@ def attribute_loss(
     device: torch.device,
     class_loss: Callable[[str], AttributeLoss] = unknown_class,
 ) -> WeightedLoss:
-    """The losses of several attributes, each with its weight; `class_loss` gives that of a discriminator's NAME:CLASS.
+    """The losses of several attributes with their weights; `class_loss` gives that of a discriminator's NAME:CLASS.
 
-    Raises UserError for a list without a usable word and for a name that nothing has.
+    Raises UserError for a list without a usable word and for an unknown name.
     """
     return WeightedLoss(
         tuple(

@@ -43,7 +43,7 @@ class Discriminator(NamedTuple):
 
 
 def discriminator_loss(discriminator: Discriminator, label: str, device: torch.device) -> AttributeLoss:
-    """Cross-entropy towards a class; raises UserError if there is none called `label`."""
+    """Cross-entropy towards the class `label`. Raises UserError for an unknown class."""
     if label not in discriminator.classes:
         raise UserError(f"The discriminator has no class {label!r}: choose one of {', '.join(discriminator.classes)}.")
     wanted = discriminator.classes.index(label)
@@ -73,7 +73,7 @@ def read_discriminator(folder: Path, base: BaseModel) -> Discriminator:
     if config.get("base_model") != base.id:
         raise UserError(f"It was made for the base model {str(config.get('base_model'))[:100]!r}, not for {base.id!r}.")
     if config.get("base_hash") != base.weights_hash:
-        raise UserError(f"It was made for other weights of the base model {base.id!r}: train it anew.")
+        raise UserError(f"It was made for other weights of the base model {base.id!r}: train it again.")
     classes = class_names(config.get("classes"))
     size = base.model.get_output_embeddings().weight.shape[1]
     tensors = read_tensors(folder, {"weight": (len(classes), size), "bias": (len(classes),)})
@@ -81,7 +81,7 @@ def read_discriminator(folder: Path, base: BaseModel) -> Discriminator:
 
 
 def class_names(names: object) -> tuple[str, ...]:
-    """The names of classes, checked: two or more, different, not empty, short. Raises UserError."""
+    """The names of the classes, checked: two or more, different, short. Raises UserError."""
     if not isinstance(names, list) or not 2 <= len(names) <= MAX_CLASSES or len(set(map(str, names))) < len(names):
         raise UserError(f"A discriminator has 2 to {MAX_CLASSES} classes with different names.")
     for name in names:

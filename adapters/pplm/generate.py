@@ -1,7 +1,7 @@
 """PPLM in transformers' own `generate`: `model.generate(..., custom_generate=pplm_generate, pplm=...)`.
 
-Knows what `generate` hands to a decoding loop; knows nothing of the app, its requests or its adapters. With the modules
-that it imports, this file is also `custom_generate/generate.py` of a folder for the Hub, where `generate` is its entry.
+With the modules that it imports, this file is also `custom_generate/generate.py` of a folder for the Hub, with
+`generate` as its entry.
 
 Letters: B rows, R of them still running, T tokens so far, N tokens at most, V vocabulary.
 """
@@ -28,12 +28,13 @@ from adapters.kv import KV, cache_shape
 from adapters.lora.rows import LoraRows
 from adapters.methods import PPLM, UserError, from_json
 from adapters.pplm.bags import AttributeLoss, WeightedLoss, attribute_loss, unknown_class
-from adapters.pplm.steering import Steering, read
+from adapters.pplm.forward import read
+from adapters.pplm.steering import Steering
 
 T = TypeVar("T")
 
 MODES = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
-# What `generate` adds by itself. Positions are counted from the mask, and the cache is our own.
+# Arguments that `generate` adds. Positions are counted from the mask, and the cache is our own.
 EXPECTED = frozenset(["attention_mask", "position_ids", "past_key_values", "use_cache", "logits_to_keep"])
 
 
@@ -44,9 +45,9 @@ def generate(
     streamer: BaseStreamer | None = None,
     **arguments: Any,
 ) -> GenerateDecoderOnlyOutput | Tensor:
-    """What transformers calls for `model.generate(..., custom_generate=FOLDER, trust_remote_code=True, pplm=...)`."""
+    """The entry for `model.generate(..., custom_generate=FOLDER, trust_remote_code=True, pplm=...)`."""
     own = {"pplm": pplm, "pplm_tokenizer": tokenizer, "pplm_streamer": streamer}
-    mixin: Any = GenerationMixin  # not `model.generate`: that is this function where the model lies in the same folder
+    mixin: Any = GenerationMixin  # not `model.generate`, which is this function if the model lies in the same folder
     output: GenerateDecoderOnlyOutput | Tensor
     output = mixin.generate(model, custom_generate=pplm_generate, **own, **arguments)
     return output
@@ -64,23 +65,23 @@ def pplm_generate(
     pplm_class_loss: Callable[[str], AttributeLoss] = unknown_class,
     **model_kwargs: Any,
 ) -> GenerateDecoderOnlyOutput | Tensor:
-    """Decodes under PPLM; whatever else is said to `generate` means what it means there, torch's seed included.
+    """Decode under PPLM; all other arguments mean what they mean in `generate`, torch's seed included.
 
-    `pplm` holds the settings, or the same as plain data: {"attributes": [{"name": "sea", "words": ["ship", "wave"]}]}.
-    `pplm_tokenizer` reads the words; without it the one that lies beside the model is loaded. `pplm_streamer` is given
-    the tokens: `generate` keeps `tokenizer` and `streamer` from a callable. `pplm_class_loss` gives the loss for an
-    attribute "NAME:CLASS", as `AdapterStore.class_loss` does. Raises UserError, a ValueError, with one line for what
-    cannot be done: beams, an encoder, a cache or embeddings to begin with, numbers that go wrong.
+    `pplm`: the settings, or plain data: {"attributes": [{"name": "sea", "words": ["ship", "wave"]}]}.
+    `pplm_tokenizer` encodes the words; by default the one beside the model. `pplm_streamer` gets the tokens (`generate`
+    passes neither `tokenizer` nor `streamer` to a callable). `pplm_class_loss` gives the loss for an attribute
+    "NAME:CLASS", as `AdapterStore.class_loss` does. Raises UserError, a ValueError, for what PPLM cannot do (beams, an
+    encoder, a given cache or embeddings) and for text that diverges.
     """
     settings = pplm if isinstance(pplm, PPLM) else from_json(PPLM, pplm)
     if settings.best_of > 1:
-        raise UserError("best_of keeps one of several texts: ask for them by num_return_sequences and choose.")
+        raise UserError("best_of is not possible here: set num_return_sequences and choose a text.")
     mask = prompt_mask(model, input_ids, generation_config, model_kwargs)
     tokenizer = own_tokenizer(model.name_or_path) if pplm_tokenizer is None else pplm_tokenizer
     # Steering takes gradients, and tensors made in inference mode can have none.
     with torch.inference_mode(False), torch.no_grad():
         loss = attribute_loss(tokenizer, settings.attributes, model.device, pplm_class_loss)
-        # Columns to come: of tokens to write (`generate` has set the length), and of those only looked ahead to.
+        # Columns to come: tokens to write (`generate` has set the length), and the horizon.
         room = generation_config.max_length - mask.shape[1] + settings.horizon_length
         whole = torch.cat([mask, mask.new_ones(len(mask), room)], dim=1)  # (B, N)
         rows = SteeredRows(model, input_ids.to(model.device, copy=True), whole, settings, loss)
@@ -95,10 +96,10 @@ def decode(
     config: GenerationConfig,
     streamer: BaseStreamer | None,
 ) -> GenerateDecoderOnlyOutput | Tensor:
-    """The loop of `generate` over ids (B, T), with the logits of steered rows."""
+    """The loop of `generate` over ids (B, T), with steered logits."""
     scores: Any = () if config.return_dict_in_generate and config.output_scores else None
     raw: Any = () if config.return_dict_in_generate and config.output_logits else None
-    # As in `generate`, a row that has ended is filled up only if there are end tokens; else it goes on with the rest.
+    # As in `generate`, a row that has ended is padded only if there are end tokens; else it goes on with the rest.
     pad = config._pad_token_tensor if any(hasattr(c, "eos_token_id") for c in stopping_criteria) else None
     unfinished = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
     if streamer is not None:
@@ -124,10 +125,10 @@ def decode(
 
 
 class SteeredRows:
-    """The rows of a batch under one setting; those that have ended are left out and cost nothing."""
+    """The rows of a batch under one setting; rows that have ended cost nothing."""
 
     def __init__(self, model: PreTrainedModel, prompts: Tensor, mask: Tensor, settings: PPLM, loss: WeightedLoss):
-        """prompts (B, T), padded on the left as mask (B, N) says, are read but for their last token."""
+        """Reads prompts (B, T), padded on the left as in mask (B, N), without their last token."""
         count, length = prompts.shape
         self.model, self.count = model, count
         self.running = torch.arange(count, device=prompts.device)  # (R,)
@@ -143,25 +144,25 @@ class SteeredRows:
         self.steering = Steering(model, [settings] * count, [loss] * count, ids, self.kv, hidden_sum)
 
     def keep(self, unfinished: Tensor) -> None:
-        """Leaves the rows out that have ended, by unfinished (B,)."""
+        """Drop the rows that have ended, by unfinished (B,)."""
         places = unfinished.to(self.running.device)[self.running].nonzero()[:, 0]
         if len(places) < len(self.running):
             self.running, self.kv = self.running[places], self.kv.rows(places)
             self.lora = self.lora.rows(places.tolist())
-            self.steering.keep(places, places.tolist(), self.kv)
+            self.steering.keep(places, places.tolist())
 
     def logits(self, tokens: Tensor) -> Tensor:
-        """Steered logits (B, V) after the newest tokens (B,); 0 in rows that are left out, so that all draw alike."""
+        """Steered logits (B, V) after the newest tokens (B,); 0 in dropped rows, so that the others draw the same."""
         newest = tokens.to(self.running.device)[self.running, None]
         with torch.enable_grad():  # `generate` turns it off; steering knows where it needs none
             fused = result(self.steering.step(newest, self.kv, self.lora)).fused  # (R, V)
         if not fused.isfinite().all():
-            raise UserError("The numbers went wrong while steering: lower step_size or gamma.")
+            raise UserError("The text diverged while steering: lower step_size or gamma.")
         return fused.new_zeros(self.count, fused.shape[-1]).index_copy(0, self.running, fused)
 
 
 def result(steps: Generator[None, None, T]) -> T:
-    """What a generator returns in the end."""
+    """The return value of a generator, run to its end."""
     while True:
         try:
             next(steps)
@@ -173,34 +174,34 @@ def result(steps: Generator[None, None, T]) -> T:
 def prompt_mask(
     model: PreTrainedModel, input_ids: Tensor, config: GenerationConfig, model_kwargs: Mapping[str, Any]
 ) -> Tensor:
-    """Which tokens (B, T) of the prompts are not padding; raises UserError for what PPLM cannot do."""
+    """Mask (B, T) of the tokens that are not padding. Raises UserError for what PPLM cannot do."""
     if model.config.is_encoder_decoder:
-        raise UserError("PPLM pushes the past of a decoder: this model has an encoder.")
+        raise UserError("PPLM needs a decoder-only model: this one has an encoder.")
     if config.get_generation_mode() not in MODES:
-        raise UserError("PPLM writes a token at a time: leave out beams, assistants and contrastive search.")
+        raise UserError("PPLM samples or is greedy: leave out beams, assistants and contrastive search.")
     if config.return_dict_in_generate and (config.output_attentions or config.output_hidden_states):
-        raise UserError("PPLM reads a token several times: ask for scores or logits, not for what is inside.")
+        raise UserError("PPLM returns scores and logits only: leave out output_attentions and output_hidden_states.")
     unknown = [name for name, value in model_kwargs.items() if value is not None and name not in EXPECTED]
     if unknown:
-        raise UserError(f"PPLM reads tokens and their mask alone: leave out {', '.join(sorted(unknown))}.")
+        raise UserError(f"PPLM takes tokens and their mask only: leave out {', '.join(sorted(unknown))}.")
     past = model_kwargs.get("past_key_values")
     if past is not None and past.get_seq_length():
-        raise UserError("PPLM keeps its own cache: give the whole text instead of past_key_values.")
+        raise UserError("PPLM has its own cache: give the whole text instead of past_key_values.")
     given = model_kwargs.get("attention_mask")
     mask = torch.ones_like(input_ids, dtype=torch.bool) if given is None else given.bool()
     if (mask[:, 1:] < mask[:, :-1]).any() or not mask[:, -1].all():
-        raise UserError("Prompts are padded on the left: tokenizer.padding_side = 'left'.")
+        raise UserError("Pad prompts on the left: set tokenizer.padding_side = 'left'.")
     return mask.to(model.device)
 
 
 @lru_cache(maxsize=1)
 def own_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer that lies beside a model of this name; raises UserError where there is none."""
+    """The tokenizer beside a model of this name. Raises UserError if there is none."""
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name)
-        empty = not tokenizer.encode("word")  # what comes for GPT-2 where there is no file
+        empty = not tokenizer.encode("word")  # without a file GPT-2 gets an empty tokenizer
     except (OSError, ValueError):
         empty = True
     if empty:
-        raise UserError(f"No tokenizer lies beside the model {name!r}: give it as pplm_tokenizer.")
+        raise UserError(f"There is no tokenizer beside the model {name!r}: give pplm_tokenizer.")
     return tokenizer

@@ -1,8 +1,7 @@
-"""A folder for the Hub: `custom_generate/` made of this package's own modules, with its requirements and card.
+"""A folder for the Hub: `custom_generate/` made of this package's own modules, with requirements and a card.
 
-Knows the source of modules and what they import; knows nothing of what they do. transformers copies `generate.py` and,
-from beside it, the modules that these import relatively, and no other file. So imports of this package become relative,
-and a function that reads data files is written with its value in the place of its body.
+transformers copies `generate.py` and the modules beside it that are imported relatively, and no other file. So imports
+of this package become relative, and a function that reads data files gets its value as its body.
 """
 
 import ast
@@ -23,7 +22,7 @@ CARD = Path(__file__).with_name("hub_card.md")
 
 
 def curated_lists() -> dict[str, tuple[str, ...]]:
-    """The word lists of this project; those of others carry other licences and stay out."""
+    """The word lists of this project; those of others have other licences and are left out."""
     return {name: words for name, words in word_lists().items() if "/" not in name}
 
 
@@ -32,10 +31,10 @@ VALUES: dict[str, Callable[[], object]] = {"word_lists": curated_lists, "known_w
 
 
 def write_hub_folder(folder: Path) -> None:
-    """Writes the folder; raises UserError where there is one already."""
+    """Write the folder. Raises UserError if it exists."""
     code = folder / "custom_generate"
     if code.exists():
-        raise UserError(f"{code} is there already: delete it, or name another folder.")
+        raise UserError(f"{code} exists already: delete it, or choose another folder.")
     code.mkdir(parents=True)
     sources = modules()
     for name, source in sources.items():
@@ -45,7 +44,7 @@ def write_hub_folder(folder: Path) -> None:
 
 
 def modules() -> dict[str, str]:
-    """Path below this package and source of the entry and of every module that it needs."""
+    """Dotted path below this package -> source, of the entry and of every module that it needs."""
     sources: dict[str, str] = {}
     needed = [ENTRY]
     while needed:
@@ -57,12 +56,12 @@ def modules() -> dict[str, str]:
 
 
 def plain(path: str) -> str:
-    """The name of a module at its dotted path: all modules of the written folder lie side by side."""
+    """The name of a module in the written folder, which has no sub-folders."""
     return path.rpartition(".")[2]
 
 
 def self_contained(source: str) -> str:
-    """The source of a module as it works beside the others, without this package and without its data.
+    """The source of a module that works without this package and its data files.
 
     >>> self_contained("from adapters.pplm.arithmetic import push")
     'from .arithmetic import push'
@@ -78,7 +77,7 @@ def self_contained(source: str) -> str:
 
 
 def requirements(sources: dict[str, str]) -> list[str]:
-    """The libraries that the modules import, each at least as new as here."""
+    """The libraries that the modules import, with their versions here as the least."""
     imported = set()
     for node in (node for source in sources.values() for node in ast.walk(ast.parse(source))):
         if isinstance(node, ast.Import):

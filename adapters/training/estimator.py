@@ -23,7 +23,7 @@ from torch import nn
 
 from adapters.base_model import BaseModel
 from adapters.lora import lora
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.prefix import prefix
 from adapters.training.batches import Example

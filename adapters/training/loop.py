@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from adapters.base_model import BaseModel
-from adapters.lora.lora import Dropout, LoraSettings, dropping, lora_model
+from adapters.lora.lora import Dropout, dropping, lora_model
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError, from_json, to_json
 from adapters.prefix.prefix import prefix_model
 from adapters.training.batches import IGNORED, Example, TrainBatch, batches, collate, evenly, measure, token_losses

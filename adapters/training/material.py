@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from adapters.base_model import BaseModel
-from adapters.lora.lora import LoraSettings, targets
+from adapters.lora.lora import targets
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.training.batches import Example
 from adapters.training.corpus import Dataset, Row, encode, rows_of, split

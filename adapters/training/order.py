@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import STRICT
-from adapters.prefix.prefix import PrefixSettings
+from adapters.prefix.settings import PrefixSettings
 
 GENERAL_ROWS = 128  # rows of general text measured at the end
 QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT = 32, 128  # fewer in the app: one core measures 128 rows in minutes

@@ -1,7 +1,6 @@
-"""Turns what happens at one steered token into numbers that can be kept.
+"""Records how one steered token was made, as plain numbers.
 
-Knows the tensors that Steering shows to its observer, words and tokens; knows nothing of engines, files or figures.
-Letters: L layers, H key/value heads, W pushed columns, D head size, V vocabulary, C hidden size, m pushes.
+Letters: L layers, W pushed columns, V vocabulary, C hidden size, m gradient steps.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,16 +14,16 @@ from transformers import PreTrainedTokenizerBase
 from adapters.methods import PPLM
 from adapters.pplm.arithmetic import gradient_norms, kl_divergence
 from adapters.pplm.bags import WORD_START, split_words, words_of
-from adapters.pplm.steering import Reading
+from adapters.pplm.forward import Reading
 from adapters.xray.trace import DIGITS, POSITIONS, Candidate, Step, Word
 
-LIKELIEST = 10  # tokens of each distribution that are kept
-WORDS = 10  # of the attributes, that are kept at a token
+LIKELIEST = 10  # tokens kept of each distribution
+WORDS = 10  # kept of the attributes at a token
 COMPONENTS = 3
 
 
-class Place(NamedTuple):
-    """A token that a word needs next, once `standing` are the newest tokens."""
+class NextPiece(NamedTuple):
+    """A token that continues a word after the tokens `standing`."""
 
     word: str
     attribute: str
@@ -32,37 +31,37 @@ class Place(NamedTuple):
     token_id: int
 
 
-def places(tokenizer: PreTrainedTokenizerBase, steering: PPLM) -> list[Place]:
-    """Every piece of an attribute's words that is pushed when its turn comes; of equal ones the first."""
-    found: dict[tuple[str, tuple[int, ...], int], Place] = {}
+def bag_pieces(tokenizer: PreTrainedTokenizerBase, steering: PPLM) -> list[NextPiece]:
+    """The pieces of the attributes' words that can be pushed, equal ones once."""
+    found: dict[tuple[str, tuple[int, ...], int], NextPiece] = {}
     for attribute in steering.attributes:
         if attribute.is_discriminator:
             continue
         for split in split_words(tokenizer, words_of(attribute)):
             for at, (token, counts) in enumerate(zip(split.token_ids, split.counts, strict=True)):
                 if counts:
-                    place = Place(split.word, attribute.name, split.token_ids[:at], token)
-                    found.setdefault((attribute.name, place.standing, token), place)
+                    found_piece = NextPiece(split.word, attribute.name, split.token_ids[:at], token)
+                    found.setdefault((attribute.name, found_piece.standing, token), found_piece)
     return list(found.values())
 
 
-def named_places(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> list[Place]:
-    """The first pieces of words that a person names."""
+def named_pieces(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> list[NextPiece]:
+    """The first pieces of a person's own words."""
     ids = {word: tokenizer.encode(f"{WORD_START}{word}", add_special_tokens=False) for word in words}
-    return [Place(word, "", (), tokens[0]) for word, tokens in ids.items() if tokens]
+    return [NextPiece(word, "", (), tokens[0]) for word, tokens in ids.items() if tokens]
 
 
 class Recorder:
-    """Watches one steered row (an Observer), and makes a Step of what it saw when the token is chosen."""
+    """Observes one steered row, and makes a Step once the token is chosen."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, steering: PPLM, words: Sequence[str]) -> None:
         self.tokenizer, self.cooldown = tokenizer, steering.cooldown
-        self.bag, self.named = places(tokenizer, steering), named_places(tokenizer, words)
-        self.states: list[Tensor] = []  # of each step (m + 1, C): the last hidden state before and after each push
+        self.bag, self.named = bag_pieces(tokenizer, steering), named_pieces(tokenizer, words)
+        self.states: list[Tensor] = []  # of each token (m + 1, C): hidden states around its steps
         self.losses: list[Tensor] = []  # (1,) each
         self.hidden: list[Tensor] = []  # (C,) each
         self.norms: list[Tensor] = []  # (L,) each
-        self.heat: Tensor | None = None  # (L, W) of the first push, if there is one
+        self.heat: Tensor | None = None  # (L, W) of the first gradient step, if any
 
     def on_gradient(self, reading: Reading, loss: Tensor, gradient: Tensor) -> None:
         self.losses.append(loss.detach())
@@ -78,7 +77,7 @@ class Recorder:
         self.share = share[0]
 
     def step(self, ids: Sequence[int], token: int) -> Step | None:
-        """How `token` came about after the tokens `ids`; None where the numbers went wrong."""
+        """How `token` was made after the tokens `ids`; None if the row diverged."""
         losses = torch.cat(self.losses)
         norms = torch.stack(self.norms) if self.norms else losses.new_empty(0, 0)
         heat = losses.new_empty(0, 0) if self.heat is None else self.heat
@@ -136,7 +135,7 @@ class Recorder:
 
 
 def newest(heat: Tensor) -> Tensor:
-    """A heat map (L, W) of norms, all but the newest POSITIONS columns put together in one: (L, P)."""
+    """A heat map (L, W) of norms with all but the newest POSITIONS columns merged into one: (L, P)."""
     if heat.shape[1] <= POSITIONS:
         return heat
     earlier = torch.linalg.vector_norm(heat[:, :-POSITIONS], dim=1, keepdim=True)
@@ -144,10 +143,10 @@ def newest(heat: Tensor) -> Tensor:
 
 
 def paths(states: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """How far each push has moved the hidden state, in three directions.
+    """How far each gradient step moved the hidden state, in three directions.
 
-    `states` (m + 1, C) of each of T steps -> the paths (T, m + 1, 3) from each step's first state, along the first
-    three principal components of all movement of the text, and the part (3,) of that movement that each holds.
+    `states` (m + 1, C) of each of T tokens -> paths (T, m + 1, 3) from each first state along the first three principal
+    components of all movement in the text, and the share (3,) of that movement that each explains.
     """
     moved = torch.stack([state - state[0] for state in states]).float()  # (T, m + 1, C)
     _, sizes, directions = torch.linalg.svd(moved.flatten(0, 1), full_matrices=False)
@@ -166,7 +165,7 @@ def with_paths(steps: Sequence[Step], along: Tensor) -> tuple[Step, ...]:
 
 
 def piece(tokenizer: PreTrainedTokenizerBase, before: Sequence[int], token: int) -> str:
-    """The text of a token after those `before`: some tokenizers leave out the blank of the first that they decode."""
+    """The text of a token after those `before`: some tokenizers leave out the first token's blank."""
     head, whole = (
         str(tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)) for ids in (before, [*before, token])
     )
@@ -174,7 +173,7 @@ def piece(tokenizer: PreTrainedTokenizerBase, before: Sequence[int], token: int)
 
 
 def pieces(tokenizer: PreTrainedTokenizerBase, before: Sequence[int], ids: Sequence[int]) -> tuple[str, ...]:
-    """The text of each token after those `before`; one that only begins a character is empty, its last holds it."""
+    """The text of each token after those `before`; a character of several tokens belongs to the last of them."""
     texts = [
         str(tokenizer.decode([*before, *ids[:end]], clean_up_tokenization_spaces=False)).rstrip("\ufffd")
         for end in range(len(ids) + 1)

@@ -1,8 +1,7 @@
-"""X-rays: how the tokens of a text came about, found by writing it once more, token by token as it stands.
+"""X-rays: how the tokens of a text were made, found by writing the same text again.
 
-Knows requests, the engine and its batches; knows nothing of how a record is shown. What is written once more takes the
-same way as when it was generated, only that the sampler knows what to say; so the record fits the text, and generating
-pays nothing for it. Every generator yields after each small piece of work and can be closed.
+The sampler repeats the known tokens, all else is as when the text was generated. So the record fits the text, and
+generating costs nothing more. Every generator yields after each piece of work and can be closed.
 """
 
 import math
@@ -13,8 +12,9 @@ import torch
 from torch import Generator, Tensor
 
 from adapters.decoding.batch import Batch
-from adapters.decoding.engine import TOKENS_BEFORE, Engine
+from adapters.decoding.engine import Engine
 from adapters.decoding.sampling import likeliest
+from adapters.decoding.text import TOKENS_BEFORE
 from adapters.methods import Method, Request, UserError
 from adapters.xray.recorder import LIKELIEST, Recorder, paths, pieces, short, with_paths
 from adapters.xray.trace import MAX_STEPS, POSITIONS, NextTokens, Scored, XRay
@@ -23,7 +23,7 @@ VIRTUAL = "⟨virtual {number}⟩"  # a token of a prefix
 
 
 class Script:
-    """Chooses the tokens of a text that is there already, and keeps the logits (1, V) it was asked about last."""
+    """Chooses the tokens of a known text, and keeps the last logits (1, V)."""
 
     def __init__(self, token_ids: Sequence[int]) -> None:
         self.left = iter(token_ids)
@@ -35,15 +35,15 @@ class Script:
 
 
 class XRays:
-    """The X-rays that an engine can take of texts, its own or kept ones."""
+    """X-rays of texts, by an engine."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     def text(self, request: Request, token_ids: Sequence[int], words: Sequence[str] = ()) -> Iterator[XRay]:
-        """How the first MAX_STEPS tokens of a steered text came about, growing; the last one has the paths too.
+        """How the first MAX_STEPS tokens of a steered text were made, growing; the last XRay has the paths too.
 
-        The probabilities of `words` are kept at every token, each by its first piece. Raises UserError where the
+        Also keeps the probability of each of `words` at every token, by its first piece. Raises UserError if the
         request is not steered, or as `generate` does.
         """
         steering, tokenizer = request.method.steering, self.engine.base.tokenizer
@@ -75,7 +75,7 @@ class XRays:
         yield replace(xray, diverged=len(xray.steps) < len(token_ids))
 
     def next_tokens(self, requests: Sequence[Request]) -> Iterator[list[NextTokens]]:
-        """What each method would write first after the prompt, one more at a time. Raises UserError as `generate`."""
+        """The likeliest first tokens of each method, one method more at a time. Raises UserError as `generate`."""
         found: list[NextTokens] = []
         for request in requests:
             script = Script([0])
@@ -89,7 +89,7 @@ class XRays:
     def scores(
         self, requests: Sequence[Request], texts: Sequence[Sequence[int]], models: Sequence[Method]
     ) -> Iterator[list[Scored]]:
-        """The text of each request, its first MAX_STEPS tokens, under each of `models`, one more at a time."""
+        """The first MAX_STEPS tokens of each text under each of `models`, one model more at a time."""
         tokenizer = self.engine.base.tokenizer
         pairs = [
             (self.engine.base.encode(request.prompt, request.chat), list(ids[:MAX_STEPS]))
@@ -105,7 +105,7 @@ class XRays:
             yield found
 
     def _tokens(self, batch: Batch) -> Iterator[list[int]]:
-        """The tokens that the one row of a batch has written, after each piece of work."""
+        """The tokens of a batch's only row, after each piece of work."""
         row = batch.rows[0]
         while batch.running:
             with self.engine.turn:
@@ -113,7 +113,7 @@ class XRays:
             yield row.token_ids
 
     def _context(self, method: Method, prompt_ids: Sequence[int]) -> tuple[str, ...]:
-        """What stands in the newest columns of the past before the text, and at its last token."""
+        """The texts of the newest columns before the text."""
         virtual = 0 if method.prefix is None else self.engine.store.prefix(method.prefix).shape[-2]
         shown = prompt_ids[-POSITIONS - 1 :]
         names = [VIRTUAL.format(number=number + 1) for number in range(virtual)]

@@ -1,8 +1,7 @@
-"""What the X-ray of a text holds, as frozen data that goes to JSON and back.
+"""The X-ray of a text, as frozen data that goes to JSON and back.
 
-Knows numbers and pieces of text; knows nothing of tensors, models or figures. Probabilities are those of the next
-token: `clean` as the model has it, `perturbed` after the pushed past, `fused` as it is drawn from. KL is in nats.
-Numbers are rounded to DIGITS significant digits, those of the heat map to two.
+Probabilities are those of the next token: `clean` from the model, `perturbed` after the pushed past, `fused` as drawn
+from. KL is in nats. Numbers have DIGITS significant digits, those of the heat map two.
 """
 
 import zlib
@@ -16,8 +15,8 @@ from adapters.methods import STRICT, Method
 
 VERSION = 1
 DIGITS = 5
-POSITIONS = 48  # newest columns of the past that a heat map tells apart; all before them are one more
-MAX_STEPS = 256  # tokens of a text that are looked at
+POSITIONS = 48  # newest columns in a heat map; all earlier ones are one more
+MAX_STEPS = 256  # tokens of a text with an X-ray
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -33,17 +32,17 @@ class Candidate:
 
 @dataclass(frozen=True, config=STRICT)
 class Word:
-    """A word, by the piece of it whose turn it is: of an attribute, or one that a person has named."""
+    """A word of an attribute or a person's own, by its next piece."""
 
     word: str
     token: Candidate
     attribute: str = ""
-    resting: bool = False  # it was just used, so that it is not pushed
+    resting: bool = False  # in its cooldown: just used, so not pushed
 
 
 @dataclass(frozen=True, config=STRICT)
 class Step:
-    """How one token came about. L layers, m pushes, P places of the heat map."""
+    """How one token was made. L layers, m gradient steps, P columns of the heat map."""
 
     chosen: Candidate
     rank_clean: int  # of the chosen token, from 1
@@ -53,33 +52,32 @@ class Step:
     kl_perturbed: float  # KL(perturbed || clean)
     kl_fused: float  # KL(fused || clean): what steering cost at this token
     share: float  # exponent of the perturbed distribution in the fused one
-    losses: tuple[float, ...]  # (m + 1,) attribute loss before the first push and after each
-    norms: tuple[tuple[float, ...], ...]  # (m, L) norm of the gradient that was pushed against
+    losses: tuple[float, ...]  # (m + 1,) attribute loss before the first gradient step and after each
+    norms: tuple[tuple[float, ...], ...]  # (m, L) norm of the gradient
     width: int  # columns of the past that were pushed
-    heat: tuple[tuple[float, ...], ...]  # (L, P) of the first push, by column; the first is all earlier ones, if any
-    bag: tuple[Word, ...]  # words of the attributes whose probability changed most
+    heat: tuple[tuple[float, ...], ...]  # (L, P) of the first gradient step; its first column may merge earlier ones
+    bag: tuple[Word, ...]  # words of the attributes with the largest changes
     named: tuple[Word, ...]
     path: tuple[tuple[float, float, float], ...] = ()  # (m + 1,) the last hidden state, see XRay
 
 
 @dataclass(frozen=True, config=STRICT)
 class XRay:
-    """How the tokens of a text came about.
+    """How the tokens of a text were made.
 
-    A step's path is how far its pushes have moved the last hidden state, in the three directions in which the pushes of
-    this text move it most (its principal components, without centring: every path begins at 0). `variance` is the part
-    of all movement that each of them holds.
+    A step's path is how far its gradient steps moved the last hidden state, along the first three principal components
+    of all such movement in the text (not centred: every path begins at 0). `variance` is the share that each explains.
     """
 
     method: Method
-    context: tuple[str, ...]  # the newest of the prompt's tokens, virtual ones before them
+    context: tuple[str, ...]  # the newest tokens of the prompt, virtual ones first
     tokens: tuple[str, ...]  # of the text
     steps: tuple[Step, ...] = ()
     variance: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    diverged: bool = False  # the numbers went wrong after the last step
+    diverged: bool = False  # the text diverged after the last step
 
     def places(self, number: int) -> list[str]:
-        """What stands at the places of the heat map of one step, the newest last; "" for all that is earlier."""
+        """The tokens at the columns of a step's heat map, the newest last; "" for the merged one."""
         step = self.steps[number]
         past = (*self.context, *self.tokens)[: len(self.context) + number - 1]
         kept = min(step.width, POSITIONS)
@@ -88,15 +86,15 @@ class XRay:
 
 @dataclass(frozen=True, config=STRICT)
 class NextTokens:
-    """What a method would write next: the likeliest tokens with their probabilities, the likeliest first."""
+    """The likeliest next tokens of a method with their probabilities, in falling order."""
 
     method: Method
-    tokens: tuple[tuple[str, float], ...]  # none where its numbers went wrong
+    tokens: tuple[tuple[str, float], ...]  # none if it diverged
 
 
 @dataclass(frozen=True, config=STRICT)
 class Scored:
-    """A text and the log-probabilities of its tokens, in nats, under several models; None for what is no number."""
+    """A text and the log-probabilities of its tokens, in nats, under several models; None for NaN."""
 
     method: Method  # that wrote it
     tokens: tuple[str, ...]
@@ -104,8 +102,8 @@ class Scored:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Record:
-    """Everything that has been looked at: of one steered text, and of all methods beside each other."""
+class TextRecord:
+    """All that was recorded of one steered text, and of all methods side by side."""
 
     prompt: str
     seed: int
@@ -118,7 +116,7 @@ class Record:
 
 
 def unsteered(methods: Sequence[Method]) -> list[Method]:
-    """The different methods among these once their steering is left out, each under what remains of its name."""
+    """The different methods without their steering, named after the rest."""
     plain = []
     for method in methods:
         parts = [f"{kind}:{part}" for kind, part in (("lora", method.lora), ("prefix", method.prefix)) if part]
@@ -127,20 +125,20 @@ def unsteered(methods: Sequence[Method]) -> list[Method]:
     return list(dict.fromkeys(plain))
 
 
-def as_json(record: Record) -> bytes:
-    """The JSON of a record, as it is saved."""
-    return TypeAdapter(Record).dump_json(record)
+def as_json(record: TextRecord) -> bytes:
+    """A record as JSON."""
+    return TypeAdapter(TextRecord).dump_json(record)
 
 
-def from_json(data: bytes) -> Record:
-    """The record that `as_json` has written."""
-    return TypeAdapter(Record).validate_json(data)
+def from_json(data: bytes) -> TextRecord:
+    """A record from its JSON."""
+    return TypeAdapter(TextRecord).validate_json(data)
 
 
-def pack(record: Record) -> bytes:
-    """A record in little room: its JSON, deflated."""
+def pack(record: TextRecord) -> bytes:
+    """A record as deflated JSON."""
     return zlib.compress(as_json(record))
 
 
-def unpack(data: bytes) -> Record:
+def unpack(data: bytes) -> TextRecord:
     return from_json(zlib.decompress(data))

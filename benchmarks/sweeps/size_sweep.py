@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
 from adapters.base_model import BaseModel
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import STRICT, UserError, from_json, to_json
 from adapters.training.batches import tallies
 from adapters.training.corpus import Dataset

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from adapters.base_model import load_base_model
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
-from adapters.prefix.prefix import PrefixSettings
+from adapters.prefix.settings import PrefixSettings
 from adapters.training.corpus import VALIDATION_SHARE, dataset
 from adapters.training.order import TrainSettings
 from adapters.training.train_command import add_common_options, add_settings, read_settings, say

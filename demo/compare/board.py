@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from adapters.decoding.engine import Continuation
+from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, UserError
 from demo.compare import words
 from demo.parts.numbers import Span

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from adapters.decoding.engine import Continuation
+from adapters.decoding.text import Continuation
 from adapters.methods import Method, Request, Sampling, UserError, from_json, to_json
 from demo.compare import words
 from demo.compare.board import Board, Figures, Outcome, PaneView

@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from adapters.decoding.engine import Continuation
 from adapters.decoding.likelihood import perplexity_of
+from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off, weighted_word
 from demo.compare import words
 from demo.compare.board import Board, Figures, Outcome, PaneErrors, PaneView

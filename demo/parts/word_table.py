@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.methods import UserError
-from adapters.pplm.bags import Split
+from adapters.pplm.bags import WordSplit
 from adapters.pplm.word_list import MAX_BYTES, as_text, read_word_list
 from demo.parts import words
 from demo.services import Services
@@ -29,7 +29,7 @@ def list_text(services: Services, name: Any) -> str:
     return as_text(services.attributes[name])
 
 
-def table(splits: Sequence[Split]) -> list[list[str]]:
+def table(splits: Sequence[WordSplit]) -> list[list[str]]:
     """One row per word: the word, whether it is used, its tokens, its weight, and why it is not used."""
     return [[split.word, used(split), tokens(split.pieces), f"{split.weight:g}", split.problem] for split in splits]
 
@@ -41,14 +41,14 @@ def tokens(pieces: Sequence[str]) -> str:
     )
 
 
-def used(split: Split) -> str:
+def used(split: WordSplit) -> str:
     """Whether a word steers at once, is only completed, or is not used."""
     if any(split.counts[:1]):
         return words.USED
     return words.USED_LATER if any(split.counts) else words.NOT_USED
 
 
-def summary(splits: Sequence[Split]) -> str:
+def summary(splits: Sequence[WordSplit]) -> str:
     """How many words of a list are used. Raises UserError if none steers at once, because then nothing is steered."""
     kinds = [used(split) for split in splits]
     whole, later = kinds.count(words.USED), kinds.count(words.USED_LATER)

@@ -8,9 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adapters.lora.lora import ALL_LINEAR, LoraSettings
+from adapters.lora.lora import ALL_LINEAR
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError, from_json
-from adapters.prefix.prefix import PrefixSettings
+from adapters.prefix.settings import PrefixSettings
 from adapters.training.corpus import DATASETS
 from adapters.training.order import DEFAULT_LR, TrainOrder, TrainSettings
 from demo.parts import words as text

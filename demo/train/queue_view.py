@@ -7,7 +7,7 @@ the method and the place in the queue can be seen.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.training.queue import JobView
 from demo.parts.links import is_own

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.training.estimator import Estimate
 from adapters.training.queue import JobView
 from demo.parts.controls import Control

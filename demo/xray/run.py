@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from adapters.methods import Request, UserError
-from adapters.xray.trace import MAX_STEPS, Record, XRay, unsteered
+from adapters.xray.trace import MAX_STEPS, TextRecord, XRay, unsteered
 from demo.parts.running import closed_at_end, told
 from demo.parts.words import count, title
 from demo.services import Services
@@ -29,7 +29,7 @@ class Text(NamedTuple):
 class View(NamedTuple):
     """The record so far, and a line of progress."""
 
-    record: Record
+    record: TextRecord
     message: str = ""
     is_error: bool = False
     running: bool = True
@@ -51,19 +51,19 @@ def read_named(value: Any) -> tuple[str, ...]:
 
 
 def examine(
-    services: Services, texts: Mapping[int, Text], place: Any, named: Any, known: Record | None = None
+    services: Services, texts: Mapping[int, Text], place: Any, named: Any, known: TextRecord | None = None
 ) -> Iterator[View]:
     """Look at all texts, and at the steered one at `place`; `known` is an earlier record of the same texts."""
     if not texts:
-        yield View(Record("", 0, False), words.NOTHING_TO_XRAY, is_error=True, running=False)
+        yield View(TextRecord("", 0, False), words.NOTHING_TO_XRAY, is_error=True, running=False)
         return
     first = next(iter(texts.values())).request
-    start = View(known or Record(first.prompt, first.seed, first.chat))
+    start = View(known or TextRecord(first.prompt, first.seed, first.chat))
     views = look(services, texts, place, named, start.record if known is None else replace(known, xray=None))
     yield from told(views, start, lambda last, error: View(last.record, str(error), is_error=True, running=False))
 
 
-def look(services: Services, texts: Mapping[int, Text], place: Any, named: Any, record: Record) -> Iterator[View]:
+def look(services: Services, texts: Mapping[int, Text], place: Any, named: Any, record: TextRecord) -> Iterator[View]:
     """The views of all texts, unless the record has them, and of the steered one. Raises UserError."""
     follow = read_named(named)
     for view in () if record.scores else compare_all(services, texts, record):
@@ -75,7 +75,7 @@ def look(services: Services, texts: Mapping[int, Text], place: Any, named: Any, 
         yield View(record, words.XRAY_NOT_STEERED, running=False)
 
 
-def compare_all(services: Services, texts: Mapping[int, Text], record: Record) -> Iterator[View]:
+def compare_all(services: Services, texts: Mapping[int, Text], record: TextRecord) -> Iterator[View]:
     """The next tokens of every method, then every text under every method without its steering."""
     requests = [one.request for one in texts.values()]
     with closed_at_end(services.xrays.next_tokens(requests)) as steps:
@@ -91,7 +91,7 @@ def compare_all(services: Services, texts: Mapping[int, Text], record: Record) -
             yield View(record, words.XRAY_SCORES.format(done=done, all=len(models)))
 
 
-def look_at(services: Services, one: Text, follow: tuple[str, ...], record: Record) -> Iterator[View]:
+def look_at(services: Services, one: Text, follow: tuple[str, ...], record: TextRecord) -> Iterator[View]:
     """Replay a steered text; the last view has its steps."""
     xray: XRay | None = None
     name, most, done = title(one.request.method), min(len(one.token_ids), MAX_STEPS), -1

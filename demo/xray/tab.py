@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from adapters.methods import UserError
-from adapters.xray.trace import Record, Scored, as_json, pack, unpack
+from adapters.xray.trace import Scored, TextRecord, as_json, pack, unpack
 from demo.parts.actions import as_file, save_on_click
 from demo.parts.events import LIGHT, MODEL, guarded
 from demo.parts.panes import Marked, Values, head_html, message
@@ -23,7 +23,7 @@ from demo.xray.figures import next_bars, shaded, step_figures, surprises
 from demo.xray.layout import Side, XRayPage, lay_out_xray
 from demo.xray.run import Text, View, examine, steered
 
-EMPTY = Record("", 0, False)
+EMPTY = TextRecord("", 0, False)
 
 
 class Source(NamedTuple):
@@ -112,7 +112,7 @@ def on_again(
     yield from play(services, page, examine(services, texts or {}, place, named, known), known)
 
 
-def play(services: Services, page: XRayPage, views: Iterator[View], shown: Record | None) -> Iterator[Values]:
+def play(services: Services, page: XRayPage, views: Iterator[View], shown: TextRecord | None) -> Iterator[Values]:
     """Show the views one after the other; send only what is new."""
     for view in views:
         record = view.record
@@ -196,17 +196,17 @@ def show_under(services: Services, page: XRayPage, data: bytes | None, index: An
 # Between components and data
 
 
-def opened(data: bytes | None) -> Record:
+def opened(data: bytes | None) -> TextRecord:
     """The inflated record; an empty one before anything has been looked at."""
     return EMPTY if data is None else inflated(data)
 
 
 @lru_cache(maxsize=4)  # a record of 256 tokens takes about 25 MB
-def inflated(data: bytes) -> Record:
+def inflated(data: bytes) -> TextRecord:
     return unpack(data)
 
 
-def next_updates(services: Services, page: XRayPage, record: Record) -> Values:
+def next_updates(services: Services, page: XRayPage, record: TextRecord) -> Values:
     """The bars of next tokens, one method beside the other."""
     most = max((share for found in record.next_tokens for _, share in found.tokens), default=1.0)
     updates: Values = {side.column: gr.update(visible=False) for side in page.next}
@@ -216,7 +216,7 @@ def next_updates(services: Services, page: XRayPage, record: Record) -> Values:
     return updates
 
 
-def under_updates(services: Services, page: XRayPage, record: Record, index: Any) -> Values:
+def under_updates(services: Services, page: XRayPage, record: TextRecord, index: Any) -> Values:
     """One text, shaded by each method."""
     updates: Values = {side.column: gr.update(visible=False) for side in page.under} | {page.under_line: []}
     if (scored := scored_text(record, index)) is None:
@@ -228,7 +228,7 @@ def under_updates(services: Services, page: XRayPage, record: Record, index: Any
     return updates
 
 
-def scored_text(record: Record, index: Any) -> Scored | None:
+def scored_text(record: TextRecord, index: Any) -> Scored | None:
     """The text with this index in the list of judged texts, if there is one."""
     return record.scores[index] if isinstance(index, int) and 0 <= index < len(record.scores) else None
 

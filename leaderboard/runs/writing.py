@@ -13,7 +13,8 @@ from typing import NamedTuple
 import psutil
 import torch
 
-from adapters.decoding.engine import Continuation, Engine
+from adapters.decoding.engine import Engine
+from adapters.decoding.text import Continuation
 from adapters.methods import Sampling
 from leaderboard.records import Sample, Tally, Timing, Trace
 from leaderboard.runs.plan import Batch, Position

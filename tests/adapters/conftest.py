@@ -16,9 +16,13 @@ from transformers import PreTrainedTokenizerFast
 
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
-from adapters.lora.lora import LoraSettings, lora_model
-from adapters.prefix.prefix import PrefixSettings, prefix_model
+from adapters.lora.lora import lora_model
+from adapters.lora.settings import LoraSettings
+from adapters.pplm.discriminator import write_discriminator
+from adapters.prefix.prefix import prefix_model
+from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
+from tests.adapters.discriminators.mood import MOOD
 
 
 class Bench(NamedTuple):
@@ -52,6 +56,8 @@ def make_bench(base: BaseModel, folder: Path) -> Bench:
     }
     for name, model in peft.items():
         model.save_pretrained(str(folder / name))
+    (folder / "mood").mkdir()
+    write_discriminator(MOOD, base, folder / "mood")
     return Bench(base, Engine(base, AdapterStore([folder], base)), peft)
 
 

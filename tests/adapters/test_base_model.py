@@ -8,11 +8,14 @@ from torch import nn
 from transformers import MambaConfig, MambaForCausalLM
 
 from adapters.base_model import (
+    LARGE,
     BaseModel,
+    choose_dtype,
     convert_gguf,
     embedded_folder,
     freeze,
     load_base_model,
+    num_parameters,
     store_by_long_side,
     unpack_wheel,
 )
@@ -113,3 +116,23 @@ def test_a_model_without_a_plain_cache_is_refused(tiny_llama: BaseModel) -> None
     config = MambaConfig(vocab_size=258, hidden_size=8, state_size=4, num_hidden_layers=1)
     with pytest.raises(UserError, match="no key/value cache of equal layers: choose another one"):
         freeze(MambaForCausalLM(config), tiny_llama.tokenizer, "mamba")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "has_bfloat16", "expected"),
+    [
+        (LARGE, True, torch.bfloat16),
+        (LARGE, False, torch.float32),
+        (LARGE - 1, True, torch.float32),
+        (135_000_000, True, torch.float32),
+    ],
+)
+def test_only_a_large_model_on_hardware_with_bfloat16_is_rounded(
+    parameters: int, has_bfloat16: bool, expected: torch.dtype
+) -> None:
+    assert choose_dtype(parameters, has_bfloat16) == expected
+
+
+def test_parameters_are_counted_without_loading(saved: Path, tiny_base: BaseModel) -> None:
+    (saved / "model.safetensors").unlink()
+    assert num_parameters(saved) == tiny_base.model.num_parameters()

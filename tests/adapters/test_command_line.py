@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from adapters.__main__ import main, parser
 from adapters.adapter_files import METRICS_FILE, WEIGHTS_FILE
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import from_json
-from adapters.prefix.prefix import PrefixSettings
+from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.training.batches import measure
 from adapters.training.card import Report, card, fenced

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.adapter_files import check_name
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.training.card import Report, Sample, Scores
 from adapters.training.estimator import Estimate

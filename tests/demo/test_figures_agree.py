@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from adapters.base_model import BaseModel
-from adapters.decoding.engine import Continuation, Engine
+from adapters.decoding.engine import Engine
+from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Request, Sampling, to_json
 from adapters.store.adapter_store import AdapterStore
 from demo.compare.comparisons import stored_figures

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from adapters.decoding.engine import Continuation, Engine, candidate_seed
+from adapters.decoding.engine import Engine, candidate_seed
+from adapters.decoding.text import Continuation
 from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError, effect_off
 from tests.adapters.conftest import Bench
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from adapters.base_model import BaseModel
-from adapters.decoding.engine import Continuation, Engine
+from adapters.decoding.engine import Engine
+from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, effect_off, parse_method
 from adapters.pplm.bags import word_lists
 from adapters.store.adapter_store import WEIGHTS, AdapterStore
@@ -83,8 +84,8 @@ def test_steering_uses_more_words_of_its_list_than_the_base(engine: Engine) -> N
 
 
 @pytest.mark.gpu
-def test_the_engine_runs_in_bfloat16_on_a_gpu(engine: Engine) -> None:
-    assert engine.base.model.dtype == torch.bfloat16
+def test_the_engine_runs_in_float32_on_a_gpu(engine: Engine) -> None:
+    assert engine.base.model.dtype == torch.float32
     rows = finish(engine, [*CARD, ALL], SAMPLED)
     assert all(row.token_ids for row in rows)
     off = finish(engine, [effect_off(method) for method in CARD], Sampling(temperature=0, max_new_tokens=5))

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from adapters.decoding.batch import Batch
-from adapters.decoding.engine import Continuation, Engine
+from adapters.decoding.engine import Engine
 from adapters.decoding.sampling import Sampler
 from adapters.decoding.scheduler import STEERED_SHARE
+from adapters.decoding.text import Continuation
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, effect_off
 from tests.adapters.conftest import Bench
 
@@ -161,7 +162,7 @@ def test_a_bfloat16_model_is_pushed_in_float32(bench: Bench) -> None:
     batch = engine._batches([*engine._candidates(Request("Once", carried), SHORT, {})], Sampler(SHORT))[1]
     batch.advance()
     assert batch.steering is not None
-    assert batch.steering.past.data.dtype == torch.float32
+    assert batch.steering.past.kv.data.dtype == torch.float32
     assert batch.kv.data.dtype == torch.bfloat16
 
 

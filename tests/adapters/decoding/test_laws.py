@@ -8,11 +8,11 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from adapters.decoding.engine import Continuation, Engine
+from adapters.decoding.engine import Engine
+from adapters.decoding.text import Continuation
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper, effect_off
 from adapters.pplm.bags import WeightedLoss
 from tests.adapters.conftest import Bench
-from tests.adapters.discriminators.mood import MOOD
 
 GREEDY = Sampling(temperature=0, max_new_tokens=16)
 SAMPLED = Sampling(temperature=0.9, top_k=40, top_p=0.95, max_new_tokens=16)
@@ -26,12 +26,6 @@ def one_byte_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.pplm.bags.WORD_START", "")
     # No letter is a word by itself, so that words of two letters can be begun.
     monkeypatch.setattr("adapters.pplm.bags.known_words", frozenset)
-
-
-@pytest.fixture(autouse=True)
-def mood(benches: dict[str, Bench]) -> None:
-    for bench in benches.values():
-        bench.engine.store.discriminators["mood"] = MOOD
 
 
 UP = replace(STEERING, attributes=(Attribute("mood:up"),), step_size=0.1, gamma=1.0)

@@ -82,3 +82,11 @@ def test_a_penalty_falls_on_the_tokens_of_the_row() -> None:
     scores = torch.tensor([[2.0, 1.9, -1.0], [2.0, 1.9, -1.0]])
     sampler = Sampler(Sampling(temperature=0, repetition_penalty=1.2))
     assert sampler(scores, [[0], [2]], generators(2)).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("temperature", [1e-38, 1e-30, 1e-7, 1e-6])
+@pytest.mark.parametrize(("top_k", "top_p"), [(0, 1.0), (0, 0.9), (40, 1.0)])
+def test_a_tiny_temperature_is_greedy(temperature: float, top_k: int, top_p: float) -> None:
+    scores = logits(30.0)
+    sampling = Sampling(temperature, top_k, top_p)
+    assert torch.equal(Sampler(sampling)(scores, [[]] * 4, generators(4)), scores.argmax(-1))

@@ -12,15 +12,16 @@ import torch
 from torch import nn
 
 from adapters.base_model import BaseModel
-from adapters.decoding.engine import Continuation, Engine
+from adapters.decoding.engine import Engine
+from adapters.decoding.text import Continuation
 from adapters.discriminators.features import read_features
 from adapters.learned.explorer import Explorer
 from adapters.learned.spectrum import crop, updates
-from adapters.lora.lora import LoraSettings
 from adapters.lora.merge import write_merged
+from adapters.lora.settings import LoraSettings
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling
 from adapters.pplm.discriminator import write_discriminator
-from adapters.prefix.prefix import PrefixSettings
+from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.store.fingerprint import Fingerprints
 from adapters.xray.replay import XRays

@@ -23,10 +23,11 @@ from adapters.learned.prefix_attention import (
     vocabulary_values,
 )
 from adapters.learned.spectrum import BLOCK, crop, effective_rank, updates
-from adapters.lora.lora import LoraSettings
 from adapters.lora.rows import LoraWeights
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
-from adapters.prefix.prefix import PrefixSettings, prefix_model
+from adapters.prefix.prefix import prefix_model
+from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from tests.adapters.conftest import Bench
 from tests.adapters.library.test_library import digest

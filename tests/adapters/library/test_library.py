@@ -25,10 +25,10 @@ from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.library import zips
 from adapters.library.library import Library
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import Request, Sampling, UserError, parse_method
 from adapters.pplm.discriminator import write_discriminator
-from adapters.prefix.prefix import PrefixSettings
+from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from tests.adapters.discriminators.mood import MOOD
 from tests.adapters.store.test_adapter_store import COMMON, LORA_ONLY, PREFIX_ONLY, config, first, saved, tensors

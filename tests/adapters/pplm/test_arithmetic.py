@@ -23,7 +23,7 @@ from adapters.pplm.arithmetic import (
     without_echoes,
     worthwhile,
 )
-from adapters.pplm.steering import Reading
+from adapters.pplm.forward import Reading
 from tests.adapters.conftest import Bench
 from tests.adapters.discriminators.mood import MOOD
 
@@ -250,7 +250,6 @@ def test_the_engine_computes_the_papers_algorithm(
 @pytest.mark.parametrize("carry", [True, False], ids=["carried", "fresh"])
 @pytest.mark.parametrize("horizon_length", [0, 1])
 def test_the_engine_steers_by_a_discriminator_as_the_paper_does(bench: Bench, carry: bool, horizon_length: int) -> None:
-    bench.engine.store.discriminators["mood"] = MOOD
     settings = PPLM(
         (Attribute("mood:up"),), 0.1, 3, 0, 1.0, 0.05, 0.9, horizon_length=horizon_length, strength=NO_LIMIT
     )

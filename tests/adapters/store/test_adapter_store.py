@@ -14,12 +14,14 @@ from safetensors.torch import load_file, save_file
 
 from adapters.adapter_files import CONFIG_FILE, WEIGHTS_FILE
 from adapters.base_model import BaseModel
-from adapters.lora.lora import LoraSettings, linear_endings, lora_model, num_parameters, targets
+from adapters.lora.lora import linear_endings, lora_model, num_parameters, targets
 from adapters.lora.rows import LoraRows, LoraWeights, ScaledLora
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.pplm.discriminator import write_discriminator
-from adapters.prefix.prefix import PrefixSettings, prefix_model
 from adapters.prefix.prefix import num_parameters as num_prefix_parameters
+from adapters.prefix.prefix import prefix_model
+from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from tests.adapters.discriminators.mood import MOOD
 

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.adapter_files import OWNER_FILE, write_owner
 from adapters.base_model import BaseModel
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.store.adapter_store import AdapterStore
 from adapters.store.disk import folder_bytes

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from adapters.adapter_files import WEIGHTS_FILE, read_owner, write_owner
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import Request, Sampling, UserError, parse_method
 from adapters.pplm.discriminator import write_discriminator
-from adapters.prefix.prefix import PrefixSettings
+from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore, Offered
 from adapters.store.fingerprint import Fingerprints
 from tests.adapters.discriminators.mood import MOOD

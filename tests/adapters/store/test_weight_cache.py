@@ -10,10 +10,10 @@ import torch
 from adapters.adapter_files import WEIGHTS_FILE
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.pplm.discriminator import write_discriminator
-from adapters.prefix.prefix import PrefixSettings
+from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.store.digest import pieces, sha256
 from adapters.store.fingerprint import Fingerprints

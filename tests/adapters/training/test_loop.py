@@ -13,9 +13,10 @@ from peft import PeftModel
 from torch import nn
 
 from adapters.base_model import BaseModel
-from adapters.lora.lora import Dropout, LoraSettings
+from adapters.lora.lora import Dropout
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError, from_json, to_json
-from adapters.prefix.prefix import PrefixSettings
+from adapters.prefix.settings import PrefixSettings
 from adapters.training.batches import IGNORED, Example, batches, collate, measure, token_losses
 from adapters.training.corpus import encode_rows
 from adapters.training.loop import (

@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 
 from adapters.adapter_files import METRICS_FILE, WEIGHTS_FILE, read_owner, write_owner
 from adapters.base_model import BaseModel, load_base_model
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError, to_json
-from adapters.prefix.prefix import PrefixSettings
+from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.store.fingerprint import Fingerprints
 from adapters.training.corpus import own_dataset

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from adapters.decoding.engine import Continuation
+from adapters.decoding.text import Continuation
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper
 from adapters.pplm.steering import Steering
 from adapters.xray.recorder import newest, paths, pieces, short
@@ -19,8 +19,8 @@ from adapters.xray.trace import (
     MAX_STEPS,
     POSITIONS,
     Candidate,
-    Record,
     Step,
+    TextRecord,
     XRay,
     as_json,
     from_json,
@@ -30,7 +30,6 @@ from adapters.xray.trace import (
 )
 from tests.adapters.conftest import Bench
 from tests.adapters.decoding.test_laws import REQUESTS, SAMPLED, STEERING, finish
-from tests.adapters.discriminators.mood import MOOD
 
 VOWELS = Attribute("vowels", words=("a", "e", "o"))
 FRESH = replace(as_in_paper(PPLM((VOWELS,), 0.3, 3, 0, 1.5, 0.05, 0.9)), carry=False)
@@ -43,12 +42,6 @@ def one_byte_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.pplm.bags.WORD_START", "")
     monkeypatch.setattr("adapters.xray.recorder.WORD_START", "")
     monkeypatch.setattr("adapters.pplm.bags.known_words", frozenset)
-
-
-@pytest.fixture(autouse=True)
-def mood(benches: dict[str, Bench]) -> None:
-    for bench in benches.values():
-        bench.engine.store.discriminators["mood"] = MOOD
 
 
 def last(steps: Iterator[XRay]) -> XRay:
@@ -213,7 +206,7 @@ def test_a_record_survives_json(bench: Bench) -> None:
     *_, scores = xrays.scores(requests, [row.token_ids, row.token_ids], models)
     *_, found = xrays.next_tokens(requests)
     xray = last(xrays.text(row.request, row.token_ids, ("a",)))
-    record = Record("Once upon", 0, False, tuple(found), tuple(models), tuple(scores), xray)
+    record = TextRecord("Once upon", 0, False, tuple(found), tuple(models), tuple(scores), xray)
     assert from_json(as_json(record)) == record
     assert unpack(pack(record)) == record
     assert len(pack(record)) < len(as_json(record)) / 2

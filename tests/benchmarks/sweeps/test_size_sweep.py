@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from adapters.base_model import BaseModel, load_base_model
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.training.batches import measure
 from adapters.training.corpus import dataset
 from adapters.training.loop import Training, adapted

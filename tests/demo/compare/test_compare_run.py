@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from adapters.decoding.engine import Continuation, Engine
+from adapters.decoding.engine import Engine
 from adapters.decoding.likelihood import perplexity_of
+from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, UserError, parse_method
 from demo.compare import run as runs
 from demo.compare import words

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 import pytest
 
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.training.order import TrainOrder, TrainSettings
 from demo.compare.form import default_panes

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapters.lora.lora import LoraSettings
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
-from adapters.prefix.prefix import PrefixSettings
+from adapters.prefix.settings import PrefixSettings
 from adapters.training.corpus import DATASETS
 from adapters.training.estimator import Estimate
 from adapters.training.order import TrainOrder, TrainSettings

@@ -11,7 +11,7 @@ import pytest
 import demo.xray.tab
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError
 from adapters.xray.replay import XRays
-from adapters.xray.trace import Candidate, NextTokens, Record, Step, Word, XRay, from_json, pack, unpack
+from adapters.xray.trace import Candidate, NextTokens, Step, TextRecord, Word, XRay, from_json, pack, unpack
 from demo.compare.board import Board, Outcome
 from demo.compare.comparisons import texts_of_board
 from demo.compare.shared import find_texts, on_share
@@ -77,12 +77,12 @@ def views(services: Services, texts: dict[int, Text]) -> list[View]:
 
 
 @pytest.fixture(scope="module")
-def record(views: list[View]) -> Record:
+def record(views: list[View]) -> TextRecord:
     return views[-1].record
 
 
 @pytest.fixture(scope="module")
-def data(record: Record) -> bytes:
+def data(record: TextRecord) -> bytes:
     return pack(record)
 
 
@@ -116,7 +116,7 @@ def test_a_run_looks_at_all_methods_and_then_replays_the_steered_text(
     assert [word.word for word in record.xray.steps[0].named] == ["happy", "sad"]
 
 
-def test_a_known_record_is_not_made_again(services: Services, texts: dict[int, Text], record: Record) -> None:
+def test_a_known_record_is_not_made_again(services: Services, texts: dict[int, Text], record: TextRecord) -> None:
     views = list(examine(services, texts, 2, "joy", record))
     assert all(view.record.scores == record.scores for view in views)
     assert all("Replaying" in view.message for view in views[:-1])
@@ -157,7 +157,7 @@ def test_an_xray_that_breaks_is_a_line_and_its_words_are_in_the_log(
 
 
 def test_closing_cancels_the_replay(
-    services: Services, texts: dict[int, Text], record: Record, monkeypatch: pytest.MonkeyPatch
+    services: Services, texts: dict[int, Text], record: TextRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[str] = []
     real = XRays.text
@@ -253,10 +253,10 @@ def test_only_the_open_inner_tab_is_drawn(page: XRayPage, data: bytes) -> None:
 def test_clicks_inflate_a_long_record_once_and_draw_few_traces(page: XRayPage, monkeypatch: pytest.MonkeyPatch) -> None:
     named = tuple(f"word{i}" for i in range(8))
     steps = tuple(a_step(index % 40, " x", named) for index in range(256))
-    data = pack(Record("p", 0, False, xray=XRay(STEERED, ("The", " start"), (" x",) * 256, steps)))
+    data = pack(TextRecord("p", 0, False, xray=XRay(STEERED, ("The", " start"), (" x",) * 256, steps)))
     parses: list[int] = []
 
-    def counting(packed: bytes) -> Record:
+    def counting(packed: bytes) -> TextRecord:
         parses.append(len(packed))
         return unpack(packed)
 
@@ -270,7 +270,7 @@ def test_clicks_inflate_a_long_record_once_and_draw_few_traces(page: XRayPage, m
 
 
 def test_an_inner_tab_is_filled_again_when_it_is_opened(
-    services: Services, page: XRayPage, data: bytes, record: Record
+    services: Services, page: XRayPage, data: bytes, record: TextRecord
 ) -> None:
     bars = [bar.x[0] for bar in show_next(services, page, data)[page.next[1].body].data]
     assert bars == [record.next_tokens[1].tokens[0][1]] * 2
@@ -296,7 +296,7 @@ def test_a_kept_comparison_is_looked_at_like_a_new_one(services: Services) -> No
     assert find_texts(services, "nonsense") == {}
 
 
-def test_a_judged_token_tells_its_numbers(data: bytes, record: Record) -> None:
+def test_a_judged_token_tells_its_numbers(data: bytes, record: TextRecord) -> None:
     ((line, _),) = on_judged(data, 0, event(1))
     assert line.startswith("Token 2 “")
     base, verse = (words.nats(row[1]) for row in record.scores[0].logprobs)
@@ -304,7 +304,7 @@ def test_a_judged_token_tells_its_numbers(data: bytes, record: Record) -> None:
     assert on_judged(data, 9, event(1)) == on_judged(None, 0, event(1)) == on_judged(data, 0, event(99)) == []
 
 
-def test_the_record_is_saved_as_json(page: XRayPage, data: bytes, record: Record) -> None:
+def test_the_record_is_saved_as_json(page: XRayPage, data: bytes, record: TextRecord) -> None:
     file, line = on_save(data)
     assert file is not None
     assert from_json(base64.b64decode(file["data"])) == record
@@ -411,4 +411,4 @@ def test_a_token_that_is_part_of_a_character_can_still_be_clicked() -> None:
 
 
 def test_a_record_without_anything_packs() -> None:
-    assert unpack(pack(Record("p", 0, False))) == Record("p", 0, False)
+    assert unpack(pack(TextRecord("p", 0, False))) == TextRecord("p", 0, False)

@@ -1,0 +1,98 @@
+"""The pushed past of steered rows: how it is read, moved and kept in step with the clean past.
+
+Letters: as in arithmetic.py; N columns of capacity.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from adapters.kv import KV
+from adapters.lora.rows import LoraRows
+from adapters.pplm.arithmetic import gradient_norms, push
+from adapters.pplm.forward import Reading, read
+
+MOST_TWINS = 8  # rows; more are faster in two passes than in one of twice as many, half of which needs no gradient
+
+
+class First(NamedTuple):
+    """The readings of the first iteration."""
+
+    clean: Reading  # after the clean past, without a graph
+    pushed: Reading  # after the pushed past, with its graph
+
+
+class PushedPast:
+    """The past of B rows that steering moves, in place.
+
+    Pushed and clean past have the same columns, without the token that is being read: whatever reads it writes its
+    column. The pushed past is float32, so that small pushes survive where the model is bfloat16.
+    """
+
+    def __init__(self, model: PreTrainedModel, clean: KV, carrying: bool) -> None:
+        """`carrying`: whether any row keeps its pushed past for the next token."""
+        count = clean.data.shape[2]
+        self.model, self.carrying = model, carrying
+        own = KV(clean.data.to(torch.float32, copy=True), clean.mask, clean.length)
+        self.twins = own.twins() if carrying and count <= MOST_TWINS else None  # clean and pushed, row by row
+        self.kv = own if self.twins is None else self.twins.every_second()
+        self.probe = torch.zeros((), device=clean.mask.device, requires_grad=True)
+        self.buffer = torch.empty_like(self.kv.data)  # of gradients (L, 2, B, H, N, D)
+        # The largest norm so far, as in the published code for bags of words: a flat stretch is not blown up.
+        self.norms = clean.mask.new_zeros(clean.data.shape[0], count, dtype=torch.float32)  # (L, B)
+
+    def keep(self, index: Tensor) -> None:
+        """Keep only the rows at `index`."""
+        if self.twins is None:
+            self.kv = self.kv.rows(index)
+        else:
+            self.twins = self.twins.rows(torch.stack([2 * index, 2 * index + 1], dim=1).flatten())
+            self.kv = self.twins.every_second()
+        self.buffer = torch.empty_like(self.kv.data)
+        self.norms = self.norms.index_select(1, index)
+
+    def first(self, gradient: Tensor, token: Tensor, clean: KV, lora: LoraRows, with_graph: bool) -> First:
+        """Read `token` after both pasts; this also writes the clean past's new column.
+
+        If no past is carried on, this is one pass: nothing is pushed yet. Else a few rows are read twice in one batch,
+        after their clean and after their pushed past, which costs less than two passes.
+        """
+        new = slice(clean.length, clean.length + 1)
+        with torch.set_grad_enabled(with_graph):
+            if self.twins is not None:
+                cache = self.twins.followed(self.probe, gradient)
+                both = read(self.model, token.repeat_interleave(2, 0), self.twins, cache, lora.twice)
+                clean.data[..., new, :] = self.twins.data[:, :, ::2, :, new]
+                return First(Reading(*(part[::2] for part in both)).detach(), Reading(*(part[1::2] for part in both)))
+            pushed = self.follow(gradient, token, lora)
+        if not self.carrying:
+            clean.data[..., new, :] = self.kv.data[..., new, :]
+            return First(pushed.detach(), pushed)
+        with torch.no_grad():
+            return First(read(self.model, token, clean, clean.cache(), lora), pushed)
+
+    def follow(self, gradient: Tensor, token: Tensor, lora: LoraRows) -> Reading:
+        """Read `token` after the pushed past; a backward pass to the probe then fills `gradient`."""
+        return read(self.model, token, self.kv, self.kv.followed(self.probe, gradient), lora)
+
+    def push(self, gradient: Tensor, step_size: Tensor, gamma: Tensor, latest: Tensor) -> None:
+        """One gradient step. step_size (B,): 0 leaves a row alone; `latest` (B,): rows scaled by their newest norm."""
+        norms = gradient_norms(gradient) * (step_size != 0)
+        self.norms = torch.maximum(self.norms, norms)  # a NaN stays one
+        past = self.kv.newest(gradient.shape[-2])
+        push(past, gradient, torch.where(latest, norms, self.norms), step_size, gamma, out=past)
+
+    def advance(self, width: int, clean: KV, carry: Tensor | None) -> None:
+        """Take the token just read into both pasts, of which `width` columns were pushed.
+
+        Rows without `carry` (B,) get their clean columns back; None if all rows carry their pushed past on.
+        """
+        clean.length += 1
+        self.kv.length += 1
+        if self.twins is not None:
+            self.twins.length += 1
+        if carry is not None:
+            mine, theirs = self.kv.newest(width + 1), clean.newest(width + 1)
+            mine.copy_(torch.where(carry[:, None, None, None], mine, theirs) if self.carrying else theirs)
