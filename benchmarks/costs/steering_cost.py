@@ -23,28 +23,21 @@ TOGETHER = {8: 1.7, 16: 1.1, 32: 0.85}  # rows in a batch -> bar
 LENGTHS = (100, 200, 400)
 SHORT, FEW = 50, 10  # tokens; slow runs take few
 
+ROW, PLAIN, PLAIN_FEW = ("paper", SHORT), ("generate", SHORT), ("generate", FEW)
 RATIOS = [
-    Ratio("the paper's, one row / generate", ("paper", SHORT), ("generate", SHORT), 8.0),
-    Ratio("the same / the published arithmetic", ("paper", SHORT), ("published", SHORT), 0.7),
-    Ratio("the published arithmetic / generate", ("published", SHORT), ("generate", SHORT), None),
-    Ratio("the default steering, one row / generate", ("default", SHORT), ("generate", SHORT), 3.5),
-    *(
-        Ratio(
-            f"the paper's, m = {m} / 2.4 (m + 1) tokens of generate",
-            (f"m = {m}", FEW),
-            ("generate", FEW),
-            1,
-            2.4 * (m + 1),
-        )
-        for m in ITERATIONS
-    ),
-    *(
-        Ratio(
-            f"the paper's, {rows} rows together, a row / generate", (f"{rows} rows", FEW), ("generate", FEW), bar, rows
-        )
-        for rows, bar in TOGETHER.items()
-    ),
+    Ratio("the paper's, one row / generate", ROW, PLAIN, 8.0),
+    Ratio("the same / the published arithmetic", ROW, ("published", SHORT), 0.7),
+    Ratio("the published arithmetic / generate", ("published", SHORT), PLAIN, None),
+    Ratio("the default steering, one row / generate", ("default", SHORT), PLAIN, 3.5),
 ]
+for m in ITERATIONS:
+    RATIOS.append(
+        Ratio(f"the paper's, m = {m} / 2.4 (m + 1) tokens of generate", (f"m = {m}", FEW), PLAIN_FEW, 1, 2.4 * (m + 1))
+    )
+for rows, bar in TOGETHER.items():
+    RATIOS.append(
+        Ratio(f"the paper's, {rows} rows together, a row / generate", (f"{rows} rows", FEW), PLAIN_FEW, bar, rows)
+    )
 
 
 def measure_pplm(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, Any]]:

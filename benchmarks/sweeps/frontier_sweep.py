@@ -46,6 +46,9 @@ ALGORITHMS = (
 )
 
 
+Strength = tuple[str, float, RunSpec]  # algorithm, strength, run
+
+
 class Sweep(NamedTuple):
     """What to measure."""
 
@@ -65,6 +68,12 @@ class Sweep(NamedTuple):
         ]
         methods = [to_json(method) for method in (BASE, *steered)]
         return from_json(RunSpec, {"methods": methods, "samples": self.samples, "sampling": SAMPLING})
+
+    def specs(self, targets: Sequence[Target]) -> Iterator[Strength]:
+        """The runs of one goal. Raises UserError."""
+        for algorithm in self.algorithms:
+            for value in algorithm.values:
+                yield algorithm.name, value, self.spec(targets, algorithm, value)
 
 
 def read_targets(text: str) -> tuple[Target, ...]:
@@ -91,14 +100,11 @@ def read_changes(pairs: Sequence[str]) -> dict[str, str]:
 def measure(runner: Runner, sweep: Sweep) -> Iterator[Progress | Point | Frontier]:
     """Run everything: yields progress, each point when it is measured, and the frontier last. Raises UserError."""
     goals = frontier_points.goals(sweep.targets)
-    for targets in goals.values():  # check everything before the first run
-        for algorithm in sweep.algorithms:
-            for value in algorithm.values:
-                sweep.spec(targets, algorithm, value)
+    specs = {name: [*sweep.specs(targets)] for name, targets in goals.items()}  # checks all before the first run
     found = []
     for name, targets in goals.items():
         points = []
-        for step in points_of(runner, sweep, targets):
+        for step in points_of(runner, sweep.prompts, specs[name]):
             yield step
             if isinstance(step, Point):
                 points.append(step)
@@ -116,18 +122,15 @@ def measure(runner: Runner, sweep: Sweep) -> Iterator[Progress | Point | Frontie
     )
 
 
-def points_of(runner: Runner, sweep: Sweep, targets: Sequence[Target]) -> Iterator[Progress | Point]:
+def points_of(runner: Runner, prompts: PromptSet, specs: Sequence[Strength]) -> Iterator[Progress | Point]:
     """Run every strength of a goal; the first run gives the unsteered point too."""
-    begun = False
-    for algorithm in sweep.algorithms:
-        for value in algorithm.values:
-            run = runner.add(sweep.spec(targets, algorithm, value), sweep.prompts, None)
-            yield from runner.run(run.id)
-            data = runner.data(run.id)
-            if not begun:
-                yield frontier_points.unsteered(data)
-            begun = True
-            yield frontier_points.point(data, algorithm.name, value)
+    for number, (algorithm, value, spec) in enumerate(specs):
+        run = runner.add(spec, prompts, None)
+        yield from runner.run(run.id)
+        data = runner.data(run.id)
+        if number == 0:
+            yield frontier_points.unsteered(data)
+        yield frontier_points.point(data, algorithm, value)
 
 
 def settings_of(sweep: Sweep, targets: Sequence[Target]) -> dict[str, dict[str, Any]]:
