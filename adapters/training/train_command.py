@@ -67,7 +67,8 @@ def add_settings(command: argparse.ArgumentParser, settings: type[Any], of: str,
     for name, default in defaults(settings).items():
         if name in without:
             continue
-        told = of + "; ".join([HELP[name]] * (name in HELP) + [f"default {default!r}"] * bool(default))
+        known = [HELP[name]] if name in HELP else []
+        told = of + "; ".join([*known, *([f"default {default!r}"] if default else [])])
         how: dict[str, Any] = {"type": float if default is None else type(default)}
         if isinstance(default, bool):
             how = {"action": "store_true", "default": None}

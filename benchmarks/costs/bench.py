@@ -59,7 +59,7 @@ def engine_rows(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, 
         "beside": batch([*unsteered, steered], len(unsteered)),
     }
     rows = ratio_rows(RATIOS, measure(runs, rounds + 1)[1:])  # the first round warms up
-    return [*rows, summarise("MB for each further adapter", [megabytes], None, 5.0)]
+    return [*rows, summarise("MB for each further adapter", [megabytes], 5.0)]
 
 
 def prefill(base: BaseModel) -> Timeline:

@@ -3,7 +3,6 @@
 A whole run takes minutes, so it is measured once; everything else in every round.
 """
 
-import statistics
 import tempfile
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.methods import BASE, Request, Sampling, parse_method
 from adapters.training.corpus import DATA, read_rows
+from benchmarks.costs.timing import summarise
 from leaderboard.metrics import compression, distinct, self_bleu
 from leaderboard.metrics.metric import Setting, figure, plain
 from leaderboard.records import Prompt, PromptSet, RunSpec
@@ -35,11 +35,6 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def row(name: str, values: Sequence[float], bar: float | None) -> dict[str, Any]:
-    figures = {"min": min(values), "median": statistics.median(values), "max": max(values)}
-    return {"name": name, **figures, "cpu_median": None, "bar": bar}
 
 
 def measure(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, Any]]:
@@ -69,9 +64,9 @@ def scoring(base: BaseModel, engine: Engine, texts: Sequence[str], rounds: int) 
         for a, b in zip(one.logprobs, other.logprobs, strict=True)
     )
     return [
-        row("scoring 200 texts / the algorithm of evaluate's perplexity", ratios(ours, theirs), 0.7),
-        row("scoring 200 texts / one by one", ratios(ours, alone), 1.0),
-        row("largest difference of a log-probability to one by one, in units of .0001", [apart * 1e4], 1.0),
+        summarise("scoring 200 texts / the algorithm of evaluate's perplexity", ratios(ours, theirs), 0.7),
+        summarise("scoring 200 texts / one by one", ratios(ours, alone), 1.0),
+        summarise("largest difference of a log-probability to one by one, in units of .0001", [apart * 1e4], 1.0),
     ]
 
 
@@ -112,7 +107,9 @@ def batches(runner: Runner, prompts: PromptSet, rounds: int, num_tokens: int = 2
         for steered, values in found.items():
             values.append(together[steered] / alone[steered])
     name = "24 prompts x 4 methods x 2 samples in batches / one request at a time"
-    return [row(f"{name}, {'PPLM' if steered else 'unsteered'}", values, 0.2) for steered, values in found.items()]
+    return [
+        summarise(f"{name}, {'PPLM' if steered else 'unsteered'}", values, 0.2) for steered, values in found.items()
+    ]
 
 
 def drain(states: Iterable[object]) -> float:
@@ -137,16 +134,18 @@ def board(runner: Runner, prompts: PromptSet) -> list[dict[str, Any]]:
     written = sum(timing.seconds for timing in runner.data(run.id).timings if timing.method == 0)
     metrics = seconds(diversity(1000))
     return [
-        row("a board, 100 prompts x 4 methods, scored / 100 texts of one plain row", [took / unit / NUM_PROMPTS], 1.8),
-        row("the same board again / the first time", [repeated / took], None),
-        row("diversity metrics of 1,000 texts / writing them", [metrics / written / (1000 / NUM_PROMPTS)], 0.1),
+        summarise(
+            "a board, 100 prompts x 4 methods, scored / 100 texts of one plain row", [took / unit / NUM_PROMPTS], 1.8
+        ),
+        summarise("the same board again / the first time", [repeated / took], None),
+        summarise("diversity metrics of 1,000 texts / writing them", [metrics / written / (1000 / NUM_PROMPTS)], 0.1),
     ]
 
 
 def growth(rounds: int) -> list[dict[str, Any]]:
     """Time of the diversity metrics for 4,000 texts, against 1,000."""
     pairs = [(seconds(diversity(4000)), seconds(diversity(1000))) for _ in range(rounds)]
-    return [row("diversity metrics of 4,000 texts / of 1,000", [large / small for large, small in pairs], None)]
+    return [summarise("diversity metrics of 4,000 texts / of 1,000", [large / small for large, small in pairs], None)]
 
 
 def diversity(count: int) -> Callable[[], object]:

@@ -72,7 +72,6 @@ def growth(rounds: list[dict[str, Timeline]]) -> list[dict[str, Any]]:
         summarise(
             f"the paper's, price of a token at {length} tokens / at {SHORT}",
             [price(timelines, length) / price(timelines, SHORT) for timelines in rounds],
-            None,
             1.05,
         )
         for length in LENGTHS

@@ -106,11 +106,13 @@ def ratio_rows(ratios: Iterable[Ratio], rounds: Sequence[Mapping[str, Timeline]]
     rows = []
     for ratio in ratios:
         walls, cpus = zip(*(ratio.of(timelines) for timelines in rounds), strict=True)
-        rows.append(summarise(ratio.name, walls, cpus, ratio.bar))
+        rows.append(summarise(ratio.name, walls, ratio.bar, cpus))
     return rows
 
 
-def summarise(name: str, values: Iterable[float], cpu: Iterable[float] | None, bar: float | None) -> dict[str, Any]:
+def summarise(
+    name: str, values: Iterable[float], bar: float | None, cpu: Iterable[float] | None = None
+) -> dict[str, Any]:
     """A row of results.json."""
     wall = list(values)
     row = {"name": name, "min": min(wall), "median": statistics.median(wall), "max": max(wall)}
