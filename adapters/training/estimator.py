@@ -26,9 +26,8 @@ from adapters.lora import lora
 from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.prefix import prefix
-from adapters.training.batches import Example
 from adapters.training.corpus import Dataset
-from adapters.training.material import encoded, fitting, with_steps
+from adapters.training.material import Material, encoded, fitting, with_steps
 from adapters.training.order import (
     QUEUED_GENERAL_ROWS,
     QUEUED_HELD_OUT,
@@ -86,7 +85,7 @@ class Estimator:
         """What an order takes. Raises UserError for what cannot be trained."""
         base = self._base
         settings, notes = fitting(base, order)
-        counts = self._count(data, settings.max_length, order.validation_share)
+        counts = self._count(data, settings, order.validation_share)
         settings, late = with_steps(order, settings, counts.training)
         trainable = num_trainable(base, settings)
         speed, told = self._speed(settings)
@@ -114,17 +113,16 @@ class Estimator:
             return f"It needs {needed}: lower batch_size or max_length."
         return ""
 
-    def _count(self, data: Dataset, max_length: int, share: float) -> Counts:
+    def _count(self, data: Dataset, settings: TrainSettings, share: float) -> Counts:
         """The counts of a data set, from memory where the file has not changed."""
         try:
             now = data.file.stat()
         except OSError as error:
             raise UserError(f"Cannot read {data.file.name}: {error.strerror}.") from error
-        key = (data.file, now.st_size, now.st_mtime_ns, data.whole, max_length, share)
+        key = (data.file, now.st_size, now.st_mtime_ns, data.whole, settings.max_length, share)
         with self._lock:
             if key not in self._counts:
-                texts = encoded(self._base, data, max_length, share)
-                self._counts[key] = counted(texts.training, texts.validation, texts.notes)
+                self._counts[key] = counted(encoded(self._base, data, settings, share))
                 if len(self._counts) > KEPT_COUNTS:
                     self._counts.popitem(last=False)
             return self._counts[key]
@@ -139,16 +137,17 @@ class Estimator:
         return self._probed, "Time: from a matrix product timed here; after the first training it comes from that."
 
 
-def counted(training: list[Example], validation: list[Example], notes: tuple[str, ...]) -> Counts:
+def counted(material: Material) -> Counts:
     """The counts of encoded examples."""
+    training, validation = ([len(e.ids) for e in part] for part in (material.training, material.validation))
     return Counts(
         len(training),
         len(validation),
-        sum(len(example.ids) for example in training) / len(training),
-        sum(len(example.ids) for example in validation) / len(validation),
-        max(len(example.ids) for example in training),
-        max(len(example.ids) - example.start for example in training),
-        notes,
+        sum(training) / len(training),
+        sum(validation) / len(validation),
+        max(training),
+        max(len(example.ids) - example.start for example in material.training),
+        material.notes,
     )
 
 

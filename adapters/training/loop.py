@@ -63,13 +63,6 @@ def adapted(base: BaseModel, settings: TrainSettings) -> nn.Module:
     return prefix_model(base, settings.adapter, settings.seed).eval()
 
 
-def train(
-    model: nn.Module, settings: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
-) -> Generator[TrainStep, None, End]:
-    """Train the parameters of `model` that require gradients; see `Training.run`."""
-    return Training(model, settings, training, validation).run()
-
-
 class Training:
     """A training that can be saved after each step and resumed."""
 

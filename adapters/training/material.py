@@ -19,16 +19,6 @@ STEP_TOKENS = 40  # of a sample during training
 LEAST_ROOM = 8  # tokens beside a prefix
 
 
-class Texts(NamedTuple):
-    """A data set, split and encoded."""
-
-    rows: list[Row]
-    held_out: list[Row]
-    training: list[Example]
-    validation: list[Example]
-    notes: tuple[str, ...]  # rows that were cut or left out
-
-
 class Material(NamedTuple):
     """What an order is trained on."""
 
@@ -48,9 +38,9 @@ class Material(NamedTuple):
 def prepare(base: BaseModel, order: TrainOrder, data: Dataset) -> Material:
     """Read, split and encode the data of an order. Raises UserError for what cannot be trained."""
     settings, notes = fitting(base, order)
-    texts = encoded(base, data, settings.max_length, order.validation_share)
-    settings, late = with_steps(order, settings, len(texts.training))
-    return Material(*texts[:4], settings, (*notes, *texts.notes, *late))
+    material = encoded(base, data, settings, order.validation_share)
+    settings, late = with_steps(order, settings, len(material.training))
+    return material._replace(settings=settings, notes=(*notes, *material.notes, *late))
 
 
 def fitting(base: BaseModel, order: TrainOrder) -> tuple[TrainSettings, list[str]]:
@@ -72,8 +62,9 @@ def fitting(base: BaseModel, order: TrainOrder) -> tuple[TrainSettings, list[str
     return settings, notes
 
 
-def encoded(base: BaseModel, data: Dataset, max_length: int, validation_share: float) -> Texts:
-    """Read, split and encode a data set. Raises UserError where a part has no example."""
+def encoded(base: BaseModel, data: Dataset, settings: TrainSettings, validation_share: float) -> Material:
+    """Read, split and encode a data set by max_length of the settings. Raises UserError without examples."""
+    max_length = settings.max_length
     rows, held_out = split(rows_of(data), data, validation_share)
     parts = [encode(base, part, max_length, data.whole) for part in (rows, held_out)]
     both = parts[0]._replace(cut=parts[0].cut + parts[1].cut, left_out=parts[0].left_out + parts[1].left_out)
@@ -82,7 +73,7 @@ def encoded(base: BaseModel, data: Dataset, max_length: int, validation_share: f
     if not training or not validation:
         told = " ".join([f"{len(training)} examples to train and {len(validation)} to validate on:", *notes])
         raise UserError(f"{told} Give more rows, or raise max_length.")
-    return Texts(rows, held_out, training, validation, tuple(notes))
+    return Material(rows, held_out, training, validation, settings, tuple(notes))
 
 
 def with_steps(order: TrainOrder, settings: TrainSettings, num_examples: int) -> tuple[TrainSettings, list[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from adapters.training.loop import CurvePoint, TrainStep
+from adapters.training.order import CurvePoint, TrainStep
 from demo.look.theme import COLORS
 from demo.parts.plots import SYMBOLS, dressed
 from demo.train import words as words_train

@@ -25,13 +25,18 @@ from adapters.training.loop import (
     lr_factor,
     read_checkpoint,
     round_to_float16,
-    train,
     write_checkpoint,
 )
 from adapters.training.order import End, TrainSettings, TrainStep
 
 ROWS = [{"q": f"How many is {number}?", "a": str(number)} for number in range(20)]
 KINDS = {"lora": LoraSettings(r=2), "prefix": PrefixSettings(num_virtual_tokens=3, init_text="Facts.")}
+
+
+def train(
+    model: nn.Module, settings: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
+) -> Generator[TrainStep, None, End]:
+    return Training(model, settings, training, validation).run()
 
 
 def own_copy(base: BaseModel) -> BaseModel:
