@@ -130,12 +130,13 @@ def decoded(model: str | None, home: Path, rounds: int) -> Steps:
     """Decode by every method in turn; return the facts of the run, and name -> seconds a token."""
     yield "loading the base model"
     base = load_base_model(model, home)
-    engines = decoders(base)
-    taken: dict[str, list[float]] = {name: [] for name in engines}
-    for number in range(rounds + 1):
-        yield f"decoding, round {number} of {rounds}"
-        for name, (engine, method) in engines.items():
-            taken[name].append(token_seconds(engine, method))
+    with tempfile.TemporaryDirectory() as folder:  # the store reads weights when they are needed
+        engines = decoders(base, Path(folder))
+        taken: dict[str, list[float]] = {name: [] for name in engines}
+        for number in range(rounds + 1):
+            yield f"decoding, round {number} of {rounds}"
+            for name, (engine, method) in engines.items():
+                taken[name].append(token_seconds(engine, method))
     facts = {
         "base": base.id,
         "num_parameters": base.model.num_parameters(),
@@ -151,16 +152,15 @@ def decoded(model: str | None, home: Path, rounds: int) -> Steps:
     return facts, {name: statistics.median(each[1:]) for name, each in taken.items()}
 
 
-def decoders(base: BaseModel) -> dict[str, tuple[Engine, Method]]:
-    """An engine and a method for each way of decoding; fresh adapters cost as much as trained ones."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, settings in ADAPTERS.items():
-            model: Any = adapted(private(base), TrainSettings(adapter=settings))
-            model.save_pretrained(Path(folder) / name, save_embedding_layers=False)
-        store = AdapterStore([Path(folder)], base)
-        merged = copy.deepcopy(base.model)
-        merged.load_state_dict(merged_state(base, store.lora(LORA)))
-        engine = Engine(base, store)
+def decoders(base: BaseModel, folder: Path) -> dict[str, tuple[Engine, Method]]:
+    """An engine and a method for each way of decoding; fresh adapters, in `folder`, cost as much as trained ones."""
+    for name, settings in ADAPTERS.items():
+        model: Any = adapted(private(base), TrainSettings(adapter=settings))
+        model.save_pretrained(folder / name, save_embedding_layers=False)
+    store = AdapterStore([folder], base)
+    merged = copy.deepcopy(base.model)
+    merged.load_state_dict(merged_state(base, store.lora(LORA)))
+    engine = Engine(base, store)
     if base.device.type == "cpu":
         store_by_long_side(merged)
     other = replace(base, model=merged)
