@@ -116,7 +116,7 @@ def test_no_flaws_in_any_look(browser: Browser, address: str) -> None:
     page = tall_page(browser)
     open_tab(page, address)
     write_words(page, "laser:2, android, quark")
-    expect(page.get_by_text("words are used")).to_be_visible()
+    expect(page.get_by_text("words steer at once")).to_be_visible()
     assert flaws(page) == {}, "Attributes"
     to_tab(page, "Compare")
     pane = page.locator(".pane:visible").nth(3)
