@@ -18,7 +18,7 @@ from demo.leaderboard.tab import leaderboard_tab
 from demo.learned.tab import learned_tab
 from demo.look.theme import FAVICON, STYLE_SHEET, theme
 from demo.parts import words
-from demo.parts.events import LIGHT
+from demo.parts.events import LIGHT, guard_events
 from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
 from demo.parts.views import Page, build_at_first
 from demo.services import Services
@@ -75,6 +75,7 @@ def build_app(services: Services) -> gr.Blocks:
             return (keep_secret(secret), *open_tab(services, read_link(request.query_params)))
 
         blocks.load(on_load, owner, [owner, tabs, missing], **LIGHT)
+        guard_events()
     return blocks.queue(api_open=False, max_size=QUEUE_SIZE)
 
 

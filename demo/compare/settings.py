@@ -15,7 +15,7 @@ from demo.compare.form import PaneForm, has_own_words, read_method
 from demo.compare.knobs import DEFAULTS, FIRST, KNOBS, MORE, SEVERAL, SLOTS, label
 from demo.compare.panes import Pane, build_view, view_updates
 from demo.parts.controls import slider
-from demo.parts.events import LIGHT, guarded
+from demo.parts.events import LIGHT
 from demo.parts.panes import Marked, Values, message
 from demo.parts.word_table import read_upload
 from demo.parts.words import NONE, OWN_WORDS, UPLOAD_LIST
@@ -43,7 +43,7 @@ def build_pane(services: Services, place: int, form: PaneForm, visible: bool) ->
     # Long lists in every dropdown of every pane would be a third of the page, so these come when they can be seen.
     further = [controls[name] for name in SEVERAL if name in KIND]
     several.expand(partial(offer_attributes, services, len(further)), None, further, **LIGHT)
-    upload.upload(guarded(view.note, take_list), upload, [controls["words"], view.note], **LIGHT)
+    upload.upload(take_list, upload, [controls["words"], view.note], **LIGHT)
     return Pane(view, settings, remove, own, controls)
 
 

@@ -15,7 +15,7 @@ from demo.compare.panes import View, build_view, view_updates
 from demo.compare.words import NOTHING_TO_SHARE, SHARED_COMPARISON, made
 from demo.parts import words as common
 from demo.parts.actions import Confirm, as_file, build_confirm, save_on_click
-from demo.parts.events import LIGHT, MODEL, guarded
+from demo.parts.events import LIGHT, MODEL
 from demo.parts.links import COMPARE, Link, address, is_id, owner_of, read_link
 from demo.parts.panes import MAX_PANES, Marked, Values, message, message_line
 from demo.parts.running import closed_at_end
@@ -70,7 +70,7 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
     panes = [part for pane in shared.panes for part in pane]
     outputs = [shared.message, shared.replay, shared.stop, *panes]
     running = shared.replay.click(
-        guarded(shared.message, partial(on_replay, services, shared)),
+        partial(on_replay, services, shared),
         shared.id,
         outputs,
         show_progress="minimal",
@@ -80,7 +80,7 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
     )
     shared.stop.click(None, cancels=[running]).then(partial(on_stop, shared), None, outputs, **LIGHT)
     save_on_click(shared.report, partial(on_report, services), shared.id, shared.message)
-    delete = guarded(shared.message, partial(on_delete, services, shared))
+    delete = partial(on_delete, services, shared)
     gone = [shared.body, shared.head, shared.message, shared.id]
     deleted = shared.delete.yes.click(delete, [shared.id, page.owner], gone, **LIGHT)
 
@@ -89,7 +89,7 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
 
     facts = [shared.settings, shared.delete.ask, shared.facts, shared.id, shared.message]
     opened = [live, shared.column, shared.head, *facts, *panes]
-    page.blocks.load(guarded(shared.message, on_load), page.owner, opened, **LIGHT)
+    page.blocks.load(on_load, page.owner, opened, **LIGHT)
     return deleted
 
 

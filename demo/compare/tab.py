@@ -26,7 +26,7 @@ from demo.compare.shared import find_texts, lay_out_shared, on_share, wire_share
 from demo.parts import words as common
 from demo.parts.actions import share_link
 from demo.parts.controls import FIRST_SEED, SamplingControls, labelled, lay_out_sampling
-from demo.parts.events import LIGHT, MODEL, guarded, or_message
+from demo.parts.events import LIGHT, MODEL, or_message
 from demo.parts.panes import MAX_PANES, Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.views import Page
@@ -79,7 +79,7 @@ def compare_tab(services: Services, page: Page) -> None:
     wire_choices(services, bench, page)
     shared = lay_out_shared(services)
     deleted = wire_shared(services, shared, live, page)
-    share = guarded(bench.message, partial(on_share, services))
+    share = partial(on_share, services)
     bench.share.click(share, [bench.board, page.owner], [bench.link, bench.message], **LIGHT)
     source = Source([bench.xray, shared.xray], [bench.board, shared.id], partial(texts_on_page, services))
     with gr.Column(elem_classes="stack") as below:
@@ -137,13 +137,13 @@ def wire_runs(services: Services, bench: Bench) -> None:
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": bench.message}
     options |= {"api_visibility": "private"} | MODEL
     events = [
-        gr.on(triggers, guarded(bench.message, partial(play, services, bench, run)), inputs, outputs, **options)
+        gr.on(triggers, partial(play, services, bench, run), inputs, outputs, **options)
         for triggers, run in (
             ([bench.generate.click, bench.prompt.submit], compare),
             ([bench.parity.click], check_parity),
         )
     ]
-    stop = guarded(bench.message, partial(on_stop, services, bench))
+    stop = partial(on_stop, services, bench)
     bench.stop.click(None, cancels=events).then(stop, bench.board, outputs, **LIGHT)
 
 
@@ -172,7 +172,7 @@ def wire_panes(services: Services, bench: Bench) -> None:
         controls = list(pane.controls.values())
         gr.on(
             [control.change for control in controls],  # type: ignore[attr-defined]
-            guarded(pane.view.note, partial(on_pane_settings, services, bench, place)),
+            partial(on_pane_settings, services, bench, place),
             {bench.board, *controls},
             [*pane.view[1:], pane.own],
             trigger_mode="always_last",
@@ -186,10 +186,10 @@ def wire_choices(services: Services, bench: Bench, page: Page) -> None:
     """The choices, which change while the app runs, and the word list that the Attributes tab sends."""
     dropdowns = bench.controls("lora", "prefix", *(name for name, _ in SLOTS))
     again = [page.tab.select, *(pane.settings.expand for pane in bench.panes)]
-    update = guarded(bench.message, partial(on_open, services, bench))
+    update = partial(on_open, services, bench)
     gr.on(again, update, bench.offered, [bench.message, bench.offered, *dropdowns], **LIGHT)
     chosen = [page.words, *bench.controls("attribute", "words")]
-    take = guarded(bench.message, partial(on_words, bench, page))
+    take = partial(on_words, bench, page)
     page.tab.select(take, {*chosen}, [bench.message, *chosen], **LIGHT)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT, guarded
+from demo.parts.events import LIGHT
 from demo.parts.words import DELETE, DELETE_NO, DELETE_QUESTION, DELETE_YES
 
 SAVE = """(file) => {
@@ -42,7 +42,7 @@ def as_file(name: str, data: bytes) -> dict[str, str]:
 def save_on_click(button: gr.Button, make: Callable[..., Any], inputs: Any, line: gr.HighlightedText) -> None:
     """Save what `make` returns, (file or None, value of the message line), when the button is clicked."""
     file = gr.JSON(visible=False)
-    made = button.click(guarded(line, make), inputs, [file, line], **QUIET)
+    made = button.click(make, inputs, [file, line], **QUIET)
     made.then(None, file, None, js=SAVE, **QUIET)
 
 
@@ -55,7 +55,7 @@ def hand_out_on_click(
     line).
     """
     file = gr.File(visible=False)
-    write = guarded(line, partial(make, Path(file.GRADIO_CACHE)))
+    write = partial(make, Path(file.GRADIO_CACHE))
     made = button.click(write, inputs, [file, line], show_progress_on=line, api_visibility="private", **turn)
     made.then(None, file, None, js=FETCH, **QUIET)
 

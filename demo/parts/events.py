@@ -1,16 +1,15 @@
 """How events of the page are run, and where their errors stand."""
 
 import inspect
-import logging
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
 import gradio as gr
+from gradio.context import get_blocks_context
 
-from adapters.methods import UserError
-from demo.parts.panes import Marked, Values, message
-from demo.parts.words import SERVER_ERROR
+from demo.parts.panes import MESSAGE, Values, message
+from demo.parts.running import as_user_error
 
 # Light work. Without a place to show progress the browser need not go through all components for each output.
 LIGHT: dict[str, Any] = {
@@ -21,6 +20,15 @@ LIGHT: dict[str, Any] = {
 }
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
 Handler = Callable[..., Any]
+
+
+def guard_events() -> None:
+    """Guard the handlers of every event on the page so far that can fill a message line."""
+    context = get_blocks_context()
+    for event in [] if context is None else context.fns.values():
+        line = next((part for part in event.outputs if MESSAGE in (getattr(part, "elem_classes", None) or ())), None)
+        if isinstance(line, gr.HighlightedText) and event.fn is not None and not hasattr(event.fn, "__wrapped__"):
+            event.fn = guarded(line, event.fn)
 
 
 def guarded(line: gr.HighlightedText, handler: Handler) -> Handler:
@@ -35,14 +43,14 @@ def guarded(line: gr.HighlightedText, handler: Handler) -> Handler:
         try:
             return handler(*values)
         except Exception as error:
-            return {line: error_message(error)}
+            return {line: message(str(as_user_error(error)), is_error=True)}
 
     @wraps(handler)
     def stream(*values: Any) -> Iterator[Any]:
         try:
             yield from handler(*values)
         except Exception as error:
-            yield {line: error_message(error)}
+            yield {line: message(str(as_user_error(error)), is_error=True)}
 
     return stream if inspect.isgeneratorfunction(handler) else answer
 
@@ -50,16 +58,3 @@ def guarded(line: gr.HighlightedText, handler: Handler) -> Handler:
 def or_message(line: gr.HighlightedText, handler: Callable[..., Values], *values: Any) -> Values:
     """What a guarded handler returns; the line is emptied unless the handler fills it."""
     return {line: []} | guarded(line, handler)(*values)
-
-
-def error_message(error: Exception) -> Marked:
-    """An error for the message line; logged unless a person can mend it."""
-    return message(str(as_user_error(error)), is_error=True)
-
-
-def as_user_error(error: Exception) -> UserError:
-    """The error itself if a person can mend it; else one that says no more than that, and the log has the rest."""
-    if isinstance(error, UserError):
-        return error
-    logging.error("An event of the page failed", exc_info=error)
-    return UserError(SERVER_ERROR)

@@ -17,6 +17,7 @@ from demo.services import Services
 
 COLORS = {PROMPT: "transparent", ATTRIBUTE: "orange"}  # the style sheet tells the marks apart by these two
 ERROR = "error"
+MESSAGE = "message"  # class of every message line
 MAX_PANES = 6
 Values = dict[Block, Any]  # of components, in or out of a handler
 Marked = list[tuple[str, str | float | None]]  # what HighlightedText shows: pieces of text and their marks
@@ -29,7 +30,7 @@ def marked_text(label: str, elem_class: str, spans: Marked | None = None) -> gr.
 
 def message_line(label: str, elem_class: str, words: str = "") -> gr.HighlightedText:
     """A line for messages; it takes no room while it is empty."""
-    return highlighted(message(words), label, {ERROR: "transparent"}, ["message", elem_class])
+    return highlighted(message(words), label, {ERROR: "transparent"}, [MESSAGE, elem_class])
 
 
 def highlighted(spans: Marked | None, label: str, colors: dict[str, str], classes: list[str]) -> gr.HighlightedText:

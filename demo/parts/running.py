@@ -1,12 +1,12 @@
 """Streams that end with their reader and tell their errors, and the verdict on texts that are written again."""
 
+import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
 from adapters.methods import Method, UserError
-from demo.parts.events import as_user_error
-from demo.parts.words import CHANGED_SINCE, THE_END
+from demo.parts.words import CHANGED_SINCE, SERVER_ERROR, THE_END
 from demo.services import Services
 
 T = TypeVar("T")
@@ -30,6 +30,14 @@ def told(steps: Iterator[T], last: T, refuse: Callable[[T, UserError], T]) -> It
                 yield last
         except Exception as error:
             yield refuse(last, as_user_error(error))
+
+
+def as_user_error(error: Exception) -> UserError:
+    """The error itself if a person can mend it; else SERVER_ERROR, and the log has the exception."""
+    if isinstance(error, UserError):
+        return error
+    logging.error("An event of the page failed", exc_info=error)
+    return UserError(SERVER_ERROR)
 
 
 class Difference(NamedTuple):

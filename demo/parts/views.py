@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.blocks import Block
 
-from demo.parts.events import LIGHT, or_message
+from demo.parts.events import LIGHT, guard_events, or_message
 from demo.parts.panes import Values
 
 
@@ -29,6 +29,7 @@ def build_at_first(events: Sequence[Any], build: Callable[[], None]) -> None:
     @gr.render(triggers=[wanted.change], show_progress="hidden")
     def parts() -> None:
         build()
+        guard_events()
 
 
 class Opened(NamedTuple):

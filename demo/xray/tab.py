@@ -13,7 +13,7 @@ import gradio as gr
 from adapters.methods import UserError
 from adapters.xray.trace import Scored, TextRecord, as_json, pack, unpack
 from demo.parts.actions import as_file, save_on_click
-from demo.parts.events import LIGHT, MODEL, guarded
+from demo.parts.events import LIGHT, MODEL
 from demo.parts.panes import Marked, Values, head_html, message
 from demo.parts.views import build_at_first
 from demo.parts.words import quote, title
@@ -47,14 +47,14 @@ def build_xray(services: Services, source: Source, events: Sequence[Any]) -> Non
     outputs += [page.body, page.under_line, *parts(page.next), *parts(page.under)]
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": page.message}
     options |= {"api_visibility": "private"} | MODEL
-    look = guarded(page.message, partial(on_open, services, page, source.read))
+    look = partial(on_open, services, page, source.read)
     first = gr.on(events, look, [page.named, *source.held], outputs, **options)
-    look = guarded(page.message, partial(on_again, services, page))
+    look = partial(on_again, services, page)
     held = [page.texts, page.record, page.pane, page.named]
     again = gr.on([page.pane.input, page.named.submit], look, held, outputs, **options)
     shown = [page.message, page.body, page.number, page.text, *page.step.values()]
     for run in (first, again):
-        run.then(guarded(page.message, partial(show_xray, page)), [page.record, page.open], shown, **LIGHT)
+        run.then(partial(show_xray, page), [page.record, page.open], shown, **LIGHT)
     stopped = page.stop.click(None, cancels=[first, again])
     stopped.then(partial(on_stop, page), None, [page.message, page.stop], **LIGHT)
     wire_looking(services, page)
@@ -63,21 +63,21 @@ def build_xray(services: Services, source: Source, events: Sequence[Any]) -> Non
 def wire_looking(services: Services, page: XRayPage) -> None:
     """The events without the model: choosing a token, a text or an inner tab, and saving."""
     page.text.select(on_select, None, page.number, **LIGHT)
-    step = guarded(page.message, partial(show_step, page))
+    step = partial(show_step, page)
     shown = [page.message, page.text, *page.step.values()]
     chosen = [page.record, page.number, page.open]
     page.number.change(step, chosen, shown, trigger_mode="always_last", **LIGHT)
     for name, tab in page.tabs.items():
-        fill = guarded(page.message, partial(on_inner_tab, page, name))
+        fill = partial(on_inner_tab, page, name)
         tab.select(fill, [page.record, page.number], [page.open, *shown], **LIGHT)
     judged = [page.record, page.judged]
-    under = guarded(page.message, partial(show_under, services, page))
+    under = partial(show_under, services, page)
     sides = [page.message, *parts(page.under), page.under_line]
     gr.on([page.judged.input, page.under_tab.select], under, judged, sides, **LIGHT)
-    fill = guarded(page.message, partial(show_next, services, page))
+    fill = partial(show_next, services, page)
     page.next_tab.select(fill, page.record, [page.message, *parts(page.next)], **LIGHT)
     for side in page.under:
-        side.body.select(guarded(page.under_line, on_judged), judged, page.under_line, **LIGHT)  # type: ignore[union-attr]
+        side.body.select(on_judged, judged, page.under_line, **LIGHT)  # type: ignore[union-attr]
     save_on_click(page.save, on_save, page.record, page.message)
 
 
