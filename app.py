@@ -1,25 +1,25 @@
-"""Starts Steerboard: reads the environment, loads the model, serves the page.
+"""Start Steerboard: read the environment, load the model, serve the page.
 
 The only reader of environment variables:
 
 STEERBOARD_MODEL            Hub id or folder of the base model; unset: the embedded SmolLM2-135M-Instruct
-STEERBOARD_HOME             folder for the converted model, own adapters, runs and temporary files; default .steerboard
-STEERBOARD_HOST             address to listen on; default 127.0.0.1, on a Hugging Face Space 0.0.0.0
+STEERBOARD_HOME             folder for the converted model, adapters, runs and temporary files; default .steerboard
+STEERBOARD_HOST             address to listen on; default 127.0.0.1, or 0.0.0.0 on a Hugging Face Space
 STEERBOARD_PORT             default 7860
 STEERBOARD_DATABASE_URL     database of runs and links, sqlite:/// or postgresql://; default steerboard.db in the home
-STEERBOARD_JUDGES           Hub ids or folders of models that may judge beside the base, with commas; default none
-STEERBOARD_MAX_BYTES        of an uploaded prompt set; default 2000000
-STEERBOARD_MAX_PROMPTS      of a prompt set; default 500
-STEERBOARD_MAX_CHARACTERS   of each of its values; default 4000
-STEERBOARD_MAX_ADAPTER_BYTES  of the zip of an adapter that is imported; default 100000000
+STEERBOARD_JUDGES           Hub ids or folders of further judges, separated by commas; default none
+STEERBOARD_MAX_BYTES        bytes of an uploaded prompt set; default 2000000
+STEERBOARD_MAX_PROMPTS      prompts of a prompt set; default 500
+STEERBOARD_MAX_CHARACTERS   characters of each value in a prompt set; default 4000
+STEERBOARD_MAX_ADAPTER_BYTES  bytes of an imported zip; default 100000000
 STEERBOARD_MAX_DISK_MB      of adapters and discriminators that visitors leave; default 2000
 STEERBOARD_MAX_CACHE_MB     of adapter weights in memory that nobody is using; default 500
 STEERBOARD_MAX_RUN_MINUTES  estimated minutes of a visitor's leaderboard run; default 120
 STEERBOARD_MAX_TRAINING_MINUTES  estimated minutes of a training; default 240
 STEERBOARD_MAX_TRAINING_MB  estimated memory of a training; default 4000
-STEERBOARD_HUB_ADAPTERS     1: adapters may be fetched from the Hub, after the same checks; unset: they may not
-STEERBOARD_RESULTS          Hub dataset that runs can be sent to, with the token in HF_TOKEN; unset: they cannot
-HF_TOKEN                    the token for it, and for publishing adapters in new repositories; unset: nobody can
+STEERBOARD_HUB_ADAPTERS     1: visitors may import adapters from the Hub; default off
+STEERBOARD_RESULTS          Hub dataset for published runs, needs HF_TOKEN; default none
+HF_TOKEN                    token for publishing runs and adapters; default none
 """
 
 import os
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from leaderboard.output.publish import Publisher
     from leaderboard.store.database import Database
 
-QUIET = {  # no library may report to anybody; read by them when they are imported
+QUIET = {  # no library may report home; they read this when they are imported
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -50,7 +50,7 @@ MB = 1_000_000
 
 
 class Settings(NamedTuple):
-    """What the environment says."""
+    """The settings of the environment."""
 
     model: str | None
     home: Path
@@ -98,7 +98,7 @@ def read_settings() -> Settings:
 
 
 def read_number(name: str, default: int, most: int) -> int:
-    """A whole number of the environment, from 1 on; raises UserError."""
+    """A whole number of the environment, at least 1. Raises UserError."""
     value = os.environ.get(name, str(default))
     if not (value.isascii() and value.isdigit() and 0 < int(value) <= most):
         raise UserError(f"{name} is {value!r}: set it to a number from 1 to {most}.")
@@ -106,7 +106,7 @@ def read_number(name: str, default: int, most: int) -> int:
 
 
 def read_switch(name: str) -> bool:
-    """Whether a variable is 1; raises UserError for anything but 1, 0 and nothing."""
+    """Whether a variable is 1. Raises UserError unless it is 1, 0 or empty."""
     value = os.environ.get(name, "")
     if value not in ("", "0", "1"):
         raise UserError(f"{name} is {value!r}: set it to 1 or unset it.")
@@ -114,7 +114,7 @@ def read_switch(name: str) -> bool:
 
 
 def main() -> int:
-    """Serves the page until it is interrupted; returns the exit code."""
+    """Serve the page until interrupted; return the exit code."""
     try:
         settings = read_settings()
         uploads = settings.home / "uploads"
@@ -129,7 +129,7 @@ def main() -> int:
 
 
 def check_address(settings: Settings) -> None:
-    """Finds out whether the address is free before the model is loaded; raises UserError."""
+    """Check that the address is free, before the model is loaded. Raises UserError."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -141,7 +141,7 @@ def check_address(settings: Settings) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Loads the model and serves the page. Raises UserError or OSError for what a person can mend."""
+    """Load the model and serve the page. Raises UserError or OSError."""
     from demo.page import build_app, launch
 
     services = build_services(settings)
@@ -207,7 +207,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
 
 
 def build_library(settings: Settings, base: "BaseModel", store: "AdapterStore", own: Path) -> "Library":
-    """Adapters that come and go; the Hub is asked only where the operator says so."""
+    """The library of adapters; it reaches the Hub only if the operator allows it."""
     from huggingface_hub import HfApi
 
     from adapters.library.library import Library
@@ -218,7 +218,7 @@ def build_library(settings: Settings, base: "BaseModel", store: "AdapterStore", 
 
 
 def publisher(settings: Settings, database: "Database") -> "Publisher | None":
-    """What sends a run to the operator's dataset on the Hub; None where it or the token is not set."""
+    """The sender of runs to the operator's dataset on the Hub; None without dataset or token."""
     if settings.results is None or settings.token is None:
         return None
     from huggingface_hub import HfApi

@@ -1,6 +1,6 @@
 """The whole page: title, tabs, look, and how it is served.
 
-Knows which tabs there are; a new one is a file in demo/tabs and a line in TABS.
+A new tab is a folder and a line in TABS.
 """
 
 from collections.abc import Callable
@@ -33,13 +33,13 @@ TABS: dict[str, Callable[[Services, Page], None]] = {
     "Attributes": attributes_tab,
     "Strength": strength_tab,
 }
-AT_ONCE = {"Compare", "Leaderboard"}  # where links lead to; the other tabs are built when they are first opened
+AT_ONCE = {"Compare", "Leaderboard"}  # links lead here; the other tabs are built when they are first opened
 TAB_OF = {COMPARE: "Compare", RUN: "Leaderboard"}  # where a link is opened
-# The browser keeps the owner's secret under these names; they must never change, or nobody could delete what is theirs.
+# Names of the owner's secret in the browser. Never change them, or nobody could delete their own runs.
 STORAGE_KEY, STORAGE_SECRET = "steerboard-owner", "steerboard"
-QUEUE_SIZE = 32  # events that may wait; whoever comes later is told that the app is busy
-MAX_UPLOAD = 2_000_000  # bytes of a prompt set; Gradio lets twice as much through, so that the refusal is ours
-# Screen readers say a message when it appears and know what the field above a table is for; keys scroll long texts.
+QUEUE_SIZE = 32  # events that may wait; more are told that the queue is full
+MAX_UPLOAD = 2_000_000  # bytes of a prompt set; Gradio accepts twice as much, so that the refusal is ours
+# Screen readers announce messages and know the filter fields of tables; keys scroll long texts.
 ANNOUNCE = """() => {
   let due = false;
   const tell = () => {
@@ -54,7 +54,7 @@ ANNOUNCE = """() => {
     due = true;
   }).observe(document.body, {childList: true, subtree: true});
 }"""
-SWEEP = (3600, 3600)  # every hour, what is older than an hour
+SWEEP = (3600, 3600)  # every hour, delete files older than an hour
 SESSIONS = 200  # visitors whose panes are remembered
 
 
@@ -80,12 +80,12 @@ def build_app(services: Services) -> gr.Blocks:
 
 
 def keep_secret(secret: Any) -> Any:
-    """The secret by which a browser knows what is its own: a new one where it has none."""
+    """Keep the secret of a browser; make one if it has none."""
     return gr.skip() if is_id(secret) else new_secret()
 
 
 def open_tab(services: Services, link: Link | None) -> tuple[Any, Any]:
-    """The tab that a link belongs to; where it leads nowhere, one page instead of the tabs, always the same."""
+    """The tab of a link; for a dead link, one page instead of the tabs, always the same."""
     if link is None:
         return gr.skip(), gr.skip()
     try:
@@ -96,7 +96,7 @@ def open_tab(services: Services, link: Link | None) -> tuple[Any, Any]:
 
 
 def start(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> str:
-    """Serves the page in the background and returns its address; raises OSError if the port is taken."""
+    """Serve the page in the background and return its address. Raises OSError if the port is taken."""
     _, address, _ = blocks.launch(
         server_name=host,
         server_port=port,
@@ -119,6 +119,6 @@ def start(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD)
 
 
 def launch(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> None:
-    """Serves the page and prints its address; returns when it is interrupted. Raises OSError if the port is taken."""
+    """Serve the page and print its address, until interrupted. Raises OSError if the port is taken."""
     print(f"{words.TITLE} is at {start(blocks, host, port, max_upload)}", flush=True)
     blocks.block_thread()

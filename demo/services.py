@@ -1,4 +1,4 @@
-"""Everything that a tab may use of the layers below: one NamedTuple of the real classes."""
+"""The services that tabs may use, in one NamedTuple of the real classes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -45,7 +45,7 @@ class Services(NamedTuple):
     costs: MethodCosts
 
     def adapter(self, name: str | None) -> Adapter | None:
-        """The adapter called `name`, if it can be used."""
+        """The adapter with this name; None if it is not offered."""
         return next((adapter for adapter in self.store.adapters if adapter.name == name), None)
 
     def names(self, kind: str) -> list[str]:
@@ -53,7 +53,7 @@ class Services(NamedTuple):
         return [adapter.name for adapter in self.store.adapters if adapter.kind == kind]
 
     def attribute_names(self) -> list[str]:
-        """Attributes to steer by: the project's word lists, every class of every discriminator, the other lists."""
+        """Attributes to steer by: our word lists, every class of every discriminator, the other lists."""
         classes = [f"{name}:{label}" for name, head in self.store.discriminators.items() for label in head.classes]
         own, others = ([name for name in self.attributes if ("/" in name) == other] for other in (False, True))
         return [*own, *classes, *others]

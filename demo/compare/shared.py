@@ -1,6 +1,7 @@
 """A shared comparison, opened by its link: read it, write it again, save it, or delete it as its owner."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from html import escape
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from adapters.methods import UserError
 from demo.compare.board import Board
 from demo.compare.comparisons import Comparison, find_comparison, make_record, replay, texts_of_comparison
 from demo.compare.panes import View, build_view, view_updates
-from demo.compare.words import NOTHING_TO_SHARE, SHARED_COMPARISON, made
+from demo.compare.words import NOTHING_TO_SHARE, SHARED_COMPARISON
 from demo.parts import words as common
 from demo.parts.actions import Confirm, as_file, build_confirm, save_on_click
 from demo.parts.events import LIGHT, MODEL
@@ -187,4 +188,5 @@ def running_buttons(page: SharedPage, running: bool) -> Values:
 
 def head_html(comparison: Comparison) -> str:
     """The heading of the page."""
-    return f"<h2>{SHARED_COMPARISON}</h2><p>{escape(made(comparison.created))} · <a href='?'>{common.OWN}</a></p>"
+    made = common.moment(datetime.fromisoformat(comparison.created))
+    return f"<h2>{SHARED_COMPARISON}</h2><p>made {made} UTC · <a href='?'>{common.OWN}</a></p>"

@@ -1,9 +1,6 @@
 """The words on the Compare tab."""
 
-from datetime import datetime
-
 from adapters.methods import PPLM, Method
-from demo.parts.words import moment
 
 # Errors a person can mend
 BAD_SEED = "The seed {value!r} must be a whole number from 0 to 4,294,967,295."
@@ -73,8 +70,3 @@ def aims(steering: PPLM) -> list[str]:
     kinds = dict.fromkeys((attribute.weight < 0, attribute.is_discriminator) for attribute in steering.attributes)
     what = {True: "what its discriminator recognises", False: "the words of its list"}
     return [f"{'away from' if away else 'towards'} {what[is_discriminator]}" for away, is_discriminator in kinds]
-
-
-def made(created: str) -> str:
-    """When something was made, from ISO 8601."""
-    return f"made {moment(datetime.fromisoformat(created))} UTC"

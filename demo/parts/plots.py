@@ -1,7 +1,4 @@
-"""Plots of a run: fluency against diversity, and bars for each metric, with their intervals.
-
-Knows results and plotly; the colours of texts and lines come from the page's style sheet, so that they fit it.
-"""
+"""What the plots of all tabs share. The colours of texts and lines come from the page's style sheet."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +20,7 @@ SYMBOLS = {"base": "circle", "lora": "square", "prefix": "diamond", "pplm": "tri
 
 
 def whiskers(cells: Sequence[Cell], color: str) -> dict[str, Any]:
-    """Error bars from low to high; none where there is no interval."""
+    """Error bars from low to high; none for a value without an interval."""
     return {
         "type": "data",
         "symmetric": False,
@@ -40,13 +37,13 @@ def reach(length: float) -> float:
 
 
 def marker(kinds: Sequence[str]) -> dict[str, Any]:
-    """The sign of a method: its last part fills it, its first part draws its edge."""
+    """The marker of a method: its last part gives the fill, its first part the edge."""
     line = {"color": COLORS[kinds[0]], "width": 3 if len(kinds) > 1 else 0}
     return {"symbol": SYMBOLS[kinds[-1]], "size": 12, "color": COLORS[kinds[-1]], "line": line}
 
 
 def dressed(plot: go.Figure, height: int) -> go.Figure:
-    """The same figure in the page's clothes: clear ground, quiet grid, no legend since the names stand beside."""
+    """The figure in the page's style: clear ground, quiet grid, no legend."""
     plot.update_layout(
         template="none",
         height=height,
@@ -63,13 +60,13 @@ def dressed(plot: go.Figure, height: int) -> go.Figure:
 
 
 def name_lines(plot: go.Figure, names: Sequence[str]) -> None:
-    """Puts a name beside each line of a figure, from above."""
+    """Label the lines of a figure, from the top."""
     ticks = {"tickvals": list(range(len(names))), "ticktext": list(names), "ticksuffix": " ", "tickfont_size": 12}
     plot.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, **ticks)
 
 
 def quoted(piece: str) -> str:
-    """A piece of text with its blanks in sight, fit for a figure."""
+    """A piece of text with visible blanks, escaped for a figure."""
     return escape(quote(piece))
 
 

@@ -1,4 +1,4 @@
-"""Tables of the page: quiet tables of texts, tables of facts, and grids that sort by the values behind their texts."""
+"""Tables of texts, tables of facts, and grids that sort by the values behind their texts."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ def text_table(
     rows: list[list[str]] | None = None,
     max_height: int = MAX_HEIGHT,
 ) -> gr.Dataframe:
-    """A table with these columns, in px or percent, empty where there are no rows yet.
+    """A table with these columns, in px or percent.
 
-    Columns in px keep their width on a phone, where the table scrolls sideways inside. A table that stays empty may not
-    have them: no key would reach it.
+    Columns in px keep their width on a phone, where the table scrolls sideways inside. Do not use them for a table that
+    stays empty: no key would reach it.
     """
     return gr.Dataframe(
         rows,
@@ -43,13 +43,13 @@ def text_table(
 
 
 def facts_table(rows: list[list[str]] | None = None) -> gr.Dataframe:
-    """A table of two columns, empty where there are no rows yet."""
+    """A table of two columns."""
     headers, widths = [FACT, VALUE], ["30%", "70%"]
     return text_table(MADE_WITH, headers, widths, "facts", rows=rows, max_height=2000)
 
 
 def model_facts(base: str, hashes: Mapping[str, str], versions: Mapping[str, str]) -> list[list[str]]:
-    """The base model, the hashes of everything that was used, and the versions of the libraries."""
+    """The base model, the hashes of models, adapters and lists, and the versions of the libraries."""
     rows = [[BASE_MODEL, base]]
     rows += [[SHA256.format(name=name), value] for name, value in hashes.items()]
     return rows + [[name, value] for name, value in versions.items()]
@@ -59,14 +59,14 @@ BEST, TIE = "★", "≈"
 
 
 def interval(cell: Cell) -> str:
-    """The 95 % interval; empty where there is none."""
+    """The 95 % interval; empty if there is none."""
     if not (math.isfinite(cell.low) and math.isfinite(cell.high)):
         return ""
     return f"{number(cell.low)} to {number(cell.high)}"
 
 
 def cell_text(cell: Cell, mark: str = "") -> str:
-    """Figure and mark, and the interval in a second line."""
+    """Figure and mark, with the interval in a second line."""
     first = f"{number(cell.value)} {mark}".strip()
     return "\n".join(filter(None, [first, interval(cell)]))
 
@@ -101,7 +101,7 @@ class Column(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Pixels that its longest line needs, within reason."""
+        """Pixels of its longest line, at most WIDEST."""
         longest = max((len(line) for cell in self.texts for line in cell.split("\n")), default=0)
         return round(max(LETTER * len(self.heading) + MARGIN, min(LETTER * longest + MARGIN / 2, WIDEST)))
 
@@ -126,12 +126,12 @@ def rows(columns: Sequence[Sequence[Any]]) -> list[list[Any]]:
 
 
 def known(value: Any) -> Any:
-    """The value, and None for NaN, which JSON does not have."""
+    """The value; None for NaN, which JSON lacks."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def figures_table(label: str) -> gr.Dataframe:
-    """A table of figures with their intervals, the name of the method always in sight."""
+    """A table of figures with their intervals; the method's name stays in sight."""
     return gr.Dataframe(
         interactive=False,
         show_search="filter",
@@ -143,6 +143,6 @@ def figures_table(label: str) -> gr.Dataframe:
 
 
 def show(columns: list[Column]) -> dict[str, Any]:
-    """A table as the component takes it; names stand in larger letters."""
+    """A table as the component takes it; names are in larger letters."""
     first, *widths = [column.width for column in columns]
     return gr.update(value=grid(columns), column_widths=[round(1.2 * first), *widths])

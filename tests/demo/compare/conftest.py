@@ -1,5 +1,6 @@
 """Forms and boards of short comparisons."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ PANES = {0: pane_form(), 1: pane_form(lora="verse"), 2: pane_form(prefix="facts"
 TOKENS = 8
 
 
-def form(prompt: str = PROMPT, panes: dict[int, PaneForm] | None = None, seed: int = 5, **sampling: Any) -> Form:
+def form(prompt: str = PROMPT, panes: Mapping[int, PaneForm] | None = None, seed: int = 5, **sampling: Any) -> Form:
     short = to_json(Sampling(max_new_tokens=TOKENS))
     return Form(prompt, panes or PANES, short | sampling, seed)
 

@@ -267,7 +267,8 @@ def test_refused_adapters_are_not_offered_and_said_why(bench: Bench, blocks: gr.
     offered = [choice for pane in bench.panes for _, choice in pane.controls["lora"].choices]  # type: ignore[attr-defined]
     assert "poetry" not in offered
     assert "verse" in offered
-    (line,) = [block.value for block in blocks.blocks.values() if "not offered" in str(getattr(block, "label", ""))]
+    shown = (block for block in blocks.blocks.values() if isinstance(block, gr.HighlightedText))
+    (line,) = [block.value for block in shown if block.label == "Adapters that are not offered"]
     assert "Not offered: poetry. It was made for the base model 'SmolLM2-135M-Instruct-Q4_1'" in line[0]["token"]
 
 

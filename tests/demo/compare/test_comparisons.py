@@ -131,7 +131,7 @@ def test_a_replay_says_identical(lasting: Services, found: Comparison) -> None:
 def test_a_replay_shows_the_first_token_that_differs(lasting: Services, found: Comparison) -> None:
     ids = list(found.token_ids[0])
     now = lasting.decode(ids[3:4])
-    ids[3] = lasting.engine.base.tokenizer.convert_tokens_to_ids("x")
+    (ids[3],) = lasting.engine.base.tokenizer.encode("x", add_special_tokens=False)
     last = list(replay(lasting, found._replace(token_ids=[tuple(ids), *found.token_ids[1:]])))[-1]
     assert last.panes[0].note == f"✗ Re-written just now: token 4 is “{now}”, it was “x”."
     assert last.message == "✗ Re-written just now: 1 of 4 texts differ."
