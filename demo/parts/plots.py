@@ -42,8 +42,8 @@ def marker(kinds: Sequence[str]) -> dict[str, Any]:
     return {"symbol": SYMBOLS[kinds[-1]], "size": 12, "color": COLORS[kinds[-1]], "line": line}
 
 
-def dressed(plot: go.Figure, height: int) -> go.Figure:
-    """The figure in the page's style: clear ground, quiet grid, no legend."""
+def dressed(plot: go.Figure, height: int, x: str | None = None, y: str | None = None) -> go.Figure:
+    """The figure in the page's style: clear ground, quiet grid, no legend; `x` and `y` title the axes."""
     plot.update_layout(
         template="none",
         height=height,
@@ -54,8 +54,9 @@ def dressed(plot: go.Figure, height: int) -> go.Figure:
         showlegend=False,
         dragmode=False,
     )
-    plot.update_xaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True, title_standoff=12, title_font_size=13)
-    plot.update_yaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True, title_standoff=12, title_font_size=13)
+    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "automargin": True, "title_standoff": 12, "title_font_size": 13}
+    plot.update_xaxes(title_text=x, **axis)
+    plot.update_yaxes(title_text=y, **axis)
     return plot
 
 

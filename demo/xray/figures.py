@@ -143,9 +143,7 @@ def followed(xray: XRay, number: int) -> go.Figure:
                 hoverinfo="text",
                 hovertext=[f"{quoted(name)} {title}: {percent(share)}" for share in shares],
             )
-    dressed(plot, 300)
-    plot.update_xaxes(title_text=words.TOKEN_NUMBER)
-    plot.update_yaxes(type="log", title_text=words.PROBABILITY, exponentformat="power")
+    dressed(plot, 300, words.TOKEN_NUMBER, words.PROBABILITY).update_yaxes(type="log", exponentformat="power")
     return with_legend(plot)
 
 
@@ -155,10 +153,7 @@ def losses(step: Step) -> go.Figure:
     plot = go.Figure(
         go.Scatter(x=steps, y=step.losses, mode="lines+markers", line={"color": COLORS["pplm"]}, marker={"size": 8})
     )
-    dressed(plot, 260)
-    plot.update_xaxes(title_text=words.STEPS_MADE, tickvals=steps)
-    plot.update_yaxes(title_text=words.LOSS)
-    return plot
+    return dressed(plot, 260, words.STEPS_MADE, words.LOSS).update_xaxes(tickvals=steps)
 
 
 def layers(step: Step) -> go.Figure:
@@ -175,9 +170,7 @@ def layers(step: Step) -> go.Figure:
             line={"color": COLORS["pplm"]},
             marker={"size": 5},
         )
-    dressed(plot, 260)
-    plot.update_xaxes(title_text=words.LAYER)
-    plot.update_yaxes(title_text=words.NORM, type="log", exponentformat="power")
+    dressed(plot, 260, words.LAYER, words.NORM).update_yaxes(type="log", exponentformat="power")
     return with_legend(plot)
 
 
@@ -197,8 +190,7 @@ def heat(xray: XRay, number: int) -> go.Figure:
             hovertemplate=f"%{{customdata}}, {words.LAYER} %{{x}}: %{{z}}<extra></extra>",
         )
     )
-    dressed(plot, 140 + 17 * max(1, len(places)))
-    plot.update_xaxes(title_text=words.LAYER, showgrid=False)
+    dressed(plot, 140 + 17 * max(1, len(places)), words.LAYER).update_xaxes(showgrid=False)
     name_lines(plot, names)
     return plot
 
@@ -225,11 +217,8 @@ def path(xray: XRay, number: int, up: int) -> go.Figure:
             hoverinfo="text",
             hovertext=[name for group in told for name in (*group, None)][:-1],
         )
-    dressed(plot, 330)
     names = [words.COMPONENT.format(number=i + 1, share=percent(part)) for i, part in enumerate(xray.variance)]
-    plot.update_xaxes(title_text=names[0], zeroline=True)
-    plot.update_yaxes(title_text=names[up], zeroline=True)
-    return plot
+    return dressed(plot, 330, names[0], names[up])
 
 
 def in_one(lines: Sequence[Sequence[tuple[float, float]]]) -> dict[str, list[float | None]]:
@@ -255,36 +244,26 @@ def costs(xray: XRay, number: int) -> go.Figure:
             ],
         )
     )
-    dressed(plot, 220)
-    plot.update_xaxes(title_text=words.TOKEN_NUMBER)
-    plot.update_yaxes(title_text=words.KL_FUSED, rangemode="tozero")
-    return plot
+    return dressed(plot, 220, words.TOKEN_NUMBER, words.KL_FUSED).update_yaxes(rangemode="tozero")
 
 
 def next_bars(shown: NextTokens, most: float) -> go.Figure:
     """The likeliest next tokens of a method; `most` is the highest probability of any method beside it."""
-    kind = kinds(shown.method)[-1]
-    rows = list(range(len(shown.tokens)))
+    shares = [share for _, share in shown.tokens]
     plot = go.Figure(
         go.Bar(
-            x=[share for _, share in shown.tokens],
-            y=rows,
+            x=shares,
+            y=list(range(len(shares))),
             orientation="h",
-            marker={"color": COLORS[kind]},
+            marker={"color": COLORS[kinds(shown.method)[-1]]},
+            text=[percent(share) for share in shares],
+            textposition="outside",
+            cliponaxis=False,
             hoverinfo="skip",
         )
     )
-    plot.add_scatter(
-        x=[share for _, share in shown.tokens],
-        y=rows,
-        mode="text",
-        text=[f" {percent(share)}" for _, share in shown.tokens],
-        textposition="middle right",
-        cliponaxis=False,
-        hoverinfo="skip",
-    )
-    dressed(plot, 90 + ROW * len(rows))
-    plot.update_xaxes(range=[0, most * 1.3], tickformat=".0%", title_text=words.PROBABILITY, nticks=4)
+    dressed(plot, 90 + ROW * len(shares), words.PROBABILITY)
+    plot.update_xaxes(range=[0, most * 1.3], tickformat=".0%", nticks=4)
     name_lines(plot, [quoted(token) for token, _ in shown.tokens])
     return plot
 

@@ -273,7 +273,7 @@ def test_an_inner_tab_is_filled_again_when_it_is_opened(
     services: Services, page: XRayPage, data: bytes, record: TextRecord
 ) -> None:
     bars = [bar.x[0] for bar in show_next(services, page, data)[page.next[1].body].data]
-    assert bars == [record.next_tokens[1].tokens[0][1]] * 2
+    assert bars == [record.next_tokens[1].tokens[0][1]]
     updates = show_under(services, page, data, 1)
     logprob = record.scores[1].logprobs[1][0]
     assert logprob is not None
