@@ -1,7 +1,6 @@
 """Reads a stranger's file strictly: CSV, TSV, JSONL, TXT or Parquet -> records, or one line that says what is wrong.
 
-Values are never changed. A line ends with "\\n", a "\\r" before it belongs to the end, and a line without any character
-holds no row.
+Values are never changed. A line ends with "\\n", a "\\r" before it belongs to the end, and an empty line holds no row.
 """
 
 import csv
@@ -169,6 +168,8 @@ def csv_reason(error: csv.Error) -> str:
 def json_records(text: str, wanted: Wanted) -> Iterator[Record]:
     """One JSON object a line."""
     for where, line in numbered(text):
+        if not line.strip():
+            continue
         try:
             fields = parse_json(line)
         except RecursionError as error:

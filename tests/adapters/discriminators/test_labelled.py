@@ -18,6 +18,7 @@ def test_csv_and_jsonl_hold_the_same_rows() -> None:
     assert read_labelled(windows.encode(), "a.csv") == ROWS
     other_order = "id,label,text\n" + "\n".join(f'7,{row.label},"{row.text}"' for row in ROWS)
     assert read_labelled(other_order.encode(), "a.csv") == ROWS
+    assert read_labelled((" \n" + JSONL + "\n  ").encode(), "a.jsonl") == ROWS
     assert read_labelled(f"{CSV}\n{CSV[11:]}".encode(), "a.csv") == ROWS, "equal rows count once"
 
 
