@@ -18,6 +18,7 @@ from demo.compare.comparisons import find_comparison, replay
 from demo.leaderboard.results.load import find_run, load_results
 from demo.leaderboard.results.run import replay_run
 from demo.leaderboard.results.texts import texts_for
+from demo.parts import words as text
 from demo.parts.links import owner_of
 from demo.parts.numbers import if_finite
 from demo.services import Services
@@ -67,7 +68,7 @@ def distinct_of(table: pd.DataFrame) -> float:
 
 def test_its_runs_replay_identically(old: Services) -> None:
     *_, last = replay_run(old, ids(old)["done"])
-    assert last.words.startswith("Identical: 8 texts")
+    assert last.words.startswith(text.replayed(8, 8))
     assert not last.is_error
 
 
@@ -81,13 +82,13 @@ def test_its_link_opens_reports_and_replays_identically(old: Services) -> None:
     id = "5617e9c10cf665b917d0c5231ea1764d"
     comparison = find_comparison(old, id)
     pane = comparison.board.panes[0]
-    text = "".join(piece for piece, _ in pane.spans).removeprefix("The sea, the sea")
+    written = "".join(piece for piece, _ in pane.spans).removeprefix("The sea, the sea")
     assert pane.figures is not None
-    assert pane.figures.distinct_2 == if_finite(distinct([text], 2))
+    assert pane.figures.distinct_2 == if_finite(distinct([written], 2))
     assert pane.figures.perplexity == pytest.approx(45.7127287544709), "as it was shown then"
     record = old.database.comparison(id)
     assert record is not None
     assert "The sea, the sea" in comparison_report(record)
     *_, last = replay(old, comparison)
-    assert last.message.startswith("Identical: 1 text")
+    assert last.message.startswith(text.replayed(1, 1))
     assert old.database.owns_comparison(id, str(OWNER))
