@@ -21,7 +21,6 @@ from adapters.lora.lora import ALL_LINEAR, linear_endings
 from adapters.methods import UserError
 from adapters.store.adapter_store import FLOAT_BYTES, AdapterStore
 from adapters.training.corpus import DATASETS, Dataset, own_dataset
-from adapters.training.estimator import Estimate, Estimator
 from adapters.training.job_folder import (
     CHECKPOINT_FILE,
     STOP_FILE,
@@ -37,6 +36,7 @@ from adapters.training.job_folder import (
 )
 from adapters.training.making import check_tools
 from adapters.training.order import StepSample, TrainOrder, TrainStep
+from adapters.training.training_estimate import Estimate, Estimator
 from adapters.training.worker import work
 
 POLL_SECONDS = 0.3

@@ -106,10 +106,10 @@ def train_job(home: Path, id: str) -> str:
     """Train and write the adapter of a job; return one line about it. Raises UserError or OSError."""
     from adapters.base_model import EMBEDDED_ID, load_base_model
     from adapters.training.card import outcome
-    from adapters.training.estimator import note_speed
     from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, data_of, read_job, write_event, write_progress
     from adapters.training.making import Place, make_adapter
     from adapters.training.order import QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT, TrainStep, command_line, finish
+    from adapters.training.training_estimate import note_speed
 
     jobs, folder = home / "jobs", home / "jobs" / id
     job = read_job(jobs, id)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from adapters.lora.settings import LoraSettings
-from adapters.training.estimator import Estimate
 from adapters.training.queue import JobView
+from adapters.training.training_estimate import Estimate
 from demo.parts.controls import Control
 from demo.parts.words import count, duration, percent
 

@@ -9,9 +9,9 @@ from adapters.adapter_files import check_name
 from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.training.card import Report, Sample, Scores
-from adapters.training.estimator import Estimate
 from adapters.training.order import StepSample, TrainOrder, TrainStep
 from adapters.training.queue import JobView
+from adapters.training.training_estimate import Estimate
 from demo.train.form import FIRST_TRY
 
 MODULES = ("all-linear", "self_attn.q_proj", "self_attn.v_proj", "mlp.up_proj")

@@ -10,8 +10,8 @@ from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.prefix.settings import PrefixSettings
 from adapters.training.corpus import DATASETS
-from adapters.training.estimator import Estimate
 from adapters.training.order import TrainOrder, TrainSettings
+from adapters.training.training_estimate import Estimate
 from demo.train import words as words_train
 from demo.train.form import Reading, TrainForm, all_fields, defaults, read_train, your_file
 from demo.train.words import CONTROLS, estimate_lines, num_bytes, settings_line
