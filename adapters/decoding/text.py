@@ -5,7 +5,6 @@ some tokenizers leave out a leading blank. Only what follows the newest whole ch
 """
 
 import time
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from adapters.base_model import BaseModel
@@ -63,5 +62,5 @@ class Text:
             self.decoded, self.end = whole, len(ids)
         return whole
 
-    def _decode(self, ids: Sequence[int]) -> str:
+    def _decode(self, ids: list[int]) -> str:
         return str(self.base.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -246,9 +246,9 @@ class Steering:
         sound = self.past.norms.isfinite().all(0)[:, None]  # attention on a CPU can hide a NaN
         return torch.where(sound, fuse(steered.logits, clean.logits, share), torch.nan)
 
-    def _advance(self, width: int, read: Reading, clean: KV) -> None:
+    def _advance(self, width: int, reading: Reading, clean: KV) -> None:
         """Count the token just read, of whose past `width` columns were pushed."""
         self.past.advance(width, clean, None if all(s.carry for s in self.settings) else self.knobs.carry)
-        self.hidden_sum = self.hidden_sum + read.hidden[:, -1]
+        self.hidden_sum = self.hidden_sum + reading.hidden[:, -1]
         self.num_hidden = self.num_hidden + 1
         self.num_steps += 1

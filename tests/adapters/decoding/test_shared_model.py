@@ -70,7 +70,8 @@ def texts(engine: Engine, methods: Sequence[Method]) -> list[Continuation]:
 def test_law_9_adapters_are_read_and_offered_while_others_generate(engine: Engine, folders: Path) -> None:
     alone = texts(engine, [*METHODS.values()])
     assert len({row.token_ids for row in alone}) == len(METHODS)
-    done, failures = threading.Event(), []
+    done = threading.Event()
+    failures: list[Exception] = []
 
     def repeat(change: Callable[[], object]) -> None:
         while not done.is_set():
@@ -142,7 +143,7 @@ ENTRIES: dict[str, Callable[[Engine, Path], object]] = {
     "offer": lambda engine, folder: [engine.store.offer(folder / name) for name in ("facts", "gain", "mood")],
     "merge": lambda engine, folder: write_merged(engine.base, engine.store.lora("gain"), "gain", folder / "merged"),
     "hash": lambda engine, _: Fingerprints(engine.base, engine.store).named(METHODS.values()),
-    "weights hash": lambda engine, _: type(engine.base).weights_hash.func(engine.base),  # type: ignore[attr-defined]
+    "weights hash": lambda engine, _: type(engine.base).weights_hash.func(engine.base),
     "updates": lambda engine, _: updates(engine.base, engine.store.lora("gain")),
     "crop": lambda engine, _: crop(engine.base, engine.store.lora("gain"), "model.layers.0.self_attn.q_proj"),
     "words": lambda engine, _: Explorer(engine, lambda _: None).words("facts"),

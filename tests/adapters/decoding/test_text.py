@@ -71,7 +71,12 @@ def test_only_the_end_is_decoded_again(tiny_llama: BaseModel, monkeypatch: pytes
     text = Text(tiny_llama, row, 0.0)
     sizes: list[int] = []
     decode = Text._decode
-    monkeypatch.setattr(Text, "_decode", lambda self, ids: sizes.append(len(ids)) or decode(self, ids))
+
+    def counted(self: Text, ids: list[int]) -> str:
+        sizes.append(len(ids))
+        return decode(self, ids)
+
+    monkeypatch.setattr(Text, "_decode", counted)
     for _ in range(100):
         row.take(65, -1.0, True, 0.0, EOS)
         text.continuation()

@@ -50,7 +50,7 @@ def bytes_of(rows: LoraRows) -> int:
 
 
 VERSE, SPACE, DORA, HALF = lora(3, 1), lora(2, 2), lora(4, 3, dora=True), lora(2, 4, names=("two",))
-BATCHES = {
+BATCHES: dict[str, list[ScaledLora | None]] = {
     "one each": [None, ScaledLora(VERSE, 1.0), ScaledLora(SPACE, 1.0)],
     "same": [ScaledLora(VERSE, 1.0)] * 4,
     "scales": [None, None, *(ScaledLora(VERSE, scale) for scale in (0.0, 0.4, 1.0, 2.0))],

@@ -91,7 +91,7 @@ def test_weights_of_words_and_of_lists(tiny_llama: BaseModel, monkeypatch: pytes
     torch.testing.assert_close(loss(Attribute("a", words=("a",))), -a)
     torch.testing.assert_close(loss(Attribute("x", words=("a:3", "z"))), -(3 * a.exp() + z.exp()).log())
     torch.testing.assert_close(loss(Attribute("a", words=("a",)), Attribute("z", -2.0, ("z",))), -a + 2 * z)
-    with pytest.raises(UserError, match="There is no discriminator here that 'mood:up' could name"):
+    with pytest.raises(UserError, match="There is no discriminator 'mood:up' here"):
         loss(Attribute("mood:up"))
 
 

@@ -199,7 +199,7 @@ def test_a_model_brings_its_own_tokenizer(
     tiny_base.model.save_pretrained(tmp_path)
     model: Any = type(tiny_base.model).from_pretrained(tmp_path)
     arguments = {"max_new_tokens": 12, "do_sample": False, "custom_generate": pplm_generate, "pplm": to_json(VOWELS)}
-    with pytest.raises(UserError, match="No tokenizer lies beside the model .*: give it as pplm_tokenizer"):
+    with pytest.raises(UserError, match="no tokenizer beside the model .*: give pplm_tokenizer"):
         model.generate(ids_of("Once")["ids"], **arguments)
     tokenizer.save_pretrained(tmp_path)
     assert torch.equal(model.generate(ids_of("Once")["ids"], **arguments), write(VOWELS, **ids_of("Once")))
@@ -208,11 +208,11 @@ def test_a_model_brings_its_own_tokenizer(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_beams": 2}, "a token at a time"),
-        ({"prompt_lookup_num_tokens": 2}, "a token at a time"),
-        ({"return_dict_in_generate": True, "output_hidden_states": True}, "ask for scores or logits"),
-        ({"attention_mask": torch.tensor([[1, 1, 1, 0]])}, "padded on the left"),
-        ({"attention_mask": torch.tensor([[1, 0, 1, 1]])}, "padded on the left"),
+        ({"num_beams": 2}, "leave out beams"),
+        ({"prompt_lookup_num_tokens": 2}, "leave out beams"),
+        ({"return_dict_in_generate": True, "output_hidden_states": True}, "scores and logits only"),
+        ({"attention_mask": torch.tensor([[1, 1, 1, 0]])}, "Pad prompts on the left"),
+        ({"attention_mask": torch.tensor([[1, 0, 1, 1]])}, "Pad prompts on the left"),
         ({"inputs_embeds": torch.zeros(1, 4, 32)}, "leave out inputs_embeds"),
         ({"pplm": {"attributes": [{"name": "x", "words": ["a"]}], "step_size": 7}}, "step_size: .* less than or equal"),
         ({"pplm": "science"}, "settings: "),
@@ -238,7 +238,7 @@ def test_an_encoder_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
     config: Any = T5Config(vocab_size=258, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
     config.decoder_start_token_id = 0
     model: Any = T5ForConditionalGeneration(config)
-    with pytest.raises(UserError, match="this model has an encoder"):
+    with pytest.raises(UserError, match="this one has an encoder"):
         model.generate(
             torch.tensor([[1, 2]]),
             max_new_tokens=2,
@@ -250,6 +250,6 @@ def test_an_encoder_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
 
 def test_numbers_that_go_wrong_are_not_written(write: Callable[..., Any], tiny_base: BaseModel) -> None:
     hook = tiny_base.model.get_output_embeddings().register_forward_hook(lambda *args: args[-1] * torch.nan)
-    with pytest.raises(UserError, match="numbers went wrong"):
+    with pytest.raises(UserError, match="diverged while steering"):
         write(VOWELS, **ids_of("Once"))
     hook.remove()

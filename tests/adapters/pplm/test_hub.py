@@ -103,5 +103,5 @@ def test_the_example_of_the_card_runs_by_itself(folder: Path, embedded: BaseMode
 
 
 def test_nothing_is_written_over(folder: Path) -> None:
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         write_hub_folder(folder)
