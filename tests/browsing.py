@@ -12,8 +12,9 @@ NARROW = 500  # px; below it some tabs are in a menu
 STILL = """() => {
     const moving = document.getAnimations().filter(each => each.playState === 'running'
         && each.effect.getComputedTiming().iterations !== Infinity).length;
+    const empty = [...document.querySelectorAll('[aria-label="Empty value"]')].some(each => each.checkVisibility());
     const seen = [document.body.innerHTML.length, document.documentElement.scrollHeight, window.innerWidth].join();
-    const still = !moving && seen === window.lastSeen;
+    const still = !moving && !empty && seen === window.lastSeen;
     window.lastSeen = seen;
     return still;
 }"""
@@ -32,8 +33,8 @@ def to_tab(page: Page, name: str) -> None:
 
 
 def settle(page: Page) -> None:
-    """Waits until nothing moves: two looks, a fifth of a second apart, see the same page."""
-    page.wait_for_function(STILL, polling=200)
+    """Waits until every visible plot is drawn and two looks, 0.3 s apart, see the same page."""
+    page.wait_for_function(STILL, polling=300)
 
 
 def eventually(page: Page, holds: Callable[[], bool], seconds: float = 30) -> None:
