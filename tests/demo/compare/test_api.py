@@ -74,7 +74,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"methods": ["nonsense"]}, "Cannot read the method 'nonsense'"),
     ({"methods": ["base", "lora:gone"]}, "lora:gone: There is no LoRA adapter 'gone'"),
     ({"methods": ["pplm:science*nan"]}, "weight: Input should be a finite number"),
-    ({"methods": ["base", "pplm:mood:up"]}, "pplm:mood:up: There is no discriminator 'mood'"),
+    ({"methods": ["base", "pplm:tone:up"]}, "pplm:tone:up: There is no discriminator 'tone'"),
     ({"temperature": -1}, "temperature"),
     ({"top_p": 0}, "top_p"),
     ({"top_k": 1e9}, "top_k"),

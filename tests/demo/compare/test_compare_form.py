@@ -84,8 +84,8 @@ def test_absurd_weights_are_named(place: int, value: Any) -> None:
         ("laser:0", "weight in 'laser:0' must be above 0"),
         ("  , ;\n", "own words is empty"),
         (None, "own words is empty"),
-        ("oce\0an", "not text"),
-        ("ocean \ud800", "not text"),
+        ("oce\0an", "NUL character"),
+        ("ocean \ud800", "half a surrogate pair"),
     ],
     ids=lambda value: str(value)[:20].encode("ascii", "replace").decode(),
 )
