@@ -17,6 +17,7 @@ from adapters.decoding.likelihood import perplexity_of
 from adapters.methods import BASE, STRICT, Method, Sampling
 
 ATTRIBUTE = "attribute:"  # begins the label of a tally of an attribute
+MAX_METHODS = 12  # of a run
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -41,6 +42,11 @@ class PromptSet:
         return any(prompt.reference is not None for prompt in self.prompts)
 
     @property
+    def tag_names(self) -> list[str]:
+        """The tags of any prompt, in the order of their first appearance."""
+        return list(dict.fromkeys(tag for prompt in self.prompts for tag, _ in prompt.tags))
+
+    @property
     def duplicates(self) -> int:
         """Number of prompts that repeat an earlier one."""
         return len(self.prompts) - len(Counter(prompt.prompt for prompt in self.prompts))
@@ -50,7 +56,7 @@ class PromptSet:
 class RunSpec:
     """The settings of a run, beside the prompts."""
 
-    methods: Annotated[tuple[Method, ...], Field(min_length=1, max_length=12)]
+    methods: Annotated[tuple[Method, ...], Field(min_length=1, max_length=MAX_METHODS)]
     samples: Annotated[int, Field(ge=1, le=50)] = 1  # texts for each prompt by each method
     sampling: Sampling = Sampling()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 7

@@ -90,7 +90,7 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
     page.get_by_role("textbox", name=re.compile("^Name")).fill("place")
     page.get_by_role("button", name=words_attributes.TRAIN, exact=True).click()
     expect(page.get_by_text("Done: choose place:land, place:sea")).to_be_visible(timeout=SLOW)
-    expect(page.get_by_text("held-out texts are told right")).to_be_visible(timeout=ANSWER)
+    expect(page.get_by_text("held-out texts (95 % interval")).to_be_visible(timeout=ANSWER)
     assert (server.folder / "adapters" / "place" / "README.md").is_file()
     to_tab(page, "Compare")
     pane = page.locator(".pane:visible").nth(3)

@@ -1,7 +1,4 @@
-"""Discriminators, below the lists of words: how well each does, and training one.
-
-Knows which component feeds which handler; what is read and shown is in demo.attributes.run.
-"""
+"""Discriminators, below the lists of words: how well each does, and training one."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,20 +8,18 @@ import gradio as gr
 
 from adapters.discriminators.labelled import Labelled
 from adapters.methods import UserError
-from demo.attributes import words as words_attributes
+from demo.attributes import words
 from demo.attributes.run import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.actions import Confirm, build_confirm
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT, or_message
+from demo.parts.events import LIGHT, slow, told
 from demo.parts.links import is_own, owner_of
 from demo.parts.panes import Marked, Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
 from demo.parts.views import Page
 from demo.services import Services
-
-TRAINING: dict[str, Any] = {"concurrency_id": "training", "concurrency_limit": 1}  # one at a time, whoever asks
 
 
 class Discriminators(NamedTuple):
@@ -60,33 +55,33 @@ def discriminators_section(services: Services, page: Page) -> None:
 
 def lay_out_discriminators(services: Services) -> Discriminators:
     """A discriminator and its figures."""
-    gr.HTML(words_attributes.DISCRIMINATORS_HTML, elem_classes="section")
+    gr.HTML(words.DISCRIMINATORS_HTML, elem_classes="section")
     names = list(services.store.discriminators)
     with gr.Row(elem_classes="below"):
         chosen = gr.Dropdown(
             names, value=names[0] if names else None, allow_custom_value=True, **labelled("discriminator")
         )
-        delete = build_confirm(text.DELETE_ADAPTER_QUESTION)
-    line = message_line(words_attributes.HELD_OUT_ACCURACY, "shared-note")
+        delete = build_confirm(common.DELETE_ADAPTER_QUESTION)
+    line = message_line(words.HELD_OUT_ACCURACY, "shared-note")
     with gr.Row(elem_classes="plots"):
         with gr.Column(min_width=280):
-            told = text_table(words_attributes.CONFUSION, [words_attributes.IS_TOLD_AS])
+            told = text_table(words.CONFUSION, [words.ACTUAL_PREDICTED])
         with gr.Column(min_width=280):
-            learned = gr.Plot(label=words_attributes.CURVE, show_label=False)
+            learned = gr.Plot(label=words.CURVE, show_label=False)
     return Discriminators(chosen, delete, line, told, learned)
 
 
 def lay_out_training() -> Training:
     """The form that trains a discriminator."""
-    gr.HTML(words_attributes.TRAIN_HTML, elem_classes="section")
+    gr.HTML(words.TRAIN_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
         name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **labelled("discriminator_name"))
         with gr.Column(min_width=150, elem_classes="run"):
-            upload = gr.UploadButton(words_attributes.UPLOAD_ROWS, size="sm")
+            upload = gr.UploadButton(words.UPLOAD_ROWS, size="sm")
             with gr.Row():
-                begin = gr.Button(words_attributes.TRAIN, size="sm", min_width=0)
-                stop = gr.Button(text.STOP, size="sm", min_width=0)
-    line = message_line(words_attributes.TRAIN, "shared-note")
+                begin = gr.Button(words.TRAIN, size="sm", min_width=0)
+                stop = gr.Button(common.STOP, size="sm", min_width=0)
+    line = message_line(words.TRAIN, "shared-note")
     return Training(name, upload, begin, stop, line, gr.State(()))
 
 
@@ -95,7 +90,7 @@ def lay_out_training() -> Training:
 
 def wire_discriminators(services: Services, part: Discriminators, page: Page) -> None:
     """The choice of a discriminator; there may be more each time that the tab is opened."""
-    show = partial(or_message, part.message, partial(show_discriminator, services, part))
+    show = told(part.message, show_discriminator, services, part)
     outputs = [
         part.message,
         part.confusion,
@@ -104,7 +99,7 @@ def wire_discriminators(services: Services, part: Discriminators, page: Page) ->
         part.delete.row,
     ]
     gr.on([page.blocks.load, part.chosen.change], show, [part.chosen, page.owner], outputs, **LIGHT)
-    delete = partial(or_message, part.message, partial(on_delete, services, part))
+    delete = told(part.message, on_delete, services, part)
     part.delete.yes.click(delete, [part.chosen, page.owner], [*outputs, part.chosen], **LIGHT)
     page.tab.select(partial(offer_discriminators, services), None, part.chosen, **LIGHT)
 
@@ -116,10 +111,7 @@ def wire_training(services: Services, training: Training, part: Discriminators, 
         partial(play, services, training, part),
         [training.name, training.rows, page.owner],
         [training.message, training.train, training.stop, part.chosen],
-        show_progress="minimal",
-        show_progress_on=training.message,
-        api_visibility="private",
-        **TRAINING,
+        **slow(training.message, "training"),
     )
     stopped = training.stop.click(None, cancels=[begun])
     outputs = [training.message, training.train, training.stop]
@@ -143,7 +135,7 @@ def show_discriminator(services: Services, part: Discriminators, name: Any, secr
     return {
         part.delete.ask: gr.update(visible=is_own(services.library.owner(name), secret)),
         part.delete.row: gr.update(visible=False),
-        part.message: message(words_attributes.accuracy_line(measured)),
+        part.message: message(words.accuracy_line(measured)),
         part.confusion: gr.update(value={"headers": headers, "data": rows}),
         part.curve: curve(measured),
     }
@@ -152,7 +144,7 @@ def show_discriminator(services: Services, part: Discriminators, name: Any, secr
 def on_delete(services: Services, part: Discriminators, name: Any, secret: Any) -> Values:
     """Deletes one's own discriminator; the first of the others is shown. Raises UserError."""
     if not isinstance(name, str) or name not in services.store.discriminators:
-        raise UserError(words_attributes.NO_SUCH_DISCRIMINATOR)
+        raise UserError(words.NO_SUCH_DISCRIMINATOR)
     services.library.delete(name, owner_of(secret))
     left = list(services.store.discriminators)
     chosen = gr.update(choices=left, value=left[0] if left else None)
@@ -165,7 +157,7 @@ def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked
         rows = read_rows(path, services)
     except UserError as error:
         return (), message(str(error), is_error=True)
-    return rows, message(words_attributes.rows_line(class_sizes(rows)))
+    return rows, message(words.rows_line(class_sizes(rows)))
 
 
 def play(
@@ -187,7 +179,7 @@ def play(
 
 def on_stop(training: Training) -> Values:
     """After Stop: nothing was stored."""
-    return training_updates(training, TrainView(words_attributes.TRAINING_STOPPED))
+    return training_updates(training, TrainView(words.TRAINING_STOPPED))
 
 
 def training_updates(training: Training, view: TrainView) -> Values:

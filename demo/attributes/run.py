@@ -1,7 +1,4 @@
-"""Discriminators on the page: rows that a person brought, a training as a generator of views, and what was measured.
-
-Knows rows, reports and plots; knows nothing of Gradio or of how a discriminator is trained.
-"""
+"""Discriminators on the page: rows that a person brought, a training as a generator of views, and what was measured."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,9 +11,9 @@ from adapters.discriminators.discriminator_card import DiscriminatorReport
 from adapters.discriminators.fit import Measured
 from adapters.discriminators.labelled import Labelled, read_labelled
 from adapters.methods import UserError
-from demo.attributes import words as words_attributes
+from demo.attributes import words
 from demo.look.theme import COLORS
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.plots import dressed, whiskers
 from demo.parts.running import closed_at_end
 from demo.services import Services
@@ -37,12 +34,12 @@ class TrainView(NamedTuple):
 def read_rows(path: Any, services: Services) -> tuple[Labelled, ...]:
     """The rows of an uploaded file; raises UserError."""
     if not isinstance(path, str):
-        raise UserError(text.NO_FILE)
+        raise UserError(common.NO_FILE)
     file, most = Path(path), services.limits.max_bytes
     with file.open("rb") as opened:
         data = opened.read(most + 1)
     if len(data) > most:
-        raise UserError(words_attributes.ROWS_TOO_LONG.format(most=most))
+        raise UserError(words.ROWS_TOO_LONG.format(most=most))
     return tuple(read_labelled(data, file.name))
 
 
@@ -55,33 +52,33 @@ def train(services: Services, name: Any, rows: Sequence[Labelled], owner: str | 
     """Trains a discriminator of this owner; the last view says that it can be used, or what is wrong."""
     try:
         if not rows:
-            raise UserError(words_attributes.NO_ROWS)
-        yield TrainView(text.STARTING, running=True)
+            raise UserError(words.NO_ROWS)
+        yield TrainView(common.STARTING, running=True)
         with closed_at_end(services.discriminator_trainer.train(str(name or "").strip(), rows, owner)) as lines:
             for line in lines:
                 yield TrainView(f"{line[:1].upper()}{line[1:]}.", running=True)
         names = [f"{str(name).strip()}:{label}" for label in class_sizes(rows)]
-        yield TrainView(words_attributes.TRAINED.format(names=", ".join(names)), done=True)
+        yield TrainView(words.TRAINED.format(names=", ".join(names)), done=True)
     except UserError as error:
         yield TrainView(str(error), is_error=True)
     except Exception:
-        yield TrainView(text.SERVER_ERROR, is_error=True)
+        yield TrainView(common.SERVER_ERROR, is_error=True)
         raise
 
 
 def find_report(services: Services, name: Any) -> DiscriminatorReport:
     """What was measured of a discriminator. Raises UserError where there is none of that name, or nothing is known."""
     if not isinstance(name, str) or name not in services.store.discriminators:
-        raise UserError(services.store.refused.get(str(name), words_attributes.NO_SUCH_DISCRIMINATOR))
+        raise UserError(services.store.refused.get(str(name), words.NO_SUCH_DISCRIMINATOR))
     report = services.discriminator_trainer.report(name)
     if report is None:
-        raise UserError(words_attributes.NO_FIGURES_OF_HEAD)
+        raise UserError(words.NO_FIGURES_OF_HEAD)
     return report
 
 
 def confusion(measured: Measured) -> tuple[list[str], list[list[str]]]:
     """Headers and rows: how often each class is taken for each other."""
-    headers = [words_attributes.IS_TOLD_AS, *measured.classes]
+    headers = [words.ACTUAL_PREDICTED, *measured.classes]
     rows = [[name, *map(str, row)] for name, row in zip(measured.classes, measured.confusion, strict=True)]
     return headers, rows
 
@@ -100,16 +97,16 @@ def curve(measured: Measured) -> go.Figure:
             line={"color": color, "width": 2},
             marker={"size": 8, "color": color},
             hoverinfo="text",
-            hovertext=[f"{point.rows:,}: {text.percent(point.share)}" for point in points],
+            hovertext=[f"{point.rows:,}: {common.percent(point.share)}" for point in points],
         )
     )
     plot.add_hline(
         y=100 * measured.largest_class,
         line={"color": COLORS["base"], "dash": "dot", "width": 1.5},
-        annotation={"text": words_attributes.LARGEST_CLASS, "font": {"size": 12}},
+        annotation={"text": words.LARGEST_CLASS, "font": {"size": 12}},
         annotation_position="bottom right",
     )
-    plot.update_xaxes(type="log", title_text=words_attributes.TRAINING_TEXTS)
+    plot.update_xaxes(type="log", title_text=words.TRAINING_TEXTS)
     plot.update_xaxes(tickvals=[point.rows for point in points], ticktext=[f"{point.rows:,}" for point in points])
-    plot.update_yaxes(title_text=words_attributes.HELD_OUT_ACCURACY)
+    plot.update_yaxes(title_text=words.HELD_OUT_ACCURACY)
     return dressed(plot, CURVE_HEIGHT)

@@ -1,20 +1,16 @@
-"""The Attributes tab: lists of words and how they are split; below them the discriminators.
+"""The Attributes tab: lists of words and how they are split; below them the discriminators."""
 
-Knows which component feeds which handler; what is read and shown is in demo.parts.word_table.
-"""
-
-from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from adapters.methods import UserError
 from adapters.pplm.word_list import as_text, parse_words
-from demo.attributes import words as words_attributes
+from demo.attributes import words
 from demo.attributes.discriminators import discriminators_section
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT, or_message
+from demo.parts.events import LIGHT, told
 from demo.parts.panes import Marked, Values, message, message_line
 from demo.parts.tables import text_table
 from demo.parts.views import Page
@@ -46,10 +42,10 @@ def attributes_tab(services: Services, page: Page) -> None:
 
 def lay_out_lists(services: Services) -> Lists:
     """A list of words and its table."""
-    gr.HTML(words_attributes.LISTS_HTML, elem_classes="section")
+    gr.HTML(words.LISTS_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
-        names = [text.OWN_WORDS, *services.attributes]
-        first = names[1] if len(names) > 1 else text.OWN_WORDS
+        names = [common.OWN_WORDS, *services.attributes]
+        first = names[1] if len(names) > 1 else common.OWN_WORDS
         chosen = gr.Dropdown(names, value=first, allow_custom_value=True, min_width=200, **labelled("list"))
         own = gr.Textbox(
             as_text(services.attributes.get(first, ())),
@@ -60,17 +56,17 @@ def lay_out_lists(services: Services) -> Lists:
             **labelled("list_words"),
         )
         with gr.Column(min_width=150, elem_classes="run"):
-            upload = gr.UploadButton(text.UPLOAD_LIST, size="sm")
-            send = gr.Button(words_attributes.SEND_WORDS, size="sm")
-    line = message_line(words_attributes.SPLITS, "shared-note")
+            upload = gr.UploadButton(common.UPLOAD_LIST, size="sm")
+            send = gr.Button(words.SEND_WORDS, size="sm")
+    line = message_line(words.SPLITS, "shared-note")
     headers = [
-        words_attributes.WORD,
-        words_attributes.IS_USED,
-        words_attributes.PIECES,
-        words_attributes.WEIGHT,
-        words_attributes.WHY,
+        words.WORD,
+        words.IS_USED,
+        words.PIECES,
+        words.WEIGHT,
+        words.WHY,
     ]
-    shown = text_table(words_attributes.SPLITS, headers, [180, 110, 240, 90, 600])
+    shown = text_table(words.SPLITS, headers, [180, 110, 240, 90, 600])
     return Lists(chosen, own, upload, send, line, shown)
 
 
@@ -79,12 +75,12 @@ def lay_out_lists(services: Services) -> Lists:
 
 def wire_lists(services: Services, lists: Lists, page: Page) -> None:
     """The choice of a list, typing one, uploading one, and sending it to the panes."""
-    show = partial(or_message, lists.message, partial(show_list, services, lists))
+    show = told(lists.message, show_list, services, lists)
     shown: list[Any] = [lists.message, lists.table]
     gr.on([page.blocks.load, lists.words.change], show, lists.words, shown, trigger_mode="always_last", **LIGHT)
-    fill = partial(or_message, lists.message, partial(fill_list, services, lists))
+    fill = told(lists.message, fill_list, services, lists)
     lists.chosen.input(fill, lists.chosen, [lists.words, lists.message], **LIGHT)
-    lists.words.input(lambda: text.OWN_WORDS, None, lists.chosen, **LIGHT)
+    lists.words.input(lambda: common.OWN_WORDS, None, lists.chosen, **LIGHT)
     lists.upload.upload(take_file, lists.upload, [lists.chosen, lists.words, lists.message], **LIGHT)
     lists.send.click(send_list, lists.words, [page.words, lists.message], **LIGHT)
 
@@ -102,13 +98,13 @@ def show_list(services: Services, lists: Lists, typed: Any) -> Values:
 
 def fill_list(services: Services, lists: Lists, name: Any) -> Values:
     """The words of a shipped list in the box, where they can be changed. Raises UserError."""
-    return {lists.words: "" if name == text.OWN_WORDS else list_text(services, name)}
+    return {lists.words: "" if name == common.OWN_WORDS else list_text(services, name)}
 
 
 def take_file(path: Any) -> tuple[Any, Any, Marked]:
     """The words of an uploaded list in the box; what is wrong with it changes nothing else."""
     try:
-        return text.OWN_WORDS, as_text(read_upload(path)), []
+        return common.OWN_WORDS, as_text(read_upload(path)), []
     except UserError as error:
         return gr.skip(), gr.skip(), message(str(error), is_error=True)
 
@@ -116,6 +112,6 @@ def take_file(path: Any) -> tuple[Any, Any, Marked]:
 def send_list(typed: Any) -> tuple[Any, Marked]:
     """The list for the panes of the Compare tab."""
     try:
-        return as_text(parse_words(str(typed or ""))), message(words_attributes.WORDS_SENT)
+        return as_text(parse_words(str(typed or ""))), message(words.WORDS_SENT)
     except UserError as error:
         return gr.skip(), message(str(error), is_error=True)

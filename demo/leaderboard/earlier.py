@@ -1,25 +1,15 @@
-"""The list of earlier runs: own ones, and those made on the command line.
-
-Knows which component shows what; opening a run is the business of the tab around it.
-"""
+"""The list of earlier runs: own ones, and those made on the command line."""
 
 from typing import Any
 
 import gradio as gr
 
-from demo.leaderboard import words as words_leaderboard
-from demo.parts import words as text
+from demo.leaderboard import words
+from demo.parts import words as common
 from demo.parts.links import owner_of
 from demo.services import Services
 
-COLUMNS = [
-    words_leaderboard.MADE_AT,
-    text.PROMPTS,
-    text.METHODS,
-    words_leaderboard.STATUS,
-    words_leaderboard.MADE_BY,
-    words_leaderboard.RUN_ID,
-]
+COLUMNS = [words.MADE_AT, common.PROMPTS, common.METHODS, words.STATUS, words.MADE_BY, words.RUN_ID]
 
 
 def earlier_table() -> gr.Dataframe:
@@ -29,7 +19,7 @@ def earlier_table() -> gr.Dataframe:
         datatype="str",
         interactive=False,
         show_search="filter",
-        label=words_leaderboard.EARLIER,
+        label=words.EARLIER,
         show_label=False,
         max_height=360,
         buttons=[],
@@ -41,11 +31,11 @@ def earlier_rows(services: Services, secret: Any) -> list[list[str]]:
     """The runs that this browser may open without a link, the newest first."""
     return [
         [
-            text.moment(line.created),
+            common.moment(line.created),
             f"{line.name} ({line.num_prompts})",
             ", ".join(line.methods),
-            words_leaderboard.STATUSES[line.status],
-            words_leaderboard.COMMAND_LINE if line.owner is None else words_leaderboard.HERE,
+            words.STATUSES[line.status],
+            words.COMMAND_LINE if line.owner is None else words.HERE,
             line.id,
         ]
         for line in services.database.runs(owner_of(secret))

@@ -1,38 +1,34 @@
-"""What the controls of a run say -> prompts and settings, checked.
-
-Knows the values of controls as they arrive, where nothing about them is certain; knows nothing of Gradio.
-"""
+"""The values of the controls of a run -> prompts and settings, checked. Nothing is certain about the values."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.methods import UserError, from_json, parse_method, to_json
-from demo.leaderboard import words as words_leaderboard
-from demo.parts import words as text
+from demo.leaderboard import words
+from demo.parts import words as common
 from demo.services import Services
 from leaderboard.prompts import read_prompts, shipped_sets
-from leaderboard.records import PromptSet, RunSpec
+from leaderboard.records import MAX_METHODS, PromptSet, RunSpec
 
-MAX_METHODS = 12
 PREVIEW = 5  # rows
 
 
 class RunForm(NamedTuple):
-    """What the tab says."""
+    """The values of the form."""
 
     prompts: PromptSet
     methods: Any
     samples: Any
     sampling: dict[str, Any]
     seed: Any
-    judge: Any = words_leaderboard.BASE_JUDGE
+    judge: Any = words.BASE_JUDGE
     chat: Any = False
 
 
 def default_methods(services: Services) -> list[str]:
-    """The four methods of the card, as far as there are adapters and word lists for them."""
-    lora, prefix, words = services.names("lora"), services.names("prefix"), list(services.attributes)
-    wanted = [("lora", "poetry", lora), ("prefix", "facts", prefix), ("pplm", "science", words)]
+    """The base, a LoRA, a prefix and a word list, as far as there are any."""
+    lora, prefix, lists = services.names("lora"), services.names("prefix"), list(services.attributes)
+    wanted = [("lora", "poetry", lora), ("prefix", "facts", prefix), ("pplm", "science", lists)]
     return ["base", *(f"{kind}:{name if name in known else known[0]}" for kind, name, known in wanted if known)]
 
 
@@ -43,45 +39,40 @@ def known_methods(services: Services) -> list[str]:
 
 
 def read_set(name: Any, services: Services) -> PromptSet:
-    """A set that comes with the app; raises UserError for another name."""
+    """A shipped set; raises UserError for another name."""
     file = shipped_sets().get(name) if isinstance(name, str) else None
     if file is None:
-        raise UserError(words_leaderboard.NO_SUCH_SET.format(known=", ".join(shipped_sets())))
+        raise UserError(words.NO_SUCH_SET.format(known=", ".join(shipped_sets())))
     return read_prompts(file.read_bytes(), file.name, services.limits)
 
 
 def read_upload(path: Any, services: Services) -> PromptSet:
     """The prompts of an uploaded file; raises UserError."""
     if not isinstance(path, str):
-        raise UserError(text.NO_FILE)
+        raise UserError(common.NO_FILE)
     file = Path(path)
     with file.open("rb") as opened:
         data = opened.read(services.limits.max_bytes + 1)  # enough to see that there is more
     return read_prompts(data, file.name, services.limits)
 
 
-def read_run(form: RunForm, services: Services) -> tuple[RunSpec, PromptSet]:
-    """The settings and the prompts of a run; raises UserError."""
-    names = form.methods
-    if (
-        not isinstance(names, list)
-        or not 1 <= len(names) <= MAX_METHODS
-        or not all(isinstance(name, str) for name in names)
-    ):
-        raise UserError(words_leaderboard.BAD_RUN_METHODS.format(most=MAX_METHODS))
-    if form.judge != words_leaderboard.BASE_JUDGE and form.judge not in services.judges:
-        raise UserError(
-            words_leaderboard.BAD_JUDGE.format(known=", ".join([words_leaderboard.BASE_JUDGE, *services.judges]))
-        )
+def read_run(form: RunForm, services: Services) -> RunSpec:
+    """The settings of a run; raises UserError."""
+    names, judges = form.methods, [words.BASE_JUDGE, *services.judges]
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not is_list or not 1 <= len(names) <= MAX_METHODS:
+        raise UserError(words.BAD_RUN_METHODS.format(most=MAX_METHODS))
+    if form.judge not in judges:
+        raise UserError(words.BAD_JUDGE.format(known=" or ".join(judges)))
     data = {
         "methods": [to_json(parse_method(name)) for name in names],
         "samples": form.samples,
         "sampling": form.sampling,
         "seed": form.seed,
-        "judge": None if form.judge == words_leaderboard.BASE_JUDGE else form.judge,
+        "judge": None if form.judge == words.BASE_JUDGE else form.judge,
         "chat": form.chat is True,
     }
-    return from_json(RunSpec, data), form.prompts
+    return from_json(RunSpec, data)
 
 
 def preview(prompts: PromptSet) -> tuple[list[str], list[list[str]]]:
@@ -92,11 +83,6 @@ def preview(prompts: PromptSet) -> tuple[list[str], list[list[str]]]:
         columns["reference"] = [prompt.reference or "" for prompt in first]
     if any(prompt.id is not None for prompt in prompts.prompts):
         columns["id"] = [prompt.id or "" for prompt in first]
-    for tag in tag_names(prompts):
+    for tag in prompts.tag_names:
         columns[tag] = [dict(prompt.tags).get(tag, "") for prompt in first]
     return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
-
-
-def tag_names(prompts: PromptSet) -> list[str]:
-    """The columns that mean nothing to the app, in the order of their first appearance."""
-    return list(dict.fromkeys(tag for prompt in prompts.prompts for tag, _ in prompt.tags))

@@ -1,7 +1,4 @@
-"""A run of the leaderboard as a generator of views: what has been written so far, and how long it still takes.
-
-Knows runs and their progress; knows nothing of Gradio. Closing the generator stops the run and keeps what is done.
-"""
+"""A run of the leaderboard as a generator of views. Closing the generator stops the run and keeps finished texts."""
 
 import time
 from collections.abc import Iterator
@@ -9,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from adapters.methods import UserError
-from demo.leaderboard import words as words_leaderboard
+from demo.leaderboard import words
 from demo.leaderboard.form import RunForm, read_run
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.running import closed_at_end
 from demo.services import Services
 from leaderboard.records import Run, Sample
-from leaderboard.runs.runner import Progress
+from leaderboard.runs.clock import Progress
 
 PACE = 0.4  # seconds between two views
 NEWEST = 50  # texts that are shown while they arrive
@@ -33,7 +30,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class RunView:
-    """What the tab shows of a run that goes on."""
+    """What the tab shows of a run."""
 
     run_id: str | None = None
     message: str = ""
@@ -46,10 +43,9 @@ class RunView:
 
 
 def begin(services: Services, form: RunForm, owner: str) -> Iterator[RunView]:
-    """Stores a new run and follows it; one view with an error where it cannot begin."""
+    """Store a new run and follow it; yields one view with an error where it cannot begin."""
     try:
-        spec, prompts = read_run(form, services)
-        run = services.runner.add(spec, prompts, owner)
+        run = services.runner.add(read_run(form, services), form.prompts, owner)
     except UserError as error:
         yield RunView(message=str(error), is_error=True)
         return
@@ -57,8 +53,8 @@ def begin(services: Services, form: RunForm, owner: str) -> Iterator[RunView]:
 
 
 def follow(services: Services, run: Run) -> Iterator[RunView]:
-    """Writes and scores what is missing of a run; the last view is not running."""
-    view = RunView(run.id, text.STARTING, running=True)
+    """Write and score the missing texts of a run; the last view is not running."""
+    view = RunView(run.id, common.STARTING, running=True)
     yield view
     shown = time.monotonic()
     try:
@@ -68,30 +64,30 @@ def follow(services: Services, run: Run) -> Iterator[RunView]:
                 if time.monotonic() - shown >= PACE:
                     yield view
                     shown = time.monotonic()
-        yield replace(
-            view, message=words_leaderboard.RUN_DONE.format(texts=text.count(view.num_texts, "text")), running=False
-        )
+        total = len(run.prompts.prompts) * len(run.spec.methods) * run.spec.samples
+        yield replace(view, message=words.run_done(total, view.num_texts), running=False)
     except UserError as error:
         yield replace(view, message=str(error), is_error=True, running=False)
     except Exception:
-        yield replace(view, message=text.SERVER_ERROR, is_error=True, running=False)
+        yield replace(view, message=common.SERVER_ERROR, is_error=True, running=False)
         raise
 
 
 def advance(view: RunView, run: Run, progress: Progress) -> RunView:
     """The view after one more item of progress."""
     new = [as_row(run, sample) for sample in progress.samples]
+    num_texts = view.num_texts + len(new)
     return replace(
         view,
-        message=words_leaderboard.progress(progress, view.num_texts + len(new)),
+        message=words.progress(progress, num_texts),
         done=progress.done,
         total=progress.total,
-        num_texts=view.num_texts + len(new),
+        num_texts=num_texts,
         rows=(*reversed(new), *view.rows)[:NEWEST],
     )
 
 
 def as_row(run: Run, sample: Sample) -> Row:
-    """A finished text with the names of what wrote it."""
+    """A finished text with its prompt and method."""
     prompt, method = run.prompts.prompts[sample.prompt], run.spec.methods[sample.method]
     return Row(prompt.prompt, method.name, sample.draw + 1, sample.text, sample.num_tokens)

@@ -1,7 +1,4 @@
-"""The form of a run: prompts, methods, and what all texts share.
-
-Knows which component feeds which handler; what the controls may say is in demo.leaderboard.form.
-"""
+"""The form of a run: prompts, methods, and the settings that all texts share."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,9 +7,9 @@ import gradio as gr
 from gradio.components import Component
 
 from adapters.methods import BASE, UserError
-from demo.leaderboard import words as words_leaderboard
+from demo.leaderboard import words
 from demo.leaderboard.form import RunForm, default_methods, known_methods, preview, read_run, read_set, read_upload
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click
 from demo.parts.controls import SamplingControls, labelled, lay_out_sampling
 from demo.parts.events import LIGHT
@@ -24,18 +21,18 @@ from leaderboard.records import PromptSet, RunSpec
 
 
 class Setup(NamedTuple):
-    """The components. `prompts` is the chosen set, `uploaded` the newest that a person brought."""
+    """The components. `prompts` is the chosen set, `uploaded` the newest upload."""
 
     column: gr.Column
     set: gr.Dropdown
-    upload: gr.UploadButton
-    download: gr.Button
-    note: gr.HighlightedText
-    folded_preview: gr.Accordion
-    preview: gr.Dataframe
     methods: gr.Dropdown
     run: gr.Button
     stop: gr.Button
+    note: gr.HighlightedText
+    folded_preview: gr.Accordion
+    preview: gr.Dataframe
+    upload: gr.UploadButton
+    download: gr.Button
     folded: gr.Accordion  # of the settings; its label says their values
     samples: gr.Slider
     judge: gr.Dropdown
@@ -46,7 +43,7 @@ class Setup(NamedTuple):
 
     @property
     def controls(self) -> list[Component]:
-        """What determines a run, beside the prompts."""
+        """Everything that determines a run, beside the prompts."""
         sampling = [self.sampling.mode, self.sampling.seed, *self.sampling.fields.values()]
         return [self.methods, self.samples, self.judge, *sampling]
 
@@ -56,67 +53,51 @@ class Setup(NamedTuple):
 
 
 def lay_out_setup(services: Services) -> Setup:
-    """Puts the components on the page, from top to bottom."""
+    """The components, from top to bottom."""
     first = read_set(next(iter(shipped_sets())), services)
     with gr.Column(elem_classes="stack setup") as column:
-        with gr.Row(elem_classes="top"):
-            chosen = gr.Dropdown(list(shipped_sets()), value=first.name, scale=2, min_width=240, **labelled("set"))
-            methods = gr.Dropdown(
-                known_methods(services),
-                value=default_methods(services),
-                multiselect=True,
-                allow_custom_value=True,
-                scale=4,
-                min_width=300,
-                **labelled("methods"),
-            )
-            with gr.Column(min_width=150, elem_classes="run"):
-                run = gr.Button(words_leaderboard.RUN, variant="primary")
-                stop = gr.Button(text.STOP)
-        note = message_line(words_leaderboard.ABOUT_PROMPTS, "shared-note")
+        top = lay_out_top(services, first.name)
+        note = message_line(words.ABOUT_PROMPTS, "shared-note")
         with gr.Row(elem_classes="shared"):
-            with gr.Accordion(words_leaderboard.prompts_line(first), open=False) as folded_preview:
-                shown = preview_table(first)
-            upload = gr.UploadButton(words_leaderboard.UPLOAD, size="sm", min_width=110, scale=0)
-            download = gr.Button(words_leaderboard.DOWNLOAD_SET, size="sm", min_width=110, scale=0)
-        with (
-            gr.Row(elem_classes="shared"),
-            gr.Accordion(words_leaderboard.run_line(RunSpec((BASE,))), open=False) as folded,
-        ):
-            with gr.Row(elem_classes="sampling"):
-                samples = gr.Slider(1, 10, 3, step=1, **labelled("samples"))
-                judge = gr.Dropdown(
-                    [words_leaderboard.BASE_JUDGE, *services.judges],
-                    value=words_leaderboard.BASE_JUDGE,
-                    **labelled("judge"),
-                )
-            sampling = lay_out_sampling(services)
-        estimate = message_line(words_leaderboard.ESTIMATE, "estimate")
-    return Setup(
-        column=column,
-        set=chosen,
-        upload=upload,
-        download=download,
-        note=note,
-        folded_preview=folded_preview,
-        preview=shown,
-        methods=methods,
-        run=run,
-        stop=stop,
-        folded=folded,
-        samples=samples,
-        judge=judge,
-        sampling=sampling,
-        estimate=estimate,
-        prompts=gr.State(first),
-        uploaded=gr.State(None),
-    )
+            with gr.Accordion(words.prompts_line(first), open=False) as folded_preview:
+                headers, rows = preview(first)
+                shown = text_table(words.PREVIEW, headers, rows=rows)
+            upload = gr.UploadButton(words.UPLOAD, size="sm", min_width=110, scale=0)
+            download = gr.Button(words.DOWNLOAD_SET, size="sm", min_width=110, scale=0)
+        shared = lay_out_shared(services)
+        estimate = message_line(words.ESTIMATE, "estimate")
+    set_row = note, folded_preview, shown, upload, download
+    return Setup(column, *top, *set_row, *shared, estimate, gr.State(first), gr.State(None))
 
 
-def preview_table(prompts: PromptSet) -> gr.Dataframe:
-    """The first rows of a prompt set."""
-    headers, rows = preview(prompts)
-    return text_table(words_leaderboard.PREVIEW, headers, rows=rows)
+def lay_out_top(services: Services, first: str) -> tuple[gr.Dropdown, gr.Dropdown, gr.Button, gr.Button]:
+    """Prompt set, methods, Run and Stop."""
+    with gr.Row(elem_classes="top"):
+        chosen = gr.Dropdown(list(shipped_sets()), value=first, scale=2, min_width=240, **labelled("set"))
+        methods = gr.Dropdown(
+            known_methods(services),
+            value=default_methods(services),
+            multiselect=True,
+            allow_custom_value=True,
+            scale=4,
+            min_width=300,
+            **labelled("methods"),
+        )
+        with gr.Column(min_width=150, elem_classes="run"):
+            return chosen, methods, gr.Button(words.RUN, variant="primary"), gr.Button(common.STOP)
+
+
+def lay_out_shared(services: Services) -> tuple[gr.Accordion, gr.Slider, gr.Dropdown, SamplingControls]:
+    """The settings of all texts, folded."""
+    judges = [words.BASE_JUDGE, *services.judges]
+    with (
+        gr.Row(elem_classes="shared"),
+        gr.Accordion(words.run_line(RunSpec((BASE,))), open=False) as folded,
+    ):
+        with gr.Row(elem_classes="sampling"):
+            samples = gr.Slider(1, 10, 3, step=1, **labelled("samples"))
+            judge = gr.Dropdown(judges, value=words.BASE_JUDGE, **labelled("judge"))
+        return folded, samples, judge, lay_out_sampling(services)
 
 
 def wire_setup(services: Services, setup: Setup) -> None:
@@ -124,13 +105,13 @@ def wire_setup(services: Services, setup: Setup) -> None:
     outputs = [setup.set, setup.prompts, setup.uploaded, setup.note, setup.folded_preview, setup.preview]
     setup.upload.upload(partial(on_upload, services, setup), setup.upload, outputs, **LIGHT)
     setup.set.input(partial(on_set, services, setup), [setup.set, setup.uploaded], outputs, **LIGHT)
-    save_on_click(setup.download, partial(on_download, setup), setup.set, setup.note)
+    save_on_click(setup.download, on_download, setup.set, setup.note)
     gr.on(
         [setup.prompts.change, *(control.change for control in setup.controls)],  # type: ignore[attr-defined]
         partial(on_estimate, services, setup),
         set(setup.inputs),
         [setup.estimate, setup.folded],
-        trigger_mode="always_last",
+        trigger_mode="always_last",  # while somebody types, the newest values alone wait
         **LIGHT,
     )
 
@@ -144,14 +125,14 @@ def on_upload(services: Services, setup: Setup, path: Any) -> Values:
         prompts = read_upload(path, services)
     except UserError as error:
         return {setup.note: message(str(error), is_error=True)}
-    name = text.YOUR_FILE.format(name=prompts.name)
+    name = common.YOUR_FILE.format(name=prompts.name)
     choices = gr.update(choices=[*shipped_sets(), name], value=name)
     return show_set(setup, prompts) | {setup.set: choices, setup.uploaded: prompts}
 
 
 def on_set(services: Services, setup: Setup, name: Any, uploaded: PromptSet | None) -> Values:
-    """The prompts of a set that comes with the app, or those of the newest upload."""
-    if uploaded is not None and name == text.YOUR_FILE.format(name=uploaded.name):
+    """The prompts of a shipped set, or of the newest upload."""
+    if uploaded is not None and name == common.YOUR_FILE.format(name=uploaded.name):
         return show_set(setup, uploaded)
     try:
         return show_set(setup, read_set(name, services))
@@ -159,26 +140,28 @@ def on_set(services: Services, setup: Setup, name: Any, uploaded: PromptSet | No
         return {setup.note: message(str(error), is_error=True)}
 
 
-def on_download(setup: Setup, name: Any) -> tuple[dict[str, str] | None, Marked]:
-    """The file of a set that comes with the app."""
+def on_download(name: Any) -> tuple[dict[str, str] | None, Marked]:
+    """The file of a shipped set."""
     file = shipped_sets().get(name) if isinstance(name, str) else None
     if file is None:
-        return None, message(words_leaderboard.ONLY_SHIPPED)
+        return None, message(words.ONLY_SHIPPED)
     return as_file(file.name, file.read_bytes()), []
 
 
 def offer_methods(services: Services) -> Any:
-    """The methods that there are now: discriminators are trained while the app runs."""
+    """The methods that there are now: adapters come and go while the app runs."""
     return gr.update(choices=known_methods(services))
 
 
 def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
-    """The folded line, and what the run would take here, or what is wrong with it."""
+    """The folded line, and size and time of the run, or the error in its settings."""
+    form = read_setup(setup, values)
     try:
-        spec, prompts = read_run(read_setup(setup, values), services)
-        line: Values = {setup.folded: gr.update(label=words_leaderboard.run_line(spec))}
-        estimate = services.runner.estimate(spec, prompts, visitor=True)
-        return line | {setup.estimate: message(words_leaderboard.estimate(estimate))}
+        spec = read_run(form, services)
+        line: Values = {setup.folded: gr.update(label=words.run_line(spec))}
+        return line | {
+            setup.estimate: message(words.estimate(services.runner.estimate(spec, form.prompts, visitor=True)))
+        }
     except UserError as error:
         return {setup.estimate: message(str(error), is_error=True)}
 
@@ -187,18 +170,18 @@ def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
 
 
 def show_set(setup: Setup, prompts: PromptSet) -> Values:
-    """What the form shows of a prompt set."""
+    """The updates for another prompt set."""
     headers, rows = preview(prompts)
     return {
         setup.prompts: prompts,
         setup.note: [],
-        setup.folded_preview: gr.update(label=words_leaderboard.prompts_line(prompts)),
+        setup.folded_preview: gr.update(label=words.prompts_line(prompts)),
         setup.preview: gr.update(value={"headers": headers, "data": rows}),
     }
 
 
 def read_setup(setup: Setup, values: Values) -> RunForm:
-    """What the form says."""
+    """The values of the form."""
     return RunForm(
         prompts=values[setup.prompts],
         methods=values[setup.methods],
@@ -206,5 +189,5 @@ def read_setup(setup: Setup, values: Values) -> RunForm:
         sampling={name: values[control] for name, control in setup.sampling.fields.items()},
         seed=values[setup.sampling.seed],
         judge=values[setup.judge],
-        chat=values[setup.sampling.mode] == text.CHAT,
+        chat=values[setup.sampling.mode] == common.CHAT,
     )

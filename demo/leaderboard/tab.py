@@ -1,8 +1,4 @@
-"""The Leaderboard tab: prompts and methods, a run that streams, its results, and earlier runs.
-
-Knows which component feeds which handler; what a run does is in demo.leaderboard.run, what it found in
-demo.leaderboard.results.views.
-"""
+"""The Leaderboard tab: prompts and methods, a run that streams, its results, and earlier runs."""
 
 import time
 from collections.abc import Iterator
@@ -14,15 +10,14 @@ import gradio as gr
 from gradio.blocks import Block
 
 from adapters.methods import UserError
-from demo.leaderboard import words as words_leaderboard
+from demo.leaderboard import words
 from demo.leaderboard.earlier import earlier_rows, earlier_table
-from demo.leaderboard.results.load import find_run
-from demo.leaderboard.results.run_facts import TURN
-from demo.leaderboard.results.views import ResultsPage, open_run, results_page, wire_delete
+from demo.leaderboard.results.load import find_own, find_run
+from demo.leaderboard.results.run_page import ResultsPage, open_run, results_page, wire_delete
 from demo.leaderboard.run import RunView, begin, follow
 from demo.leaderboard.settings import Setup, lay_out_setup, offer_methods, on_estimate, read_setup, wire_setup
-from demo.parts import words as text
-from demo.parts.events import LIGHT, or_message
+from demo.parts import words as common
+from demo.parts.events import LIGHT, or_message, slow
 from demo.parts.links import RUN, Link, owner_of, read_link
 from demo.parts.panes import Values, message, message_line
 from demo.parts.running import closed_at_end
@@ -34,7 +29,7 @@ SHOW_RESULTS = "() => document.querySelector('.results')?.scrollIntoView({behavi
 
 
 class Scoreboard(NamedTuple):
-    """The components of the tab; `going` is the id of the run that goes on, or None."""
+    """The components of the tab; `going` is the id of the run that is running, or None."""
 
     setup: Setup
     bar: gr.HTML
@@ -48,7 +43,7 @@ class Scoreboard(NamedTuple):
 
     @property
     def outputs(self) -> list[Any]:
-        """What a run changes."""
+        """Everything that a run changes."""
         setup = [self.setup.run, self.setup.stop, self.setup.estimate]
         return [*setup, self.bar, self.message, self.rows, self.going, *self.results.outputs]
 
@@ -62,49 +57,37 @@ def leaderboard_tab(services: Services, page: Page) -> None:
 
 
 def lay_out(services: Services, owner: gr.BrowserState) -> Scoreboard:
-    """Puts the components on the page, from top to bottom."""
+    """The components, from top to bottom."""
     setup = lay_out_setup(services)
     note = message_line("Message", "shared-note")
     bar = gr.HTML(elem_classes="bar")
     rows = gr.Dataframe(
-        headers=[
-            words_leaderboard.PROMPT,
-            words_leaderboard.METHOD,
-            words_leaderboard.NUMBER_OF_TEXT,
-            words_leaderboard.WRITTEN,
-            words_leaderboard.TOKENS,
-        ],
+        headers=[words.PROMPT, words.METHOD, words.NUMBER_OF_TEXT, words.WRITTEN, words.TOKENS],
         datatype="str",
         interactive=False,
         visible=False,
         wrap=True,
-        label=words_leaderboard.NEWEST,
+        label=words.NEWEST,
         buttons=[],
         max_height=420,
         column_widths=[280, 150, 60, 610, 90],
         elem_classes=["quiet-table", "newest"],
     )
     results = results_page(services, owner)
-    with gr.Column(elem_classes="stack") as earlier_runs, gr.Accordion(words_leaderboard.EARLIER, open=True):
+    with gr.Column(elem_classes="stack") as earlier_runs, gr.Accordion(words.EARLIER, open=True):
         earlier = earlier_table()
     return Scoreboard(setup, bar, note, rows, results, earlier_runs, earlier, owner, gr.State(None))
 
 
 def wire_runs(services: Services, board: Scoreboard) -> None:
-    """Run, Resume and Stop."""
-    options: dict[str, Any] = {
-        "show_progress": "minimal",
-        "show_progress_on": board.message,
-        "api_visibility": "private",
-    }
+    """Run, Resume and Stop. One run at a time, whoever asks."""
+    options = slow(board.message, "leaderboard")
     inputs: set[Block] = {*board.setup.inputs, board.owner}
-    begun = board.setup.run.click(partial(on_run, services, board), inputs, board.outputs, **options, **TURN)
+    begun = board.setup.run.click(partial(on_run, services, board), inputs, board.outputs, **options)
     opened = [board.results.opened.id, board.owner]
-    resume = partial(on_resume, services, board)
-    resumed = board.results.resume.click(resume, opened, board.outputs, **options, **TURN)
+    resumed = board.results.resume.click(partial(on_resume, services, board), opened, board.outputs, **options)
     stopped = board.setup.stop.click(None, cancels=[begun, resumed])
-    show = partial(on_stop, services, board)
-    shown = stopped.then(show, [board.going, board.owner], board.outputs, **LIGHT)
+    shown = stopped.then(partial(on_stop, services, board), [board.going, board.owner], board.outputs, **LIGHT)
     for event in (begun, resumed, shown, wire_delete(services, board.results)):
         event.then(partial(earlier_rows, services), board.owner, board.earlier, **LIGHT)
 
@@ -133,20 +116,18 @@ def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
 
 
 def on_run(services: Services, board: Scoreboard, values: Values) -> Iterator[Values]:
-    """Begins a run and shows it grow; at the end its results."""
+    """Begin a run and show its texts as they arrive, then its results."""
     secret = values[board.owner]
     if (owner := owner_of(secret)) is None:
-        yield {board.message: message(text.NO_OWNER, is_error=True)}
+        yield {board.message: message(common.NO_OWNER, is_error=True)}
         return
     yield from play(services, board, begin(services, read_setup(board.setup, values), owner), secret)
 
 
 def on_resume(services: Services, board: Scoreboard, id: Any, secret: Any) -> Iterator[Values]:
-    """Goes on with a run of this browser's own."""
+    """Continue an own run."""
     try:
-        run = find_run(services, id)
-        if run.owner is None or run.owner != owner_of(secret):
-            raise UserError(text.NOT_YOURS)
+        run = find_own(services, id, secret)
     except UserError as error:
         yield {board.message: message(str(error), is_error=True)}
         return
@@ -154,7 +135,7 @@ def on_resume(services: Services, board: Scoreboard, id: Any, secret: Any) -> It
 
 
 def play(services: Services, board: Scoreboard, views: Iterator[RunView], secret: Any) -> Iterator[Values]:
-    """Shows the views of a run one after the other, then its results, as far as it came."""
+    """The views of a run one after the other, then its results, as far as it came."""
     view = RunView()
     with closed_at_end(views):
         for view in views:
@@ -164,15 +145,15 @@ def play(services: Services, board: Scoreboard, views: Iterator[RunView], secret
 
 
 def on_stop(services: Services, board: Scoreboard, id: Any, secret: Any) -> Values:
-    """What a stopped run has so far; nothing changes where none was going on."""
+    """The results of a stopped run so far; nothing changes where none was running."""
     if id is None:
         return {board.going: None}
     wait_until_stopped(services, id)
-    return ended(services, board, RunView(id, words_leaderboard.RUN_STOPPED), secret)
+    return ended(services, board, RunView(id, words.RUN_STOPPED), secret)
 
 
 def open_link(services: Services, board: Scoreboard, link: Link | None, secret: Any) -> Values:
-    """The run that a link leads to, alone on its tab; nothing changes where it leads elsewhere or nowhere."""
+    """The run of a link, alone on its tab; nothing changes for any other link."""
     if link is None or link.kind != RUN:
         return {board.message: []}
     try:
@@ -186,7 +167,7 @@ def open_link(services: Services, board: Scoreboard, link: Link | None, secret: 
 
 
 def run_updates(board: Scoreboard, view: RunView) -> Values:
-    """What the tab shows of a run that goes on; the results of the run before make room."""
+    """The updates for a view of a run; the results of the run before make room."""
     return {
         board.setup.run: gr.update(variant="secondary" if view.running else "primary"),
         board.setup.stop: gr.update(variant="primary" if view.running else "secondary"),
@@ -200,7 +181,7 @@ def run_updates(board: Scoreboard, view: RunView) -> Values:
 
 
 def ended(services: Services, board: Scoreboard, view: RunView, secret: Any) -> Values:
-    """The end of a run: its last view without the texts that have arrived, and its results as far as it came."""
+    """The end of a run: its last message, and its results as far as it came."""
     updates = run_updates(board, replace(view, running=False, rows=())) | {board.going: None}
     try:
         return updates | open_run(services, board.results, view.run_id, secret)
@@ -209,18 +190,23 @@ def ended(services: Services, board: Scoreboard, view: RunView, secret: Any) -> 
 
 
 def wait_until_stopped(services: Services, id: str) -> None:
-    """Waits for the piece of work that was going on when Stop was pressed, but not for ever."""
+    """Wait for the piece of work that was in progress when Stop was pressed, but not for ever."""
     patience = time.monotonic() + PATIENCE
-    while time.monotonic() < patience:
-        run = services.database.run(id)
-        if run is None or run.status != "running":
-            return
+    while time.monotonic() < patience and is_running(services, id):
         time.sleep(0.1)
 
 
+def is_running(services: Services, id: str) -> bool:
+    """Whether the run is marked as running."""
+    try:
+        return find_run(services, id).status == "running"
+    except UserError:
+        return False
+
+
 def bar_html(view: RunView) -> str:
-    """How far a run is; nothing while none goes on."""
+    """The progress bar; empty while nothing runs."""
     if not view.running:
         return ""
-    place = f'value="{view.done}" max="{view.total}"' if view.total else ""
-    return f'<progress {place} aria-label="{words_leaderboard.PROGRESS}"></progress>'
+    done = f'value="{view.done}" max="{view.total}"' if view.total else ""
+    return f'<progress {done} aria-label="{words.PROGRESS}"></progress>'

@@ -1,26 +1,21 @@
-"""What each method costs here, as a table that is measured when somebody asks for it.
-
-Knows which component shows what; the figures come from the service, their rows from adapters.learned.costs.
-"""
+"""What each method costs here, as a table that is measured when somebody asks for it."""
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gradio as gr
 
 from adapters.learned.costs import COLUMNS, about, rows
 from adapters.methods import UserError
-from demo.learned import words as words_learned
-from demo.parts import words as text
-from demo.parts.events import LIGHT, or_message
+from demo.learned import words
+from demo.parts import words as common
+from demo.parts.events import LIGHT, slow, told
 from demo.parts.panes import Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
 from demo.parts.views import Page
 from demo.services import Services
-
-ALONE: dict[str, Any] = {"concurrency_id": "costs", "concurrency_limit": 1}  # one at a time, whoever asks
 
 
 class CostsView(NamedTuple):
@@ -35,23 +30,22 @@ class CostsView(NamedTuple):
 def costs_section(services: Services, page: Page) -> None:
     """The section, laid out and wired."""
     view = lay_out_costs()
-    show = partial(or_message, view.message, partial(show_costs, services, view))
+    show = told(view.message, show_costs, services, view)
     gr.on([page.blocks.load, page.tab.select], show, None, [view.message, view.table], **LIGHT)
-    options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": view.message}
-    options |= {"api_visibility": "private"} | ALONE
-    measured = view.measure.click(partial(measure, services, view), None, list(view), **options)
+    measuring = partial(measure, services, view)
+    measured = view.measure.click(measuring, None, list(view), **slow(view.message, "costs"))
     stopped = view.stop.click(None, cancels=[measured])
     stopped.then(partial(on_stop, view), None, list(view)[:3], **LIGHT)
 
 
 def lay_out_costs() -> CostsView:
     """Puts the components on the page."""
-    gr.HTML(words_learned.COSTS_HTML, elem_classes="section")
+    gr.HTML(words.COSTS_HTML, elem_classes="section")
     with gr.Row(elem_classes="below"):
-        begin = gr.Button(words_learned.MEASURE, size="sm", min_width=0, scale=0)
-        stop = gr.Button(text.STOP, size="sm", min_width=0, scale=0, interactive=False)
-    line = message_line(words_learned.COSTS, "step-line")
-    table = text_table(words_learned.COSTS, COLUMNS)
+        begin = gr.Button(words.MEASURE, size="sm", min_width=0, scale=0)
+        stop = gr.Button(common.STOP, size="sm", min_width=0, scale=0, interactive=False)
+    line = message_line(words.COSTS, "step-line")
+    table = text_table(words.COSTS, COLUMNS)
     return CostsView(begin, stop, line, table)
 
 
@@ -62,7 +56,7 @@ def show_costs(services: Services, view: CostsView) -> Values:
     """What was measured last. Raises UserError for a damaged file."""
     costs = services.costs.stored()
     if costs is None:
-        return {view.message: message(words_learned.NOT_MEASURED), view.table: []}
+        return {view.message: message(words.NOT_MEASURED), view.table: []}
     return {view.message: message(about(costs)), view.table: rows(costs)}
 
 
@@ -76,13 +70,13 @@ def measure(services: Services, view: CostsView) -> Iterator[Values]:
     except UserError as error:
         yield running(view, False) | {view.message: message(str(error), is_error=True)}
     except Exception:
-        yield running(view, False) | {view.message: message(text.SERVER_ERROR, is_error=True)}
+        yield running(view, False) | {view.message: message(common.SERVER_ERROR, is_error=True)}
         raise
 
 
 def on_stop(view: CostsView) -> Values:
     """After Stop: nothing was stored."""
-    return running(view, False) | {view.message: message(words_learned.MEASURING_STOPPED)}
+    return running(view, False) | {view.message: message(words.MEASURING_STOPPED)}
 
 
 def running(view: CostsView, is_running: bool) -> Values:

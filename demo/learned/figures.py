@@ -1,8 +1,4 @@
-"""The figures of what adapters have learned: heat maps, lines, and the table of words.
-
-Knows plain numbers and plotly; knows nothing of how they come about. Words come from a model's vocabulary: whatever
-plotly might read as markup is escaped.
-"""
+"""The figures of what adapters have learned: heat maps, lines, and the table of words."""
 
 from collections.abc import Sequence
 
@@ -10,9 +6,9 @@ import plotly.graph_objects as go
 
 from adapters.learned.prefix_attention import Attention, Neighbour, Virtual
 from adapters.learned.spectrum import Crop, Update
-from demo.learned import words as said
+from demo.learned import words
 from demo.look.theme import COLORS
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.plots import dressed, name_lines, quoted
 
 RGB = {"lora": "0,114,178", "prefix": "0,158,115"}
@@ -24,12 +20,12 @@ Table = Sequence[Sequence[float | None]]
 
 def norms(updates: Sequence[Update]) -> go.Figure:
     """Size of each update relative to its W, by layer and module."""
-    return by_layer(updates, [update.relative for update in updates], said.SHARE, ".1%")
+    return by_layer(updates, [update.relative for update in updates], words.SHARE, ".1%")
 
 
 def ranks(updates: Sequence[Update]) -> go.Figure:
     """Effective rank of each update, by layer and module."""
-    return by_layer(updates, [update.effective_rank for update in updates], said.EFFECTIVE, ".1f")
+    return by_layer(updates, [update.effective_rank for update in updates], words.EFFECTIVE, ".1f")
 
 
 def by_layer(updates: Sequence[Update], values: Sequence[float], title: str, form: str) -> go.Figure:
@@ -44,9 +40,9 @@ def by_layer(updates: Sequence[Update], values: Sequence[float], title: str, for
     named = range(0, len(layers), 5 if len(layers) > 12 else 1)
     across = ["–" if layers[place] < 0 else str(layers[place] + 1) for place in named]
     plot = heat(table, "lora", f"%{{customdata}}: {title} %{{z:{form}}}", form)
-    places = [said.OUTSIDE if layer < 0 else f"{said.LAYER} {layer + 1}" for layer in layers]
+    places = [words.OUTSIDE if layer < 0 else f"{words.LAYER} {layer + 1}" for layer in layers]
     plot.update_traces(customdata=[[f"{module}, {place}" for place in places] for module in modules])
-    plot.update_xaxes(title_text=said.LAYER, tickvals=list(named), ticktext=across)
+    plot.update_xaxes(title_text=words.LAYER, tickvals=list(named), ticktext=across)
     short = [module.rpartition(".")[2] for module in modules]
     name_lines(plot, short if len(set(short)) == len(short) else modules)
     return plot
@@ -82,8 +78,8 @@ def singular(update: Update) -> go.Figure:
         )
     )
     dressed(plot, 300)
-    plot.update_xaxes(title_text=said.NUMBER, showgrid=False, tickformat="d", nticks=10)
-    plot.update_yaxes(title_text=said.VALUE, rangemode="tozero")
+    plot.update_xaxes(title_text=words.NUMBER, showgrid=False, tickformat="d", nticks=10)
+    plot.update_yaxes(title_text=words.VALUE, rangemode="tozero")
     return plot
 
 
@@ -107,12 +103,12 @@ def square(table: Sequence[Sequence[float]], most: float, crop: Crop) -> go.Figu
             zmax=most or 1.0,
             colorscale=BOTH_SIGNS,
             colorbar=BAR | {"tickformat": ".2g", "nticks": 5},
-            hovertemplate=f"{said.ROW} %{{y}}, {said.COLUMN} %{{x}}: %{{z:.3g}}<extra></extra>",
+            hovertemplate=f"{words.ROW} %{{y}}, {words.COLUMN} %{{x}}: %{{z:.3g}}<extra></extra>",
         )
     )
     dressed(plot, 340)
-    plot.update_xaxes(title_text=said.COLUMN, showgrid=False, zeroline=False, nticks=6)
-    plot.update_yaxes(title_text=said.ROW, showgrid=False, zeroline=False, nticks=6, autorange="reversed")
+    plot.update_xaxes(title_text=words.COLUMN, showgrid=False, zeroline=False, nticks=6)
+    plot.update_yaxes(title_text=words.ROW, showgrid=False, zeroline=False, nticks=6, autorange="reversed")
     return plot
 
 
@@ -125,40 +121,42 @@ def by_token(found: Attention, tokens: Sequence[str]) -> go.Figure:
     """The attention that each token pays to the whole prefix, by layer; a line a token."""
     plot = heat(found.tokens, "prefix", "%{customdata}: %{z:.1%}", ".0%")
     count = len(found.tokens[0])
-    names = [[f"{quoted(token)}, {said.LAYER} {place + 1}" for place in range(count)] for token in tokens]
+    names = [[f"{quoted(token)}, {words.LAYER} {place + 1}" for place in range(count)] for token in tokens]
     plot.update_traces(customdata=names)
-    plot.update_xaxes(title_text=said.LAYER, tickvals=list(range(0, count, 5)), ticktext=list(range(1, count + 1, 5)))
+    plot.update_xaxes(title_text=words.LAYER, tickvals=list(range(0, count, 5)), ticktext=list(range(1, count + 1, 5)))
     name_lines(plot, [quoted(token) for token in tokens])
     return plot
 
 
-def moved(words: Sequence[Virtual]) -> go.Figure | None:
+def moved(tokens: Sequence[Virtual]) -> go.Figure | None:
     """How far keys and values moved, by layer; None where it is not known where they began."""
-    if not all(virtual.moved for virtual in words):
+    if not all(virtual.moved for virtual in tokens):
         return None
-    return by_virtual([list(row) for row in zip(*(virtual.moved for virtual in words), strict=True)], ".2f")
+    return by_virtual([list(row) for row in zip(*(virtual.moved for virtual in tokens), strict=True)], ".2f")
 
 
 def by_virtual(table: Table, form: str) -> go.Figure:
     """One number for each layer and virtual token (L, P), both counted from 1, some of them named."""
     layers, count = len(table), len(table[0])
     plot = heat(table, "prefix", f"%{{customdata}}: %{{z:{form}}}", form)
-    names = [[f"{said.LAYER} {i + 1}, {said.VIRTUAL} {j + 1}" for j in range(count)] for i in range(layers)]
+    names = [[f"{words.LAYER} {i + 1}, {words.VIRTUAL} {j + 1}" for j in range(count)] for i in range(layers)]
     plot.update_traces(customdata=names)
     rows, columns = (range(0, length, 5 if length > 12 else 1) for length in (layers, count))
-    plot.update_yaxes(title_text=said.LAYER, autorange="reversed", showgrid=False, zeroline=False)
+    plot.update_yaxes(title_text=words.LAYER, autorange="reversed", showgrid=False, zeroline=False)
     plot.update_yaxes(tickvals=list(rows), ticktext=[place + 1 for place in rows])
-    return plot.update_xaxes(title_text=said.VIRTUAL, tickvals=list(columns), ticktext=[place + 1 for place in columns])
+    return plot.update_xaxes(
+        title_text=words.VIRTUAL, tickvals=list(columns), ticktext=[place + 1 for place in columns]
+    )
 
 
-def words_table(words: Sequence[Virtual]) -> list[list[str]]:
+def words_table(tokens: Sequence[Virtual]) -> list[list[str]]:
     """A row a virtual token: its nearest words before and after, with their cosines, and how far it moved."""
     rows = []
-    for number, virtual in enumerate(words, 1):
-        far = text.percent(max(virtual.moved)) if virtual.moved else "–"
-        rows.append([str(number), near(virtual.before) or said.UNKNOWN_START, near(virtual.after), far])
+    for number, virtual in enumerate(tokens, 1):
+        far = common.percent(max(virtual.moved)) if virtual.moved else "–"
+        rows.append([str(number), near(virtual.before) or words.UNKNOWN_START, near(virtual.after), far])
     return rows
 
 
 def near(neighbours: Sequence[Neighbour]) -> str:
-    return ", ".join(f"{text.quote(word.text)} {word.cosine:.2f}" for word in neighbours)
+    return ", ".join(f"{common.quote(word.text)} {word.cosine:.2f}" for word in neighbours)

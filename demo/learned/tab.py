@@ -1,8 +1,4 @@
-"""What adapters have learned: one adapter at a time, a LoRA by its matrices, a prefix by its words and its attention.
-
-Knows which component shows what; the numbers come from the explorer, the figures from demo.learned.figures. Nothing is
-computed before the tab is opened, and the words of a prefix only for the one that is chosen.
-"""
+"""What one adapter has learned: a LoRA by its matrices, a prefix by its words and its attention."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,13 +8,12 @@ import gradio as gr
 
 from adapters.methods import UserError
 from adapters.store.adapter_store import Adapter
-from demo.learned import figures as figures
-from demo.learned import words as words_learned
+from demo.learned import figures, words
 from demo.learned.costs_view import costs_section
 from demo.learned.words import control
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click
-from demo.parts.events import LIGHT, MODEL, or_message
+from demo.parts.events import LIGHT, slow, told
 from demo.parts.panes import Marked, Values, message, message_line
 from demo.parts.plots import plot
 from demo.parts.running import closed_at_end
@@ -74,7 +69,7 @@ def learned_tab(services: Services, page: Page) -> None:
     lora, prefix = view.lora, view.prefix
     of_lora = [lora.column, lora.norms, lora.ranks, lora.module, lora.line, lora.singular, *lora.squares]
     of_prefix = [prefix.column, prefix.line, prefix.seen, prefix.words, prefix.far]
-    show = partial(or_message, view.message, partial(show_adapter, services, view))
+    show = told(view.message, show_adapter, services, view)
     chosen = gr.on(
         [page.blocks.load, page.tab.select, view.adapter.input],
         show,
@@ -82,26 +77,17 @@ def learned_tab(services: Services, page: Page) -> None:
         [view.message, view.adapter, *of_lora, *of_prefix],
         **LIGHT,
     )
-    fill = partial(or_message, view.message, partial(fill_words, services, view))
+    fill = told(view.message, fill_words, services, view)
     chosen.then(
         fill,
         view.adapter,
         [view.message, prefix.words, prefix.far, prefix.moved],
-        show_progress="minimal",
-        show_progress_on=view.message,
-        api_visibility="private",
-        concurrency_id="learned",
-        concurrency_limit=1,
+        **slow(view.message, "learned"),
     )
-    redraw = partial(or_message, view.message, partial(show_module, services, view))
+    redraw = told(view.message, show_module, services, view)
     one = [view.message, lora.line, lora.singular, *lora.squares]
     lora.module.input(redraw, [view.adapter, lora.module], one, **LIGHT)
-    watching = partial(watch, services, view)
-    options: dict[str, Any] = {
-        "show_progress": "minimal",
-        "show_progress_on": prefix.line,
-        "api_visibility": "private",
-    } | MODEL
+    watching, options = partial(watch, services, view), slow(prefix.line, "model")
     shown = [prefix.line, prefix.seen, prefix.attention, prefix.tokens]
     gr.on([prefix.watch.click, prefix.prompt.submit], watching, [view.adapter, prefix.prompt], shown, **options)
     save_on_click(view.save, partial(on_save, services), view.adapter, view.message)
@@ -112,12 +98,12 @@ def learned_tab(services: Services, page: Page) -> None:
 
 def lay_out_learned() -> LearnedView:
     """Puts the components on the page."""
-    gr.HTML(words_learned.LEARNED_HTML, elem_classes="section")
+    gr.HTML(words.LEARNED_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
         adapter = gr.Dropdown([], allow_custom_value=True, scale=3, min_width=220, **control("adapter"))
         with gr.Column(min_width=170, scale=0, elem_classes="run"):
-            save = gr.Button(words_learned.SAVE_NUMBERS, size="sm")
-    line = message_line(words_learned.LEARNED, "shared-note")
+            save = gr.Button(words.SAVE_NUMBERS, size="sm")
+    line = message_line(words.LEARNED, "shared-note")
     with gr.Column(visible=False, elem_classes="stack") as column:
         lora = lay_out_lora(column)
     with gr.Column(visible=False, elem_classes="stack") as column:
@@ -128,34 +114,32 @@ def lay_out_learned() -> LearnedView:
 def lay_out_lora(column: gr.Column) -> LoraPart:
     """All modules beside each other, then one of them."""
     with gr.Row(elem_classes="plots"):
-        norms, ranks = plot(words_learned.NORMS), plot(words_learned.RANKS)
+        norms, ranks = plot(words.NORMS), plot(words.RANKS)
     module = gr.Dropdown([], allow_custom_value=True, **control("module"))
-    line = message_line(words_learned.SINGULAR, "step-line")
-    singular = plot(words_learned.SINGULAR)
+    line = message_line(words.SINGULAR, "step-line")
+    singular = plot(words.SINGULAR)
     with gr.Row(elem_classes="plots"):
-        squares = tuple(map(plot, (words_learned.WEIGHT, words_learned.CHANGE, words_learned.ADAPTED)))
-    gr.HTML(f"<p>{words_learned.LORA_HELP}</p>", elem_classes="help")
+        squares = tuple(map(plot, (words.WEIGHT, words.CHANGE, words.ADAPTED)))
+    gr.HTML(f"<p>{words.LORA_HELP}</p>", elem_classes="help")
     return LoraPart(column, norms, ranks, module, line, singular, squares)
 
 
 def lay_out_prefix(column: gr.Column) -> PrefixPart:
     """The words near each virtual token, then what the tokens of a text look at."""
-    gr.HTML(f"<h3>{words_learned.WORDS}</h3>", elem_classes="figure-title")
-    words = text_table(words_learned.WORDS, words_learned.WORD_COLUMNS, [110, 330, 330, 110], max_height=520)
+    gr.HTML(f"<h3>{words.WORDS}</h3>", elem_classes="figure-title")
+    table = text_table(words.WORDS, words.WORD_COLUMNS, [110, 330, 330, 110], max_height=520)
     with gr.Column(visible=False) as far:
-        moved = plot(words_learned.MOVED)
-    gr.HTML(f"<p>{words_learned.WORDS_HELP}</p>", elem_classes="help")
+        moved = plot(words.MOVED)
+    gr.HTML(f"<p>{words.WORDS_HELP}</p>", elem_classes="help")
     with gr.Row(elem_classes="bring"):
-        prompt = gr.Textbox(
-            words_learned.PROMPT, lines=2, max_lines=6, max_length=MAX_PROMPT, scale=3, **control("watch")
-        )
+        prompt = gr.Textbox(words.PROMPT, lines=2, max_lines=6, max_length=MAX_PROMPT, scale=3, **control("watch"))
         with gr.Column(min_width=150, scale=0, elem_classes="run"):
-            watch = gr.Button(words_learned.WATCH, size="sm")
-    line = message_line(words_learned.ATTENTION, "step-line")
+            watch = gr.Button(words.WATCH, size="sm")
+    line = message_line(words.ATTENTION, "step-line")
     with gr.Row(visible=False, elem_classes="plots") as seen:
-        attention, tokens = plot(words_learned.ATTENTION), plot(words_learned.BY_TOKEN)
-    gr.HTML(f"<p>{words_learned.ATTENTION_HELP}</p>", elem_classes="help")
-    return PrefixPart(column, words, far, moved, prompt, watch, line, seen, attention, tokens)
+        attention, tokens = plot(words.ATTENTION), plot(words.BY_TOKEN)
+    gr.HTML(f"<p>{words.ATTENTION_HELP}</p>", elem_classes="help")
+    return PrefixPart(column, table, far, moved, prompt, watch, line, seen, attention, tokens)
 
 
 # Handlers: values in, values out
@@ -165,7 +149,7 @@ def show_adapter(services: Services, view: LearnedView, name: Any) -> Values:
     """The chosen adapter, or the first where none is chosen yet. Raises UserError where it is gone."""
     names = [adapter.name for adapter in services.store.adapters]
     if not names:
-        raise UserError(words_learned.NO_ADAPTERS)
+        raise UserError(words.NO_ADAPTERS)
     adapter = find(services, name or names[0])
     is_lora = adapter.kind == "lora"
     updates: Values = {
@@ -175,7 +159,7 @@ def show_adapter(services: Services, view: LearnedView, name: Any) -> Values:
     }
     if is_lora:
         return updates | show_lora(services, view, adapter)
-    line = words_learned.prefix_line(adapter.name, adapter.size, adapter.num_parameters, services.num_parameters)
+    line = words.prefix_line(adapter.name, adapter.size, adapter.num_parameters, services.num_parameters)
     hidden = dict.fromkeys([view.prefix.seen, view.prefix.far], gr.update(visible=False))
     return updates | hidden | {view.prefix.words: [], view.prefix.line: [], view.message: message(line)}
 
@@ -186,12 +170,10 @@ def show_lora(services: Services, view: LearnedView, adapter: Adapter) -> Values
     ordered = sorted(found, key=lambda update: -update.relative)
     first = ordered[0].path
     return {
-        view.message: message(words_learned.lora_line(adapter.name, found, services.num_parameters)),
+        view.message: message(words.lora_line(adapter.name, found, services.num_parameters)),
         view.lora.norms: figures.norms(found),
         view.lora.ranks: figures.ranks(found),
-        view.lora.module: gr.update(
-            choices=[(words_learned.place_of(update), update.path) for update in ordered], value=first
-        ),
+        view.lora.module: gr.update(choices=[(words.place_of(update), update.path) for update in ordered], value=first),
     } | show_module(services, view, adapter.name, first)
 
 
@@ -200,7 +182,7 @@ def show_module(services: Services, view: LearnedView, name: Any, path: Any) -> 
     crop = services.explorer.crop(find(services, name).name, str(path))
     update = next(one for one in services.explorer.updates(name) if one.path == crop.path)
     return {
-        view.lora.line: message(words_learned.module_line(update)),
+        view.lora.line: message(words.module_line(update)),
         view.lora.singular: figures.singular(update),
     } | dict(zip(view.lora.squares, figures.squares(crop), strict=True))
 
@@ -210,11 +192,11 @@ def fill_words(services: Services, view: LearnedView, name: Any) -> Values:
     adapter = services.adapter(name)
     if adapter is None or adapter.kind != "prefix":
         return {view.message: gr.skip()}
-    words = services.explorer.words(adapter.name)
-    moved = figures.moved(words)
+    tokens = services.explorer.words(adapter.name)
+    moved = figures.moved(tokens)
     return {
         view.message: gr.skip(),
-        view.prefix.words: figures.words_table(words),
+        view.prefix.words: figures.words_table(tokens),
         view.prefix.far: gr.update(visible=moved is not None),
         view.prefix.moved: moved,
     }
@@ -226,15 +208,15 @@ def watch(services: Services, view: LearnedView, name: Any, prompt: Any) -> Iter
     try:
         adapter = find(services, name)
         if not isinstance(prompt, str) or not prompt.strip():
-            raise UserError(words_learned.NO_PROMPT)
+            raise UserError(words.NO_PROMPT)
         if len(prompt) > MAX_PROMPT:
-            raise UserError(text.PROMPT_TOO_LONG.format(length=len(prompt), most=MAX_PROMPT))
+            raise UserError(common.PROMPT_TOO_LONG.format(length=len(prompt), most=MAX_PROMPT))
         with closed_at_end(services.explorer.watch(adapter.name, prompt)) as steps:
             for seen in steps:
-                shown: Values = {part.line: message(words_learned.WATCHING.format(tokens=len(seen.tokens)))}
+                shown: Values = {part.line: message(words.WATCHING.format(tokens=len(seen.tokens)))}
                 if seen.attention is not None:
                     shown = {
-                        part.line: message(words_learned.watched_line(seen)),
+                        part.line: message(words.watched_line(seen)),
                         part.seen: gr.update(visible=True),
                         part.attention: figures.attention(seen.attention),
                         part.tokens: figures.by_token(seen.attention, seen.tokens),
@@ -257,5 +239,5 @@ def find(services: Services, name: Any) -> Adapter:
     """The adapter of this name. Raises UserError where there is none (any more)."""
     adapter = services.adapter(name) if isinstance(name, str) else None
     if adapter is None:
-        raise UserError(words_learned.NO_SUCH_ADAPTER)
+        raise UserError(words.NO_SUCH_ADAPTER)
     return adapter

@@ -14,11 +14,11 @@ LEARNED_HTML = (
 )
 CONTROLS = {
     "adapter": Control("Adapter", "One that comes with the app, or that was trained or imported here."),
-    "module": Control("Layer and module", "Whose update is shown below; the one that changed most comes first."),
-    "watch": Control("Prompt", "It is continued with this prefix, and what each new token looks at is counted."),
+    "module": Control("Layer and module", "The update shown below; the one that changed most comes first."),
+    "watch": Control("Prompt", "Continued with this prefix, to measure the attention of each new token."),
 }
-NO_SUCH_ADAPTER = "There is no such adapter any more: choose one from the list."
-NO_ADAPTERS = "No adapter works with this base model yet: train one, or take one in."
+NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
+NO_ADAPTERS = "No adapter works with this base model yet: train or import one."
 SAVE_NUMBERS = "Save the numbers (JSON)"
 WATCH = "Watch"
 NO_PROMPT = "Write a few words for the prefix to continue."
@@ -29,14 +29,14 @@ WATCHING = "Writing: {tokens} so far."
 NORMS = "Size of the update, as a share of W"
 RANKS = "Effective rank of the update"
 SINGULAR = "Singular values of the update"
-WEIGHT, CHANGE, ADAPTED = "W", "What is added to it", "W with it"
+WEIGHT, CHANGE, ADAPTED = "W", "The update", "W with the update"
 LAYER, MODULE, NUMBER, VALUE, ROW, COLUMN = "layer", "module", "number", "singular value", "row", "column"
 SHARE, EFFECTIVE = "share of W", "effective rank"
 LORA_HELP = (
     "Size is the Frobenius norm of scaling · B·A over that of W. The effective rank is exp of the entropy of the "
-    "singular values, each as a share of their sum (Roy and Vetterli 2007): how many directions the update really "
-    "uses, at most r. The squares are the block of 32 by 32 that changes most; W and W with the update share one "
-    "colour scale, what is added has its own. Of a DoRA the added part includes its gains, sizes and ranks do not."
+    "singular values, each as a share of their sum (Roy and Vetterli 2007): the number of directions in use, at most "
+    "r. The squares are the 32 by 32 block that changes most; both W share one colour scale. For a DoRA the update "
+    "includes its gains; sizes and ranks do not."
 )
 
 # A prefix
@@ -49,29 +49,28 @@ VIRTUAL, TOKEN, PAID, MOVED_SHARE = "virtual token", "token", "share of attentio
 OUTSIDE = "outside of the layers"
 UNKNOWN_START = "not known"
 WORDS_HELP = (
-    "A virtual token is no word. In the first layer a real token's value, what attention reads of it, depends on that "
-    "token alone; so there the values of a virtual token are compared with those of every token of the vocabulary, "
-    "and the nearest by cosine are named. A prefix that begins as a text begins at its words, with a cosine of 1. "
-    "Higher layers mix in context and have no such dictionary: for them the map says how far keys and values moved: "
-    "the norm of the change over the norm before."
+    "A virtual token is not a word. In the first layer, the value of a real token depends on that token alone, so the "
+    "values of virtual tokens are compared with those of the whole vocabulary; the nearest by cosine are shown. A "
+    "prefix initialised from a text starts at its words, with cosine 1. Higher layers mix in context: for them the map "
+    "shows how far keys and values moved, the norm of the change over the norm before."
 )
 ATTENTION_HELP = (
-    "Means over the heads of a layer. The attention of a token is that of the position which predicts it. The rest, up "
-    "to 100 %, goes to the prompt and the text. The first position often draws attention that means nothing."
+    "Means over the heads of a layer, at the position that predicts the token. The rest, up to 100 %, goes to prompt "
+    "and text. The first position often draws attention that means nothing."
 )
 
 # What methods cost
 COSTS_HTML = (
-    "<h2>What each method costs</h2><p>Measured on the machine of this app, with its base model. Full fine-tuning "
-    "trains every weight; merging adds a LoRA to the weights, which then are a model of their own.</p>"
+    "<h2>What each method costs</h2><p>Measured on this server with its base model. Full fine-tuning trains every "
+    "weight; merging adds a LoRA to the weights for good, as a model of its own.</p>"
 )
 COSTS = "What each method costs"
 MEASURE = "Measure here"
 NOT_MEASURED = (
-    "Nothing was measured for this base model yet: press Measure here, or run python -m adapters methods. It takes "
-    "minutes and several times the memory of the model."
+    "Not measured for this base model yet: press Measure here, or run python -m adapters methods. It takes minutes "
+    "and several times the memory of the model."
 )
-MEASURING_STOPPED = "Stopped: the figures are those of before."
+MEASURING_STOPPED = "Stopped: the earlier figures stay."
 
 
 def control(name: str) -> dict[str, Any]:
@@ -80,7 +79,7 @@ def control(name: str) -> dict[str, Any]:
 
 
 def lora_line(name: str, updates: list[Update], num_parameters: int) -> str:
-    """What a LoRA is, in a line."""
+    """A LoRA in one line."""
     trained = sum(update.trained for update in updates)
     full = sum(update.size[0] * update.size[1] for update in updates)
     return (
@@ -90,7 +89,7 @@ def lora_line(name: str, updates: list[Update], num_parameters: int) -> str:
 
 
 def module_line(update: Update) -> str:
-    """What a LoRA did to one module, in a line."""
+    """The update of one module in one line."""
     out, inputs = update.size
     return (
         f"{update.path}: W is {out:,} by {inputs:,}, {update.trained:,} trained instead of {out * inputs:,}. The "
@@ -100,7 +99,7 @@ def module_line(update: Update) -> str:
 
 
 def prefix_line(name: str, size: int, trained: int, num_parameters: int) -> str:
-    """What a prefix is, in a line."""
+    """A prefix in one line."""
     return (
         f"{name}: {size} virtual tokens, {trained:,} numbers as keys and values, {percent(trained / num_parameters)} "
         f"of the model's {num_parameters:,} parameters. It takes up {size} positions of the context."
@@ -114,7 +113,7 @@ def place_of(update: Update) -> str:
 
 
 def watched_line(seen: Watched) -> str:
-    """How much of its attention a text paid to the prefix, in a line."""
+    """The attention of a text to the prefix in one line."""
     shares = [share for row in seen.attention.tokens for share in row] if seen.attention is not None else []
     mean = sum(shares) / max(1, len(shares))
     return f"Written: {quote(''.join(seen.tokens))}. Its tokens paid {percent(mean)} of their attention to the prefix."

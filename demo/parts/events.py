@@ -2,10 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 from gradio.context import get_blocks_context
 
 from demo.parts.panes import MESSAGE, Values, message
@@ -20,6 +21,12 @@ LIGHT: dict[str, Any] = {
 }
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
 Handler = Callable[..., Any]
+
+
+def slow(line: Component, turn: str | None = None) -> dict[str, Any]:
+    """Options of work that takes a while: `line` shows its progress; works with the same `turn` run one at a time."""
+    options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": line, "api_visibility": "private"}
+    return options if turn is None else options | {"concurrency_id": turn, "concurrency_limit": 1}
 
 
 def guard_events() -> None:
@@ -58,3 +65,8 @@ def guarded(line: gr.HighlightedText, handler: Handler) -> Handler:
 def or_message(line: gr.HighlightedText, handler: Callable[..., Values], *values: Any) -> Values:
     """What a guarded handler returns; the line is emptied unless the handler fills it."""
     return {line: []} | guarded(line, handler)(*values)
+
+
+def told(line: gr.HighlightedText, handler: Callable[..., Values], *bound: Any) -> Callable[..., Values]:
+    """The handler with its first arguments, and its errors in the message line."""
+    return partial(or_message, line, partial(handler, *bound))

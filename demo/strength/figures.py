@@ -3,10 +3,10 @@
 import plotly.graph_objects as go
 
 from demo.look.theme import COLORS, PAPER_COLOR
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.plots import dressed, whiskers
 from demo.parts.tables import Column, cell_text, model_facts
-from demo.strength import words as words_strength
+from demo.strength import words
 from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, bars, success_limit
 from leaderboard.tables.display import number
 
@@ -34,7 +34,7 @@ def strength_plot(goal: Goal, across: str) -> go.Figure:
             line={"color": color, "width": 1.5},
             text=["" if algorithm == UNSTEERED else f"{point.strength:g}" for point in points],
             textposition="top left" if algorithm == OURS else "bottom right",
-            name=words_strength.ALGORITHMS[algorithm],
+            name=words.ALGORITHMS[algorithm],
             cliponaxis=False,
             hoverinfo="text",
             hovertext=[hover(point, across) for point in points],
@@ -57,7 +57,7 @@ def hover(point: Point, across: str) -> str:
 
 def called(point: Point) -> str:
     """An algorithm's short name with its strength."""
-    name = words_strength.ALGORITHMS_SHORT[point.algorithm]
+    name = words.ALGORITHMS_SHORT[point.algorithm]
     return name if point.algorithm == UNSTEERED else f"{name}, {point.strength:g}"
 
 
@@ -65,14 +65,12 @@ def strength_table(goal: Goal) -> list[Column]:
     """A row for each point, a column for each figure; marks say which goals are reached."""
     wanted = {bar.figure: bar for bar in bars(goal)}
     names = [called(point) for point in goal.points]
-    columns = [Column(words_strength.STRENGTH, names, names, [edge(point) for point in goal.points])]
+    columns = [Column(words.STRENGTH, names, names, [edge(point) for point in goal.points])]
     for name, title in TITLES.items():
         heading = f"{title}, {wanted[name].sign}" if name in wanted else title
         cells = [point.figures[name] for point in goal.points]
         marks = [
-            ""
-            if name not in wanted or point.algorithm == UNSTEERED
-            else words_strength.VERDICTS[wanted[name].held(point)]
+            "" if name not in wanted or point.algorithm == UNSTEERED else words.VERDICTS[wanted[name].held(point)]
             for point in goal.points
         ]
         texts = [
@@ -91,11 +89,11 @@ def edge(point: Point) -> str:
 def strength_facts(frontier: Frontier) -> list[list[str]]:
     """Prompts, settings and versions of the measurement."""
     rows = [
-        [text.PROMPTS, f"{frontier.prompts}: {text.count(frontier.num_prompts, 'prompt')}"],
-        [text.SETTINGS, text.sampling_line(frontier.sampling, frontier.seed, False)],
+        [common.PROMPTS, f"{frontier.prompts}: {common.count(frontier.num_prompts, 'prompt')}"],
+        [common.SETTINGS, common.sampling_line(frontier.sampling, frontier.seed, False)],
     ]
     for goal in frontier.goals:
         for algorithm, settings in goal.settings.items():
             said = ", ".join(f"{name} {value}" for name, value in settings.items())
-            rows.append([f"{goal.name}: {words_strength.ALGORITHMS[algorithm]}", said])
+            rows.append([f"{goal.name}: {words.ALGORITHMS[algorithm]}", said])
     return rows + model_facts(frontier.base, {"base": frontier.base_hash}, frontier.versions)

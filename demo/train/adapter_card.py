@@ -1,20 +1,16 @@
-"""The card of an adapter on the Train tab.
-
-Knows components and what each of them shows; what a card says is in demo.train.cards. Nothing of it is read as
-Markdown or HTML, since an adapter may come from anywhere.
-"""
+"""The card of an adapter. Nothing of it is read as Markdown or HTML, since an adapter may come from anywhere."""
 
 from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.actions import Confirm, build_confirm
 from demo.parts.panes import Values, marked_text
 from demo.parts.tables import facts_table, text_table
 from demo.services import Services
-from demo.train import words as words_train
+from demo.train import words
 from demo.train.cards import Card, continuation_spans, facts, figures, summary
 from demo.train.figures import loss_curve
 from demo.train.words import control
@@ -40,7 +36,7 @@ class CardPart(NamedTuple):
 
     @property
     def outputs(self) -> list[Any]:
-        """What opening a card changes."""
+        """Everything that opening a card changes."""
         buttons = [self.merge, self.delete.ask, self.delete.row, self.push_row]
         shown = [self.measured, self.figures, self.curve, self.samples, self.facts, self.readme]
         return [self.column, self.head, *buttons, *shown]
@@ -52,29 +48,29 @@ def lay_out_card() -> CardPart:
         with gr.Row(elem_classes=["head-row", "card-head"]):
             head = gr.HTML(elem_classes="link-head")
             with gr.Row(elem_classes="below"):
-                download = gr.Button(words_train.DOWNLOAD, size="sm", min_width=0, scale=0)
-                merge = gr.Button(words_train.MERGE, size="sm", min_width=0, scale=0)
-                delete = build_confirm(text.DELETE_ADAPTER_QUESTION)
+                download = gr.Button(words.DOWNLOAD, size="sm", min_width=0, scale=0)
+                merge = gr.Button(words.MERGE, size="sm", min_width=0, scale=0)
+                delete = build_confirm(common.DELETE_ADAPTER_QUESTION)
         with gr.Row(visible=False, elem_classes="bring") as push_row:
             repository = gr.Textbox(max_lines=1, max_length=200, scale=3, **control("repository"))
-            push = gr.Button(words_train.PUSH, size="sm", scale=0, min_width=170)
+            push = gr.Button(words.PUSH, size="sm", scale=0, min_width=170)
         with gr.Column(elem_classes="stack") as measured:
             with gr.Row(elem_classes="plots"):
                 with gr.Column(min_width=280):
-                    measures = text_table(words_train.FIGURES, words_train.FIGURES_COLUMNS, None, "facts")
-                    curve = gr.Plot(label=words_train.CURVE, show_label=False)
+                    measures = text_table(words.FIGURES, words.FIGURES_COLUMNS, None, "facts")
+                    curve = gr.Plot(label=words.CURVE, show_label=False)
                 with gr.Column(min_width=280, elem_classes="pane samples"):
-                    samples = marked_text(words_train.CONTINUATIONS, "pane-text")
-            with gr.Accordion(words_train.HOW, open=False):
+                    samples = marked_text(words.CONTINUATIONS, "pane-text")
+            with gr.Accordion(words.HOW, open=False):
                 made = facts_table()
-        with gr.Accordion(words_train.CARD_FILE, open=False):
+        with gr.Accordion(words.CARD_FILE, open=False):
             readme = gr.Textbox(lines=8, max_lines=30, buttons=["copy"], **control("readme", interactive=False))
     parts = head, download, merge, delete, push_row, repository, push, measured, measures, curve, samples, made, readme
     return CardPart(column, *parts)
 
 
 def card_updates(services: Services, part: CardPart, card: Card) -> Values:
-    """Everything that a card shows."""
+    """The updates that show a card."""
     adapter, report = card.adapter, card.report
     updates: Values = {
         part.column: gr.update(visible=True),
@@ -84,16 +80,14 @@ def card_updates(services: Services, part: CardPart, card: Card) -> Values:
         part.delete.row: gr.update(visible=False),
         part.push_row: gr.update(visible=card.mine and services.library.can_push),
         part.measured: gr.update(visible=report is not None),
-        part.readme: card.readme or words_train.NO_CARD,
+        part.readme: card.readme or words.NO_CARD,
     }
     if report is None:
         return updates
-    steps = report.curve
+    curve = loss_curve(report.curve, report.steps, adapter.kind) if report.curve else None
     return updates | {
         part.figures: figures(report),
-        part.curve: gr.update(
-            value=loss_curve(steps, report.steps, adapter.kind) if steps else None, visible=bool(steps)
-        ),
+        part.curve: gr.update(value=curve, visible=curve is not None),
         part.samples: continuation_spans(report),
         part.facts: facts(report),
     }

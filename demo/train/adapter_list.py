@@ -1,7 +1,4 @@
-"""The list of adapters on the Train tab: importing one, the card of one, and what can be done with it.
-
-Knows which component feeds which handler; what a card says is in demo.train.cards.
-"""
+"""The list of adapters on the Train tab: imports, the card of one, downloads, and deleting."""
 
 import tempfile
 from collections.abc import Callable
@@ -12,35 +9,35 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from adapters.methods import UserError
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.actions import hand_out_on_click
-from demo.parts.events import LIGHT, or_message
+from demo.parts.events import LIGHT, or_message, slow, told
 from demo.parts.links import owner_of
 from demo.parts.panes import Marked, Values, message, message_line
 from demo.parts.tables import text_table
 from demo.parts.views import Page, cell_of
 from demo.services import Services
-from demo.train import words as words_train
+from demo.train import words
 from demo.train.adapter_card import CardPart, card_updates, lay_out_card
 from demo.train.cards import adapter_rows, find_card
 from demo.train.form import uploaded
 from demo.train.words import control
 
-WIDTHS = [150, 130, 170, 130, 240, 130, 150]  # px, of the columns of the list
-HEAVY: dict[str, Any] = {"concurrency_id": "library", "concurrency_limit": 1}  # a merged model takes memory
+WIDTHS = [150, 130, 170, 130, 200, 130, 150]  # px, of the columns of the list
+TURN = "library"  # one at a time: a merged model takes memory
 
 
 class ImportControls(NamedTuple):
     """The components that import an adapter."""
 
     name: gr.Textbox
-    upload: gr.UploadButton
     hub_id: gr.Textbox
+    upload: gr.UploadButton
     hub: gr.Button
 
 
 class AdaptersPart(NamedTuple):
-    """The components of the section; `name` is the adapter whose card is open, or None."""
+    """The components of the section; `name` is the adapter of the open card, or None."""
 
     importing: ImportControls
     message: gr.HighlightedText
@@ -64,58 +61,51 @@ def adapters_section(services: Services, page: Page) -> AdaptersPart:
     return part
 
 
-# What is where
-
-
 def lay_out(services: Services, page: Page) -> AdaptersPart:
-    """Puts the components on the page, from top to bottom."""
-    gr.HTML(words_train.ADAPTERS_HTML, elem_classes="section")
+    """The components, from top to bottom."""
+    gr.HTML(words.ADAPTERS_HTML, elem_classes="section")
     importing = lay_out_import(services)
-    note = message_line(words_train.ADAPTERS, "shared-note")
+    note = message_line(words.ADAPTERS, "shared-note")
     widths = WIDTHS if services.store.adapters else None  # no key would reach an empty list that scrolls sideways
-    rows = text_table(words_train.ADAPTERS, words_train.ADAPTER_COLUMNS, widths, "earlier", "adapters-table")
+    rows = text_table(words.ADAPTERS, words.ADAPTER_COLUMNS, widths, "earlier", "adapters-table")
     return AdaptersPart(importing, note, rows, lay_out_card(), page.owner, gr.State(None))
 
 
 def lay_out_import(services: Services) -> ImportControls:
-    """A name, and where the adapter comes from."""
+    """A name, and the source of the adapter."""
     permitted = services.library.can_fetch
     with gr.Row(elem_classes="bring"):
         name = gr.Textbox(max_lines=1, max_length=40, min_width=180, **control("import_name"))
         hub_id = gr.Textbox(max_lines=1, max_length=200, min_width=220, visible=permitted, **control("hub_id"))
         with gr.Column(min_width=170, scale=0, elem_classes="run"):
-            upload = gr.UploadButton(words_train.IMPORT_ZIP, size="sm")
-            hub = gr.Button(words_train.IMPORT_FROM_HUB, size="sm", visible=permitted)
-    return ImportControls(name, upload, hub_id, hub)
-
-
-# Which event calls what
+            upload = gr.UploadButton(words.IMPORT_ZIP, size="sm")
+            hub = gr.Button(words.IMPORT_FROM_HUB, size="sm", visible=permitted)
+    return ImportControls(name, hub_id, upload, hub)
 
 
 def wire_import(services: Services, part: AdaptersPart) -> None:
-    """An adapter from a zip, or from the Hub."""
-    importing = part.importing
-    options: dict[str, Any] = {"api_visibility": "private", "show_progress_on": part.message} | HEAVY
-    from_zip = partial(or_message, part.message, partial(on_zip, services, part))
+    """Import from a zip, or from the Hub."""
+    importing, options = part.importing, slow(part.message, TURN)
+    from_zip = told(part.message, on_zip, services, part)
     importing.upload.upload(from_zip, [importing.upload, importing.name, part.owner], part.outputs, **options)
-    from_hub = partial(or_message, part.message, partial(on_hub, services, part))
+    from_hub = told(part.message, on_hub, services, part)
     importing.hub.click(from_hub, [importing.hub_id, importing.name, part.owner], part.outputs, **options)
 
 
 def wire_card(services: Services, part: AdaptersPart) -> None:
-    """Opening a card, and what can be done with its adapter."""
+    """Opening a card, and its buttons."""
     card = part.card
 
     def on_select(secret: Any, event: gr.SelectData) -> Values:
         return or_message(part.message, open_card, services, part, cell_of(event, 0), secret)
 
     part.rows.select(on_select, part.owner, part.outputs, **LIGHT)
+    turn = {"concurrency_id": TURN, "concurrency_limit": 1}
     for button, make in ((card.download, partial(new_zip, services)), (card.merge, services.library.merged)):
-        hand_out_on_click(button, partial(on_download, make), part.name, part.message, **HEAVY)
-    push = partial(or_message, part.message, partial(on_push, services, part))
-    options: dict[str, Any] = {"api_visibility": "private", "show_progress_on": part.message} | HEAVY
-    card.push.click(push, [part.name, card.repository, part.owner], [part.message], **options)
-    delete = partial(or_message, part.message, partial(on_delete, services, part))
+        hand_out_on_click(button, partial(on_download, make), part.name, part.message, **turn)
+    push = told(part.message, on_push, services, part)
+    card.push.click(push, [part.name, card.repository, part.owner], part.message, **slow(part.message, TURN))
+    delete = told(part.message, on_delete, services, part)
     card.delete.yes.click(delete, [part.name, part.owner], part.outputs, **LIGHT)
 
 
@@ -123,22 +113,29 @@ def wire_card(services: Services, part: AdaptersPart) -> None:
 
 
 def show_rows(services: Services, part: AdaptersPart, secret: Any) -> Values:
-    """The adapters that there are now."""
+    """The current list."""
     return {part.rows: adapter_rows(services, secret)}
 
 
 def on_zip(services: Services, part: AdaptersPart, path: Any, name: Any, secret: Any) -> Values:
-    """An adapter from an uploaded zip. Raises UserError."""
-    name = str(name or "").strip()
-    services.library.import_zip(uploaded(path), name, own_owner(secret))
-    return imported(services, part, name, secret)
+    """Import an uploaded zip. Raises UserError."""
+    return imported(services, part, partial(services.library.import_zip, uploaded(path)), name, secret)
 
 
 def on_hub(services: Services, part: AdaptersPart, repo: Any, name: Any, secret: Any) -> Values:
-    """An adapter from the Hub. Raises UserError."""
+    """Import from the Hub. Raises UserError."""
+    source = partial(services.library.import_from_hub, str(repo or "").strip())
+    return imported(services, part, source, name, secret)
+
+
+def imported(services: Services, part: AdaptersPart, source: Callable[..., Any], name: Any, secret: Any) -> Values:
+    """The list with the new adapter, its card open. Raises UserError, also for a browser that could never delete it."""
     name = str(name or "").strip()
-    services.library.import_from_hub(str(repo or "").strip(), name, own_owner(secret))
-    return imported(services, part, name, secret)
+    if (owner := owner_of(secret)) is None:
+        raise UserError(common.NO_OWNER)
+    source(name, owner)
+    opened = show_rows(services, part, secret) | open_card(services, part, name, secret)
+    return opened | {part.message: message(words.IMPORTED.format(name=name))}
 
 
 def open_card(services: Services, part: AdaptersPart, name: Any, secret: Any) -> Values:
@@ -148,10 +145,10 @@ def open_card(services: Services, part: AdaptersPart, name: Any, secret: Any) ->
 
 
 def on_download(make: Callable[[str, Path], Path], folder: Path, name: Any) -> tuple[str | None, Marked]:
-    """A file that `make` writes of the adapter within `folder`, or what is wrong."""
+    """The file that `make` writes of the adapter within `folder`, or the error."""
     try:
         if not isinstance(name, str):
-            raise UserError(words_train.NO_SUCH_ADAPTER)
+            raise UserError(words.NO_SUCH_ADAPTER)
         return str(make(name, folder)), []
     except UserError as error:
         return None, message(str(error), is_error=True)
@@ -163,36 +160,24 @@ def new_zip(services: Services, name: str, folder: Path) -> Path:
 
 
 def on_push(services: Services, part: AdaptersPart, name: Any, repo: Any, secret: Any) -> Values:
-    """Sends one's own adapter to the Hub. Raises UserError."""
-    if not find_card(services, name, secret).mine:
-        raise UserError(words_train.NOT_YOUR_ADAPTER)
+    """Send an own adapter to the Hub. Raises UserError."""
+    check_own(services, name, secret)
     address = services.library.push(name, str(repo or "").strip())
-    return {part.message: message(words_train.PUSHED.format(address=address))}
+    return {part.message: message(words.PUSHED.format(address=address))}
 
 
 def on_delete(services: Services, part: AdaptersPart, name: Any, secret: Any) -> Values:
-    """Deletes one's own adapter. Raises UserError."""
-    if not find_card(services, name, secret).mine:
-        raise UserError(words_train.NOT_YOUR_ADAPTER)
+    """Delete an own adapter. Raises UserError."""
+    check_own(services, name, secret)
     services.library.delete(name, owner_of(secret))
     return show_rows(services, part, secret) | {
-        part.message: message(words_train.DELETED.format(name=name)),
+        part.message: message(words.DELETED.format(name=name)),
         part.card.column: gr.update(visible=False),
         part.name: None,
     }
 
 
-# Between components and data
-
-
-def own_owner(secret: Any) -> str:
-    """Who takes something in; raises UserError for a browser that keeps no secret, which could never delete it."""
-    if (owner := owner_of(secret)) is None:
-        raise UserError(text.NO_OWNER)
-    return owner
-
-
-def imported(services: Services, part: AdaptersPart, name: str, secret: Any) -> Values:
-    """The list with a new adapter, whose card is open."""
-    opened = show_rows(services, part, secret) | open_card(services, part, name, secret)
-    return opened | {part.message: message(words_train.IMPORTED.format(name=name))}
+def check_own(services: Services, name: Any, secret: Any) -> None:
+    """Raises UserError where the adapter is not this browser's own."""
+    if not find_card(services, name, secret).mine:
+        raise UserError(words.NOT_YOUR_ADAPTER)

@@ -1,7 +1,4 @@
-"""The curve of a training: loss of each batch and validation loss, against steps.
-
-Knows steps and plotly; the colours of texts and lines come from the page's style sheet, so that they fit it.
-"""
+"""The curve of a training: loss of each batch and validation loss, against steps."""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +8,14 @@ import plotly.graph_objects as go
 from adapters.training.order import CurvePoint, TrainStep
 from demo.look.theme import COLORS
 from demo.parts.plots import SYMBOLS, dressed
-from demo.train import words as words_train
+from demo.train import words
 
 HEIGHT = 320  # px
 MOST_POINTS = 400  # of a line; more cannot be told apart, and would be sent at every step
 
 
 def loss_curve(steps: Sequence[TrainStep] | Sequence[CurvePoint], total: int, kind: str) -> go.Figure:
-    """Loss against the step: batches as a thin line, checks as marks, a ring around the best."""
+    """Loss against steps: batches as a thin line, validations as marks, a ring around the best."""
     plot = go.Figure()
     every = math.ceil(len(steps) / MOST_POINTS) if steps else 1
     shown = [step for step in steps[::every] if math.isfinite(step.loss)]
@@ -27,7 +24,7 @@ def loss_curve(steps: Sequence[TrainStep] | Sequence[CurvePoint], total: int, ki
         x=[step.step for step in shown],
         y=[step.loss for step in shown],
         mode="lines",
-        name=words_train.TRAINING,
+        name=words.TRAINING,
         line={"color": COLORS["base"], "width": 1},
         hovertemplate="%{x}: %{y:.3f}<extra></extra>",
     )
@@ -35,7 +32,7 @@ def loss_curve(steps: Sequence[TrainStep] | Sequence[CurvePoint], total: int, ki
         x=[step for step, _ in checked],
         y=[loss for _, loss in checked],
         mode="lines+markers",
-        name=words_train.VALIDATION,
+        name=words.VALIDATION,
         line={"color": COLORS[kind], "width": 2},
         marker={"size": 8, "symbol": SYMBOLS[kind], "color": COLORS[kind]},
         hovertemplate="%{x}: %{y:.3f}<extra></extra>",
@@ -44,13 +41,13 @@ def loss_curve(steps: Sequence[TrainStep] | Sequence[CurvePoint], total: int, ki
         best = min(checked, key=lambda point: point[1])
         ring = {"size": 16, "symbol": "circle-open", "color": COLORS[kind], "line": {"width": 2}}
         plot.add_scatter(x=[best[0]], y=[best[1]], mode="markers", marker=ring, hoverinfo="skip")
-    plot.update_xaxes(title_text=words_train.STEP, range=[0, max(total, 1) * 1.02])
-    plot.update_yaxes(title_text=words_train.LOSS)
+    plot.update_xaxes(title_text=words.STEP, range=[0, max(total, 1) * 1.02])
+    plot.update_yaxes(title_text=words.LOSS)
     return named_lines(dressed(plot, HEIGHT))
 
 
 def named_lines(plot: go.Figure) -> go.Figure:
-    """The same with a key above, since two lines that meet leave no room for names beside them."""
+    """Add a legend above: two lines that meet leave no room for names beside them."""
     plot.for_each_trace(lambda trace: trace.update(showlegend=bool(trace.name)))
     return plot.update_layout(
         showlegend=True,

@@ -1,6 +1,6 @@
-"""What the controls of the Train tab say -> an order for the trainer, checked.
+"""The values of the controls of the Train tab -> an order for the trainer, checked.
 
-Knows the values of controls as they arrive, where nothing about them is certain; knows nothing of Gradio.
+Nothing is certain about the values.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from adapters.methods import UserError, from_json
 from adapters.prefix.settings import PrefixSettings
 from adapters.training.corpus import DATASETS
 from adapters.training.order import DEFAULT_LR, TrainOrder, TrainSettings
-from demo.parts import words as text
-from demo.train import words as words_train
+from demo.parts import words as common
+from demo.train import words
 
 LORA_FIELDS, PREFIX_FIELDS = (tuple(field.name for field in fields(of)) for of in (LoraSettings, PrefixSettings))
 SETTINGS_FIELDS = tuple(field.name for field in fields(TrainSettings) if field.name != "adapter")
 ORDER_FIELDS = ("epochs", "validation_share", "sample_prompt", "sample_every", "report_to")
-# What a first try needs: some minutes on a laptop, curves that can be seen to move, texts on the way.
+# For a first try: some minutes on a laptop, curves that visibly move, texts on the way.
 FIRST_TRY: dict[str, Any] = {
     "steps": 100,
     "warmup_steps": 10,
@@ -32,23 +32,23 @@ FIRST_TRY: dict[str, Any] = {
     "sample_every": 20,
     "init_text": "Answer each question with one short fact: a name, a place, a number or a single word.",
     "epochs": 0,
-    "target_modules": [words_train.ATTENTION],
+    "target_modules": [words.ATTENTION],
     "report_to": [],
 }
 
 
 class TrainForm(NamedTuple):
-    """What the tab says; `values` by the names of the settings."""
+    """The values of the tab; `values` by the names of the settings."""
 
     name: Any
-    method: Any  # a key of words_train.METHODS
+    method: Any  # a key of words.METHODS
     data: Any
     file: Any  # path of the newest upload, or None
     values: Mapping[str, Any]
 
 
 class Reading(NamedTuple):
-    """A checked order, and the file that goes with it if the data is not a shipped set."""
+    """A checked order, and the uploaded file unless the data is a shipped set."""
 
     order: TrainOrder
     file: Path | None
@@ -56,24 +56,17 @@ class Reading(NamedTuple):
 
 def defaults() -> dict[str, Any]:
     """The first value of every control."""
-    found = {
-        field.name: field.default
-        for of in (LoraSettings, PrefixSettings, TrainSettings, TrainOrder)
-        for field in fields(of)
-    }
-    return {name: FIRST_TRY.get(name, found[name]) for name in all_fields()}
-
-
-def all_fields() -> tuple[str, ...]:
-    """The names of all settings that have a control."""
-    return (*LORA_FIELDS, *PREFIX_FIELDS, *SETTINGS_FIELDS, *ORDER_FIELDS)
+    classes = (LoraSettings, PrefixSettings, TrainSettings, TrainOrder)
+    found = {field.name: field.default for of in classes for field in fields(of)}
+    names = (*LORA_FIELDS, *PREFIX_FIELDS, *SETTINGS_FIELDS, *ORDER_FIELDS)
+    return {name: FIRST_TRY.get(name, found[name]) for name in names}
 
 
 def read_train(form: TrainForm) -> Reading:
-    """The order that the form describes; raises UserError with one line."""
-    kind = words_train.METHODS.get(form.method) if isinstance(form.method, str) else None
+    """The order of the form; raises UserError with one line."""
+    kind = words.METHODS.get(form.method) if isinstance(form.method, str) else None
     if kind is None:
-        raise UserError(words_train.BAD_METHOD)
+        raise UserError(words.BAD_METHOD)
     values = dict(form.values) | {"target_modules": target_modules(form.values["target_modules"])}
     adapter_class, names = (LoraSettings, LORA_FIELDS) if kind == "lora" else (PrefixSettings, PREFIX_FIELDS)
     adapter = from_json(adapter_class, {name: values[name] for name in names})
@@ -88,10 +81,10 @@ def target_modules(chosen: Any) -> Any:
     """The modules as the settings name them: none for all of attention. Raises UserError for a group beside others."""
     if not isinstance(chosen, list):
         return chosen
-    groups = {words_train.ATTENTION, ALL_LINEAR} & {name for name in chosen if isinstance(name, str)}
+    groups = {words.ATTENTION, ALL_LINEAR} & {name for name in chosen if isinstance(name, str)}
     if groups and len(chosen) > 1:
-        raise UserError(words_train.ONE_GROUP)
-    return [] if words_train.ATTENTION in groups else chosen
+        raise UserError(words.ONE_GROUP)
+    return [] if words.ATTENTION in groups else chosen
 
 
 def read_data(form: TrainForm) -> tuple[str, Path | None]:
@@ -99,17 +92,17 @@ def read_data(form: TrainForm) -> tuple[str, Path | None]:
     if isinstance(form.data, str) and form.data in DATASETS:
         return form.data, None
     if not isinstance(form.file, str) or form.data != your_file(form.file):
-        raise UserError(words_train.NO_DATA)
+        raise UserError(words.NO_DATA)
     return "", uploaded(form.file)
 
 
 def uploaded(path: Any) -> Path:
     """An uploaded file that is still there; raises UserError."""
     if not isinstance(path, str) or not Path(path).is_file():
-        raise UserError(words_train.FILE_GONE)
+        raise UserError(words.FILE_GONE)
     return Path(path)
 
 
 def your_file(path: str) -> str:
-    """What the list of data calls an uploaded file."""
-    return text.YOUR_FILE.format(name=Path(path).name)
+    """The name of an uploaded file in the list of data."""
+    return common.YOUR_FILE.format(name=Path(path).name)

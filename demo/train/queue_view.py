@@ -1,7 +1,6 @@
-"""What the Train tab shows of the trainings: the queue, and the one that is followed.
+"""The queue of trainings and the one that is followed, as data to show.
 
-Knows jobs and owners; knows nothing of Gradio or of how anything is trained. Of a stranger's training only the name,
-the method and the place in the queue can be seen.
+Of a stranger's training only the name, the method and the position in the queue can be seen.
 """
 
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from adapters.training.queue import JobView
 from demo.parts.links import is_own
 from demo.parts.numbers import PROMPT, Span
 from demo.services import Services
-from demo.train import words as words_train
+from demo.train import words
 
 LIVE = ("waiting", "running")
 QUEUE_LENGTH = 30  # trainings in the list
@@ -21,26 +20,24 @@ SAMPLES = 12  # newest sample texts that are shown
 
 
 class Queue(NamedTuple):
-    """The rows of the list, and whether any training goes on or waits."""
+    """The rows of the list, and whether any training runs or waits."""
 
     rows: tuple[tuple[str, ...], ...]
     live: bool
 
 
 def kind_of(job: JobView) -> str:
-    """Which method a training trains: lora or prefix."""
+    """The method of a training: lora or prefix."""
     return "lora" if isinstance(job.order.settings.adapter, LoraSettings) else "prefix"
 
 
 def queue(jobs: Sequence[JobView], secret: Any) -> Queue:
-    """The list of trainings as this browser may see it: every live one, and those of its own that have ended."""
-    seen = [job for job in jobs if job.state in LIVE or is_own(job.owner, secret)][:QUEUE_LENGTH]
+    """The list of trainings for this browser: every live one, and its own that have ended."""
     rows = []
-    for job in seen:
+    for job in [job for job in jobs if job.state in LIVE or is_own(job.owner, secret)][:QUEUE_LENGTH]:
         mine = is_own(job.owner, secret)
-        whose = words_train.MINE if mine else words_train.SOMEBODY
-        method = words_train.method_name(kind_of(job))
-        rows.append((job.order.name, method, words_train.state_line(job, mine), whose, job.id))
+        whose, method = words.MINE if mine else words.SOMEBODY, words.method_name(kind_of(job))
+        rows.append((job.order.name, method, words.state_line(job, mine), whose, job.id))
     return Queue(tuple(rows), any(job.state in LIVE for job in jobs))
 
 
@@ -48,12 +45,12 @@ def find_own(services: Services, id: Any, secret: Any) -> JobView:
     """The training with this id; raises UserError where it is not this browser's own."""
     job = next((job for job in services.trainer.jobs() if job.id == id), None)
     if job is None or not is_own(job.owner, secret):
-        raise UserError(words_train.NOT_YOURS)
+        raise UserError(words.NOT_YOURS)
     return job
 
 
 def newest_own(jobs: Sequence[JobView], secret: Any) -> str | None:
-    """The id of this browser's training that is to be shown first: the one that runs, or else its newest."""
+    """The id of this browser's running training, or else of its newest."""
     own = [job for job in jobs if is_own(job.owner, secret)]
     running = [job for job in own if job.state == "running"] or [job for job in own if job.state in LIVE]
     return next((job.id for job in [*running, *own]), None)
@@ -71,7 +68,6 @@ def sample_spans(job: JobView) -> list[Span]:
     spans: list[Span] = []
     for sample in reversed(job.samples[-SAMPLES:]):
         end = "\n\n" if spans else ""
-        spans.append((f"{end}{words_train.SAMPLE_STEP.format(step=sample.step)}\n", PROMPT))
-        spans.append((job.order.sample_prompt, PROMPT))
-        spans.append((sample.text, None))
+        spans.append((f"{end}{words.SAMPLE_STEP.format(step=sample.step)}\n", PROMPT))
+        spans += [(job.order.sample_prompt, PROMPT), (sample.text, None)]
     return spans

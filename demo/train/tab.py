@@ -1,7 +1,6 @@
-"""The Train tab: a form, the training that is followed with its curves and texts, the queue, and the list of adapters.
+"""The Train tab: a form, the training that is followed with its curve and texts, the queue, and the adapters.
 
-Knows which component feeds which handler. A training goes on whether anybody looks or not, so the page asks how far it
-is while one goes on, and holds no thread in between.
+A training runs whether anybody looks or not, so the page asks for its progress by a timer and holds no thread.
 """
 
 from functools import partial
@@ -11,13 +10,14 @@ import gradio as gr
 
 from adapters.methods import UserError
 from adapters.training.queue import JobView
-from demo.parts import words as text
-from demo.parts.events import LIGHT, or_message
+from demo.parts import words as common
+from demo.parts.events import LIGHT, told
 from demo.parts.links import owner_of
 from demo.parts.panes import Values, marked_text, message, message_line
+from demo.parts.tables import text_table
 from demo.parts.views import Page, cell_of
 from demo.services import Services
-from demo.train import words as words_train
+from demo.train import words
 from demo.train.adapter_list import adapters_section
 from demo.train.cards import adapter_rows
 from demo.train.figures import loss_curve
@@ -29,7 +29,7 @@ PACE = 1.5  # seconds between two looks at the trainings
 
 
 class Seen(NamedTuple):
-    """What the page shows already, so that only what is new is sent."""
+    """The content of the page, so that only changes are sent."""
 
     queue: Queue | None = None
     job: tuple[Any, ...] | None = None
@@ -37,7 +37,7 @@ class Seen(NamedTuple):
 
 
 class TrainPage(NamedTuple):
-    """The components; `followed` is the id of the training that is shown, `adapters` the list of those there are."""
+    """The components; `followed` is the id of the training that is shown, `adapters` the list of adapters."""
 
     form: FormPart
     column: gr.Column
@@ -56,7 +56,7 @@ class TrainPage(NamedTuple):
 
     @property
     def outputs(self) -> list[Any]:
-        """What a look at the trainings changes."""
+        """Everything that a look at the trainings changes."""
         shown = [self.column, self.bar, self.head, self.figures, self.curve, self.samples]
         shown += [self.queue, self.queue_column, self.adapters]
         form = [self.form.message, self.form.start, self.form.stop]
@@ -71,31 +71,21 @@ def train_tab(services: Services, page: Page) -> None:
 
 
 def lay_out(services: Services, page: Page) -> TrainPage:
-    """Puts the components on the page, from top to bottom."""
+    """The components, from top to bottom."""
     with gr.Column(elem_classes="stack setup"):
         form = lay_out_form(services)
     with gr.Column(visible=False, elem_classes="stack training") as column:
-        head = message_line(words_train.MESSAGE, "training-head")
+        head = message_line(words.MESSAGE, "training-head")
         bar = gr.HTML(elem_classes="bar")
-        figures = message_line(words_train.MESSAGE, "estimate")
+        figures = message_line(words.MESSAGE, "estimate")
         with gr.Row(elem_classes="plots"):
             with gr.Column(min_width=280):
-                curve = gr.Plot(label=words_train.CURVE, show_label=False)
+                curve = gr.Plot(label=words.CURVE, show_label=False)
             with gr.Column(min_width=280, elem_classes="pane samples"):
-                samples = marked_text(words_train.SAMPLES, "pane-text")
+                samples = marked_text(words.SAMPLES, "pane-text")
     with gr.Column(visible=False, elem_classes="stack next-section") as queue_column:
-        gr.HTML(words_train.QUEUE_HTML, elem_classes="section")
-        listed = gr.Dataframe(
-            headers=words_train.QUEUE_COLUMNS,
-            datatype="str",
-            type="array",
-            interactive=False,
-            label=words_train.QUEUE,
-            show_label=False,
-            max_height=300,
-            buttons=[],
-            elem_classes=["quiet-table", "earlier"],
-        )
+        gr.HTML(words.QUEUE_HTML, elem_classes="section")
+        listed = text_table(words.QUEUE, words.QUEUE_COLUMNS, None, "earlier", max_height=300)
     adapters = adapters_section(services, page)
     states = gr.State(None), gr.State(Seen()), gr.Timer(PACE)
     shown = form, column, bar, head, figures, curve, samples, listed, queue_column, adapters.rows
@@ -103,7 +93,7 @@ def lay_out(services: Services, page: Page) -> TrainPage:
 
 
 def wire_trainings(services: Services, train: TrainPage, page: Page) -> None:
-    """Start, Stop, the choice of a training, and looking how far they are."""
+    """Start, Stop, the choice of a training, and the looks at their progress."""
     form, looked = train.form, [train.followed, train.seen, train.owner]
     begin = partial(on_start, services, train)
     form.start.click(begin, {*form.inputs, *looked}, train.outputs, **LIGHT)
@@ -111,8 +101,10 @@ def wire_trainings(services: Services, train: TrainPage, page: Page) -> None:
     again = [page.blocks.load, page.tab.select, train.timer.tick]
     gr.on(again, partial(look, services, train), looked, train.outputs, **LIGHT)
 
+    chosen = told(form.message, on_follow, services, train)
+
     def on_select(seen: Seen, secret: Any, event: gr.SelectData) -> Values:
-        return or_message(form.message, on_follow, services, train, cell_of(event, -1), seen, secret)
+        return chosen(cell_of(event, -1), seen, secret)
 
     train.queue.select(on_select, [train.seen, train.owner], train.outputs, **LIGHT)
 
@@ -121,11 +113,11 @@ def wire_trainings(services: Services, train: TrainPage, page: Page) -> None:
 
 
 def on_start(services: Services, train: TrainPage, values: Values) -> Values:
-    """Puts a training into the queue and follows it; a refusal is one line."""
+    """Queue a training and follow it; a refusal is one line."""
     secret = values[train.owner]
     try:
         if (owner := owner_of(secret)) is None:
-            raise UserError(text.NO_OWNER)
+            raise UserError(common.NO_OWNER)
         order, file = read_train(read_form(train.form, values))
         id = services.trainer.start(order, file, owner)
     except UserError as error:
@@ -134,10 +126,10 @@ def on_start(services: Services, train: TrainPage, values: Values) -> Values:
 
 
 def on_stop(services: Services, train: TrainPage, followed: Any, seen: Seen, secret: Any) -> Values:
-    """Stops the training that is followed; its best weights so far become the adapter."""
+    """Stop the training that is followed; its best weights so far become the adapter."""
     try:
         if followed is None or (owner := owner_of(secret)) is None:
-            raise UserError(words_train.NOTHING_TO_STOP)
+            raise UserError(words.NOTHING_TO_STOP)
         services.trainer.stop(find_own(services, followed, secret).id, owner)
     except UserError as error:
         return {train.form.message: message(str(error), is_error=True)}
@@ -145,17 +137,17 @@ def on_stop(services: Services, train: TrainPage, followed: Any, seen: Seen, sec
 
 
 def on_follow(services: Services, train: TrainPage, id: Any, seen: Seen, secret: Any) -> Values:
-    """The training that was chosen in the list. Raises UserError where it is somebody else's."""
+    """Follow a training of the list. Raises UserError where it is somebody else's."""
     return follow(services, train, find_own(services, id, secret).id, seen, secret)
 
 
 def follow(services: Services, train: TrainPage, id: str, seen: Seen, secret: Any) -> Values:
-    """The page with this training from now on."""
+    """The page with this training."""
     return {train.followed: id} | look(services, train, id, seen, secret)
 
 
 def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret: Any) -> Values:
-    """What is new about the trainings and the adapters since the page last showed them."""
+    """The changes in trainings and adapters since the page last showed them."""
     jobs = services.trainer.jobs()
     own = newest_own(jobs, secret) if followed is None else followed
     listed, job = queue(jobs, secret), next((job for job in jobs if job.id == own), None)
@@ -178,14 +170,14 @@ def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret
 
 
 def job_updates(train: TrainPage, job: JobView | None) -> Values:
-    """What the page shows of the training that is followed."""
+    """The updates for the training that is followed."""
     if job is None:
         return {train.column: gr.update(visible=False), train.form.stop: gr.update(interactive=False)}
     live = job.state in LIVE
     return {
         train.column: gr.update(visible=True),
         train.head: message(": ".join(filter(None, [job.order.name, job.message])), job.state == "failed"),
-        train.figures: message(words_train.figures_line(job)),
+        train.figures: message(words.figures_line(job)),
         train.bar: bar_html(job),
         train.curve: loss_curve(job.steps, job.total, kind_of(job)) if job.steps else None,
         train.samples: sample_spans(job),
@@ -195,8 +187,8 @@ def job_updates(train: TrainPage, job: JobView | None) -> Values:
 
 
 def bar_html(job: JobView) -> str:
-    """How far a training is; nothing once it has ended."""
+    """The progress bar; empty once the training has ended."""
     if job.state not in LIVE:
         return ""
     done = job.steps[-1].step if job.steps else 0
-    return f'<progress value="{done}" max="{max(1, job.total)}" aria-label="{words_train.PROGRESS}"></progress>'
+    return f'<progress value="{done}" max="{max(1, job.total)}" aria-label="{words.PROGRESS}"></progress>'

@@ -11,107 +11,97 @@ from demo.parts.words import count, duration, percent
 LORA, PREFIX = "LoRA", "prefix tuning"
 METHODS = {LORA: "lora", PREFIX: "prefix"}
 ATTENTION = "attention"
-SCHEDULES = ["cosine", "linear", "constant"]
-REPORTS = ["tensorboard", "trackio"]
 
 TRAIN_HTML = (
-    "<h2>Train an adapter</h2><p>LoRA adds small trained matrices to the weights, prefix tuning puts trained virtual "
-    "tokens before the prompt; the base model stays as it is. It is trained in a process of its own, one at a time: "
-    "the panes go on meanwhile, more slowly, and the page may be closed.</p>"
+    "<h2>Train an adapter</h2><p>LoRA adds small trained matrices to the weights; prefix tuning puts trained virtual "
+    "tokens before the prompt. The base model stays unchanged. One training runs at a time, in its own process: the "
+    "panes keep working, more slowly, and you may close the page.</p>"
 )
 UPLOAD_TEXT = "Upload text"
 START = "Start"
-MESSAGE = "What the training does"
-ESTIMATE = "What the training would take"
+MESSAGE = "Status of the training"
+ESTIMATE = "Size and time of the training"
 PROGRESS = "Progress of the training"
-CURVE, SAMPLES = "Loss and validation loss", "What it writes on the way"
-MORE, LORA_SETTINGS, PREFIX_SETTINGS = "Learning", "LoRA", "Prefix tuning"
-STEP, LOSS, TRAINING, VALIDATION, BEST = "step", "loss, nats a token", "training", "validation", "best"
+CURVE, SAMPLES = "Loss and validation loss", "Sample texts on the way"
+STEP, LOSS, TRAINING, VALIDATION = "step", "loss, nats per token", "training", "validation"
 SAMPLE_STEP = "step {step}"
 
-# Errors a person can mend
+# Errors
 NO_DATA = "There is no such data: choose a set from the list, or upload a file."
-FILE_GONE = "The uploaded file is not kept any longer: upload it again."
+FILE_GONE = "The uploaded file is gone: upload it again."
 BAD_METHOD = "Choose LoRA or prefix tuning."
 ONE_GROUP = "Modules: choose attention or all-linear alone, or layers by name."
-NOTHING_TO_STOP = "There is nothing of yours to stop: choose a training of your own from the list."
-NOT_YOURS = "This training is somebody else's: only its name and its place can be seen."
+NOTHING_TO_STOP = "You have nothing to stop: choose one of your trainings from the list."
+NOT_YOURS = "This training belongs to somebody else: only its name and position are shown."
 
 # The queue
-QUEUE_HTML = (
-    "<h2>Trainings</h2><p>Everybody's, the newest first; one runs at a time. Click one of yours to follow it.</p>"
-)
+QUEUE_HTML = "<h2>Trainings</h2><p>Everybody's, newest first; one runs at a time. Click one of yours to follow it.</p>"
 QUEUE = "Trainings"
 QUEUE_COLUMNS = ["Name", "Method", "State", "Whose", "Id"]
-MINE, SOMEBODY, SHIPPED = "yours", "somebody else's", "the app's"
+MINE, SOMEBODY, SHIPPED = "yours", "somebody else's", "shipped"
 
 # The list of adapters
 ADAPTERS_HTML = (
-    "<h2>Adapters</h2><p>Everything that a pane or the leaderboard can use. Click one for its card. Perplexity is over "
-    "rows that were held out from its training; general text shows what was forgotten: 1 is nothing.</p>"
+    "<h2>Adapters</h2><p>Every adapter that a pane or the leaderboard can use. Click one for its card. Held-out "
+    "perplexity: on rows left out of the training. Forgetting: how much perplexity on general text rose.</p>"
 )
 ADAPTERS = "Adapters"
-ADAPTER_COLUMNS = ["Name", "Method", "Size", "Parameters", "Held-out perplexity", "General text", "Whose"]
+ADAPTER_COLUMNS = ["Name", "Method", "Size", "Parameters", "Held-out perplexity", "Forgetting", "Whose"]
 FIGURES_COLUMNS = ["Measured", "Base", "Adapter", "Adapter / base"]
-TEXT_PERPLEXITY, PERPLEXITY = "Held-out rows, perplexity of the text", "The same with the end tokens"
-GENERAL_PERPLEXITY, EXACT = "General text, perplexity", "Held-out answers that are exact"
-FIGURES, HOW, CONTINUATIONS = "Measured", "How it was made", "What it writes"
+TEXT_PERPLEXITY, PERPLEXITY = "Perplexity on held-out rows", "The same, end tokens included"
+GENERAL_PERPLEXITY, EXACT = "Perplexity on general text", "Exact answers on held-out rows"
+FIGURES, HOW, CONTINUATIONS = "Measured", "How it was made", "Sample texts"
 CARD_FILE = "The card as a file (README.md)"
-DATA, LICENCE, SPLIT, TOOK, MACHINE, COMMAND = "Data", "Licence", "Rows", "Training", "Machine", "Made again by"
-NO_CARD = "Its folder has no card."
-NO_FIGURES = "Its folder says nothing of how it was trained."
+DATA, LICENCE, SPLIT, TOOK, MACHINE, COMMAND = "Data", "Licence", "Rows", "Training", "Machine", "Command"
+NO_CARD = "This adapter has no card."
 NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
 NOT_YOUR_ADAPTER = "Only the browser that made this adapter can do that."
 DOWNLOAD, MERGE, PUSH = "Download", "Merge and download", "Push to the Hub"
 IMPORT_ZIP, IMPORT_FROM_HUB = "Import a zip", "Import from the Hub"
-IMPORTED = "{name} was imported: every pane can use it now."
+IMPORTED = "{name} is imported: every pane can use it now."
 PUSHED = "Pushed to {address}"
-DELETED = "{name} is deleted: a pane that still uses it will say so."
+DELETED = "{name} is deleted: panes that still use it will say so."
 
 CONTROLS = {
-    "data": Control(
-        "Data", "A set that comes with the app, or your own TXT, JSONL, CSV: text, or prompt and completion."
-    ),
-    "name": Control("Name", "Of the new adapter: a-z, 0-9, - and _, such as sea-shanties."),
-    "method": Control("Method", "LoRA for style and topic, prefix tuning for a task with a short answer."),
+    "data": Control("Data", "A shipped set, or your own TXT, JSONL or CSV: text, or prompt and completion."),
+    "name": Control("Name", "Of the new adapter: letters, digits, - and _, such as sea-shanties."),
+    "method": Control("Method", "LoRA for style and topic, prefix tuning for tasks with a short answer."),
     "sample_prompt": Control("Sample prompt", "Continued on the way, so that you see it learn; empty: never."),
     "sample_every": Control("Steps between samples (sample_every)", "How often the sample prompt is continued."),
-    "r": Control("Rank (r)", "Of the update: more can learn more, and forget more."),
+    "r": Control("Rank (r)", "Of the update: a higher rank can learn more, and forget more."),
     "lora_alpha": Control("Scale (lora_alpha)", "The update is multiplied by lora_alpha / r."),
-    "lora_dropout": Control("Dropout (lora_dropout)", "Share of inputs left out, against learning by heart."),
-    "target_modules": Control("Modules (target_modules)", "Which layers get an update: a group, or layers by name."),
+    "lora_dropout": Control("Dropout (lora_dropout)", "Share of inputs dropped, against overfitting."),
+    "target_modules": Control("Modules (target_modules)", "Layers that get an update: a group, or layers by name."),
     "use_rslora": Control("rsLoRA (use_rslora)", "Multiply by lora_alpha / √r instead: steadier at a high rank."),
-    "use_dora": Control("DoRA (use_dora)", "Learn length and direction of the weights apart: slower."),
-    "num_virtual_tokens": Control(
-        "Virtual tokens (num_virtual_tokens)", "How many stand before the prompt; they use up context."
-    ),
+    "use_dora": Control("DoRA (use_dora)", "Learn magnitude and direction of the weights apart: slower."),
+    "num_virtual_tokens": Control("Virtual tokens (num_virtual_tokens)", "Put before the prompt; they use up context."),
     "init_text": Control(
-        "First text (init_text)", "The prefix begins as what the model makes of these words; empty: at random."
+        "First text (init_text)", "The prefix starts as the keys and values of this text; empty: random."
     ),
     "prefix_projection": Control(
-        "Reparameterise (prefix_projection)", "Learn the prefix through a small network, as the paper does."
+        "Reparameterise (prefix_projection)", "Learn the prefix through a small network, as in the paper."
     ),
-    "encoder_hidden_size": Control("Its width (encoder_hidden_size)", "Of that network; it is not kept afterwards."),
-    "steps": Control("Steps (steps)", "Batches to learn from, at most: it stops early where it gets no better."),
-    "epochs": Control("Epochs (epochs)", "Rounds over the data, in place of steps; 0: count steps."),
-    "batch_size": Control("Batch (batch_size)", "Examples a step: more is smoother, slower, and takes more memory."),
+    "encoder_hidden_size": Control("Its width (encoder_hidden_size)", "Of that network, which is not kept afterwards."),
+    "steps": Control("Steps (steps)", "Batches to train on, at most: it stops early when it no longer improves."),
+    "epochs": Control("Epochs (epochs)", "Passes over the data, instead of steps; 0: count steps."),
+    "batch_size": Control("Batch (batch_size)", "Examples per step: more is smoother, slower, and needs more memory."),
     "max_length": Control("Length (max_length)", "Tokens of an example; longer texts are cut into pieces."),
-    "lr": Control("Learning rate (lr)", "Of the longest steps; too high diverges, too low learns nothing."),
+    "lr": Control("Learning rate (lr)", "At its highest; too high diverges, too low learns nothing."),
     "warmup_steps": Control("Warm-up (warmup_steps)", "Steps over which the learning rate rises from 0."),
     "schedule": Control("Schedule (schedule)", "How the learning rate falls after that."),
-    "weight_decay": Control("Weight decay (weight_decay)", "Pulls what is trained towards 0; 0 is off."),
-    "max_grad_norm": Control("Longest gradient (max_grad_norm)", "A longer one is shortened to this, against jumps."),
-    "bfloat16": Control("bfloat16 (bfloat16)", "Faster on processors that have it, less exact; never while measuring."),
-    "eval_every": Control("Steps between checks (eval_every)", "How often the validation loss is measured."),
-    "eval_examples": Control("Examples a check (eval_examples)", "Held-out examples that choose the best step."),
-    "patience": Control("Patience (patience)", "Checks without a better one before it stops by itself; 0: never."),
+    "weight_decay": Control("Weight decay (weight_decay)", "Pulls the trained weights towards 0; 0 is off."),
+    "max_grad_norm": Control("Gradient clipping (max_grad_norm)", "Longer gradients are clipped to this norm."),
+    "bfloat16": Control("bfloat16 (bfloat16)", "Faster on processors that have it, less exact; measured in float32."),
+    "eval_every": Control("Validate every (eval_every)", "Steps between two measurements of the validation loss."),
+    "eval_examples": Control("Validation examples (eval_examples)", "Held-out examples that choose the best step."),
+    "patience": Control("Patience (patience)", "Validations without improvement before it stops early; 0: never."),
     "validation_share": Control("Held out (validation_share)", "Share of the rows that is never trained on."),
-    "seed": Control("Seed (seed)", "Starts the random draws: the same seed gives the same adapter."),
-    "report_to": Control("Log to (report_to)", "Also writes the curves for these programs, on the machine of the app."),
-    "import_name": Control("Name", "What it is to be called here: a-z, 0-9, - and _."),
+    "seed": Control("Seed (seed)", "Of the random draws: the same seed gives the same adapter."),
+    "report_to": Control("Log to (report_to)", "Also log the curves for these programs, on this server."),
+    "import_name": Control("Name", "Of the imported adapter: letters, digits, - and _."),
     "hub_id": Control("Hub id", "Of an adapter for this base model, such as someone/poetry-lora."),
-    "readme": Control("README.md", "As it stands in the folder of the adapter and in its zip."),
-    "repository": Control("Push to", "The Hub repository that it is sent to, such as you/poetry-lora."),
+    "readme": Control("README.md", "As in the folder of the adapter and in its zip."),
+    "repository": Control("Push to", "A new Hub repository, such as you/poetry-lora."),
 }
 
 
@@ -121,7 +111,7 @@ def control(name: str, interactive: bool = True) -> dict[str, Any]:
 
 
 def method_name(kind: str) -> str:
-    """What a person calls a kind of adapter."""
+    """The name of a kind of adapter."""
     return next((name for name, of in METHODS.items() if of == kind), kind)
 
 
@@ -131,39 +121,39 @@ def size_name(kind: str, size: int) -> str:
 
 
 def settings_line(order: Any) -> str:
-    """What is trained and how, in one line."""
+    """The settings of a training in one line."""
     settings, adapter = order.settings, order.settings.adapter
     if isinstance(adapter, LoraSettings):
         where = ", ".join(adapter.target_modules) or ATTENTION
         switches = [name for name, on in (("DoRA", adapter.use_dora), ("rsLoRA", adapter.use_rslora)) if on]
         parts = [", ".join([f"r {adapter.r}", f"alpha {adapter.lora_alpha:g}", *switches]) + f" on {where}"]
     else:
-        begun = "from a text" if adapter.init_text else "at random"
-        parts = [f"{count(adapter.num_virtual_tokens, 'virtual token')}, begun {begun}"]
+        start = "from a text" if adapter.init_text else "at random"
+        parts = [f"{count(adapter.num_virtual_tokens, 'virtual token')}, initialised {start}"]
     how_long = count(settings.steps, "step") if order.epochs is None else f"{order.epochs:g} epochs"
     parts.append(f"{how_long} of {settings.batch_size} × {settings.max_length} tokens")
     parts.append(f"learning rate {settings.lr:g}, {settings.schedule}, {settings.warmup_steps} steps of warm-up")
-    parts.append(f"checked every {settings.eval_every} steps")
+    parts.append(f"validated every {settings.eval_every} steps")
     return " · ".join([*parts, f"seed {settings.seed}"])
 
 
 def estimate_lines(estimate: Estimate) -> str:
-    """What a training would take, and what was cut, a line each."""
+    """Size, memory and time of a training, and a line for each text that was cut."""
     first = (
         f"{estimate.trainable:,} parameters are trained ({percent(estimate.share)}) · {count(estimate.steps, 'step')} "
         f"over {estimate.training_examples:,} examples, {estimate.validation_examples:,} held out · "
-        f"about {num_bytes(estimate.num_bytes)} of memory · about {duration(estimate.seconds)} here"
+        f"about {num_bytes(estimate.num_bytes)} of memory · about {duration(estimate.seconds)}"
     )
     return "\n".join([first, *estimate.notes])
 
 
 def num_bytes(number: int) -> str:
-    """A size that somebody compares with what a machine has."""
+    """A size in MB or GB."""
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{max(0.1, number / 1e6):.1f} MB"
 
 
 def state_line(job: JobView, of_mine: bool) -> str:
-    """The state of a training in the queue; how far it is, for the one whose it is."""
+    """The state of a training in the queue; its progress is for its owner only."""
     if job.state == "waiting":
         return f"waiting, {job.place} before it" if job.place else "about to begin"
     done = job.steps[-1].step if job.steps else 0
@@ -171,7 +161,7 @@ def state_line(job: JobView, of_mine: bool) -> str:
 
 
 def figures_line(job: JobView) -> str:
-    """How far a training is, in figures; empty before the first step."""
+    """The progress of a training in figures; empty before the first step."""
     if not job.steps:
         return ""
     last = job.steps[-1]
@@ -186,7 +176,7 @@ def figures_line(job: JobView) -> str:
 
 
 def setting(value: Any) -> str:
-    """The value of a setting as a person reads it; no modules are all of attention."""
+    """The value of a setting; no modules are all of attention."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

@@ -51,6 +51,12 @@ def services(build: Build, tmp_path: Path) -> Services:
     return build(tmp_path / "home")
 
 
+@pytest.fixture(scope="module")
+def shared_services(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Services:
+    """Services for the tests of a module."""
+    return build(tmp_path_factory.mktemp("shared") / "home")
+
+
 @pytest.fixture(scope="session")
 def lasting(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Services:
     """Services for all tests, which add at most runs and comparisons to them."""

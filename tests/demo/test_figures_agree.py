@@ -12,7 +12,7 @@ from adapters.methods import BASE, Request, Sampling, to_json
 from adapters.store.adapter_store import AdapterStore
 from demo.compare.comparisons import stored_figures
 from demo.compare.run import score, view
-from demo.leaderboard.results.texts import texts_for
+from demo.leaderboard.results.run_texts import texts_for
 from demo.services import Services
 from leaderboard.output.report import comparison_report, run_report
 from leaderboard.records import Tally

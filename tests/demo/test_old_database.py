@@ -16,8 +16,8 @@ from adapters.base_model import BaseModel
 from app import Settings, services_of
 from demo.compare.comparisons import find_comparison, replay
 from demo.leaderboard.results.load import find_run, load_results
-from demo.leaderboard.results.run import replay_run
-from demo.leaderboard.results.texts import texts_for
+from demo.leaderboard.results.run_facts import replay_run
+from demo.leaderboard.results.run_texts import texts_for
 from demo.parts import words as text
 from demo.parts.links import owner_of
 from demo.parts.numbers import if_finite
@@ -68,7 +68,7 @@ def distinct_of(table: pd.DataFrame) -> float:
 
 def test_its_runs_replay_identically(old: Services) -> None:
     *_, last = replay_run(old, ids(old)["done"])
-    assert last.words.startswith(text.replayed(8, 8))
+    assert last.text.startswith(text.replayed(8, 8))
     assert not last.is_error
 
 

@@ -1,16 +1,12 @@
-"""What is stored of a run, found by an id that nothing is certain about.
-
-Knows ids, runs and slices by tag; knows nothing of how anything is shown.
-"""
+"""Loads what is stored of a run, by an untrusted id."""
 
 from functools import lru_cache
 from typing import Any
 
 from adapters.methods import Method, UserError
-from demo.leaderboard import words as words_leaderboard
-from demo.leaderboard.form import tag_names
-from demo.parts import words as text
-from demo.parts.links import is_id
+from demo.leaderboard import words
+from demo.parts import words as common
+from demo.parts.links import is_id, is_own
 from demo.services import Services
 from leaderboard.records import PromptSet, Run, RunData
 from leaderboard.runs.runner import Runner
@@ -26,7 +22,15 @@ def find_run(services: Services, id: Any) -> Run:
     """The run with this id. Raises UserError where there is none, or a newer release has made it."""
     run = services.database.run(id) if is_id(id) else None
     if run is None:
-        raise UserError(text.NOTHING_HERE)
+        raise UserError(common.NOTHING_HERE)
+    return run
+
+
+def find_own(services: Services, id: Any, secret: Any) -> Run:
+    """The run with this id. Raises UserError where there is none, or another browser has made it."""
+    run = find_run(services, id)
+    if not is_own(run.owner, secret):
+        raise UserError(common.NOT_YOURS)
     return run
 
 
@@ -38,25 +42,25 @@ def load_data(services: Services, id: Any) -> RunData:
 
 @lru_cache(maxsize=4)
 def finished_data(runner: Runner, id: str) -> RunData:
-    """Everything that is stored of a finished run, which never changes; whoever looks through its texts asks often."""
+    """Everything that is stored of a finished run, which never changes: looking through its texts asks often."""
     return runner.data(id)
 
 
-def load_results(services: Services, id: Any, chosen: Any = words_leaderboard.ALL_PROMPTS) -> Results:
+def load_results(services: Services, id: Any, chosen: Any = words.ALL_PROMPTS) -> Results:
     """The figures of a run, or of the prompts with one tag. Raises UserError."""
     run = find_run(services, id)
-    if chosen in (None, words_leaderboard.ALL_PROMPTS):
+    if chosen in (None, words.ALL_PROMPTS):
         return services.runner.results(run.id)
     tag = slices(run.prompts).get(chosen) if isinstance(chosen, str) else None
     if tag is None:
-        raise UserError(words_leaderboard.NO_SUCH_SLICE)
+        raise UserError(words.NO_SUCH_SLICE)
     return tabulate(load_data(services, run.id), lambda prompt: tag in prompt.tags)
 
 
 def slices(prompts: PromptSet) -> dict[str, Tag]:
-    """The tags that prompts can be chosen by, by what a person reads."""
+    """The tags that prompts can be chosen by, by their label on the page."""
     found: dict[str, Tag] = {}
-    for name in tag_names(prompts):
+    for name in prompts.tag_names:
         values = sorted({dict(prompt.tags)[name] for prompt in prompts.prompts if name in dict(prompt.tags)})
         if len(values) <= MAX_VALUES:
             found |= {f"{name} = {value}": (name, value) for value in values}

@@ -1,22 +1,26 @@
-"""The inner tab with the plots: fluency against diversity, and bars for one metric.
+"""The inner tab with the plots: fluency against diversity, and bars for one metric, both with 95 % intervals."""
 
-Knows which component shows what; how a plot is drawn is in demo.parts.plots.
-"""
-
+import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
+import plotly.graph_objects as go
 
-from adapters.methods import UserError
-from demo.leaderboard import words as words_leaderboard
-from demo.leaderboard.results.figures import bars, trade_off
+from adapters.methods import Method, UserError
+from demo.leaderboard import words
 from demo.leaderboard.results.load import find_run, load_results, methods_of
+from demo.look.theme import COLORS
+from demo.parts import words as common
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT, or_message
+from demo.parts.events import LIGHT, told
 from demo.parts.panes import Values
+from demo.parts.plots import BESIDE, dressed, marker, whiskers
+from demo.parts.tables import cell_text
 from demo.parts.views import Inner, Opened, inner
 from demo.services import Services
+from leaderboard.tables.display import number
 from leaderboard.tables.results import Results
 
 ACROSS = "perplexity"
@@ -36,42 +40,46 @@ def plots_tab(services: Services, opened: Opened) -> Inner:
     """The inner tab, laid out and wired."""
     view = lay_out_plots()
     chosen = [opened.id, opened.slice, view.up, view.metric]
-    redraw = partial(or_message, opened.message, partial(draw, services, view))
+    redraw = told(opened.message, draw, services, view)
     gr.on([view.up.input, view.metric.input], redraw, chosen, [view.trade_off, view.bars, opened.message], **LIGHT)
     return inner(opened, view, partial(fill_plots, services, view))
 
 
 def lay_out_plots() -> PlotsView:
-    """Puts the components on the page."""
+    """Two plots side by side, the choice of a metric above each."""
     with gr.Row(elem_classes="plots"):
         with gr.Column(min_width=300):
             up = gr.Dropdown([], **labelled("up"))
-            points = gr.Plot(label=words_leaderboard.TRADE_OFF, show_label=False)
+            points = gr.Plot(label=words.TRADE_OFF, show_label=False)
         with gr.Column(min_width=300):
             metric = gr.Dropdown([], **labelled("metric"))
-            lengths = gr.Plot(label=words_leaderboard.BARS, show_label=False)
-    gr.HTML(f"<p>{words_leaderboard.PLOTS_HELP}</p>", elem_classes="help")
+            lengths = gr.Plot(label=words.BARS, show_label=False)
+    gr.HTML(f"<p>{words.PLOTS_HELP}</p>", elem_classes="help")
     return PlotsView(up, points, metric, lengths)
 
 
+# Handlers: values in, values out
+
+
 def fill_plots(services: Services, view: PlotsView, id: Any, chosen: Any, *_: Any) -> Values:
-    """The plots of a run with what they can show."""
+    """The metrics of a run, and the plots of the first ones."""
     results = load_results(services, id, chosen)
     if not results.metrics:
-        raise UserError(words_leaderboard.NO_FIGURES)
+        raise UserError(words.NO_FIGURES)
     diverse = [name for name in DIVERSITY if name in results.metrics]
+    up = diverse[0] if diverse else None
     updates: Values = {
-        view.up: gr.update(choices=titles(results, diverse), value=diverse[0] if diverse else None),
+        view.up: gr.update(choices=titles(results, diverse), value=up),
         view.metric: gr.update(choices=titles(results, results.metrics), value=results.metrics[0]),
     }
-    return updates | draw(services, view, id, chosen, diverse[0] if diverse else None, results.metrics[0])
+    return updates | draw(services, view, id, chosen, up, results.metrics[0])
 
 
 def draw(services: Services, view: PlotsView, id: Any, chosen: Any, up: Any, metric: Any) -> Values:
-    """Both plots for the metrics that were chosen. Raises UserError."""
+    """Both plots of the chosen metrics. Raises UserError."""
     methods, results = methods_of(find_run(services, id)), load_results(services, id, chosen)
     if metric not in results.metrics or up not in (None, *results.metrics):
-        raise UserError(words_leaderboard.NO_SUCH_METRIC)
+        raise UserError(words.NO_SUCH_METRIC)
     both = ACROSS in results.metrics and up is not None
     return {
         view.trade_off: trade_off(results, methods, ACROSS, up) if both else None,
@@ -80,5 +88,66 @@ def draw(services: Services, view: PlotsView, id: Any, chosen: Any, up: Any, met
 
 
 def titles(results: Results, names: Any) -> list[tuple[str, str]]:
-    """What a person reads, and the metric that it stands for."""
+    """The title and the name of each metric."""
     return [(results.passports[name].title, name) for name in names]
+
+
+# Plots
+
+
+def trade_off(results: Results, methods: Mapping[str, Method], across: str, up: str) -> go.Figure:
+    """One metric against another; a point a method, its name beside it."""
+    plot = go.Figure()
+    for index, name in enumerate(results.methods):
+        x, y = results.cells[across].get(name), results.cells[up].get(name)
+        if x is None or y is None or not (math.isfinite(x.value) and math.isfinite(y.value)):
+            continue
+        kinds = common.kinds(methods[name])
+        plot.add_scatter(
+            x=[x.value],
+            y=[y.value],
+            error_x=whiskers([x], COLORS[kinds[-1]]),
+            error_y=whiskers([y], COLORS[kinds[-1]]),
+            mode="markers+text",
+            text=[name],
+            textposition=BESIDE[index % len(BESIDE)],
+            marker=marker(kinds),
+            name=name,
+            hoverinfo="text",
+            hovertext=f"{name}: {number(x.value)}, {number(y.value)}",
+        )
+    plot.update_xaxes(title_text=axis(results, across))
+    plot.update_yaxes(title_text=axis(results, up))
+    return dressed(plot, 430)
+
+
+def bars(results: Results, methods: Mapping[str, Method], metric: str) -> go.Figure:
+    """One bar a method, from zero, in the order of the table."""
+    cells = results.cells[metric]
+    shown = {name: cells[name] for name in results.methods if name in cells and math.isfinite(cells[name].value)}
+    kinds = [common.kinds(methods[name]) for name in shown]
+    edges = {"color": [COLORS[kind[0]] for kind in kinds], "width": 3}
+    plot = go.Figure(
+        go.Bar(
+            x=[cell.value for cell in shown.values()],
+            y=list(shown),
+            orientation="h",
+            error_x=whiskers(list(shown.values()), "#7f8a9b"),
+            marker={"color": [COLORS[kind[-1]] for kind in kinds], "line": edges},
+            text=[cell_text(cell).split("\n")[0] for cell in shown.values()],
+            textposition="inside",
+            insidetextanchor="start",
+            width=0.6,
+            hoverinfo="text",
+            hovertext=[f"{name}: {cell_text(cell)}".replace("\n", ", ") for name, cell in shown.items()],
+        )
+    )
+    plot.update_xaxes(title_text=axis(results, metric), rangemode="tozero")
+    plot.update_yaxes(autorange="reversed", ticksuffix="  ")
+    return dressed(plot, 120 + 44 * len(shown))
+
+
+def axis(results: Results, metric: str) -> str:
+    """The name of an axis and its better direction."""
+    better = {True: common.HIGHER, False: common.LOWER, None: ""}[results.passports[metric].higher_is_better]
+    return ", ".join(filter(None, [results.passports[metric].title, better]))

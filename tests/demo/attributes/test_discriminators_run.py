@@ -1,25 +1,34 @@
 """Discriminators on the page: uploads, trainings as plain generators, figures."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.discriminators.fit import Accuracy, Measured
 from adapters.discriminators.labelled import Labelled
 from adapters.methods import UserError
-from demo.attributes import words as words_attributes
+from demo.attributes import words
 from demo.attributes.run import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.services import Services
 from leaderboard.prompts import Limits
-from tests.demo.fakes import FakeMeasured, FakeStore, fake_services
+from tests.demo.attributes.conftest import ROWS as TONES
 
 ROWS = tuple(Labelled(f"text {place}", "ab"[place % 2]) for place in range(20))
 
 
-@pytest.fixture
-def services() -> Services:
-    return fake_services()
+MEASURED = Measured(
+    classes=("negative", "positive"),
+    training_rows=40,
+    held_out_rows=10,
+    largest_class=0.5,
+    strength=0.1,
+    confusion=((4, 1), (2, 3)),
+    curve=(Accuracy(20, 0.6, 0.31, 0.83), Accuracy(40, 0.7, 0.4, 0.89)),
+    seconds=1.0,
+)
 
 
 def test_rows_are_read_from_an_upload(services: Services, tmp_path: Path) -> None:
@@ -28,7 +37,7 @@ def test_rows_are_read_from_an_upload(services: Services, tmp_path: Path) -> Non
     rows = read_rows(str(file), services)
     assert rows == ROWS
     assert class_sizes(rows) == {"a": 10, "b": 10}
-    assert words_attributes.rows_line(class_sizes(rows)) == "20 texts: a 10, b 10."
+    assert words.rows_line(class_sizes(rows)) == "20 texts: a 10, b 10."
     with pytest.raises(UserError, match="more than 50 bytes"):
         read_rows(str(file), services._replace(limits=Limits(max_bytes=50)))
     with pytest.raises(UserError, match="Upload a file first"):
@@ -56,21 +65,20 @@ def test_rows_that_cannot_be_told_apart_are_one_line(
 
 
 def test_a_training_says_what_it_does_and_what_can_be_used_then(services: Services) -> None:
-    views = list(train(services, " tone ", ROWS))
-    assert [view.message for view in views[:-1]] == [
-        text.STARTING,
-        "Read 5 of 20 texts.",
-        "Trying regularisation 1 of 7.",
-    ]
+    views = list(train(services, " mood ", TONES, "me"))
+    assert views[0].message == common.STARTING
+    assert views[1].message.startswith("Read ")
+    assert any(view.message == "Trying regularisation 1 of 7." for view in views)
     assert all(view.running for view in views[:-1])
     assert (views[-1].done, views[-1].running) == (True, False)
-    assert "tone:a, tone:b" in views[-1].message
-    assert {"tone:a", "tone:b"} < set(services.attribute_names())
+    assert "mood:early, mood:late" in views[-1].message
+    assert {"mood:early", "mood:late"} < set(services.attribute_names())
+    services.library.delete("mood", "me")
 
 
 @pytest.mark.parametrize(
     ("name", "rows", "message"),
-    [("tone", (), words_attributes.NO_ROWS), ("sentiment", ROWS, "already something called 'sentiment'")],
+    [("mood", (), words.NO_ROWS), ("tone", ROWS, "'tone'")],
 )
 def test_what_a_person_can_mend_is_one_line(services: Services, name: Any, rows: Any, message: str) -> None:
     last = list(train(services, name, rows))[-1]
@@ -78,35 +86,41 @@ def test_what_a_person_can_mend_is_one_line(services: Services, name: Any, rows:
     assert (last.is_error, last.done, last.running) == (True, False, False)
 
 
-def test_a_broken_training_does_not_tell_its_inner_life(services: Services) -> None:
+def test_a_broken_training_does_not_tell_its_inner_life(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Iterator[str]:
+        yield "read 5 of 20 texts"
+        raise RuntimeError("the training broke")
+
+    monkeypatch.setattr(services.discriminator_trainer, "train", broken)
     seen: list[TrainView] = []
     with pytest.raises(RuntimeError):
-        seen.extend(train(services, "tone", (*ROWS, Labelled("BREAK", "a"))))
-    assert seen[-1].message == text.SERVER_ERROR
-    assert "tone" not in services.store.discriminators
+        seen.extend(train(services, "mood", ROWS))
+    assert seen[-1].message == common.SERVER_ERROR
+    assert "mood" not in services.store.discriminators
 
 
 def test_leaving_ends_the_training(services: Services) -> None:
-    views = train(services, "tone", ROWS)
+    views = train(services, "mood", TONES)
     next(views), next(views)
     views.close()  # type: ignore[attr-defined]
-    assert services.discriminator_trainer.left == 1  # type: ignore[attr-defined]
-    assert "tone" not in services.store.discriminators
+    assert "mood" not in services.store.names
+    with services.store.reserve("mood"):
+        pass
 
 
 def test_figures_are_those_of_the_report(services: Services) -> None:
-    measured = find_report(services, "sentiment").measured
-    headers, rows = confusion(measured)
-    assert headers == [words_attributes.IS_TOLD_AS, "negative", "positive"]
+    assert find_report(services, "tone").measured.classes == ("early", "late")
+    headers, rows = confusion(MEASURED)
+    assert headers == [words.ACTUAL_PREDICTED, "negative", "positive"]
     assert rows == [["negative", "4", "1"], ["positive", "2", "3"]]
-    line = words_attributes.accuracy_line(measured)
-    assert line.startswith("70.0\u00a0% of 10 held-out texts are told right (95 % interval 40.0\u00a0% to 89.0\u00a0%)")
-    assert "right for 50.0\u00a0%" in line
-    assert "from 20 on" in line
+    line = words.accuracy_line(MEASURED)
+    assert line.startswith("70.0\u00a0% right on 10 held-out texts (95 % interval 40.0\u00a0% to 89.0\u00a0%")
+    assert "guessing: 50.0\u00a0%)" in line
+    assert "20 would have been enough" in line
 
 
 def test_the_curve_has_every_point_with_its_interval() -> None:
-    plot = curve(FakeMeasured(("a", "b")))
+    plot = curve(MEASURED)
     (points,) = plot.data
     assert list(points.x) == [20, 40]
     assert list(points.y) == pytest.approx([60, 70])
@@ -115,15 +129,16 @@ def test_the_curve_has_every_point_with_its_interval() -> None:
     assert plot.layout.shapes[0].y0 == 50
 
 
-def test_what_there_is_no_figure_of_is_said() -> None:
-    services = fake_services(store=FakeStore(refused={"old": "It was made for the base model 'gpt2'."}))
-    services.store.discriminators["bare"] = services.store.discriminators["sentiment"]  # type: ignore[index]
+def test_what_there_is_no_figure_of_is_said(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused, reason = next((name, reason) for name, reason in services.store.refused.items() if "made for" in reason)
     for name, message in (
-        ("none", words_attributes.NO_SUCH_DISCRIMINATOR),
-        (None, words_attributes.NO_SUCH_DISCRIMINATOR),
-        (["x"], words_attributes.NO_SUCH_DISCRIMINATOR),
-        ("old", "made for the base model 'gpt2'"),
-        ("bare", words_attributes.NO_FIGURES_OF_HEAD),
+        ("none", words.NO_SUCH_DISCRIMINATOR),
+        (None, words.NO_SUCH_DISCRIMINATOR),
+        (["x"], words.NO_SUCH_DISCRIMINATOR),
+        (refused, "made for the base model"),
     ):
         with pytest.raises(UserError, match=message):
             find_report(services, name)
+    monkeypatch.setattr(services.discriminator_trainer, "report", lambda name: None)
+    with pytest.raises(UserError, match=words.NO_FIGURES_OF_HEAD):
+        find_report(services, "tone")

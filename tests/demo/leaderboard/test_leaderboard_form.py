@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.methods import Attribute, Sampling, UserError, parse_method, to_json
-from demo.leaderboard import words as words_leaderboard
+from demo.leaderboard import words
 from demo.leaderboard.form import (
     RunForm,
     default_methods,
@@ -16,37 +16,33 @@ from demo.leaderboard.form import (
     read_run,
     read_set,
     read_upload,
-    tag_names,
 )
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.services import Services
 from leaderboard.prompts import Limits
 from leaderboard.records import Prompt, PromptSet
-from tests.demo.fakes import FakeStore, fake_services
 
 PROMPTS = PromptSet("two", (Prompt("One", tags=(("genre", "a"),)), Prompt("Two", reference="Drei", id="7")))
 GOOD = RunForm(PROMPTS, ["base", "lora:poetry+pplm:science"], 2, to_json(Sampling()), 7)
 
 
-@pytest.fixture
-def services() -> Services:
-    return fake_services()
+@pytest.fixture(scope="module")
+def services(shared_services: Services) -> Services:
+    return shared_services._replace(judges=("org/judge",))
 
 
 def test_a_run_is_what_the_form_says(services: Services) -> None:
-    spec, prompts = read_run(GOOD._replace(judge="org/judge", chat=True), services)
-    assert prompts is PROMPTS
+    spec = read_run(GOOD._replace(judge="org/judge", chat=True), services)
     assert [method.name for method in spec.methods] == GOOD.methods
     assert spec.methods[1].lora == "poetry"
     assert spec.methods[1].steering is not None
     assert (spec.samples, spec.seed, spec.judge, spec.chat, spec.sampling) == (2, 7, "org/judge", True, Sampling())
-    assert read_run(GOOD, services)[0].judge is None
+    assert read_run(GOOD, services).judge is None
 
 
 def test_a_run_steers_by_discriminators_and_several_attributes(services: Services) -> None:
-    assert {"pplm:sentiment:positive", "pplm:science"} < set(known_methods(services))
     names = ["pplm:sentiment:positive", "pplm:science*2+pplm:sentiment:negative*-1"]
-    spec, _ = read_run(GOOD._replace(methods=names), services)
+    spec = read_run(GOOD._replace(methods=names), services)
     steered = [method.steering and method.steering.attributes for method in spec.methods]
     assert steered[0] == (Attribute("sentiment:positive"),)
     assert steered[1] == (Attribute("science", 2.0), Attribute("sentiment:negative", -1.0))
@@ -81,18 +77,18 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "words"), BAD, ids=lambda value: str(value)[:40])
-def test_what_cannot_be_is_refused_in_one_line(services: Services, change: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("change", "said"), BAD, ids=lambda value: str(value)[:40])
+def test_what_cannot_be_is_refused_in_one_line(services: Services, change: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError) as caught:
         read_run(GOOD._replace(**change), services)
-    assert words in str(caught.value)
+    assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_the_defaults_are_the_cards_four_methods_as_far_as_they_are_there(services: Services) -> None:
-    assert default_methods(services) == ["base", "lora:poetry", "prefix:facts", "pplm:science"]
-    assert default_methods(fake_services(store=FakeStore((), {}))) == ["base", "pplm:science"]
+def test_the_defaults_are_four_methods_as_far_as_they_are_there(services: Services) -> None:
+    assert default_methods(services) == ["base", "lora:burst", "prefix:facts", "pplm:science"]
     assert set(default_methods(services)) < set(known_methods(services))
+    assert {"lora:verse", "lora:space", "pplm:military"} < set(known_methods(services))
 
 
 def test_shipped_sets_are_found_by_name(services: Services) -> None:
@@ -121,16 +117,16 @@ def test_the_preview_shows_every_column_as_it_was_read() -> None:
 
 def test_tags_stand_in_the_order_of_their_first_appearance() -> None:
     prompts = PromptSet("x", (Prompt("1", tags=(("b", "1"),)), Prompt("2", tags=(("a", "1"), ("b", "2")))))
-    assert tag_names(prompts) == ["b", "a"]
+    assert prompts.tag_names == ["b", "a"]
 
 
 def test_the_line_about_the_prompts_counts_duplicates() -> None:
-    assert words_leaderboard.prompts_line(PROMPTS) == "2 prompts · no duplicates · with references"
-    assert words_leaderboard.prompts_line(PromptSet("x", (Prompt("x"),) * 3)) == "3 prompts · 2 duplicates"
+    assert words.prompts_line(PROMPTS) == "2 prompts · no duplicates · with references"
+    assert words.prompts_line(PromptSet("x", (Prompt("x"),) * 3)) == "3 prompts · 2 duplicates"
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 s"), (74, "74 s"), (95, "2 min"), (3000, "50 min"), (9000, "2 h 30 min")]
+    ("seconds", "said"), [(0.2, "1 s"), (74, "74 s"), (95, "2 min"), (3000, "50 min"), (9000, "2 h 30 min")]
 )
-def test_a_duration_is_said_as_one_waits(seconds: float, words: str) -> None:
-    assert text.duration(seconds) == words
+def test_a_duration_is_said_as_one_waits(seconds: float, said: str) -> None:
+    assert common.duration(seconds) == said

@@ -2,7 +2,9 @@
 
 import base64
 import math
+import re
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,21 +12,19 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from adapters.methods import PPLM, UserError
+from adapters.methods import BASE, PPLM, Sampling, UserError, parse_method
 from demo.leaderboard import run as run_progress
-from demo.leaderboard import words as words_leaderboard
+from demo.leaderboard import words
 from demo.leaderboard.earlier import earlier_rows
-from demo.leaderboard.form import MAX_METHODS
-from demo.leaderboard.results.run_beside import fill_beside, lay_out_beside, show_beside
-from demo.leaderboard.results.run_facts import fill_facts, lay_out_facts, on_replay
-from demo.leaderboard.results.run_files import make_file, on_publish
+from demo.leaderboard.results.run_facts import fill_facts, lay_out_facts, on_replay, run_facts
+from demo.leaderboard.results.run_files import FilesView, fill_files, make_file, on_publish
+from demo.leaderboard.results.run_page import fill_inner, head_html, on_delete, open_run
 from demo.leaderboard.results.run_plots import draw, fill_plots, lay_out_plots
-from demo.leaderboard.results.run_table import fill_table, lay_out_table
+from demo.leaderboard.results.run_tables import fill_beside, fill_table, lay_out_beside, lay_out_table, show_beside
 from demo.leaderboard.results.run_texts import fill_texts, lay_out_texts, show_prompt, sort_prompts
-from demo.leaderboard.results.views import fill_inner, head_html, on_delete, open_run
 from demo.leaderboard.settings import on_download, on_estimate, on_set, on_upload
 from demo.leaderboard.tab import Scoreboard, lay_out, on_resume, on_run, on_stop, open_link
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.actions import show_question
 from demo.parts.controls import FIRST_SEED
 from demo.parts.events import or_message
@@ -35,11 +35,12 @@ from demo.services import Services
 from leaderboard.output.export import FILES
 from leaderboard.output.publish import Publisher
 from leaderboard.prompts import read_prompts
-from tests.demo.fake_runs import FakeRunner
-from tests.demo.fakes import fake_services
+from leaderboard.records import MAX_METHODS, Prompt, PromptSet, RunSpec
 
 ME = new_secret()
 BAD_IDS: list[Any] = [None, "", "0" * 32, "../x", 7, {}, ["0" * 32]]
+METHODS = ["base", "lora:verse"]
+PROMPTS = "prompt,genre\nOne day,a\nTwo days,b\nThree days,a\n"
 
 
 @pytest.fixture(autouse=True)
@@ -49,49 +50,52 @@ def every_view(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def services() -> Services:
-    return fake_services(runner=FakeRunner())
-
-
-@pytest.fixture(scope="module")
 def board(services: Services) -> Scoreboard:
     with gr.Blocks():
         return lay_out(services, gr.BrowserState())
 
 
-@pytest.fixture(autouse=True)
-def runner(services: Services) -> FakeRunner:
-    """The one runner of these tests, without what the test before left."""
-    runner = services.runner
-    assert isinstance(runner, FakeRunner)
-    runner.forget()
-    return runner
-
-
-def upload(services: Services, board: Scoreboard, tmp_path: Path, content: str, name: str = "mine.csv") -> Values:
-    file = tmp_path / name
+def upload(services: Services, board: Scoreboard, folder: Path, content: str, name: str = "mine.csv") -> Values:
+    file = folder / name
     file.write_text(content, encoding="utf-8")
     return on_upload(services, board.setup, str(file))
 
 
-@pytest.fixture
-def fresh(services: Services, board: Scoreboard, tmp_path: Path) -> Values:
-    """The values of the form with three prompts uploaded."""
-    prompts = upload(services, board, tmp_path, "prompt,genre\nOne day,a\nTwo days,b\nThree days,a\n")
+@pytest.fixture(scope="module")
+def form(services: Services, board: Scoreboard, tmp_path_factory: pytest.TempPathFactory) -> Values:
+    """The values of the form: three uploaded prompts, two methods, one text of eight tokens each."""
+    prompts = upload(services, board, tmp_path_factory.mktemp("upload"), PROMPTS)
     values = {component: component.value for component in board.setup.controls}
+    values |= {board.setup.methods: METHODS, board.setup.samples: 1, board.setup.sampling.fields["max_new_tokens"]: 8}
     return values | {board.setup.prompts: prompts[board.setup.prompts], board.owner: ME}
 
 
-@pytest.fixture
-def id(services: Services, board: Scoreboard, fresh: Values) -> str:
+@pytest.fixture(scope="module")
+def id(services: Services, board: Scoreboard, form: Values) -> str:
     """A finished run of this browser's own."""
-    return done(services, board, fresh)
+    return done(services, board, form)
 
 
 def done(services: Services, board: Scoreboard, values: Values) -> str:
     """The id of the run that the form begins, once it has ended."""
     link = str(list(on_run(services, board, values))[-1][board.results.link]["value"])
     return link.removeprefix("?run=")
+
+
+def added(services: Services, secret: str | None) -> str:
+    """The id of a run of one prompt that has not begun; without a secret it is the command line's."""
+    spec = RunSpec((BASE,), sampling=Sampling(max_new_tokens=2))
+    return services.runner.add(spec, PromptSet("one", (Prompt("One day"),)), owner_of(secret)).id
+
+
+def stopped_early(run: Iterator[Values], board: Scoreboard) -> str:
+    """The id of a run that is left as soon as it has written a text."""
+    for update in run:
+        id = str(update[board.going])
+        if update[board.rows]["value"]:
+            break
+    run.close()  # type: ignore[attr-defined]
+    return id
 
 
 # The form
@@ -112,9 +116,9 @@ def test_a_refusal_is_one_line_and_nothing_changes(
 ) -> None:
     updates = upload(services, board, tmp_path, content)
     assert updates.keys() == {board.setup.note}
-    ((words, mark),) = updates[board.setup.note]
+    ((line, mark),) = updates[board.setup.note]
     assert mark == ERROR
-    assert "\n" not in words
+    assert "\n" not in line
 
 
 def test_an_uploaded_set_can_be_chosen_again(services: Services, board: Scoreboard, tmp_path: Path) -> None:
@@ -126,45 +130,45 @@ def test_an_uploaded_set_can_be_chosen_again(services: Services, board: Scoreboa
 
 
 def test_a_shipped_set_that_was_saved_is_the_same_set_uploaded(services: Services, board: Scoreboard) -> None:
-    file, note = on_download(board.setup, "story_openers")
+    file, note = on_download("story_openers")
     assert file is not None
     assert note == []
     shown = on_set(services, board.setup, "story_openers", None)[board.setup.prompts]
     assert read_prompts(base64.b64decode(file["data"]), file["name"]) == shown
     for name in ("your file: mine", "../x", None, 5):
-        assert on_download(board.setup, name) == (None, [(words_leaderboard.ONLY_SHIPPED, None)])
+        assert on_download(name) == (None, [(words.ONLY_SHIPPED, None)])
 
 
-def test_before_a_run_it_says_what_it_takes(services: Services, board: Scoreboard, fresh: Values) -> None:
-    updates = on_estimate(services, board.setup, fresh)
-    assert updates[board.setup.estimate] == [("36 texts · at most 2,160 new tokens · about 18 s here", None)]
-    assert updates[board.setup.folded]["label"].startswith("3 texts a prompt · temperature 0.7")
+def test_before_a_run_it_says_what_it_takes(services: Services, board: Scoreboard, form: Values) -> None:
+    updates = on_estimate(services, board.setup, form | {board.setup.sampling.seed: 99})
+    ((line, mark),) = updates[board.setup.estimate]
+    assert re.fullmatch(r"6 texts, about \d+ s", line)
+    assert mark is None
+    assert updates[board.setup.folded]["label"].startswith("1 text a prompt · temperature 0.7")
 
 
-@pytest.mark.parametrize(("methods", "words"), [(["nonsense"], "nonsense"), (["lora:gone"], "gone"), ([], "1 to 12")])
+@pytest.mark.parametrize(("methods", "said"), [(["nonsense"], "nonsense"), (["lora:gone"], "gone"), ([], "1 to 12")])
 def test_before_a_run_it_says_what_is_wrong(
-    services: Services, board: Scoreboard, fresh: Values, methods: list[str], words: str
+    services: Services, board: Scoreboard, form: Values, methods: list[str], said: str
 ) -> None:
-    ((line, mark),) = on_estimate(services, board.setup, fresh | {board.setup.methods: methods})[board.setup.estimate]
-    assert words in line
+    ((line, mark),) = on_estimate(services, board.setup, form | {board.setup.methods: methods})[board.setup.estimate]
+    assert said in line
     assert mark == ERROR
 
 
 # A run
 
 
-def test_a_run_streams_its_texts_and_ends_with_its_results(
-    services: Services, board: Scoreboard, fresh: Values
-) -> None:
-    updates = list(on_run(services, board, fresh))
+def test_a_run_streams_its_texts_and_ends_with_its_results(services: Services, board: Scoreboard, form: Values) -> None:
+    updates = list(on_run(services, board, form | {board.setup.sampling.seed: 1}))
     counts = [len(update[board.rows]["value"]) for update in updates[:-1]]
     assert counts == sorted(counts)
-    assert counts[-1] == 36
-    newest = updates[3][board.rows]["value"][0]
-    assert newest[:3] == ["One day", "base", "3"]
-    assert updates[3][board.setup.stop]["variant"] == "primary"
-    assert 'max="2160"' in updates[3][board.bar]
-    assert "3 texts · 15 of at most 2,160 tokens · about 16 s left" in updates[3][board.message][0][0]
+    assert counts[-1] == 6
+    written = next(update for update in updates if update[board.rows]["value"])
+    assert written[board.rows]["value"][0][1:3] == ["base", "1"]
+    assert written[board.setup.stop]["variant"] == "primary"
+    assert 'max="48"' in written[board.bar]
+    assert re.match(r"Writing · \d texts? · \d+ of at most 48 tokens", written[board.message][0][0])
     last = updates[-1]
     assert last[board.rows]["visible"] is False
     assert last[board.bar] == ""
@@ -174,65 +178,57 @@ def test_a_run_streams_its_texts_and_ends_with_its_results(
     assert last[board.going] is None
     assert last[board.results.resume]["visible"] is False
     assert last[board.results.delete.ask]["visible"] is True
-    assert last[board.message] == [("Done: 36 texts were written or found, and scored.", None)]
+    assert last[board.message] == [("Done: 6 texts written and scored.", None)]
 
 
-def test_a_run_belongs_to_the_hash_of_the_secret(runner: FakeRunner, id: str) -> None:
-    assert runner.data(id).run.owner == owner_of(ME)
-    assert ME not in str(runner.database.stored)
+def test_a_run_belongs_to_the_hash_of_the_secret(services: Services, id: str) -> None:
+    run = services.database.run(id)
+    assert run is not None
+    assert run.owner == owner_of(ME)
+    assert ME not in str(run)
 
 
 @pytest.mark.parametrize("secret", [None, "forged", 7])
-def test_without_a_secret_nothing_is_begun(
-    runner: FakeRunner, services: Services, board: Scoreboard, fresh: Values, secret: Any
-) -> None:
-    (update,) = on_run(services, board, fresh | {board.owner: secret})
-    assert update == {board.message: [(text.NO_OWNER, ERROR)]}
-    assert runner.database.stored == {}
+def test_without_a_secret_nothing_is_begun(services: Services, board: Scoreboard, form: Values, secret: Any) -> None:
+    before = services.database.runs(None)
+    (update,) = on_run(services, board, form | {board.owner: secret})
+    assert update == {board.message: [(common.NO_OWNER, ERROR)]}
+    assert services.database.runs(None) == before
 
 
-def test_what_cannot_begin_is_one_line(
-    runner: FakeRunner, services: Services, board: Scoreboard, fresh: Values
-) -> None:
+def test_what_cannot_begin_is_one_line(services: Services, board: Scoreboard, form: Values) -> None:
+    before = services.database.runs(owner_of(ME))
     sampling = board.setup.sampling.fields["temperature"]
     for bad in (None, ["a"], 5):
-        assert on_upload(services, board.setup, bad) == {board.setup.note: [(text.NO_FILE, ERROR)]}
+        assert on_upload(services, board.setup, bad) == {board.setup.note: [(common.NO_FILE, ERROR)]}
     for change in ({board.setup.methods: ["lora:gone"]}, {board.setup.samples: math.nan}, {sampling: math.inf}):
-        (update,) = on_run(services, board, fresh | change)
-        ((words, mark),) = update[board.message]
+        (update,) = on_run(services, board, form | change)
+        ((line, mark),) = update[board.message]
         assert mark == ERROR
-        assert "\n" not in words
-    assert runner.database.stored == {}
+        assert "\n" not in line
+    assert services.database.runs(owner_of(ME)) == before
 
 
-def test_stop_keeps_what_is_done_and_resume_goes_on(
-    runner: FakeRunner, services: Services, board: Scoreboard, fresh: Values
-) -> None:
-    run = on_run(services, board, fresh)
-    for _ in range(8):
-        id = next(run)[board.going]
-    run.close()  # type: ignore[attr-defined]
-    assert runner.closed == 1
+def test_stop_keeps_what_is_done_and_resume_goes_on(services: Services, board: Scoreboard, form: Values) -> None:
+    id = stopped_early(on_run(services, board, form | {board.setup.sampling.seed: 2}), board)
     stopped = on_stop(services, board, id, ME)
-    assert stopped[board.message] == [(words_leaderboard.RUN_STOPPED, None)]
+    assert stopped[board.message] == [(words.RUN_STOPPED, None)]
     assert stopped[board.results.resume]["visible"] is True
-    done = len(runner.data(id).samples)
-    assert 0 < done < 36
+    assert "· stopped" in stopped[board.results.head]
+    done = len(services.runner.data(id).samples)
+    assert 0 < done < 6
     last = list(on_resume(services, board, id, ME))[-1]
     assert last[board.results.resume]["visible"] is False
-    assert len({(s.prompt, s.method, s.draw) for s in runner.data(id).samples}) == 36
-    assert f"Done: {36 - done} texts" in last[board.message][0][0]
+    assert len({(s.prompt, s.method, s.draw) for s in services.runner.data(id).samples}) == 6
 
 
-def test_stop_says_nothing_where_no_run_goes_on(services: Services, board: Scoreboard, fresh: Values) -> None:
+def test_stop_says_nothing_where_no_run_goes_on(services: Services, board: Scoreboard, form: Values) -> None:
     assert on_stop(services, board, None, ME) == {board.going: None}
-    assert list(on_run(services, board, fresh))[-1][board.going] is None
+    assert list(on_run(services, board, form))[-1][board.going] is None
 
 
-def test_stop_waits_for_the_work_that_was_going_on(
-    services: Services, board: Scoreboard, fresh: Values, runner: FakeRunner
-) -> None:
-    run = on_run(services, board, fresh)
+def test_stop_waits_for_the_work_that_was_going_on(services: Services, board: Scoreboard, form: Values) -> None:
+    run = on_run(services, board, form | {board.setup.sampling.seed: 3})
     id = next(run)[board.going]
     next(run)
     closing = threading.Timer(0.3, run.close)  # type: ignore[attr-defined]
@@ -242,16 +238,14 @@ def test_stop_waits_for_the_work_that_was_going_on(
     assert "· stopped" in updates[board.results.head]
 
 
-def test_a_run_without_texts_can_be_opened(services: Services, board: Scoreboard, fresh: Values, id: str) -> None:
-    run = on_run(services, board, fresh)
-    empty = next(run)[board.going]
-    run.close()  # type: ignore[attr-defined]
+def test_a_run_without_texts_can_be_opened(services: Services, board: Scoreboard) -> None:
+    empty = added(services, new_secret())
     assert open_run(services, board.results, empty, ME)[board.results.column]["visible"] is True
     with gr.Blocks():
         plots, texts = lay_out_plots(), lay_out_texts(services)
     with pytest.raises(UserError, match="no figures yet"):
         fill_plots(services, plots, empty, None)
-    assert len(fill_texts(services, texts, empty)[texts.prompts]["value"]["data"]) == 3
+    assert len(fill_texts(services, texts, empty)[texts.prompts]["value"]["data"]) == 1
 
 
 def test_what_a_client_says_of_a_row_is_checked() -> None:
@@ -272,50 +266,47 @@ def test_an_inner_tab_is_filled_only_while_a_run_is_open(services: Services, boa
     assert len(fill_inner(opened, "Table", table, id, None, ME)) > 2
 
 
-def test_only_the_owner_resumes(services: Services, board: Scoreboard, runner: FakeRunner, id: str) -> None:
-    runner.set_status(id, "stopped")
-    for secret in (new_secret(), None, "forged"):
-        assert list(on_resume(services, board, id, secret)) == [{board.message: [(text.NOT_YOURS, ERROR)]}]
+def test_only_the_owner_resumes(services: Services, board: Scoreboard) -> None:
+    me = new_secret()
+    mine, nobodys = added(services, me), added(services, None)
+    for run, secret in ((mine, ME), (mine, None), (mine, "forged"), (nobodys, me), (nobodys, None)):
+        assert list(on_resume(services, board, run, secret)) == [{board.message: [(common.NOT_YOURS, ERROR)]}]
     for bad in BAD_IDS:
-        assert list(on_resume(services, board, bad, ME)) == [{board.message: [(text.NOTHING_HERE, ERROR)]}]
-
-
-def test_what_the_command_line_made_is_nobodys_to_resume_or_delete(
-    services: Services, board: Scoreboard, runner: FakeRunner, id: str
-) -> None:
-    data = runner.data(id)
-    runner.database.stored[id] = data._replace(run=data.run._replace(owner=None))
-    for secret in (None, "forged", ME):
-        assert list(on_resume(services, board, id, secret)) == [{board.message: [(text.NOT_YOURS, ERROR)]}]
-        assert on_delete(services, board.results, id, secret) == {
-            board.results.opened.message: [(text.NOT_YOURS, ERROR)]
-        }
-    assert id in runner.database.stored
+        assert list(on_resume(services, board, bad, ME)) == [{board.message: [(common.NOTHING_HERE, ERROR)]}]
 
 
 def test_a_broken_run_keeps_its_texts_and_does_not_tell_its_inner_life(
-    services: Services, board: Scoreboard, tmp_path: Path, fresh: Values
+    services: Services, board: Scoreboard, form: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prompts = upload(services, board, tmp_path, "One\nBREAK\n", "mine.txt")[board.setup.prompts]
+    whole = services.runner.run
+
+    def broken(id: str) -> Iterator[Any]:
+        steps = whole(id)
+        yield next(steps)
+        raise RuntimeError("the runner broke")
+
+    monkeypatch.setattr(services.runner, "run", broken)
     seen: list[Values] = []
     with pytest.raises(RuntimeError):
-        seen.extend(on_run(services, board, fresh | {board.setup.prompts: prompts}))
-    assert seen[-1][board.message] == [(text.SERVER_ERROR, ERROR)]
+        seen.extend(on_run(services, board, form | {board.setup.sampling.seed: 4}))
+    assert seen[-1][board.message] == [(common.SERVER_ERROR, ERROR)]
     assert seen[-1][board.setup.run]["variant"] == "primary"
 
 
-def test_only_the_newest_texts_are_sent(services: Services, board: Scoreboard, fresh: Values) -> None:
-    views = list(on_run(services, board, fresh | {board.setup.samples: 10}))
+def test_only_the_newest_texts_are_sent(services: Services, board: Scoreboard, form: Values) -> None:
+    many = {board.setup.samples: 10, board.setup.sampling.fields["max_new_tokens"]: 1}
+    views = list(on_run(services, board, form | many))
     assert max(len(update[board.rows]["value"]) for update in views) == run_progress.NEWEST
 
 
 def test_views_keep_their_distance(
-    monkeypatch: pytest.MonkeyPatch, services: Services, board: Scoreboard, fresh: Values
+    monkeypatch: pytest.MonkeyPatch, services: Services, board: Scoreboard, form: Values
 ) -> None:
     monkeypatch.setattr(run_progress, "PACE", 60.0)
-    first, done, results = on_run(services, board, fresh)
-    assert first[board.message] == [(text.STARTING, None)]
-    assert "36 texts" in done[board.message][0][0]
+    list(on_run(services, board, form))
+    first, done, results = on_run(services, board, form)
+    assert first[board.message] == [(common.STARTING, None)]
+    assert done[board.message] == [("Done: 6 texts written and scored (6 stored already).", None)]
     assert results[board.results.column]["visible"] is True
 
 
@@ -329,7 +320,7 @@ def test_a_link_opens_a_run_alone_and_read_only(services: Services, board: Score
     assert updates[board.results.column]["visible"] is True
     assert updates[board.results.delete.ask]["visible"] is False
     assert updates[board.results.resume]["visible"] is False
-    assert text.OWN in updates[board.results.head]
+    assert common.OWN in updates[board.results.head]
     assert open_link(services, board, Link(RUN, id), ME)[board.results.delete.ask]["visible"] is True
 
 
@@ -338,34 +329,39 @@ def test_other_links_leave_the_tab_as_it_is(services: Services, board: Scoreboar
     assert open_link(services, board, link, ME) == {board.message: []}
 
 
-def test_names_are_escaped_in_the_head(runner: FakeRunner, id: str) -> None:
-    run = runner.data(id).run
+def test_names_are_escaped_in_the_head(services: Services, id: str) -> None:
+    run = services.runner.data(id).run
     html = head_html(run._replace(prompts=replace(run.prompts, name="<img src=x>")), by_link=False)
     assert "<img" not in html
     assert "&lt;img" in html
 
 
-def test_the_list_shows_own_runs_and_those_of_the_command_line(services: Services, runner: FakeRunner, id: str) -> None:
-    (line,) = earlier_rows(services, ME)
-    assert line[-1] == id
-    assert line[1:5] == ["mine (3)", "base, lora:poetry, prefix:facts, pplm:science", "done", words_leaderboard.HERE]
-    assert earlier_rows(services, new_secret()) == []
-    data = runner.data(id)
-    runner.database.stored[id] = data._replace(run=data.run._replace(owner=None))
+def test_the_list_shows_own_runs_and_those_of_the_command_line(services: Services) -> None:
+    stranger = new_secret()
+    mine, nobodys = added(services, stranger), added(services, None)
+    rows = {row[-1]: row for row in earlier_rows(services, stranger)}
+    assert rows[mine][1:5] == ["one (1)", "base", "stopped", words.HERE]
+    assert rows[nobodys][4] == words.COMMAND_LINE
     for secret in (ME, new_secret(), None):
-        assert [row[4] for row in earlier_rows(services, secret)] == [words_leaderboard.COMMAND_LINE]
+        seen = {row[-1] for row in earlier_rows(services, secret)}
+        assert nobodys in seen
+        assert mine not in seen
 
 
-def test_only_the_owner_deletes(services: Services, board: Scoreboard, runner: FakeRunner, id: str) -> None:
-    line = board.results.opened.message
-    for bad in (new_secret(), None, owner_of(ME)):
-        assert on_delete(services, board.results, id, bad) == {line: [(text.NOT_YOURS, ERROR)]}
+def test_only_the_owner_deletes(services: Services, board: Scoreboard) -> None:
+    me = new_secret()
+    mine, nobodys = added(services, me), added(services, None)
+    for run, secret in ((mine, ME), (mine, None), (mine, owner_of(me)), (nobodys, me), (nobodys, None)):
+        with pytest.raises(UserError, match=common.NOT_YOURS):
+            on_delete(services, board.results, run, secret)
     for bad_id in BAD_IDS:
-        assert on_delete(services, board.results, bad_id, ME) == {line: [(text.NOTHING_HERE, ERROR)]}
-    updates = on_delete(services, board.results, id, ME)
-    assert updates[board.results.head] == text.DELETED_HTML
+        with pytest.raises(UserError, match="mistyped"):
+            on_delete(services, board.results, bad_id, me)
+    updates = on_delete(services, board.results, mine, me)
+    assert updates[board.results.head] == common.DELETED_HTML
     assert updates[board.results.opened.id] is None
-    assert runner.database.stored == {}
+    assert services.database.run(mine) is None
+    assert services.database.run(nobodys) is not None
 
 
 def test_deleting_takes_two_steps() -> None:
@@ -380,26 +376,27 @@ def test_ids_are_checked_again_in_every_handler(services: Services, board: Score
         facts, other = lay_out_facts(), lay_out_beside()
     attempts: list[Any] = [
         lambda: open_run(services, board.results, id, ME),
-        lambda: fill_table(services, table, id, words_leaderboard.ALL_PROMPTS),
-        lambda: fill_plots(services, plots, id, words_leaderboard.ALL_PROMPTS),
-        lambda: draw(services, plots, id, words_leaderboard.ALL_PROMPTS, None, "perplexity"),
+        lambda: fill_table(services, table, id, words.ALL_PROMPTS),
+        lambda: fill_plots(services, plots, id, words.ALL_PROMPTS),
+        lambda: draw(services, plots, id, words.ALL_PROMPTS, None, "perplexity"),
         lambda: fill_texts(services, texts, id),
-        lambda: sort_prompts(services, texts, id, words_leaderboard.AS_IN_FILE),
+        lambda: sort_prompts(services, texts, id, words.AS_IN_FILE),
         lambda: show_prompt(services, texts, id, 1),
         lambda: fill_facts(services, facts, id),
         lambda: fill_beside(services, other, id, None, ME),
         lambda: show_beside(services, other, id, None, id),
+        lambda: on_publish(services, board.results.opened, id, ME),
     ]
     for attempt in attempts:
         with pytest.raises(UserError, match="mistyped"):
             attempt()
-    assert make_file(services, "texts.csv", id) == (None, [(text.NOTHING_HERE, ERROR)])
+    assert make_file(services, "texts.csv", id) == (None, [(common.NOTHING_HERE, ERROR)])
     assert [update for update in on_replay(services, facts, id) if facts.verdict in update][-1][facts.verdict][0][1]
 
 
 def test_an_error_of_an_inner_tab_stands_in_the_line_for_messages(services: Services, board: Scoreboard) -> None:
     line = board.results.opened.message
-    assert or_message(line, open_run, services, board.results, "x", ME) == {line: [(text.NOTHING_HERE, ERROR)]}
+    assert or_message(line, open_run, services, board.results, "x", ME) == {line: [(common.NOTHING_HERE, ERROR)]}
 
 
 # The inner tabs
@@ -408,7 +405,7 @@ def test_an_error_of_an_inner_tab_stands_in_the_line_for_messages(services: Serv
 def test_the_table_is_there_at_once_and_nothing_else(services: Services, board: Scoreboard, id: str) -> None:
     updates = open_run(services, board.results, id, ME)
     tables = [value for value in updates.values() if isinstance(value, dict) and "column_widths" in value]
-    assert len(tables[0]["value"]["data"]) == 4
+    assert len(tables[0]["value"]["data"]) == 2
     assert len(tables) == 2, "the leaderboard and the cross-scores under it"
     assert not any(type(value).__name__ == "Figure" for value in updates.values())
 
@@ -416,11 +413,8 @@ def test_the_table_is_there_at_once_and_nothing_else(services: Services, board: 
 def test_slices_change_the_table(services: Services, board: Scoreboard, id: str) -> None:
     with gr.Blocks():
         view = lay_out_table()
-    assert open_run(services, board.results, id, ME)[board.results.opened.slice]["choices"] == [
-        words_leaderboard.ALL_PROMPTS,
-        "genre = a",
-        "genre = b",
-    ]
+    choices = open_run(services, board.results, id, ME)[board.results.opened.slice]["choices"]
+    assert choices == [words.ALL_PROMPTS, "genre = a", "genre = b"]
     whole, part = (fill_table(services, view, id, which)[view.table]["value"] for which in (None, "genre = a"))
     assert whole["headers"] == part["headers"]
     assert whole["data"] != part["data"]
@@ -430,12 +424,12 @@ def test_plots_offer_what_the_run_has(services: Services, id: str) -> None:
     with gr.Blocks():
         view = lay_out_plots()
     updates = fill_plots(services, view, id, None)
-    assert ("distinct-2", "distinct_2") in updates[view.up]["choices"]
+    assert ("distinct-1", "distinct_1") in updates[view.up]["choices"]
     assert updates[view.metric]["value"] == "perplexity"
-    assert len(updates[view.trade_off].data) == 4
+    assert len(updates[view.trade_off].data) == 2
     for bad in ("nonsense", 5, None, ["perplexity"]):
         with pytest.raises(UserError, match="metric"):
-            draw(services, view, id, None, "distinct_2", bad)
+            draw(services, view, id, None, "distinct_1", bad)
 
 
 def test_a_prompt_is_drilled_down_into(services: Services, id: str) -> None:
@@ -443,10 +437,10 @@ def test_a_prompt_is_drilled_down_into(services: Services, id: str) -> None:
         view = lay_out_texts(services)
     updates = fill_texts(services, view, id)
     assert updates[view.prompts]["value"]["data"][1][:3] == [2, "Two days", "b"]
-    assert [updates[side.column]["visible"] for side in view.sides] == [True] * 4 + [False] * (MAX_METHODS - 4)
+    assert [updates[side.column]["visible"] for side in view.sides] == [True] * 2 + [False] * (MAX_METHODS - 2)
     updates = show_prompt(services, view, id, 2)
     assert updates[view.prompt][1] == ("Two days", None)
-    assert "LoRA poetry" in updates[view.sides[1].head]
+    assert "LoRA verse" in updates[view.sides[1].head]
     for bad in (0, 4, -1, 10**9, "2", None, 1.5, True and "x"):
         with pytest.raises(UserError, match="no such prompt"):
             show_prompt(services, view, id, bad)
@@ -455,18 +449,20 @@ def test_a_prompt_is_drilled_down_into(services: Services, id: str) -> None:
 def test_prompts_are_sorted_and_an_unknown_order_is_that_of_the_file(services: Services, id: str) -> None:
     with gr.Blocks():
         view = lay_out_texts(services)
-    highest = words_leaderboard.HIGHEST_FIRST.format(method="base")
+    highest = words.HIGHEST_FIRST.format(method="base")
     figures = [row[3] for row in sort_prompts(services, view, id, highest)[view.prompts]["value"]["data"]]
     assert figures == sorted(figures, reverse=True)
     for unknown in ("?", None, 7, ["x"]):
         assert [row[0] for row in sort_prompts(services, view, id, unknown)[view.prompts]["value"]["data"]] == [1, 2, 3]
 
 
-def test_two_runs_stand_beside_each_other(services: Services, board: Scoreboard, fresh: Values, id: str) -> None:
-    other = done(services, board, fresh | {board.setup.methods: ["base"]})
+def test_two_runs_stand_beside_each_other(services: Services, board: Scoreboard, form: Values, id: str) -> None:
+    other = done(services, board, form | {board.setup.methods: ["base"]})
     with gr.Blocks():
         view = lay_out_beside()
-    assert [choice for _, choice in fill_beside(services, view, id, None, ME)[view.other]["choices"]] == [other]
+    choices = [choice for _, choice in fill_beside(services, view, id, None, ME)[view.other]["choices"]]
+    assert other in choices
+    assert id not in choices
     table = show_beside(services, view, id, None, other)[view.table]["value"]
     assert table["headers"][:3] == ["method", "perplexity ↓, this run", "perplexity ↓, the other"]
     assert table["metadata"]["display_value"][1][2] == "–", "the other run has no such method"
@@ -475,11 +471,13 @@ def test_two_runs_stand_beside_each_other(services: Services, board: Scoreboard,
 def test_facts_say_everything_that_was_set(services: Services, id: str) -> None:
     with gr.Blocks():
         view = lay_out_facts()
+    run = services.runner.data(id).run
     facts = dict(fill_facts(services, view, id)[view.facts])
-    assert f"strength {PPLM.strength}" in facts["Methods"]
     assert f"seed {FIRST_SEED}" in facts["Settings"]
-    assert facts["sha256 of base"] == "esab"
-    assert facts["torch"] == "2.13.0"
+    assert facts["sha256 of base"] == run.hashes["base"]
+    assert facts["torch"] == services.versions["torch"]
+    steered = run._replace(spec=RunSpec((parse_method("pplm:science"),)))
+    assert f"strength {PPLM.strength}" in dict(run_facts(steered))["Methods"]
 
 
 def test_a_replay_ends_with_its_verdict(services: Services, id: str) -> None:
@@ -487,33 +485,49 @@ def test_a_replay_ends_with_its_verdict(services: Services, id: str) -> None:
         view = lay_out_facts()
     first, *_, verdict, last = on_replay(services, view, id)
     assert first[view.stop]["interactive"] is True
-    assert verdict[view.verdict] == [("✓ Re-written just now: 36 texts, identical.", None)]
+    assert verdict[view.verdict] == [("✓ Re-written just now: 6 texts, identical.", None)]
     assert last[view.replay]["interactive"] is True
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_file_can_be_saved(services: Services, id: str, name: str) -> None:
+def test_every_file_can_be_saved_and_has_a_button(services: Services, id: str, name: str) -> None:
     file, line = make_file(services, name, id)
     assert line == []
     assert file is not None
     assert file["name"] == f"mine-{name}"
+    assert name in words.FILES
 
 
-def test_a_run_is_sent_to_the_hub_only_where_it_was_set_up(services: Services, board: Scoreboard, id: str) -> None:
-    opened = board.results.opened
-    with pytest.raises(UserError):
+# Publishing
+
+
+def test_only_the_owner_publishes_a_run_once_and_only_where_the_operator_permits_it(
+    services: Services, board: Scoreboard, id: str
+) -> None:
+    opened, sent = board.results.opened, []
+
+    def push(data: Any, results: Any) -> str:
+        sent.append(data.run.id)
+        return f"https://hub/{data.run.id}"
+
+    with pytest.raises(UserError, match=words.CANNOT_PUBLISH):
         on_publish(services, opened, id, ME)
-    sent = services._replace(publisher=Publisher(services.database, lambda data, _: f"https://hub/{data.run.id}"))
-    assert on_publish(sent, opened, id, ME)[opened.message] == [(f"Sent to https://hub/{id}", None)]
-    again = [(f"This run was sent before: https://hub/{id}", None)]
-    assert on_publish(sent, opened, id, ME)[opened.message] == again
-    with pytest.raises(UserError, match="Only the browser that made this run"):
-        on_publish(sent, opened, id, new_secret())
+    permitted = services._replace(publisher=Publisher(services.database, push))
+    for run, secret in ((id, new_secret()), (id, None), (id, owner_of(ME)), (added(services, None), ME)):
+        with pytest.raises(UserError, match=common.NOT_YOURS):
+            on_publish(permitted, opened, run, secret)
+    assert sent == []
+    for said in (f"Sent to https://hub/{id}", f"Already sent to https://hub/{id}"):
+        assert on_publish(permitted, opened, id, ME)[opened.message] == [(said, None)]
+    assert sent == [id]
 
 
-@pytest.mark.parametrize("publisher", [None, Publisher(FakeRunner().database, lambda data, results: "")])
-def test_the_button_for_the_hub_is_there_only_where_it_was_set_up(publisher: Any) -> None:
-    with gr.Blocks() as blocks:
-        lay_out(fake_services()._replace(publisher=publisher), gr.BrowserState())
-    buttons = [block.value for block in blocks.blocks.values() if isinstance(block, gr.Button)]
-    assert (words_leaderboard.PUBLISH in buttons) == (publisher is not None)
+def test_the_button_for_the_hub_is_shown_to_the_owner_only(services: Services, id: str) -> None:
+    with gr.Blocks():
+        view = FilesView(gr.Button())
+    permitted = services._replace(publisher=Publisher(services.database, lambda data, results: ""))
+    shown = [
+        fill_files(of, view, id, None, secret)[view.publish]["visible"]
+        for of, secret in ((permitted, ME), (permitted, new_secret()), (permitted, None), (services, ME))
+    ]
+    assert shown == [True, False, False, False]

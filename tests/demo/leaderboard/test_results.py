@@ -1,28 +1,29 @@
 """What a run has found, as tables, plots and texts, on figures worked out by hand."""
 
 import math
+import re
 from typing import Any
 
 import pytest
 
-from adapters.methods import UserError, parse_method
-from demo.leaderboard import words as words_leaderboard
-from demo.leaderboard.results.figures import bars, trade_off
+from adapters.methods import Sampling, UserError, parse_method
+from demo.leaderboard import words
+from demo.leaderboard.results import run_facts
 from demo.leaderboard.results.load import find_run, load_data, load_results, slices
-from demo.leaderboard.results.run import Message, replay_run
-from demo.leaderboard.results.tables import beside, cross_scores, edge, leaderboard, passports_html
-from demo.leaderboard.results.texts import Order, orders, prompt_spans, prompts_table, texts_for
+from demo.leaderboard.results.run_facts import Message, replay_run
+from demo.leaderboard.results.run_plots import bars, trade_off
+from demo.leaderboard.results.run_tables import beside, cross_scores, edge, leaderboard, passport_html
+from demo.leaderboard.results.run_texts import Order, orders, prompt_spans, prompts_table, texts_for
 from demo.parts.numbers import PROMPT
 from demo.parts.tables import Column, cell_text, grid, marks
 from demo.services import Services
 from leaderboard.metrics.metric import Passport
 from leaderboard.output.export import FILES
 from leaderboard.records import Prompt, PromptSet, RunSpec
+from leaderboard.runs.runner import Difference, Replay
 from leaderboard.tables.results import Cell, Results
-from tests.demo.fake_runs import FakeRunner
-from tests.demo.fakes import FakeFingerprints, fake_services
 
-NAMES = ("base", "lora:poetry", "pplm:science+lora:poetry")
+NAMES = ("base", "lora:verse", "lora:verse+prefix:facts")
 METHODS = {name: parse_method(name) for name in NAMES}
 PROMPTS = PromptSet(
     "mine",
@@ -45,7 +46,7 @@ def results(*cells: Cell, higher_is_better: bool | None = False, best: tuple[str
         metrics=("perplexity", "distinct_2"),
         cells={"perplexity": column, "distinct_2": column},
         best={"perplexity": best},
-        cross={"base": column, "lora:poetry": {"base": FINE}},
+        cross={"base": column, "lora:verse": {"base": FINE}},
         prompts_perplexity={"base": FINE},
         references_perplexity={},
         passports={
@@ -57,21 +58,17 @@ def results(*cells: Cell, higher_is_better: bool | None = False, best: tuple[str
     )
 
 
-@pytest.fixture
-def runner() -> FakeRunner:
-    return FakeRunner()
+def spec(*names: str, samples: int = 1, seed: int = 7) -> RunSpec:
+    """Settings of a run of short texts."""
+    methods = tuple(METHODS[name] for name in names)
+    return RunSpec(methods, samples=samples, sampling=Sampling(max_new_tokens=6), seed=seed)
 
 
-@pytest.fixture
-def services(runner: FakeRunner) -> Services:
-    return fake_services(runner=runner)
-
-
-@pytest.fixture
-def id(runner: FakeRunner) -> str:
+@pytest.fixture(scope="module")
+def id(services: Services) -> str:
     """A finished run of three prompts."""
-    run = runner.add(RunSpec(tuple(METHODS.values()), samples=2), PROMPTS, None)
-    list(runner.run(run.id))
+    run = services.runner.add(spec(*NAMES, samples=2), PROMPTS, None)
+    list(services.runner.run(run.id))
     return run.id
 
 
@@ -85,12 +82,12 @@ def test_a_cell_says_figure_mark_and_interval() -> None:
 
 
 def test_the_best_and_ties_are_marked_without_colour() -> None:
-    table = results(FINE, BETTER, TIED, best=("lora:poetry",))
+    table = results(FINE, BETTER, TIED, best=("lora:verse",))
     assert [marks(table, "perplexity", name) for name in NAMES] == ["", "★", "≈"]
 
 
 def test_who_ties_with_the_best_is_marked_as_well() -> None:
-    table = results(FINE, TIED, BETTER, best=("base", "lora:poetry"))
+    table = results(FINE, TIED, BETTER, best=("base", "lora:verse"))
     assert [marks(table, "perplexity", name) for name in NAMES] == ["★", "★ ≈", ""]
 
 
@@ -113,7 +110,7 @@ def headings(columns: list[Column]) -> list[str]:
 
 
 def test_the_leaderboard_shows_texts_and_sorts_by_numbers() -> None:
-    table = leaderboard(results(FINE, BETTER, Cell(math.nan), best=("lora:poetry",)), METHODS)
+    table = leaderboard(results(FINE, BETTER, Cell(math.nan), best=("lora:verse",)), METHODS)
     assert headings(table) == ["method", "perplexity ↓", "distinct-2 ↑"]
     assert [row[1] for row in shown(table)] == ["10.0\n9.00 to 11.0", "5.00 ★\n4.00 to 6.00", "–"]
     assert [row[1] for row in grid(table)["data"]] == [10.0, 5.0, None]
@@ -121,14 +118,14 @@ def test_the_leaderboard_shows_texts_and_sorts_by_numbers() -> None:
 
 def test_a_row_has_the_colours_of_its_method() -> None:
     assert edge(METHODS["base"]) == "box-shadow: inset 4px 0 0 var(--base)"
-    assert edge(METHODS["pplm:science+lora:poetry"]).endswith("inset 4px 0 0 var(--lora), inset 8px 0 0 var(--pplm)")
+    assert edge(METHODS["lora:verse+prefix:facts"]).endswith("inset 4px 0 0 var(--lora), inset 8px 0 0 var(--prefix)")
     assert edge(None) == ""
 
 
 def test_cross_scores_are_a_matrix_with_the_prompts_themselves() -> None:
     table = cross_scores(results(FINE, BETTER, TIED), METHODS)
-    assert headings(table) == ["method", "under base", "under lora:poetry"]
-    assert [row[0] for row in shown(table)] == [*NAMES, words_leaderboard.PROMPTS_THEMSELVES]
+    assert headings(table) == ["method", "under base", "under lora:verse"]
+    assert [row[0] for row in shown(table)] == [*NAMES, words.PROMPTS_THEMSELVES]
     assert shown(table)[1][2] == "–", "no value is a dash"
     assert shown(table)[3][1].startswith("10.0")
 
@@ -140,7 +137,7 @@ def test_two_runs_beside_each_other_mark_intervals_that_lie_apart() -> None:
 
 
 def test_passports_are_escaped_and_leave_out_what_does_not_apply() -> None:
-    html = passports_html(results(FINE, BETTER, TIED))
+    html = "".join(map(passport_html, results(FINE, BETTER, TIED).passports.values()))
     assert "exp of &lt;the mean&gt;" in html
     assert "lower is better" in html
     assert html.count("<dt>judge</dt>") == 1
@@ -152,9 +149,9 @@ def test_passports_are_escaped_and_leave_out_what_does_not_apply() -> None:
 
 def test_a_point_has_intervals_in_both_directions_and_its_name_beside_it() -> None:
     plot = trade_off(results(FINE, BETTER, Cell(math.nan)), METHODS, "perplexity", "distinct_2").to_dict()
-    assert [trace["name"] for trace in plot["data"]] == ["base", "lora:poetry"], "no value, no point"
+    assert [trace["name"] for trace in plot["data"]] == ["base", "lora:verse"], "no value, no point"
     lora = plot["data"][1]
-    assert (lora["x"], lora["y"], lora["text"]) == ([5.0], [5.0], ["lora:poetry"])
+    assert (lora["x"], lora["y"], lora["text"]) == ([5.0], [5.0], ["lora:verse"])
     for error in (lora["error_x"], lora["error_y"]):
         assert (error["array"], error["arrayminus"], error["symmetric"]) == ([1.0], [1.0], False)
     assert plot["layout"]["xaxis"]["title"]["text"] == "perplexity, lower is better"
@@ -168,7 +165,7 @@ def test_bars_start_at_zero_in_the_order_of_the_table() -> None:
     assert list(trace["x"]) == [10.0, 3.0, 9.9]
     assert trace["error_x"]["array"][1] == 0, "measured once: no interval"
     assert plot["layout"]["xaxis"]["rangemode"] == "tozero"
-    assert trace["marker"]["color"] == ["#6b7280", "#0072b2", "#d55e00"]
+    assert trace["marker"]["color"] == ["#6b7280", "#0072b2", "#009e73"]
     assert trace["marker"]["line"]["color"] == ["#6b7280", "#0072b2", "#0072b2"], "a second edge where it is composed"
 
 
@@ -189,9 +186,9 @@ def test_prompts_stand_with_their_tags_and_each_methods_perplexity(services: Ser
 def test_the_worst_or_the_best_prompts_of_a_method_come_first(services: Services, id: str) -> None:
     data = load_data(services, id)
     found = orders(data)
-    assert found[words_leaderboard.AS_IN_FILE] == Order()
+    assert found[words.AS_IN_FILE] == Order()
     lowest, highest = (
-        [row[5] for row in grid(prompts_table(data, found[f"lora:poetry: {which}"]))["data"]]
+        [row[5] for row in grid(prompts_table(data, found[f"lora:verse: {which}"]))["data"]]
         for which in ("lowest perplexity first (best)", "highest perplexity first (worst)")
     )
     assert lowest == sorted(lowest) == highest[::-1]
@@ -202,20 +199,26 @@ def test_all_texts_for_a_prompt_stand_side_by_side_with_their_own_figures(servic
     sides = texts_for(data, 1)
     assert [side.method.name for side in sides] == list(NAMES)
     for number, side in enumerate(sides):
-        written = [s.text for s in data.samples if (s.prompt, s.method) == (1, number)]
-        assert [" " + piece for piece, mark in side.spans if mark is None] == written
+        written = [s.text.removeprefix(" ") for s in data.samples if (s.prompt, s.method) == (1, number)]
+        assert [piece for piece, mark in side.spans if mark is None] == written
         heads = [piece.strip() for piece, mark in side.spans if mark == PROMPT]
         assert [head.split(" · ")[0] for head in heads] == ["Text 1", "Text 2"]
-        assert all("perplexity 1" in head and "distinct-2" in head and "12 tokens" in head for head in heads)
+        tokens = [s.num_tokens for s in data.samples if (s.prompt, s.method) == (1, number)]
+        for head, count in zip(heads, tokens, strict=True):
+            assert re.fullmatch(
+                rf"Text \d · perplexity [\d.,]+ · distinct-2 \(words\) \S+ · repetition \S+ · {count} tokens?", head
+            )
 
 
-def test_a_method_without_a_text_says_so(runner: FakeRunner, services: Services) -> None:
-    run = runner.add(RunSpec(tuple(METHODS.values())), PROMPTS, None)
-    steps = runner.run(run.id)
-    next(steps)
+def test_a_method_without_a_text_says_so(services: Services) -> None:
+    run = services.runner.add(spec("base", "lora:verse", seed=8), PROMPTS, None)
+    steps = services.runner.run(run.id)
+    while not next(steps).samples:
+        pass
+    steps.close()  # type: ignore[attr-defined]
     sides = texts_for(load_data(services, run.id), 0)
     assert sides[0].spans[0][0].startswith("Text 1")
-    assert sides[1].spans == ((words_leaderboard.NO_TEXT, PROMPT),)
+    assert sides[1].spans == ((words.NO_TEXT, PROMPT),)
 
 
 def test_a_prompt_stands_with_its_reference(services: Services, id: str) -> None:
@@ -256,22 +259,17 @@ def test_ids_are_checked(services: Services, id: Any) -> None:
             load(services, id)
 
 
-def test_a_deleted_run_is_gone_for_who_has_just_looked_at_it(runner: FakeRunner, services: Services) -> None:
-    run = runner.add(RunSpec((METHODS["base"],)), PROMPTS, "me")
-    list(runner.run(run.id))
+def test_a_deleted_run_is_gone_for_who_has_just_looked_at_it(services: Services) -> None:
+    run = services.runner.add(spec("base"), PROMPTS, "me")
+    list(services.runner.run(run.id))
     load_data(services, run.id)
-    runner.delete(run.id, "me")
+    services.runner.delete(run.id, "me")
     with pytest.raises(UserError):
         load_data(services, run.id)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_every_file_is_made_and_has_a_button(services: Services, id: str, name: str) -> None:
-    made = FILES[name](load_data(services, id), load_results(services, id))
-    assert len(made) > 100
-    assert name in words_leaderboard.FILES
-    if name == "report.html":
-        assert b"One &lt;b&gt;day" in made
+def test_the_report_shows_a_hostile_prompt_as_text(services: Services, id: str) -> None:
+    assert b"One &lt;b&gt;day" in FILES["report.html"](load_data(services, id), load_results(services, id))
 
 
 def replayed(services: Services, id: Any) -> list[Message]:
@@ -280,20 +278,18 @@ def replayed(services: Services, id: Any) -> list[Message]:
 
 def test_a_replay_says_identical(services: Services, id: str) -> None:
     first, *_, last = replayed(services, id)
-    assert first.words == "Writing every text again: 0 of 18."
+    assert first.text == "Writing every text again: 0 of 18."
     assert last == Message("✓ Re-written just now: 18 texts, identical.")
 
 
-def test_a_replay_names_the_first_tokens_that_differ_and_what_changed(
-    runner: FakeRunner, services: Services, id: str
-) -> None:
-    runner.differences = tuple(("base", 0, draw, 4) for draw in range(7))
-    fingerprints = FakeFingerprints()
-    fingerprints.changed = {"base"}
-    last = replayed(services._replace(fingerprints=fingerprints), id)[-1].words
-    assert last.startswith("7 of 18 texts differ. base, prompt 1, text 1: token 4 differs.")
-    assert "And 2 more." in last
-    assert last.endswith("Changed since: base.")
+def test_a_replay_names_the_first_tokens_that_differ_and_what_changed(services: Services, id: str) -> None:
+    run = find_run(services, id)
+    differences = tuple(Difference("base", 0, draw, 4) for draw in range(7))
+    changed = run._replace(hashes={**run.hashes, "base": "another"})
+    said = run_facts.verdict(services, changed, Replay(18, 18, differences)).text
+    assert said.startswith("7 of 18 texts differ. base, prompt 1, text 1: token 4 differs.")
+    assert "And 2 more." in said
+    assert said.endswith("Changed since: base.")
 
 
 @pytest.mark.parametrize("id", [None, "0" * 32, "x"])

@@ -8,18 +8,22 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from adapters.learned.prefix_attention import Attention, Neighbour, Virtual
+from adapters.learned.spectrum import Crop, Update
 from adapters.methods import UserError
-from demo.learned import figures as figures
-from demo.learned import words as words_learned
+from adapters.store.adapter_store import AdapterStore
+from demo.learned import figures, words
 from demo.learned.tab import LearnedView, fill_words, lay_out_learned, on_save, show_adapter, show_module, watch
 from demo.parts.panes import ERROR
+from demo.parts.words import percent
 from demo.services import Services
-from tests.demo.fakes import FakeAttention, FakeExplorer, FakeStore, FakeUpdate, fake_services
+
+QUERY = "model.layers.0.self_attn.q_proj"
 
 
 @pytest.fixture
-def services() -> Services:
-    return fake_services()
+def services(lasting: Services) -> Services:
+    return lasting
 
 
 @pytest.fixture
@@ -28,53 +32,56 @@ def view() -> Iterator[LearnedView]:
         yield lay_out_learned()
 
 
-def asked(services: Services) -> list[str]:
-    assert isinstance(services.explorer, FakeExplorer)
-    return services.explorer.asked
+def update(path: str, relative: float) -> Update:
+    """An update of one singular value, of this size relative to W."""
+    return Update(path, (4, 4), 8, (relative,), 1.0)
 
 
-def test_nothing_is_computed_before_the_tab_is_opened(services: Services, view: LearnedView) -> None:
-    assert asked(services) == []
+def test_nothing_is_computed_before_the_tab_is_opened(view: LearnedView) -> None:
     assert view.adapter.choices == []
 
 
 def test_a_lora_shows_all_modules_and_the_one_that_changed_most(services: Services, view: LearnedView) -> None:
-    updates = show_adapter(services, view, None)
-    assert updates[view.adapter] == gr.update(choices=["poetry", "scifi", "facts"], value="poetry")
+    updates = show_adapter(services, view, "verse")
+    names = [adapter.name for adapter in services.store.adapters]
+    assert updates[view.adapter] == gr.update(choices=names, value="verse")
     assert (updates[view.lora.column]["visible"], updates[view.prefix.column]["visible"]) == (True, False)
-    assert updates[view.lora.module] == gr.update(
-        choices=[
-            ("layer 2: self_attn.v_proj, 4\u00a0% of W", "model.layers.1.self_attn.v_proj"),
-            ("layer 1: self_attn.q_proj, 1\u00a0% of W", "model.layers.0.self_attn.q_proj"),
-        ],
-        value="model.layers.1.self_attn.v_proj",
-    )
+    found = sorted(services.explorer.updates("verse"), key=lambda one: -one.relative)
+    assert updates[view.lora.module]["value"] == found[0].path
+    assert [path for _, path in updates[view.lora.module]["choices"]] == [one.path for one in found]
     ((line, mark),) = updates[view.message]
+    trained, full = services.store.find("verse").num_parameters, sum(one.size[0] * one.size[1] for one in found)
     assert line == (
-        "poetry: 3,072 trained parameters in 2 modules, 1.4\u00a0% of the 221,184 of those modules and "
-        "0.0023\u00a0% of the model's 135,000,000."
+        f"verse: {trained:,} trained parameters in {len(found)} modules, {percent(trained / full)} of the {full:,} of "
+        f"those modules and {percent(trained / services.num_parameters)} of the model's {services.num_parameters:,}."
     )
     assert mark is None
     ((line, _),) = updates[view.lora.line]
-    assert line == (
-        "model.layers.1.self_attn.v_proj: W is 576 by 192, 1,536 trained instead of 110,592. The update is 4\u00a0% of "
-        "W in size; effective rank 1.9 of 2."
-    )
+    assert line.startswith(f"{found[0].path}: W is ")
+    assert line.endswith(" of 3.")
     weight, change, adapted = (updates[square].data[0] for square in view.lora.squares)
+    assert weight.zmax == adapted.zmax
+    assert weight.zmax != change.zmax
+    assert fill_words(services, view, "verse") == {view.message: gr.skip()}
+    assert show_adapter(services, view, None)[view.adapter]["value"] == names[0]
+
+
+def test_squares_share_the_scale_of_w_and_name_rows_and_columns() -> None:
+    crop = Crop("q", 64, 32, ((1.0, -2.0), (0.5, 0.0)), ((0.1, 0.0), (0.0, -0.2)), ((1.1, -2.0), (0.5, -0.2)))
+    weight, change, adapted = (square.data[0] for square in figures.squares(crop))
     assert (weight.zmax, adapted.zmax, change.zmax) == (2, 2, 0.2)
     assert list(weight.x) == [32, 33]
     assert list(weight.y) == [64, 65]
-    assert "words poetry" not in asked(services)
-    assert fill_words(services, view, "poetry") == {view.message: gr.skip()}
 
 
 def test_another_module_is_drawn_alone(services: Services, view: LearnedView) -> None:
-    updates = show_module(services, view, "poetry", "model.layers.0.self_attn.q_proj")
+    updates = show_module(services, view, "verse", QUERY)
     assert set(updates) == {view.lora.line, view.lora.singular, *view.lora.squares}
-    assert list(updates[view.lora.singular].data[0].y) == [2, 1]
+    values = next(one.singular_values for one in services.explorer.updates("verse") if one.path == QUERY)
+    assert list(updates[view.lora.singular].data[0].y) == list(values)
     for path in ("lm_head", None, 7):
         with pytest.raises(UserError, match="does not adapt"):
-            show_module(services, view, "poetry", path)
+            show_module(services, view, "verse", path)
 
 
 def test_a_prefix_shows_its_words(services: Services, view: LearnedView) -> None:
@@ -82,46 +89,61 @@ def test_a_prefix_shows_its_words(services: Services, view: LearnedView) -> None
     assert (updates[view.lora.column]["visible"], updates[view.prefix.column]["visible"]) == (False, True)
     assert updates[view.prefix.words] == []
     assert (updates[view.prefix.seen]["visible"], updates[view.prefix.far]["visible"]) == (False, False)
-    assert updates[view.message][0][0].startswith("facts: 20 virtual tokens, 230,400 numbers as keys and values")
+    parameters = services.store.find("facts").num_parameters
+    assert updates[view.message][0][0].startswith(f"facts: 5 virtual tokens, {parameters:,} numbers as keys and values")
     filled = fill_words(services, view, "facts")
-    assert filled[view.prefix.words] == [
-        ["1", "“ sea” 1.00", "“ <b>sea” 0.50, “x” 0.25", "30.0\u00a0%"],
-        ["2", "not known", "“ <b>sea” 0.50, “x” 0.25", "–"],
-    ]
-    assert filled[view.prefix.moved] is None, "the start of one of them is not known"
+    assert [row[0] for row in filled[view.prefix.words]] == ["1", "2", "3", "4", "5"]
+    assert filled[view.prefix.moved] is None, "the start of none of them is known"
     assert not filled[view.prefix.far]["visible"]
 
 
-@pytest.mark.parametrize("name", ["nobody", 7, ["poetry"], "<script>"])
+def test_a_virtual_token_stands_with_its_neighbours_and_how_far_it_moved() -> None:
+    near = (Neighbour(" <b>sea", 0.5), Neighbour("x", 0.25))
+    found = [Virtual((Neighbour(" sea", 1.0),), near, (0.1, 0.3)), Virtual((), near, ())]
+    assert figures.words_table(found) == [
+        ["1", "“ sea” 1.00", "“ <b>sea” 0.50, “x” 0.25", "30.0\u00a0%"],
+        ["2", "not known", "“ <b>sea” 0.50, “x” 0.25", "–"],
+    ]
+    assert figures.moved(found) is None, "the start of one of them is not known"
+    assert figures.moved(found[:1]) is not None
+
+
+@pytest.mark.parametrize("name", ["nobody", 7, ["verse"], "<script>"])
 def test_an_adapter_that_is_gone_is_one_line(services: Services, view: LearnedView, name: Any) -> None:
     with pytest.raises(UserError, match="no such adapter"):
         show_adapter(services, view, name)
-    (update,) = watch(services, view, name, "Once")
-    assert update[view.prefix.line] == [(words_learned.NO_SUCH_ADAPTER, ERROR)]
-    assert on_save(services, name) == (None, [(words_learned.NO_SUCH_ADAPTER, ERROR)])
+    (shown,) = watch(services, view, name, "Once")
+    assert shown[view.prefix.line] == [(words.NO_SUCH_ADAPTER, ERROR)]
+    assert on_save(services, name) == (None, [(words.NO_SUCH_ADAPTER, ERROR)])
 
 
-def test_without_adapters_the_tab_says_so(view: LearnedView) -> None:
+def test_without_adapters_the_tab_says_so(services: Services, view: LearnedView) -> None:
     with pytest.raises(UserError, match="No adapter works with this base model yet"):
-        show_adapter(fake_services(store=FakeStore(adapters=())), view, None)
+        show_adapter(services._replace(store=AdapterStore([], services.engine.base)), view, None)
 
 
 def test_watching_writes_and_then_shows_what_was_looked_at(services: Services, view: LearnedView) -> None:
-    first, last = watch(services, view, "facts", "Once")
+    first, *_, last = watch(services, view, "facts", "Once")
     assert first == {view.prefix.line: [("Writing: 1 so far.", None)]}
-    assert last[view.prefix.line][0][0] == (
-        "Written: “ a<i>”. Its tokens paid 50.0\u00a0% of their attention to the prefix."
-    )
-    assert last[view.prefix.attention].data[0].z == ([0.1, 0.2], [0.3, 0.4])
+    ((line, mark),) = last[view.prefix.line]
+    assert line.startswith("Written: “")
+    assert line.endswith(" of their attention to the prefix.")
+    assert mark is None
+    attention = last[view.prefix.attention].data[0].z
+    assert (len(attention), len(attention[0])) == (3, 5), "layers, virtual tokens"
+    assert all(0 < share < 1 for row in attention for share in row)
     assert last[view.prefix.seen]["visible"]
-    names = last[view.prefix.tokens].layout.yaxis.ticktext
-    assert names == ("“ a”", "“&lt;i&gt;”"), "plotly reads markup"
+
+
+def test_tokens_are_shown_as_text() -> None:
+    plot = figures.by_token(Attention(((0.1, 0.2),), ((0.3,), (0.3,))), (" a", "<i>"))
+    assert plot.layout.yaxis.ticktext == ("“ a”", "“&lt;i&gt;”"), "plotly reads markup"
 
 
 @pytest.mark.parametrize(("prompt", "message"), [(" ", "Write a few words"), (None, "Write"), ("x" * 5000, "5,000")])
 def test_a_prompt_that_is_none_is_one_line(services: Services, view: LearnedView, prompt: Any, message: str) -> None:
-    (update,) = watch(services, view, "facts", prompt)
-    ((line, mark),) = update[view.prefix.line]
+    (shown,) = watch(services, view, "facts", prompt)
+    ((line, mark),) = shown[view.prefix.line]
     assert message in line
     assert mark == ERROR
 
@@ -130,22 +152,24 @@ def test_leaving_ends_the_writing(services: Services, view: LearnedView) -> None
     steps = watch(services, view, "facts", "Once")
     next(steps)
     steps.close()  # type: ignore[attr-defined]
-    assert services.explorer.left == 1  # type: ignore[attr-defined]
+    assert len(list(watch(services, view, "facts", "Once"))) > 1, "the engine is free again"
 
 
 def test_the_numbers_are_saved_as_json(services: Services) -> None:
-    file, line = on_save(services, "poetry")
+    file, line = on_save(services, "verse")
     assert file is not None
-    assert (file["name"], json.loads(b64decode(file["data"])), line) == ("poetry.json", {"name": "poetry"}, [])
+    assert (file["name"], line) == ("verse.json", [])
+    assert b64decode(file["data"]) == services.explorer.as_json("verse")
+    assert json.loads(b64decode(file["data"]))
 
 
 def test_a_module_outside_of_the_layers_has_a_column_of_its_own() -> None:
-    plot = figures.norms([FakeUpdate(None, "lm_head", 0.5), FakeUpdate(3, "self_attn.q_proj", 0.25)])
+    plot = figures.norms([update("lm_head", 0.5), update("model.layers.3.self_attn.q_proj", 0.25)])
     assert plot.data[0].z == ([0.5, None], [None, 0.25])
     assert plot.layout.xaxis.ticktext == ("–", "4")
 
 
 def test_a_figure_of_nothing_but_zeros_has_a_scale() -> None:
-    zeros = FakeAttention(((0.0, 0.0),), ((0.0,),))
+    zeros = Attention(((0.0, 0.0),), ((0.0,),))
     assert figures.attention(zeros).data[0].zmax == 1
-    assert figures.norms([FakeUpdate(0, "q", 0.0)]).data[0].zmax == 1
+    assert figures.norms([update("model.layers.0.q", 0.0)]).data[0].zmax == 1

@@ -8,19 +8,19 @@ import pytest
 
 from adapters.methods import UserError
 from benchmarks.sweeps.frontier_points import write_frontier
-from demo.parts import words as text
+from demo.parts import words as common
 from demo.parts.views import Page
-from demo.strength import words as words_strength
+from demo.services import Services
+from demo.strength import words
 from demo.strength.figures import strength_facts, strength_plot, strength_table
 from demo.strength.tab import ACROSS, draw_strength, lay_out_strength, strength_tab
 from leaderboard.frontier import OURS, PAPER, UNSTEERED, Frontier
-from tests.demo.fakes import fake_services
 from tests.leaderboard.swept import found, frontier
 
 
-def shown(file: Path, base: str = "tiny") -> tuple[list[str], list[type]]:
+def shown(services: Services, file: Path, base: str = "tiny") -> tuple[list[str], list[type]]:
     """What the tab says in its lines, and the kinds of components it has."""
-    services = fake_services()._replace(base=base)
+    services = services._replace(base=base)
     with gr.Blocks() as blocks, gr.Tabs(), gr.Tab("Strength") as tab:
         strength_tab(services, Page(blocks, tab, gr.BrowserState(), gr.State()), file)
     components = list(blocks.blocks.values())
@@ -34,25 +34,25 @@ def stored(tmp_path: Path) -> Path:
     return tmp_path / "frontier.json"
 
 
-def test_without_figures_a_line_says_how_to_measure_them(tmp_path: Path) -> None:
-    said, kinds = shown(tmp_path / "none.json")
-    assert said == [words_strength.NOT_MEASURED]
+def test_without_figures_a_line_says_how_to_measure_them(lasting: Services, tmp_path: Path) -> None:
+    said, kinds = shown(lasting, tmp_path / "none.json")
+    assert said == [words.NOT_MEASURED]
     assert gr.Plot not in kinds
 
 
-def test_a_damaged_file_is_said_in_a_line(tmp_path: Path) -> None:
+def test_a_damaged_file_is_said_in_a_line(lasting: Services, tmp_path: Path) -> None:
     (tmp_path / "frontier.json").write_text("{")
-    assert shown(tmp_path / "frontier.json")[0] == ["frontier.json is not JSON: measure it again."]
+    assert shown(lasting, tmp_path / "frontier.json")[0] == ["frontier.json is not JSON: measure it again."]
 
 
-def test_with_figures_there_is_a_plot_and_a_table(stored: Path) -> None:
-    said, kinds = shown(stored)
+def test_with_figures_there_is_a_plot_and_a_table(lasting: Services, stored: Path) -> None:
+    said, kinds = shown(lasting, stored)
     assert said == []
     assert {gr.Plot, gr.Dataframe, gr.Textbox} <= set(kinds)
 
 
-def test_figures_of_another_model_say_so(stored: Path) -> None:
-    assert shown(stored, "gpt2")[0] == [words_strength.OTHER_BASE.format(measured="tiny", running="gpt2")]
+def test_figures_of_another_model_say_so(lasting: Services, stored: Path) -> None:
+    assert shown(lasting, stored, "gpt2")[0] == [words.OTHER_BASE.format(measured="tiny", running="gpt2")]
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def made() -> Frontier:
 def test_the_plot_has_every_point_with_its_intervals(made: Frontier, across: str) -> None:
     (goal, _) = made.goals
     plot = strength_plot(goal, across)
-    assert [trace.name for trace in plot.data] == [words_strength.ALGORITHMS[name] for name in (UNSTEERED, OURS, PAPER)]
+    assert [trace.name for trace in plot.data] == [words.ALGORITHMS[name] for name in (UNSTEERED, OURS, PAPER)]
     assert plot.layout.showlegend
     for trace, algorithm in zip(plot.data, (UNSTEERED, OURS, PAPER), strict=True):
         points = goal.of(algorithm)
@@ -106,5 +106,5 @@ def test_what_is_chosen_is_shown_and_nothing_else(made: Frontier) -> None:
 def test_the_facts_say_what_was_set(made: Frontier) -> None:
     facts: dict[str, str] = dict(strength_facts(made))
     assert facts["topics: ours, by nats per word"] == "num_iterations 1"
-    assert facts[text.BASE_MODEL] == "tiny"
+    assert facts[common.BASE_MODEL] == "tiny"
     assert facts["torch"] == "2"
