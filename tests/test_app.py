@@ -27,6 +27,8 @@ MORE = {
     "STEERBOARD_MAX_DISK_MB": "11",
     "STEERBOARD_MAX_CACHE_MB": "12",
     "STEERBOARD_MAX_RUN_MINUTES": "13",
+    "STEERBOARD_MAX_TRAINING_MINUTES": "14",
+    "STEERBOARD_MAX_TRAINING_MB": "15",
     "STEERBOARD_HUB_ADAPTERS": "1",
     "STEERBOARD_RESULTS": "org/runs",
     "HF_TOKEN": "hf_x",
@@ -75,6 +77,7 @@ def test_every_further_variable_is_read(monkeypatch: pytest.MonkeyPatch, databas
     assert settings.limits == (5_000_000, 900, 9_000)
     assert (settings.adapter_bytes, settings.hub_adapters) == (7_000_000, True)
     assert (settings.disk_mb, settings.cache_mb, settings.run_minutes) == (11, 12, 13)
+    assert (settings.training_minutes, settings.training_mb) == (14, 15)
     assert app.publisher(settings, database) is not None
 
 
