@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from adapters.base_model import BaseModel
-from adapters.decoding.batch import Batch, Row, Start
+from adapters.decoding.batch import Batch, Start, next_batch
 from adapters.decoding.likelihood import LogLikelihood
 from adapters.decoding.padded import Pair, by_length, padded, score
+from adapters.decoding.row import Row
 from adapters.decoding.sampling import Choose, Sampler
-from adapters.decoding.scheduler import FairLock, next_batch
+from adapters.decoding.scheduler import FairLock
 from adapters.decoding.text import Continuation, Text
 from adapters.lora.rows import LoraRows, ScaledLora
 from adapters.methods import Attribute, Method, Request, Sampling, UserError

@@ -1,11 +1,7 @@
-"""Who runs the model next: one thread at a time, and within a call one batch at a time."""
+"""The turn to run the model: one thread at a time, in the order of asking."""
 
 import threading
 from collections import deque
-
-from adapters.decoding.batch import Batch
-
-STEERED_SHARE = 0.4  # of the unsteered rows' time: with steered neighbours they take at most 1.4 times as long
 
 
 class FairLock:
@@ -45,12 +41,3 @@ class FairLock:
             self._queue.remove(mine)
             if was_first and self._queue:
                 self._queue[0].release()
-
-
-def next_batch(plain: Batch, steered: Batch) -> Batch:
-    """The batch to advance: every row gets its first token at once, then steered rows get their share of the time."""
-    if not (plain.running and steered.running):
-        return plain if plain.running else steered
-    if not plain.started:
-        return plain
-    return steered if not steered.started or steered.seconds < STEERED_SHARE * plain.seconds else plain

@@ -8,7 +8,7 @@ import time
 from typing import NamedTuple
 
 from adapters.base_model import BaseModel
-from adapters.decoding.batch import Row
+from adapters.decoding.row import Row
 from adapters.methods import Request
 
 TOKENS_BEFORE = 8  # that are decoded together with new ones

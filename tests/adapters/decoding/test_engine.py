@@ -11,10 +11,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from adapters.decoding.batch import Batch
+from adapters.decoding.batch import STEERED_SHARE, Batch
 from adapters.decoding.engine import Engine
 from adapters.decoding.sampling import Sampler
-from adapters.decoding.scheduler import STEERED_SHARE
 from adapters.decoding.text import Continuation
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, effect_off
 from tests.adapters.conftest import Bench

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.base_model import BaseModel
-from adapters.decoding.batch import Row
+from adapters.decoding.row import Row
 from adapters.decoding.text import HALF, TOKENS_BEFORE, Text
 from adapters.methods import BASE, Request
 
