@@ -18,7 +18,7 @@ from leaderboard.metrics.distinct import distinct
 from leaderboard.metrics.metric import Passport
 from leaderboard.output.trade_off import trade_off
 from leaderboard.records import Prompt, RunData, Sample
-from leaderboard.tables.display import number, with_interval
+from leaderboard.tables.display import bracket, number, with_interval
 from leaderboard.tables.results import Cell, Results
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -36,49 +36,21 @@ class Look(NamedTuple):
     kinds: str  # classes of the style sheet; the first says the colour
 
 
-class Entry(NamedTuple):
-    """A cell of a table; empty strings for missing parts."""
-
-    value: str
-    interval: str
-    difference: str
-    is_best: bool
-    is_tie: bool
-
-
-class Text(NamedTuple):
-    """A text with its figures."""
-
-    text: str
-    figures: str
-
-
-class Section(NamedTuple):
-    """A prompt and the texts of each method."""
-
-    row: int
-    prompt: Prompt
-    texts: list[list[Text]]
-
-
 def run_report(data: RunData, results: Results) -> str:
     """The report of a run."""
-    looks = [look(index, method) for index, method in enumerate(data.run.spec.methods)]
-    sections = list(shown_sections(data))
+    spec = data.run.spec
+    looks = [look(index, method) for index, method in enumerate(spec.methods)]
     return render(
         "run.html",
         data=data,
         results=results,
-        settings=flat({**to_json(data.run.spec), "methods": None, "judge": data.run.spec.judge_label}),
-        methods=all_settings(looks, data.run.spec.methods),
+        settings=flat({**to_json(spec), "methods": None, "judge": spec.judge_label}),
+        methods=all_settings(looks, spec.methods),
         groups=[looks[start : start + ABREAST] for start in range(0, len(looks), ABREAST)],
         looks=looks,
-        rows=table_rows(results),
-        cross=[(label, cross_row(results, label)) for label in results.cross],
-        prompts=[(title, cells) for title, cells in prompt_rows(results) if cells],
         plot=trade_off(results, {each.name: each.kinds.split()[0] for each in looks}),
-        passports=[passport_facts(passport) for passport in results.passports.values()],
-        sections=sections,
+        passports=[(passport.title, passport_facts(passport)) for passport in results.passports.values()],
+        sections=list(shown_sections(data)),
     )
 
 
@@ -86,14 +58,12 @@ def comparison_report(record: Mapping[str, Any]) -> str:
     """The report of a shared comparison."""
     methods = [from_json(Method, pane["method"]) for pane in record["panes"]]
     looks = [look(index, method) for index, method in enumerate(methods)]
-    texts = [Text(pane["text"], pane_figures(pane)) for pane in record["panes"]]
-    settings = {"seed": record["seed"], "chat": record["chat"], "sampling": record["sampling"]}
     return render(
         "comparison.html",
         record=record,
         created=datetime.fromisoformat(record["created"]),
-        panes=list(zip(looks, texts, strict=True)),
-        settings=flat(settings),
+        panes=list(zip(looks, record["panes"], strict=True)),
+        settings=flat({name: record[name] for name in ("seed", "chat", "sampling")}),
         methods=all_settings(looks, methods),
     )
 
@@ -107,7 +77,9 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**values)
+    environment.filters |= {"number": number, "with_interval": with_interval}
+    texts = {"sample_figures": sample_figures, "pane_figures": pane_figures}
+    return environment.get_template(template).render(**values, **texts, bracket=bracket, signed=signed)
 
 
 def look(index: int, method: Method) -> Look:
@@ -117,17 +89,13 @@ def look(index: int, method: Method) -> Look:
     return Look(index + 1, method.name, " ".join([kinds[0], *(f"and-{kind}" for kind in kinds[1:2])]))
 
 
-# Settings
-
-
 def all_settings(looks: Sequence[Look], methods: Sequence[Method]) -> list[tuple[Look, list[tuple[str, str]]]]:
     """The settings of each method."""
-    return [(each, flat(method_settings(method))) for each, method in zip(looks, methods, strict=True)]
-
-
-def method_settings(method: Method) -> dict[str, Any]:
-    """The settings of a method."""
-    return {**to_json(method), "name": None} | ({"lora_scale": None} if method.lora is None else {})
+    found = []
+    for each, method in zip(looks, methods, strict=True):
+        unused = {"name": None} | ({"lora_scale": None} if method.lora is None else {})
+        found.append((each, flat(to_json(method) | unused)))
+    return found
 
 
 def flat(settings: Any, name: str = "") -> list[tuple[str, str]]:
@@ -141,62 +109,30 @@ def flat(settings: Any, name: str = "") -> list[tuple[str, str]]:
     return [] if settings is None else [(name, f"{settings:g}" if isinstance(settings, float) else str(settings))]
 
 
-# Table and plot
-
-
-def table_rows(results: Results) -> list[tuple[str, dict[str, Entry]]]:
-    """The metrics, each with an entry per method."""
-    rows = []
-    for metric in results.metrics:
-        best = results.best.get(metric, ())
-        rows.append((metric, {name: entry(cell, name in best) for name, cell in results.cells[metric].items()}))
-    return rows
-
-
-def entry(cell: Cell, is_best: bool) -> Entry:
-    """A cell as text."""
-    interval = f"[{number(cell.low)}, {number(cell.high)}]" if math.isfinite(cell.low) else ""
+def signed(cell: Cell) -> str:
+    """The difference to the base with its interval; empty if it is missing."""
     difference = Cell(cell.difference, cell.difference_low, cell.difference_high)
-    shown = f"{'+' if cell.difference > 0 else ''}{with_interval(difference)}" if math.isfinite(cell.difference) else ""
-    return Entry(number(cell.value), interval, shown, is_best, cell.tie)
+    return f"{'+' if cell.difference > 0 else ''}{with_interval(difference)}" if math.isfinite(cell.difference) else ""
 
 
-def cross_row(results: Results, label: str) -> dict[str, str]:
-    """Perplexity of every method's texts under a scorer."""
-    return {name: with_interval(cell) for name, cell in results.cross[label].items()}
+def passport_facts(passport: Passport) -> list[tuple[str, str]]:
+    """The facts of a column, beside its title."""
+    return flat({"direction": passport.direction, **asdict(passport), "title": None, "higher_is_better": None})
 
 
-def prompt_rows(results: Results) -> Iterator[tuple[str, dict[str, str]]]:
-    """Perplexity of the prompts and of the references, by scorer."""
-    for title, cells in (("prompts", results.prompts_perplexity), ("references", results.references_perplexity)):
-        known = [label for label in results.cross if label in cells]
-        yield title, {label: with_interval(cells[label]) for label in dict.fromkeys([*known, *cells])}
-
-
-def passport_facts(passport: Passport) -> tuple[str, list[tuple[str, str]]]:
-    """Title and facts of a column."""
-    facts = {"direction": passport.direction, **asdict(passport), "title": None, "higher_is_better": None}
-    return passport.title, flat(facts)
-
-
-# Texts
-
-
-def shown_sections(data: RunData) -> Iterator[Section]:
-    """The first prompts with all their texts, as many as fit a report, but at least one."""
-    by_prompt: dict[int, list[Sample]] = {}
+def shown_sections(data: RunData) -> Iterator[tuple[int, Prompt, list[list[Sample]]]]:
+    """Row, prompt and texts of each method for the first prompts: as many as fit a report, but at least one."""
+    prompts, methods = data.run.prompts.prompts, data.run.spec.methods
+    by_prompt: list[list[list[Sample]]] = [[[] for _ in methods] for _ in prompts]
     for sample in data.samples:
-        by_prompt.setdefault(sample.prompt, []).append(sample)
+        by_prompt[sample.prompt][sample.method].append(sample)
     room = MAX_CHARACTERS
-    for index, prompt in enumerate(data.run.prompts.prompts):
-        samples = by_prompt.get(index, [])
-        texts: list[list[Text]] = [[] for _ in data.run.spec.methods]
-        for sample in samples:
-            texts[sample.method].append(Text(sample.text, sample_figures(data, sample)))
-        if room < MAX_CHARACTERS and sum(len(sample.text) for sample in samples) > room:
+    for row, (prompt, texts) in enumerate(zip(prompts, by_prompt, strict=True), start=1):
+        length = sum(len(sample.text) for of_method in texts for sample in of_method)
+        if room < MAX_CHARACTERS and length > room:
             return
-        room -= len(prompt.prompt) + sum(len(sample.text) for sample in samples)
-        yield Section(index + 1, prompt, texts)
+        room -= len(prompt.prompt) + length
+        yield row, prompt, texts
 
 
 def sample_figures(data: RunData, sample: Sample) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from alembic.util import CommandError
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, delete, func, make_url, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, make_url, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
@@ -27,22 +27,12 @@ from leaderboard.store.schema import (
     tallies,
     timings,
 )
-from leaderboard.store.stored import (
-    VERSION,
-    RunLine,
-    Written,
-    as_line,
-    as_run,
-    member,
-    naive,
-    new_id,
-    prompt_set_id,
-    sample_row,
-    tally_row,
-)
+from leaderboard.store.stored import VERSION, RunLine, Written, as_line, as_run, naive, new_id, prompt_set_id
 
 KEYS_A_QUERY = 500  # below every database's limit of parameters
+RUNS = select(runs, prompt_sets.c.record.label("prompts")).join(prompt_sets)
 Labels = Mapping[str, Sequence[str]]  # hash of a scorer -> its labels: equal weights have equal hashes
+Row = tuple[Any, ...]
 
 
 class Database:
@@ -77,34 +67,27 @@ class Database:
             "costs": [[*cost] for cost in costs],
             "scorers": dict(scorers),
         }
-        row = {"id": run.id, "created": naive(run.created), "owner": run.owner, "prompt_set_id": set_id}
-        row |= {"status": run.status, "record": record, "results": None, "published": None}
+        row = (run.id, naive(run.created), run.owner, set_id, run.status, record, None, None)
         with self._writer.begin() as connection:
-            self._insert(connection, prompt_sets, [{"id": set_id, "record": to_json(run.prompts)}])
+            self._insert(connection, prompt_sets, [(set_id, to_json(run.prompts))])
             self._insert(connection, runs, [row])
 
     def run(self, id: str) -> Run | None:
         """The run with this id. Raises UserError if a newer release stored it."""
         with self._reader.connect() as connection:
-            row = self._run_row(connection, id)
+            row = connection.execute(RUNS.where(runs.c.id == id)).first()
         return None if row is None else as_run(row)
 
     def runs(self, owner: str | None) -> list[RunLine]:
         """The owner's runs and those of the command line, newest first."""
-        query = (
-            select(runs, prompt_sets.c.record.label("prompts"))
-            .join(prompt_sets)
-            .where(runs.c.owner.is_(None) | (runs.c.owner == owner))
-            .order_by(runs.c.created.desc())
-        )
+        own = runs.c.owner.is_(None) | (runs.c.owner == owner)
         with self._reader.connect() as connection:
-            return [as_line(row) for row in connection.execute(query).mappings()]
+            return [as_line(row) for row in connection.execute(RUNS.where(own).order_by(runs.c.created.desc()))]
 
     def num_unfinished(self, owner: str) -> int:
         """Number of the owner's runs that are not done."""
         query = select(func.count()).select_from(runs).where(runs.c.owner == owner, runs.c.status != "done")
-        with self._reader.connect() as connection:
-            return connection.scalar(query) or 0
+        return self._scalar(query) or 0
 
     def set_status(self, id: str, status: str) -> None:
         """Set the status of a run; its stored table and publication are out of date then."""
@@ -112,7 +95,7 @@ class Database:
 
     def results(self, id: str) -> Any | None:
         """The stored table of a run as JSON data."""
-        return self._get(id, "results")
+        return self._scalar(select(runs.c.results).where(runs.c.id == id))
 
     def set_results(self, id: str, results: Any) -> None:
         """Store the table of a finished run."""
@@ -120,7 +103,7 @@ class Database:
 
     def published(self, id: str) -> str | None:
         """The address where a run was published."""
-        return self._get(id, "published")
+        return self._scalar(select(runs.c.published).where(runs.c.id == id))
 
     def set_published(self, id: str, address: str) -> None:
         """Store the address where a run was published."""
@@ -142,20 +125,20 @@ class Database:
     def data(self, id: str) -> RunData | None:
         """Everything that the metrics of a run are computed from, as far as it exists."""
         with self._reader.connect() as connection:
-            row = self._run_row(connection, id)
+            row = connection.execute(RUNS.where(runs.c.id == id)).first()
             if row is None:
                 return None
-            run, record = as_run(row), row["record"]
+            run = as_run(row)
             labels: dict[str, list[str]] = defaultdict(list)
-            for label, scorer in record["scorers"].items():
+            for label, scorer in row.record["scorers"].items():
                 labels[scorer].append(label)
             return RunData(
                 run,
                 self._samples(connection, id),
                 self._tallies(connection, id, labels),
-                self._prompt_tallies(connection, row["prompt_set_id"], labels),
+                self._prompt_tallies(connection, row.prompt_set_id, labels),
                 self._timings(connection, id),
-                tuple(AdapterCost(*cost) for cost in record["costs"]),
+                tuple(AdapterCost(*cost) for cost in row.record["costs"]),
             )
 
     # Texts and tallies
@@ -182,23 +165,23 @@ class Database:
     def adopt(self, run_id: str, keys: Mapping[tuple[int, int, int], str]) -> None:
         """Make stored texts part of a run: (prompt, method, draw) -> key."""
         with self._writer.begin() as connection:
-            self._insert_members(connection, [member(run_id, cell, key) for cell, key in keys.items()])
+            self._insert_members(connection, [(run_id, *cell, key) for cell, key in keys.items()])
 
     def keep(self, run_id: str, written: Sequence[Written], timing: Timing | None = None) -> None:
         """Store new texts of a run with their tallies, and the timing of their batch."""
         with self._writer.begin() as connection:
-            self._insert(connection, samples, [sample_row(text) for text in written])
-            cells = [((t.sample.prompt, t.sample.method, t.sample.draw), t.sample.key) for t in written]
-            self._insert_members(connection, [member(run_id, cell, key) for cell, key in cells])
+            # the first fields of a Sample say where it is in the run, the others are columns of `samples`
+            self._insert(connection, samples, [(*t.sample[3:], [[*part] for part in t.trace]) for t in written])
+            self._insert_members(connection, [(run_id, *t.sample[:3], t.sample.key) for t in written])
             sound = [text for text in written if text.sample.finish_reason != "diverged"]
-            self._insert(connection, tallies, [tally_row(t.sample.key, t.scorer, t.tally) for t in sound])
+            self._insert(connection, tallies, [(t.sample.key, t.scorer, *t.tally) for t in sound])
             if timing is not None:
-                self._insert(connection, timings, [{"run_id": run_id} | timing._asdict()])
+                self._insert(connection, timings, [(run_id, *timing)])
 
     def keep_tallies(self, scorer: str, counted: Mapping[str, Tally]) -> None:
         """Store the tallies of a scorer by key."""
         with self._writer.begin() as connection:
-            self._insert(connection, tallies, [tally_row(key, scorer, tally) for key, tally in counted.items()])
+            self._insert(connection, tallies, [(key, scorer, *tally) for key, tally in counted.items()])
 
     def scored_prompts(self, prompts: PromptSet, kind: str, scorer: str) -> set[int]:
         """Indices of the prompts (or references, by `kind`) that the scorer has a tally for."""
@@ -209,9 +192,9 @@ class Database:
 
     def keep_prompt_tallies(self, prompts: PromptSet, kind: str, scorer: str, counted: Mapping[int, Tally]) -> None:
         """Store the tallies of prompts or references by index."""
-        key = {"prompt_set_id": prompt_set_id(prompts), "kind": kind, "scorer": scorer}
-        rows = [key | {"place": index} | tally._asdict() for index, tally in counted.items()]
+        set_id = prompt_set_id(prompts)
         with self._writer.begin() as connection:
+            rows = [(set_id, kind, scorer, index, *tally) for index, tally in counted.items()]
             self._insert(connection, prompt_tallies, rows)
 
     # Comparisons
@@ -219,21 +202,18 @@ class Database:
     def add_comparison(self, record: Mapping[str, Any], owner: str) -> str:
         """Store a comparison; returns its new id."""
         id = new_id()
-        row = {"id": id, "created": naive(datetime.now(UTC)), "owner": owner, "record": dict(record)}
         with self._writer.begin() as connection:
-            self._insert(connection, comparisons, [row])
+            self._insert(connection, comparisons, [(id, naive(datetime.now(UTC)), owner, dict(record))])
         return id
 
     def comparison(self, id: str) -> dict[str, Any] | None:
         """The record of a comparison."""
-        with self._reader.connect() as connection:
-            return connection.scalar(select(comparisons.c.record).where(comparisons.c.id == id))
+        return self._scalar(select(comparisons.c.record).where(comparisons.c.id == id))
 
     def owns_comparison(self, id: str, owner: str) -> bool:
         """Whether the comparison is the owner's."""
         query = select(comparisons.c.id).where(comparisons.c.id == id, comparisons.c.owner == owner)
-        with self._reader.connect() as connection:
-            return connection.scalar(query) is not None
+        return self._scalar(query) is not None
 
     def delete_comparison(self, id: str, owner: str) -> bool:
         """Delete a comparison; False if it is not the owner's."""
@@ -243,21 +223,22 @@ class Database:
 
     # Rows
 
-    def _get(self, id: str, column: str) -> Any | None:
+    def _scalar(self, query: Select[Any]) -> Any | None:
         with self._reader.connect() as connection:
-            return connection.scalar(select(runs.c[column]).where(runs.c.id == id))
+            return connection.scalar(query)
 
     def _set(self, id: str, **values: Any) -> None:
         with self._writer.begin() as connection:
             connection.execute(update(runs).where(runs.c.id == id).values(**values))
 
-    def _insert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows; those with a known primary key stay as they are."""
+    def _insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows, in the order of the table's columns; those with a known primary key stay as they are."""
         if rows:
             insert = sqlite.insert if self._reader.dialect.name == "sqlite" else postgresql.insert
-            connection.execute(insert(table).on_conflict_do_nothing(), rows)
+            named = [dict(zip(table.columns.keys(), row, strict=True)) for row in rows]
+            connection.execute(insert(table).on_conflict_do_nothing(), named)
 
-    def _insert_members(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _insert_members(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Make stored texts part of a run. Raises UserError if the run was deleted."""
         try:
             self._insert(connection, run_samples, rows)
@@ -270,13 +251,9 @@ class Database:
             for some in chunks(keys):
                 yield from connection.execute(query.where(column.in_(some)))
 
-    def _run_row(self, connection: Connection, id: str) -> RowMapping | None:
-        query = select(runs, prompt_sets.c.record.label("prompts")).join(prompt_sets).where(runs.c.id == id)
-        return connection.execute(query).mappings().first()
-
     def _samples(self, connection: Connection, id: str, prompts: range | None = None) -> tuple[Sample, ...]:
         cell = (run_samples.c.prompt, run_samples.c.method, run_samples.c.draw)
-        text = [samples.c[name] for name in ("key", "seed", "text", "num_tokens", "finish_reason")]
+        text = [column for column in samples.c if column.name != "trace"]
         query = select(*cell, *text).join(samples).where(run_samples.c.run_id == id).order_by(*cell)
         if prompts is not None:
             query = query.where(run_samples.c.prompt.between(prompts.start, prompts.stop - 1))
@@ -304,8 +281,11 @@ class Database:
         return dict(found)
 
     def _timings(self, connection: Connection, id: str) -> tuple[Timing, ...]:
-        columns = [timings.c[name] for name in Timing._fields]
-        query = select(*columns).where(timings.c.run_id == id).order_by(timings.c.first_prompt, timings.c.method)
+        query = (
+            select(*[timings.c[name] for name in Timing._fields])
+            .where(timings.c.run_id == id)
+            .order_by(timings.c.first_prompt, timings.c.method)
+        )
         return tuple(Timing(*row) for row in connection.execute(query))
 
 

@@ -4,7 +4,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Row
 
 from adapters.methods import UserError, from_json, to_json
 from adapters.store.fingerprint import sha256
@@ -50,44 +50,18 @@ def naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def as_run(row: RowMapping) -> Run:
+def as_run(row: Row[Any]) -> Run:
     """A run from its row. Raises UserError if a newer release stored it."""
-    record = row["record"]
+    record = row.record
     if record["version"] > VERSION:
         raise UserError("This run was made by a newer release of Steerboard: update to open it.")
-    return Run(
-        row["id"],
-        row["created"].replace(tzinfo=UTC),
-        from_json(RunSpec, record["spec"]),
-        from_json(PromptSet, row["prompts"]),
-        record["base"],
-        record["hashes"],
-        record["versions"],
-        row["status"],
-        row["owner"],
-    )
+    spec, prompts = from_json(RunSpec, record["spec"]), from_json(PromptSet, row.prompts)
+    same = (record["base"], record["hashes"], record["versions"], row.status, row.owner)
+    return Run(row.id, row.created.replace(tzinfo=UTC), spec, prompts, *same)
 
 
-def as_line(row: RowMapping) -> RunLine:
+def as_line(row: Row[Any]) -> RunLine:
     """A run in a list from its row."""
-    prompts, spec = row["prompts"], row["record"]["spec"]
-    methods = tuple(method["name"] for method in spec["methods"])
-    created = row["created"].replace(tzinfo=UTC)
-    return RunLine(row["id"], created, prompts["name"], len(prompts["prompts"]), methods, row["status"], row["owner"])
-
-
-def member(run_id: str, cell: tuple[int, int, int], key: str) -> dict[str, Any]:
-    """The row that makes a text part of a run."""
-    prompt, method, draw = cell
-    return {"run_id": run_id, "prompt": prompt, "method": method, "draw": draw, "sample_key": key}
-
-
-def sample_row(text: Written) -> dict[str, Any]:
-    """The row of a text."""
-    sample = {name: getattr(text.sample, name) for name in ("key", "seed", "text", "num_tokens", "finish_reason")}
-    return sample | {"trace": [[*part] for part in text.trace]}
-
-
-def tally_row(key: str, scorer: str, tally: Tally) -> dict[str, Any]:
-    """The row of a tally."""
-    return {"sample_key": key, "scorer": scorer, "total": tally.total, "number": tally.number}
+    name, num_prompts = row.prompts["name"], len(row.prompts["prompts"])
+    methods = tuple(method["name"] for method in row.record["spec"]["methods"])
+    return RunLine(row.id, row.created.replace(tzinfo=UTC), name, num_prompts, methods, row.status, row.owner)

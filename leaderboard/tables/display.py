@@ -17,11 +17,14 @@ def number(value: float) -> str:
     return f"{value:,.{min(digits, 4)}f}"
 
 
+def bracket(cell: Cell) -> str:
+    """The interval: `[8.70, 9.60]`; empty if it is missing."""
+    return f"[{number(cell.low)}, {number(cell.high)}]" if math.isfinite(cell.low) else ""
+
+
 def with_interval(cell: Cell) -> str:
     """The value with its interval: `9.12 [8.70, 9.60]`."""
-    if not math.isfinite(cell.low):
-        return number(cell.value)
-    return f"{number(cell.value)} [{number(cell.low)}, {number(cell.high)}]"
+    return f"{number(cell.value)} {bracket(cell)}".rstrip()
 
 
 def marked(results: Results, metric: str, method: str) -> str:
