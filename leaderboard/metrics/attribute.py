@@ -24,14 +24,8 @@ def attribute_success(verdicts: Sequence[bool]) -> float:
 def columns(setting: Setting) -> list[Metric]:
     metrics = []
     for attribute, wanted in setting.attributes.items():
-        passport = Passport(
-            title=f"shows {attribute}",
-            higher_is_better=wanted,
-            aggregation="texts that show the attribute / texts judged",
-            n=setting.n,
-            judge=describe(attribute),
-            length="whole texts",
-        )
+        how = "texts that show the attribute / texts judged"
+        passport = Passport(f"shows {attribute}", wanted, how, setting.n, describe(attribute), length="whole texts")
         label = ATTRIBUTE + attribute
         metrics.append(Metric(label, passport, partial(Texts.tally_by_prompt, label=label), ratio))
     return metrics

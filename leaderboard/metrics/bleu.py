@@ -14,7 +14,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from leaderboard.metrics.grams import overlap
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, figure, measurement
+from leaderboard.metrics.metric import AS_REFERENCE, Array, Metric, Passport, Setting, figure, measurement
 
 ORDERS = 4
 
@@ -29,22 +29,14 @@ def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
     tokenize = Tokenizer13a()
     ours = [tokenize(text.rstrip()).split() for text in texts]
     theirs = [tokenize(reference.rstrip()).split() for reference in references]
-    found = overlap(ours, theirs, ORDERS)
-    lengths = np.column_stack([found.hypothesis[:, 0], found.reference[:, 0]])
-    return np.hstack([lengths, found.match, found.hypothesis]).astype(float)
+    hypothesis, reference, match = overlap(ours, theirs, ORDERS)
+    return np.hstack([hypothesis[:, :1], reference[:, :1], match, hypothesis]).astype(float)
 
 
 def value(rows: Array, weights: Array) -> Array:
     sums = weights @ rows  # (R, 10)
     scores = [
-        BLEU.compute_bleu(
-            correct=each[2:6],
-            total=each[6:],
-            sys_len=each[0],
-            ref_len=each[1],
-            smooth_method="exp",
-            effective_order=True,
-        ).score
+        BLEU.compute_bleu(each[2:6], each[6:], each[0], each[1], "exp", effective_order=True).score
         if each[1]
         else np.nan
         for each in sums.astype(int).tolist()
@@ -53,14 +45,8 @@ def value(rows: Array, weights: Array) -> Array:
 
 
 def columns(setting: Setting) -> list[Metric]:
-    passport = Passport(
-        title="BLEU",
-        higher_is_better=True,
-        aggregation="n-grams up to 4 and lengths summed over texts; exponential smoothing, effective order (sacrebleu)",
-        n=setting.n,
-        tokenisation="13a, case kept",
-        length="as many lines of a text as its reference has",
-    )
+    how = "n-grams up to 4 and lengths summed over texts; exponential smoothing, effective order (sacrebleu)"
+    passport = Passport("BLEU", True, how, setting.n, tokenisation="13a, case kept", length=AS_REFERENCE)
     return [Metric("bleu", passport, lambda texts: texts.compare(statistics), value)]
 
 

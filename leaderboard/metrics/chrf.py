@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from leaderboard.metrics.grams import overlap
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, divide, figure, measurement
+from leaderboard.metrics.metric import AS_REFERENCE, Array, Metric, Passport, Setting, divide, figure, measurement
 
 ORDERS = 6
 BETA = 2  # recall counts twice as much as precision
@@ -25,9 +25,9 @@ def chrf(texts: Sequence[str], references: Sequence[str]) -> float:
 def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
     """(N, 3 * 6): n-grams of the text, of the reference, and matching."""
     ours, theirs = ["".join(text.split()) for text in texts], ["".join(text.split()) for text in references]
-    found = overlap(ours, theirs, ORDERS)
-    possible = np.where(found.reference > 0, found.hypothesis, 0)  # as sacrebleu: those that could match
-    return np.hstack([possible, found.reference, found.match]).astype(float)
+    hypothesis, reference, match = overlap(ours, theirs, ORDERS)
+    possible = np.where(reference > 0, hypothesis, 0)  # as sacrebleu: those that could match
+    return np.hstack([possible, reference, match]).astype(float)
 
 
 def value(rows: Array, weights: Array) -> Array:
@@ -39,14 +39,9 @@ def value(rows: Array, weights: Array) -> Array:
 
 
 def columns(setting: Setting) -> list[Metric]:
-    passport = Passport(
-        title="chrF",
-        higher_is_better=True,
-        aggregation="character n-grams up to 6 summed over texts; F with beta 2 (sacrebleu)",
-        n=setting.n,
-        tokenisation="characters without whitespace, case kept",
-        length="as many lines of a text as its reference has",
-    )
+    how = "character n-grams up to 6 summed over texts; F with beta 2 (sacrebleu)"
+    units = "characters without whitespace, case kept"
+    passport = Passport("chrF", True, how, setting.n, tokenisation=units, length=AS_REFERENCE)
     return [Metric("chrf", passport, lambda texts: texts.compare(statistics), value)]
 
 

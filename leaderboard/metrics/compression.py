@@ -35,15 +35,9 @@ def deflate(data: bytes) -> bytes:
 
 
 def columns(setting: Setting) -> list[Metric]:
-    passport = Passport(
-        title="compression ratio",
-        higher_is_better=False,
-        aggregation="bytes / bytes compressed by zlib (DEFLATE, level 9), the texts of a prompt together; summed over "
-        "prompts",
-        n=setting.n,
-        tokenisation="UTF-8 bytes, words joined by one space",
-        length=setting.equal_length,
-    )
+    how = "bytes / bytes compressed by zlib (DEFLATE, level 9), the texts of a prompt together; summed over prompts"
+    units = "UTF-8 bytes, words joined by one space"
+    passport = Passport("compression ratio", False, how, setting.n, tokenisation=units, length=setting.equal_length)
     return [Metric("compression", passport, rows, ratio)]
 
 

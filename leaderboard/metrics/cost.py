@@ -29,11 +29,8 @@ def value(rows: Array, weights: Array) -> Array:
 
 def _speed(texts: Texts) -> Array:
     """(P, 4): tokens and seconds of the method and of the base."""
-    return (
-        np.zeros((texts.num_prompts, 4))
-        if texts.costs is None
-        else np.hstack([texts.costs.speed, texts.costs.base_speed])
-    )
+    costs = texts.costs
+    return np.zeros((texts.num_prompts, 4)) if costs is None else np.hstack([costs.speed, costs.base_speed])
 
 
 def _once(texts: Texts, field: str) -> Array:
@@ -45,20 +42,13 @@ def _sum(rows: Array, weights: Array) -> Array:
 
 
 def columns(setting: Setting) -> list[Metric]:
-    speed = Passport(
-        title="speed, base = 1",
-        higher_is_better=True,
-        aggregation="tokens per second, relative to the base in the same run",
-        interval="95 % bootstrap, 2,000 samples; a batch counts for its first prompt",
-    )
+    pace = "tokens per second, relative to the base in the same run"
+    drawn = "95 % bootstrap, 2,000 samples; a batch counts for its first prompt"
+    most = "maximum over the method's batches; on a CPU of the whole process, with what earlier methods left"
+    speed = Passport("speed, base = 1", True, pace, interval=drawn)
     parameters = Passport("trainable parameters", False, "sum of LoRA, prefix and discriminators", interval=ONCE)
     disk = Passport("bytes on disk", False, "sum of the files of LoRA, prefix and discriminators", interval=ONCE)
-    memory = Passport(
-        title="peak memory",
-        higher_is_better=False,
-        aggregation="maximum over the method's batches; on a CPU of the whole process, with what earlier methods left",
-        interval=ONCE,
-    )
+    memory = Passport("peak memory", False, most, interval=ONCE)
     return [
         Metric("speed", speed, _speed, value),
         Metric("parameters", parameters, partial(_once, field="num_parameters"), _sum),

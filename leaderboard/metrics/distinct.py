@@ -18,19 +18,9 @@ from functools import partial
 
 import numpy as np
 
+from leaderboard.metrics import metric
 from leaderboard.metrics.grams import Grams, counts
-from leaderboard.metrics.metric import (
-    Array,
-    Metric,
-    Passport,
-    Setting,
-    Texts,
-    divide,
-    figure,
-    measurement,
-    plain,
-    ratio,
-)
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, plain, ratio
 
 ORDERS = (1, 2, 3)
 WORDS = "words between whitespace, case and punctuation kept"
@@ -67,7 +57,7 @@ def prompt_rows(texts: Texts) -> Array:
     prompts = texts.prompts[owners]
     different = np.bincount(counts(Grams(ids, prompts), texts.num_prompts).texts, minlength=texts.num_prompts)
     number = np.bincount(prompts, minlength=texts.num_prompts)
-    share = divide(different.astype(float), number.astype(float))
+    share = metric.divide(different.astype(float), number.astype(float))
     return np.column_stack([np.nan_to_num(share), number > 0])
 
 
@@ -103,4 +93,4 @@ FIGURES: dict[str, Callable[..., float]] = {
     "prompt_distinct_2": prompt_distinct,
     "repetition": lambda texts, _: repetition(texts),
 }
-Measurement = measurement(__doc__, FIGURES, predictions="string", prompts="string")
+Measurement = metric.measurement(__doc__, FIGURES, predictions="string", prompts="string")

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
+Sequences = Sequence[Sequence[Hashable]]
 LARGEST = 2**62
 
 
@@ -28,15 +29,7 @@ class Counts(NamedTuple):
     counts: IntArray  # (U,)
 
 
-class Overlap(NamedTuple):
-    """Numbers of n-grams of N hypotheses, of their references, and of clipped matches."""
-
-    hypothesis: IntArray  # (N, n)
-    reference: IntArray  # (N, n)
-    match: IntArray  # (N, n)
-
-
-def grams(sequences: Sequence[Sequence[Hashable]], orders: int) -> list[Grams]:
+def grams(sequences: Sequences, orders: int) -> list[Grams]:
     """The 1-grams, 2-grams, … of the sequences."""
     items = numbered(sequences)
     texts = np.repeat(np.arange(len(sequences)), [len(one) for one in sequences])  # (T,)
@@ -53,7 +46,7 @@ def grams(sequences: Sequence[Sequence[Hashable]], orders: int) -> list[Grams]:
     return found
 
 
-def numbered(sequences: Sequence[Sequence[Hashable]]) -> IntArray:
+def numbered(sequences: Sequences) -> IntArray:
     """A number for every item of the sequences, from 0 and without gaps: (T,)."""
     if all(isinstance(one, str) for one in sequences):
         points = "".join(map(str, sequences)).encode("utf-32-le", "surrogatepass")
@@ -69,8 +62,10 @@ def counts(found: Grams, num_texts: int) -> Counts:
     return Counts(np.cumsum(np.diff(ids, prepend=ids[:1]) > 0), texts, times)
 
 
-def overlap(hypotheses: Sequence[Sequence[Hashable]], references: Sequence[Sequence[Hashable]], orders: int) -> Overlap:
-    """Overlap of each hypothesis with its reference, for n-grams of 1 to `orders` items."""
+def overlap(
+    hypotheses: Sequence[Sequence[Hashable]], references: Sequence[Sequence[Hashable]], orders: int
+) -> IntArray:
+    """Numbers of n-grams of 1 to `orders` items: of each hypothesis, its reference, and clipped matches: (3, N, n)."""
     num = len(hypotheses)
     columns = []
     for ids, texts in grams([*hypotheses, *references], orders):
@@ -81,4 +76,4 @@ def overlap(hypotheses: Sequence[Sequence[Hashable]], references: Sequence[Seque
         matches = np.minimum(our_times[here], their_times[there])
         sums = [(ours, our_times), (theirs, their_times), (ours[here], matches)]
         columns.append([np.bincount(of % max(num, 1), times, num) for of, times in sums])
-    return Overlap(*np.array(columns).astype(np.int64).transpose(1, 2, 0))  # from (n, 3, N)
+    return np.array(columns).astype(np.int64).transpose(1, 2, 0)  # from (n, 3, N)

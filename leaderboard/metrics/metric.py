@@ -19,6 +19,7 @@ from leaderboard.metrics.grams import Grams, IntArray, grams
 
 Array = npt.NDArray[np.float64]
 LONGEST_GRAM = 4
+AS_REFERENCE = "as many lines of a text as its reference has"
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,10 @@ class Texts:
     @property
     def compared(self) -> tuple[IntArray, list[str], list[str]]:
         """Index, text and reference of each text with a reference; the text has as many lines as its reference."""
-        indices = [index for index, reference in enumerate(self.references) if reference is not None]
-        wanted = [(self.references[index] or "").strip() for index in indices]
-        lines = [
-            "\n".join(self.texts[index].strip().split("\n")[: reference.count("\n") + 1])
-            for index, reference in zip(indices, wanted, strict=True)
-        ]
-        return np.array(indices, dtype=np.int64), lines, wanted
+        wanted = {index: each.strip() for index, each in enumerate(self.references) if each is not None}
+        texts = {index: self.texts[index].strip().split("\n") for index in wanted}
+        lines = ["\n".join(texts[index][: each.count("\n") + 1]) for index, each in wanted.items()]
+        return np.array(list(wanted), dtype=np.int64), lines, list(wanted.values())
 
 
 @dataclass(frozen=True)
@@ -130,13 +128,8 @@ def plain(texts: Sequence[str], prompts: Sequence[Hashable] | None = None) -> Te
     """Whole texts without a run; `prompts` holds the prompt of each (None: each has its own)."""
     of = range(len(texts)) if prompts is None else prompts
     indices = {prompt: index for index, prompt in enumerate(dict.fromkeys(of))}
-    return Texts(
-        texts=texts,
-        words=[text.split() for text in texts],
-        prompts=np.array([indices[prompt] for prompt in of], dtype=np.int64),
-        num_prompts=len(indices),
-        references=[None] * len(texts),
-    )
+    prompt_of = np.array([indices[prompt] for prompt in of], dtype=np.int64)
+    return Texts(texts, [text.split() for text in texts], prompt_of, len(indices), [None] * len(texts))
 
 
 def figure(metric: Callable[[Array, Array], Array], rows: Array) -> float:

@@ -64,17 +64,10 @@ def _each_row(texts: Texts, label: str) -> Array:
 
 
 def passport(judge: str, title: str, aggregation: str, n: str) -> Passport:
-    return Passport(
-        title=title,
-        higher_is_better=False,
-        aggregation=aggregation,
-        n=n,
-        judge=judge,
-        bos="the judge's BOS token before the prompt, if it has one",
-        masking="tokens of the text with its end token, not of the prompt",
-        tokenisation="the generated ids; a judge with another tokenizer encodes the text itself",
-        length="whole texts",
-    )
+    bos = "the judge's BOS token before the prompt, if it has one"
+    masking = "tokens of the text with its end token, not of the prompt"
+    units = "the generated ids; a judge with another tokenizer encodes the text itself"
+    return Passport(title, False, aggregation, n, judge, bos, masking, units, "whole texts")
 
 
 def columns(setting: Setting) -> list[Metric]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz.distance import LCSseq
 
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, figure, measurement, ratio
+from leaderboard.metrics.metric import AS_REFERENCE, Array, Metric, Passport, Setting, figure, measurement, ratio
 
 WORD = re.compile("[a-z0-9]+")
 
@@ -34,14 +34,9 @@ def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
 
 
 def columns(setting: Setting) -> list[Metric]:
-    passport = Passport(
-        title="ROUGE-L",
-        higher_is_better=True,
-        aggregation="F1 of the longest common subsequence; mean over texts",
-        n=setting.n,
-        tokenisation="runs of a-z and 0-9 in lower case, no stemming",
-        length="as many lines of a text as its reference has",
-    )
+    how = "F1 of the longest common subsequence; mean over texts"
+    units = "runs of a-z and 0-9 in lower case, no stemming"
+    passport = Passport("ROUGE-L", True, how, setting.n, tokenisation=units, length=AS_REFERENCE)
     return [Metric("rouge_l", passport, lambda texts: texts.compare(statistics), ratio)]
 
 

@@ -16,18 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from leaderboard.metrics.grams import Counts, IntArray, counts
-from leaderboard.metrics.metric import (
-    LONGEST_GRAM,
-    Array,
-    Metric,
-    Passport,
-    Setting,
-    Texts,
-    figure,
-    measurement,
-    plain,
-    ratio,
-)
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement, plain, ratio
 
 EPSILON = 0.1  # matches for no match
 
@@ -50,7 +39,7 @@ def scores(texts: Texts, lengths: IntArray) -> Array:
     """BLEU of each text against all others: (N,); undefined for texts without words."""
     found = [counts(grams, len(lengths)) for grams in texts.grams]
     matches = np.stack([np.bincount(of.texts, np.minimum(of.counts, most_elsewhere(of)), len(lengths)) for of in found])
-    possible = np.maximum(lengths - np.arange(LONGEST_GRAM)[:, None], 1)  # (n, N)
+    possible = np.maximum(lengths - np.arange(len(found))[:, None], 1)  # (n, N)
     precision = np.where(matches > 0, matches, EPSILON) / possible
     brevity = np.exp(np.minimum(0, 1 - closest_length(lengths) / np.maximum(lengths, 1)))
     return np.where(matches[0] > 0, brevity * np.exp(np.log(precision).mean(0)), 0)
@@ -80,14 +69,9 @@ def closest_length(lengths: IntArray) -> IntArray:
 
 
 def columns(setting: Setting) -> list[Metric]:
-    passport = Passport(
-        title="self-BLEU",
-        higher_is_better=False,
-        aggregation="BLEU-4 of each text against all others of the method, no match counts as 0.1; mean over texts",
-        n=setting.n,
-        tokenisation="words between whitespace",
-        length=setting.equal_length,
-    )
+    how = "BLEU-4 of each text against all others of the method, no match counts as 0.1; mean over texts"
+    units = "words between whitespace"
+    passport = Passport("self-BLEU", False, how, setting.n, tokenisation=units, length=setting.equal_length)
     return [Metric("self_bleu", passport, rows, ratio)]
 
 
