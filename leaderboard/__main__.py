@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 from adapters.decoding.engine import Engine
 from adapters.methods import Sampling, UserError, from_json, parse_method, to_json
-from leaderboard.output.export import samples_frame, to_csv, to_jsonl, to_parquet
-from leaderboard.output.report import run_report
+from leaderboard.output.export import FILES
 from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import PromptSet, RunData, RunSpec
 from leaderboard.runs.clock import Progress
@@ -25,12 +24,7 @@ from leaderboard.tables.display import display
 from leaderboard.tables.results import Results
 from leaderboard.tables.table import tabulate
 
-OUT: dict[str, Callable[[RunData, Results], bytes]] = {
-    ".csv": lambda data, _: to_csv(samples_frame(data)),
-    ".jsonl": lambda data, _: to_jsonl(samples_frame(data)),
-    ".parquet": lambda data, _: to_parquet(samples_frame(data)),
-    ".html": lambda data, results: run_report(data, results).encode(),
-}
+OUT = {Path(name).suffix: FILES[name] for name in ("texts.csv", "texts.jsonl", "texts.parquet", "report.html")}
 OUT_HELP = "write the texts with their scores (.csv, .jsonl, .parquet) or a report (.html) to this file"
 NO_RUN = "No run, or several, match {name!r}: `list` prints their ids."
 RUN_HELP = "its id or the beginning of it; `last` is the newest"
@@ -116,12 +110,12 @@ def read_spec(options: argparse.Namespace) -> RunSpec:
 def spread(runner: Runner, run_id: str, load: Callable[[], Engine], options: argparse.Namespace) -> Iterator[Progress]:
     """Write the texts of a run with Ray. Raises UserError if it is not installed."""
     try:
-        from leaderboard.runs.cluster import Cluster, distribute
+        from leaderboard.runs.cluster import distribute
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
         raise UserError("Ray is not installed: pip install -r requirements-ray.txt") from error
-    return distribute(runner, runner.data(run_id).run, load, Cluster(max(1, options.actors), options.address))
+    return distribute(runner, runner.data(run_id).run, load, max(1, options.actors), options.address)
 
 
 def show_command(options: argparse.Namespace) -> int:

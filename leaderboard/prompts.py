@@ -38,7 +38,9 @@ def read_prompts(data: bytes, filename: str, limits: Limits = LIMITS) -> PromptS
     """Prompts of a CSV, TSV, JSONL, TXT or Parquet file. Raises UserError."""
     prompts: list[Prompt] = []
     columns: set[str] = set()
-    for record in read_records(data, filename, wanted(limits)):
+    empty = "The file is empty: write at least one prompt."
+    wanted = Wanted(ENDINGS, check_columns, '{"prompt": "…"}', empty, limits.max_bytes, limits.max_prompts, lines)
+    for record in read_records(data, filename, wanted):
         columns.update(name for name, _ in record.fields)
         if len(columns) > limits.max_columns:
             raise UserError(f"{record.where}: at most {limits.max_columns} columns can be kept: remove some of them.")
@@ -47,12 +49,6 @@ def read_prompts(data: bytes, filename: str, limits: Limits = LIMITS) -> PromptS
         raise UserError("The file holds no prompt: write at least one below the names of the columns.")
     refuse_equal_ids(prompts)
     return PromptSet(set_name(filename), tuple(prompts))
-
-
-def wanted(limits: Limits) -> Wanted:
-    """What a file of prompts must hold."""
-    empty = "The file is empty: write at least one prompt."
-    return Wanted(ENDINGS, check_columns, '{"prompt": "…"}', empty, limits.max_bytes, limits.max_prompts, lines)
 
 
 def check_columns(names: list[str], where: str) -> None:
@@ -98,7 +94,5 @@ def refuse_equal_ids(prompts: list[Prompt]) -> None:
     """Refuse an id that two prompts share."""
     rows: dict[str, int] = {}
     for row, prompt in enumerate(prompts, start=1):
-        if prompt.id is not None and prompt.id in rows:
-            refuse(f"Row {row}", "id", f"{quoted(prompt.id)} is the id of row {rows[prompt.id]} too: give it another")
-        if prompt.id is not None:
-            rows[prompt.id] = row
+        if prompt.id is not None and (first := rows.setdefault(prompt.id, row)) != row:
+            refuse(f"Row {row}", "id", f"{quoted(prompt.id)} is the id of row {first} too: give it another")

@@ -77,14 +77,8 @@ class RunSpec:
     @property
     def scorers(self) -> dict[str, Method]:
         """The methods without steering by label, the base first; each scores the texts of all methods."""
-        scorers = {BASE.name: BASE}
-        known = {BASE}
-        for method in self.methods:
-            unsteered = replace(method, name="", steering=None)
-            if (plain := replace(unsteered, name=unsteered_name(method))) not in known:
-                known.add(plain)
-                scorers[plain.name] = plain
-        return scorers
+        plain = (replace(method, name=unsteered_name(method), steering=None) for method in self.methods)
+        return {method.name: method for method in (BASE, *plain)}
 
     @property
     def judge_label(self) -> str:

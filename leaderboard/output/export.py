@@ -27,10 +27,8 @@ def samples_frame(data: RunData) -> pd.DataFrame:
     `attribute:NAME:judged`, the numbers of judgements that found it and of all.
     """
     rows = [text_row(data, sample) for sample in data.samples]
-    columns = {
-        name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in column_types(data).items()
-    }
-    table = pd.DataFrame(columns)
+    types = column_types(data).items()
+    table = pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in types})
     table.attrs.update(describe(data))
     return table
 
@@ -38,15 +36,9 @@ def samples_frame(data: RunData) -> pd.DataFrame:
 def column_types(data: RunData) -> dict[str, str]:
     """The columns of the frame of texts with their types."""
     tags = dict.fromkeys(f"tag:{name}" for prompt in data.run.prompts.prompts for name, _ in prompt.tags)
-    types = {"row": "int64", **dict.fromkeys(("id", "prompt", "reference", *tags, "method"), "str")}
-    types |= {
-        "draw": "int64",
-        "seed": "int64",
-        "text": "str",
-        "num_tokens": "int64",
-        "finish_reason": "str",
-        "key": "str",
-    }
+    of_text = ("method", "draw", "seed", "text", "num_tokens", "finish_reason", "key")
+    names = ("row", "id", "prompt", "reference", *tags, *of_text)
+    types = {name: "int64" if name in ("row", "draw", "seed", "num_tokens") else "str" for name in names}
     for label in data.tallies:
         total, number = tally_columns(label)
         types |= {total: "float64", number: "Int64"}

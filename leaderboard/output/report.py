@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from adapters.methods import Method, from_json, to_json
 from leaderboard.metrics.distinct import distinct
 from leaderboard.metrics.metric import Passport
-from leaderboard.output.trade_off import trade_off
+from leaderboard.output import drawing
 from leaderboard.records import Prompt, RunData, Sample
 from leaderboard.tables.display import bracket, number, with_interval
 from leaderboard.tables.results import Cell, Results
@@ -26,6 +26,12 @@ ABREAST = 6  # columns of a table that fit a printed page
 MAX_CHARACTERS = 400_000  # of texts in a report; the exports hold them all
 ENDS = {"eos": "ended by itself", "length": "limit reached", "diverged": "diverged"}
 FIGURES = {"tokens_per_second": "tokens/s", "distinct_2": "distinct-2 (words)", "attribute_words": "attribute words"}
+ACROSS, UP = "perplexity", "distinct_2"  # as on the page
+KINDS = {"base": "#6b7280", "lora": "#0072b2", "prefix": "#009e73", "pplm": "#d55e00"}
+GROUND = "#fefefe"
+FROM_PAGE = {drawing.INK: "currentColor", GROUND: "var(--ground)", drawing.STYLE["grid.color"]: "var(--line)"} | {
+    color: f"var(--{kind})" for kind, color in KINDS.items()
+}
 
 
 class Look(NamedTuple):
@@ -160,3 +166,36 @@ def pane_figures(pane: Mapping[str, Any]) -> str:
 def tokens(count: int) -> str:
     """A number of tokens."""
     return f"{count:,} token{'' if count == 1 else 's'}"
+
+
+def trade_off(results: Results, kinds: Mapping[str, str]) -> str | None:
+    """The plot of the methods, numbered in the order of the table; None if no method has both figures.
+
+    `kinds` maps each method's name to a key of `KINDS`.
+    """
+    if not {ACROSS, UP} <= set(results.metrics):
+        return None
+    across, up = results.cells[ACROSS], results.cells[UP]
+    known = (name for name in results.methods if math.isfinite(across[name].value + up[name].value))
+    points = {name: (across[name], up[name]) for name in known}
+    if not points:
+        return None
+    figure = drawing.blank(6.8, 3.9)
+    axes = figure.add_subplot()
+    for name, (x, y) in points.items():
+        color = KINDS[kinds[name]]
+        drawing.points(axes, [x], [y], color=color, marker="o", markersize=14, mfc=GROUND, mew=2, zorder=3)
+        place = str(results.methods.index(name) + 1)
+        axes.annotate(place, (x.value, y.value), ha="center", va="center", fontsize=9, weight="bold", zorder=4)
+    axes.set_xlabel(axis(results, ACROSS))
+    axes.set_ylabel(axis(results, UP))
+    svg = drawing.svg(figure, f"{axis(results, UP)} by {axis(results, ACROSS)}; the table above has the figures")
+    for color, value in FROM_PAGE.items():
+        svg = svg.replace(color, value)
+    return svg
+
+
+def axis(results: Results, metric: str) -> str:
+    """The title of a metric with its direction."""
+    passport = results.passports[metric]
+    return ", ".join(part for part in (passport.title, passport.direction) if part)

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -31,17 +31,13 @@ NOT_CODE = [".*", "benchmarks", "docs", "tests", "*.db"]  # not needed on other 
 PATIENCE = 5  # seconds to wait for an answer of the cluster
 
 
-class Cluster(NamedTuple):
-    """The processes or machines that write."""
-
-    actors: int  # each loads the model
-    address: str | None = None  # of an existing cluster; None: processes of this machine
-
-
-def distribute(runner: Runner, run: Run, load: Callable[[], Engine], cluster: Cluster) -> Iterator[Progress]:
+def distribute(
+    runner: Runner, run: Run, load: Callable[[], Engine], actors: int, address: str | None = None
+) -> Iterator[Progress]:
     """Write the texts that a run lacks; yields after each batch. Closing it keeps what is stored.
 
-    `load` builds the engine in an actor; on another machine its files must be there too. Raises UserError if an actor
+    `load` builds the engine in an actor; on another machine its files must be there too. `address` is of an existing
+    cluster; None: processes of this machine. Raises UserError if an actor
     has another model or other adapters than this machine.
     """
     plan = Plan(run.spec, run.prompts, runner.hashes, runner.rows)
@@ -51,12 +47,12 @@ def distribute(runner: Runner, run: Run, load: Callable[[], Engine], cluster: Cl
     yield clock.progress("generating")
     if not missing:
         return
-    with connected(cluster):
+    with connected(actors, address):
         tasks = [{"first_prompt": first, "number": number} for first, number in missing]
         done = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
             Writer,
             fn_constructor_args=(load, run, runner.rows),
-            compute=ActorPoolStrategy(size=min(cluster.actors, len(tasks))),
+            compute=ActorPoolStrategy(size=min(actors, len(tasks))),
             batch_size=1,
             num_cpus=1,
         )
@@ -91,13 +87,13 @@ class Writer:
 
 
 @contextmanager
-def connected(cluster: Cluster) -> Iterator[None]:
+def connected(actors: int, address: str | None) -> Iterator[None]:
     """Ray, started here or joined at the address. Raises UserError if nobody answers."""
     # one CPU more than actors: Ray Data needs one itself
-    settings: dict[str, Any] = {"include_dashboard": False, "num_cpus": cluster.actors + 1}
-    if cluster.address is not None:
-        check_address(cluster.address)
-        settings = {"address": cluster.address, "runtime_env": {"working_dir": str(CODE), "excludes": NOT_CODE}}
+    settings: dict[str, Any] = {"include_dashboard": False, "num_cpus": actors + 1}
+    if address is not None:
+        check_address(address)
+        settings = {"address": address, "runtime_env": {"working_dir": str(CODE), "excludes": NOT_CODE}}
     ray.init(configure_logging=True, logging_level=logging.WARNING, log_to_driver=False, **settings)
     try:
         DataContext.get_current().enable_progress_bars = False

@@ -30,9 +30,9 @@ class Estimator:
     """Checks and estimates for one engine."""
 
     def __init__(self, engine: Engine, database: Database, hashes: Fingerprints, rows: int) -> None:
-        self._engine, self._database, self._hashes, self._rows = engine, database, hashes, rows
+        self._engine, self._database, self._hashes = engine, database, hashes
         self.seconds_a_token: float | None = None  # of one plain row alone; None: not measured yet
-        self._plan = lru_cache(maxsize=2)(self._make_plan)
+        self._plan = lru_cache(maxsize=2)(lambda spec, prompts, _: Plan(spec, prompts, hashes, rows))
         self._longest = lru_cache(maxsize=8)(self._check_prompts)
         self._lengths = lru_cache(maxsize=8)(lengths)
 
@@ -57,9 +57,6 @@ class Estimator:
             self._engine.generate(requests, spec.sampling)
         for scorer in scorers:
             self._check_lengths(scorer, spec, prompts)
-
-    def _make_plan(self, spec: RunSpec, prompts: PromptSet, _: tuple[tuple[str, str], ...]) -> Plan:
-        return Plan(spec, prompts, self._hashes, self._rows)
 
     def _check_prompts(self, prompts: PromptSet, chat: bool, max_new_tokens: int) -> int:
         """Index of the longest prompt. Raises UserError if the base model cannot continue one of them."""
@@ -88,9 +85,8 @@ class Estimator:
         """Seconds per token of one plain row here; measured once."""
         if self.seconds_a_token is None:
             started = time.perf_counter()
-            *_, (row,) = self._engine.generate(
-                [Request("The", BASE)], Sampling(temperature=0, max_new_tokens=CALIBRATION)
-            )
+            sampling = Sampling(temperature=0, max_new_tokens=CALIBRATION)
+            *_, (row,) = self._engine.generate([Request("The", BASE)], sampling)
             self.seconds_a_token = (time.perf_counter() - started) / max(1, len(row.token_ids))
         return self.seconds_a_token
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -87,17 +88,8 @@ class Runner:
             if self.database.num_unfinished(owner) >= MAX_UNFINISHED:
                 raise UserError(f"You have {MAX_UNFINISHED} unfinished runs: resume or delete one first.")
             self.estimate(spec, prompts, visitor=True)
-        run = Run(
-            id=new_id(),
-            created=datetime.now(UTC),
-            spec=spec,
-            prompts=prompts,
-            base=self.engine.base.id,
-            hashes=self.hashes.named(spec.methods),
-            versions=self.versions(),
-            status="stopped",
-            owner=owner,
-        )
+        base, hashes, versions = self.engine.base.id, self.hashes.named(spec.methods), self.versions()
+        run = Run(new_id(), datetime.now(UTC), spec, prompts, base, hashes, versions, "stopped", owner)
         labels = {scorer.label: scorer.hash for scorer in self._scorers(spec)} | attributes(spec)
         self.database.add_run(run, [self._cost(method) for method in spec.methods], labels)
         return run
@@ -107,7 +99,9 @@ class Runner:
 
         Raises UserError for an unknown run, a busy one, and one whose model or adapters have changed.
         """
-        run = self._get(run_id)
+        run = self.database.run(run_id)
+        if run is None:
+            raise UserError(GONE)
         self._check_unchanged(run)
         with self._alone(run_id):
             self.database.set_status(run_id, "running")
@@ -202,10 +196,9 @@ class Runner:
         *_, rows = steps(self.engine, batch, sampling)
         for position, key in old.items():
             stored, mine = traces[key].token_ids, rows[position].token_ids
-            if stored != mine:
-                number = next((i for i, pair in enumerate(zip(stored, mine, strict=False)) if pair[0] != pair[1]), None)
-                token = min(len(stored), len(mine)) if number is None else number
-                yield Difference(batch.method.name, position[0], position[2], token + 1)
+            pairs = enumerate(zip_longest(stored, mine), start=1)
+            if token := next((number for number, (one, other) in pairs if one != other), None):
+                yield Difference(batch.method.name, position[0], position[2], token)
 
     @contextmanager
     def _alone(self, run_id: str) -> Iterator[None]:
@@ -232,22 +225,13 @@ class Runner:
         if changed := [name for name, digest in run.hashes.items() if hashes.get(name) != digest]:
             raise UserError(f"This run cannot go on, because {', '.join(changed)} changed since: start a new one.")
 
-    def _get(self, run_id: str) -> Run:
-        run = self.database.run(run_id)
-        if run is None:
-            raise UserError(GONE)
-        return run
-
     def _cost(self, method: Method) -> AdapterCost:
         """Parameters and bytes of the adapters and discriminators of a method."""
         store, steered = self.engine.store, method.steering.attributes if method.steering else ()
-        discriminators = {attribute.name.partition(":")[0] for attribute in steered if attribute.is_discriminator}
+        names = {attribute.name.partition(":")[0] for attribute in steered if attribute.is_discriminator}
         used = [a for a in store.adapters if a.name in (method.lora, method.prefix)]
-        costs = [(each.num_parameters, each.num_bytes) for each in used]
-        costs += [
-            (store.discriminator(name).num_parameters, store.discriminator_bytes(name)) for name in discriminators
-        ]
-        return AdapterCost(sum(parameters for parameters, _ in costs), sum(size for _, size in costs))
+        parameters = [a.num_parameters for a in used] + [store.discriminator(name).num_parameters for name in names]
+        return AdapterCost(sum(parameters), sum(a.num_bytes for a in used) + sum(map(store.discriminator_bytes, names)))
 
     def _scorers(self, spec: RunSpec) -> list[Scorer]:
         if spec.judge is not None and spec.judge not in self._loaded:

@@ -4,12 +4,11 @@ The score of a text under the model that wrote it is stored with the text, so it
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from adapters.decoding.engine import Engine
-from adapters.decoding.likelihood import LogLikelihood
 from adapters.methods import BASE, Method
 from adapters.store.digest import sha256
 from adapters.store.fingerprint import Fingerprints
@@ -21,6 +20,7 @@ T = TypeVar("T")
 TEXTS_AT_ONCE = 64  # scored before the run can be stopped again
 FOREIGN = 4  # tokens of another vocabulary for one of the base's, at most
 Pair = tuple[Sequence[int], Sequence[int]]  # ids of a context, ids to score
+Score = Callable[[Sequence[Sample]], list[Tally]]
 
 
 class Scorer(NamedTuple):
@@ -32,13 +32,16 @@ class Scorer(NamedTuple):
     method: Method
     same_tokens: bool  # whether it has the vocabulary of the base model
 
+    def tallies(self, pairs: Sequence[Pair]) -> list[Tally]:
+        """Sum of log-probabilities and number of tokens of each pair."""
+        results = self.engine.loglikelihood(pairs, self.method)
+        return [Tally(result.sum_logprob, result.num_tokens) for result in results]
+
 
 def scorers(spec: RunSpec, engine: Engine, hashes: Fingerprints, judge: Engine | None) -> list[Scorer]:
     """The models that score the texts of a run; `judge` is the LM that `spec.judge` names."""
-    found = [
-        Scorer(label, scorer_hash(hashes, method, spec.chat), engine, method, True)
-        for label, method in spec.scorers.items()
-    ]
+    methods = spec.scorers.items()
+    found = [Scorer(label, scorer_hash(hashes, one, spec.chat), engine, one, True) for label, one in methods]
     if judge is not None:
         same = judge.base.tokenizer.get_vocab() == engine.base.tokenizer.get_vocab()
         digest = scorer_hash(Fingerprints(judge.base, judge.store), BASE, spec.chat)
@@ -61,13 +64,12 @@ def attributes(spec: RunSpec) -> dict[str, str]:
 
 def score_texts(database: Database, scorer: Scorer, run: Run, samples: Sequence[Sample]) -> Iterator[int]:
     """Score the samples that the scorer has no tally for; yields their number after each portion."""
-    for some in portions(unseen(database, scorer.hash, samples)):
+
+    def score(some: Sequence[Sample]) -> list[Tally]:
         traces = database.traces([sample.key for sample in some])
-        pairs = [as_pair(scorer, run, sample, traces[sample.key]) for sample in some]
-        results = scorer.engine.loglikelihood(pairs, scorer.method)
-        counted = {sample.key: tally for sample, tally in zip(some, map(as_tally, results), strict=True)}
-        database.keep_tallies(scorer.hash, finite(counted))
-        yield len(some)
+        return scorer.tallies([as_pair(scorer, run, sample, traces[sample.key]) for sample in some])
+
+    return complete(database, scorer.hash, samples, score)
 
 
 def score_prompts(database: Database, scorer: Scorer, run: Run, prompts: range) -> Iterator[int]:
@@ -81,9 +83,8 @@ def score_prompts(database: Database, scorer: Scorer, run: Run, prompts: range) 
             and (pair := prompt_pair(scorer.engine, run.prompts.prompts[index], run.spec.chat, kind)) is not None
         }
         if new:
-            results = scorer.engine.loglikelihood(list(new.values()), scorer.method)
-            counted = dict(zip(new, map(as_tally, results), strict=True))
-            database.keep_prompt_tallies(run.prompts, kind, scorer.hash, finite(counted))
+            counted = finite(new, scorer.tallies(list(new.values())))
+            database.keep_prompt_tallies(run.prompts, kind, scorer.hash, counted)
             yield len(new)
 
 
@@ -91,31 +92,25 @@ def judge_texts(database: Database, label: str, digest: str, samples: Sequence[S
     """Judge an attribute in the samples without a verdict; yields their number after each portion."""
     judge = judge_of(label.removeprefix(ATTRIBUTE))
     if judge is None:
-        return
-    for some in portions(unseen(database, digest, samples)):
-        verdicts = judge([sample.text for sample in some])
-        database.keep_tallies(digest, {s.key: Tally(float(v), 1) for s, v in zip(some, verdicts, strict=True)})
+        return iter(())
+    return complete(
+        database, digest, samples, lambda some: [Tally(float(shown), 1) for shown in judge([s.text for s in some])]
+    )
+
+
+def complete(database: Database, scorer: str, samples: Sequence[Sample], score: Score) -> Iterator[int]:
+    """Store the tallies that a scorer lacks, in portions, so that a run can be stopped between them."""
+    known = database.scored([sample.key for sample in samples], scorer)
+    new = [sample for sample in samples if sample.key not in known and sample.finish_reason != "diverged"]
+    for start in range(0, len(new), TEXTS_AT_ONCE):
+        some = new[start : start + TEXTS_AT_ONCE]
+        database.keep_tallies(scorer, finite([sample.key for sample in some], score(some)))
         yield len(some)
 
 
-def as_tally(result: LogLikelihood) -> Tally:
-    return Tally(result.sum_logprob, result.num_tokens)
-
-
-def finite(counted: Mapping[T, Tally]) -> dict[T, Tally]:
-    """The finite tallies: a model that diverges on a text has no score for it."""
-    return {key: tally for key, tally in counted.items() if math.isfinite(tally.total)}
-
-
-def unseen(database: Database, scorer: str, samples: Sequence[Sample]) -> list[Sample]:
-    """The samples that a scorer has no tally for and can score."""
-    known = database.scored([sample.key for sample in samples], scorer)
-    return [sample for sample in samples if sample.key not in known and sample.finish_reason != "diverged"]
-
-
-def portions(samples: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
-    """Portions of texts, so that a run can be stopped between them."""
-    return (samples[start : start + TEXTS_AT_ONCE] for start in range(0, len(samples), TEXTS_AT_ONCE))
+def finite(keys: Iterable[T], tallies: Sequence[Tally]) -> dict[T, Tally]:
+    """The finite tallies by key: a model that diverges on a text has no score for it."""
+    return {key: tally for key, tally in zip(keys, tallies, strict=True) if math.isfinite(tally.total)}
 
 
 def as_pair(scorer: Scorer, run: Run, sample: Sample, trace: Trace) -> Pair:

@@ -48,15 +48,18 @@ def write(
 
 def pieces(engine: Engine, batch: Batch, sampling: Sampling, scorer: str) -> Generator[Piece, None, None]:
     """Write a batch; `scorer` is the hash of its method without steering, which scores each text as it is written."""
-    waiting, peak, started = set(batch.requests), Peak(engine.base.device), time.perf_counter()
+    device = engine.base.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    waiting, peak, started = set(batch.requests), 0, time.perf_counter()
     with closing(steps(engine, batch, sampling)) as states:
         for rows in states:
-            peak.look()
+            peak = max(peak, memory(device))
             done = sorted(position for position in waiting if rows[position].finish_reason)
             waiting -= set(done)
             tokens = sum(len(row.token_ids) for row in rows.values())
             seconds = time.perf_counter() - started
-            timing = None if waiting else Timing(batch.number, batch.first_prompt, tokens, seconds, peak.bytes)
+            timing = None if waiting else Timing(batch.number, batch.first_prompt, tokens, seconds, peak)
             new = tuple(as_written(position, batch.keys[position], rows[position], scorer) for position in done)
             yield Piece(tokens, new, timing)
 
@@ -77,15 +80,6 @@ def as_written(position: Position, key: str, row: Continuation, scorer: str) -> 
     return Written(sample, trace, scorer, Tally(math.fsum(row.logprobs), len(row.logprobs)))
 
 
-class Peak:
-    """Peak memory: of the GPU if the model is on one, else of the process."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device, self._process, self.bytes = device, psutil.Process(), 0
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-
-    def look(self) -> None:
-        on_gpu = self._device.type == "cuda"
-        now = torch.cuda.max_memory_allocated(self._device) if on_gpu else self._process.memory_info().rss
-        self.bytes = max(self.bytes, now)
+def memory(device: torch.device) -> int:
+    """Bytes in use: on a GPU the most since its last reset, else of the process now."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss

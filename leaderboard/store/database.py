@@ -31,6 +31,7 @@ from leaderboard.store.stored import VERSION, RunLine, Written, as_line, as_run,
 
 KEYS_A_QUERY = 500  # below every database's limit of parameters
 RUNS = select(runs, prompt_sets.c.record.label("prompts")).join(prompt_sets)
+TIMINGS = select(*list(timings.c)[1:]).order_by(timings.c.first_prompt, timings.c.method)  # without the run's id
 Labels = Mapping[str, Sequence[str]]  # hash of a scorer -> its labels: equal weights have equal hashes
 Row = tuple[Any, ...]
 
@@ -137,7 +138,7 @@ class Database:
                 self._samples(connection, id),
                 self._tallies(connection, id, labels),
                 self._prompt_tallies(connection, row.prompt_set_id, labels),
-                self._timings(connection, id),
+                tuple(Timing(*row) for row in connection.execute(TIMINGS.where(timings.c.run_id == id))),
                 tuple(AdapterCost(*cost) for cost in row.record["costs"]),
             )
 
@@ -279,14 +280,6 @@ class Database:
             for label in labels[scorer]:
                 found[kind, label][index] = Tally(total, number)
         return dict(found)
-
-    def _timings(self, connection: Connection, id: str) -> tuple[Timing, ...]:
-        query = (
-            select(*[timings.c[name] for name in Timing._fields])
-            .where(timings.c.run_id == id)
-            .order_by(timings.c.first_prompt, timings.c.method)
-        )
-        return tuple(Timing(*row) for row in connection.execute(query))
 
 
 def chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -8,7 +8,7 @@
 - A log-probability or verdict counts if every method that has any of its kind has it for the pair.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from statistics import median
 from typing import NamedTuple
 
@@ -35,33 +35,25 @@ class Comparable(NamedTuple):
 
 def comparable(data: RunData, where: Where | None = None) -> Comparable:
     """The comparable part of a run, or of its prompts for which `where` holds."""
-    prompts = data.run.prompts.prompts
-    wanted = {index for index, prompt in enumerate(prompts) if where is None or where(prompt)}
-    samples = by_pair(data, wanted)
-    writers = [method for method, of in enumerate(samples) if of]
-    pairs = sorted(set.intersection(*(set(samples[method]) for method in writers))) if writers else []
+    prompts, methods = data.run.prompts.prompts, data.run.spec.methods
+    samples = by_pair(data, {index for index, prompt in enumerate(prompts) if where is None or where(prompt)})
+    pairs = sorted(set.intersection(*(set(of) for of in samples if of))) if any(samples) else []
+    written = {method: [of[pair] for pair in pairs] for method, of in enumerate(samples) if of}
     counted = sorted({prompt for prompt, _ in pairs})
-    written = {method: [samples[method][pair] for pair in pairs] for method in writers}
     words, length = equal_length({m: [s.text.split() for s in of] for m, of in written.items()}, data)
     tallies = {label: common_tallies(data, label, written) for label in data.tallies}
     local = {prompt: index for index, prompt in enumerate(counted)}
     of_prompts = np.array([local[prompt] for prompt, _ in pairs], dtype=np.int64)
-    base = base_index(data)
-    texts = {
-        method: Texts(
-            texts=[sample.text for sample in written[method]],
-            words=words[method],
-            prompts=of_prompts,
-            num_prompts=len(counted),
-            references=[prompts[prompt].reference for prompt, _ in pairs],
-            tallies={label: of[method] for label, of in tallies.items() if method in of},
-            costs=costs(data, method, base, local),
-        )
-        for method in writers
-    }
+    references = [prompts[prompt].reference for prompt, _ in pairs]
+    plain = [method.steering is None and unsteered_name(method) == BASE.name for method in methods]
+    base = plain.index(True) if True in plain else None
+    texts: list[Texts | None] = [None] * len(methods)
+    for method, of in written.items():
+        own = {label: found[method] for label, found in tallies.items() if method in found}
+        lines, paid = [sample.text for sample in of], costs(data, method, base, local)
+        texts[method] = Texts(lines, words[method], of_prompts, len(counted), references, own, paid)
     n = f"{len(pairs):,} texts of each method, for {len(counted):,} prompts"
-    every = [texts.get(method) for method in range(len(data.run.spec.methods))]
-    return Comparable(setting(data, n, length), counted, every, len(pairs), base)
+    return Comparable(setting(data, n, length), counted, texts, len(pairs), base)
 
 
 def by_pair(data: RunData, wanted: set[int]) -> list[dict[tuple[int, int], Sample]]:
@@ -73,28 +65,16 @@ def by_pair(data: RunData, wanted: set[int]) -> list[dict[tuple[int, int], Sampl
     return found
 
 
-def base_index(data: RunData) -> int | None:
-    """Index of the first method that changes nothing."""
-    plain = [m.steering is None and unsteered_name(m) == BASE.name for m in data.run.spec.methods]
-    return plain.index(True) if True in plain else None
-
-
 def equal_length(words: dict[int, Words], data: RunData) -> tuple[dict[int, Words], str]:
     """The words of each method, cut to equal length for each pair, and a line that says how."""
     medians = {method: median(map(len, of)) for method, of in words.items() if of}
     longest = max(medians.values(), default=0)
     kept = [method for method, middle in medians.items() if middle >= SHORT * longest]
     lengths = [min(map(len, pair)) for pair in zip(*(words[method] for method in kept), strict=True)]
-    cut: dict[int, Words] = {
-        method: [text[:length] for text, length in zip(of, lengths, strict=True)]
-        if method in kept
-        else [[] for _ in of]
+    cut = {
+        method: [text[:length] if method in kept else [] for text, length in zip(of, lengths, strict=True)]
         for method, of in words.items()
     }
-    return cut, equal_length_line(words, lengths, kept, data)
-
-
-def equal_length_line(words: dict[int, Words], lengths: Sequence[int], kept: Sequence[int], data: RunData) -> str:
     written = [len(text) for method in kept for text in words[method]]
     line = "cut to the shortest of the methods' texts for the same prompt and draw"
     if written:
@@ -102,7 +82,7 @@ def equal_length_line(words: dict[int, Words], lengths: Sequence[int], kept: Seq
     left_out = [data.run.spec.methods[method].name for method in words if method not in kept]
     if left_out:
         line += f"; without {', '.join(left_out)}: texts under a quarter as long as those of the longest method"
-    return line
+    return cut, line
 
 
 def common_tallies(data: RunData, label: str, written: dict[int, list[Sample]]) -> dict[int, Array]:
@@ -120,13 +100,8 @@ def common_tallies(data: RunData, label: str, written: dict[int, list[Sample]]) 
 def costs(data: RunData, method: int, base: int | None, local: dict[int, int]) -> Costs:
     """Costs of a method; only batches with a first prompt that counts."""
     peaks = [timing.peak_bytes for timing in data.timings if timing.method == method]
-    return Costs(
-        speed=speed(data, method, local),
-        base_speed=speed(data, base, local),
-        num_parameters=data.costs[method].num_parameters,
-        num_bytes=data.costs[method].num_bytes,
-        peak_bytes=max(peaks, default=np.nan),
-    )
+    most = max(peaks, default=np.nan)
+    return Costs(speed(data, method, local), speed(data, base, local), *data.costs[method], most)
 
 
 def speed(data: RunData, method: int | None, local: dict[int, int]) -> Array:

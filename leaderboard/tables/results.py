@@ -53,11 +53,6 @@ class Results:
     num_texts: int  # of each method that count
 
 
-def best(results: Results, metric: str) -> tuple[str, ...]:
-    """The best methods in a metric, ties included."""
-    return results.best.get(metric, ())
-
-
 def frame(results: Results) -> pd.DataFrame:
     """One row per metric and method, with figures, tie, best and the passport of the metric."""
     columns = {**results.cells, **{f"perplexity_under:{label}": cells for label, cells in results.cross.items()}}
@@ -67,7 +62,7 @@ def frame(results: Results) -> pd.DataFrame:
             "metric": metric,
             **cell._asdict(),
             "tie": cell.tie,
-            "best": method in best(results, metric),
+            "best": method in results.best.get(metric, ()),
             **asdict(results.passports[metric]),
         }
         for metric, cells in columns.items()

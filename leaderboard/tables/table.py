@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from adapters.methods import BASE
 from leaderboard.metrics import METRICS, perplexity
 from leaderboard.metrics.distinct import distinct, repetition
-from leaderboard.metrics.metric import Array, Metric, Passport, Texts
+from leaderboard.metrics.metric import Array, Metric, Passport
 from leaderboard.records import RunData, Tally
 from leaderboard.tables.bootstrap import NONE, Interval, covers_zero, enough, interval, weights
 from leaderboard.tables.comparable import Comparable, Where, comparable
@@ -45,19 +45,19 @@ def tabulate(data: RunData, where: Where | None = None) -> Results:
 
 def _tabulate(data: RunData, seen: Comparable) -> Results:
     names = [method.name for method in data.run.spec.methods]
-    found = {metric.name: (metric, figures(metric, seen, names)) for metric in metrics(seen)}
-    found = {name: both for name, both in found.items() if any_value(both[1])}
+    measured = [(metric, figures(metric, seen, names)) for metric in metrics(seen)]
+    found = [(metric, each) for metric, each in measured if any(math.isfinite(one.values[0]) for one in each)]
     crossed = {label: perplexity.under(label, title(label, data), seen.setting.n) for label in data.run.spec.scorers}
     base = None if seen.base is None else names[seen.base]
     return Results(
         methods=tuple(names),
-        metrics=tuple(found),
-        cells={name: column(each, base) for name, (_, each) in found.items()},
-        best={name: best_of(each, metric.passport.higher_is_better) for name, (metric, each) in found.items()},
+        metrics=tuple(metric.name for metric, _ in found),
+        cells={metric.name: column(each, base) for metric, each in found},
+        best={metric.name: best_of(each, metric.passport.higher_is_better) for metric, each in found},
         cross={label: column(figures(metric, seen, names), base) for label, metric in crossed.items()},
         prompts_perplexity=of_prompts(data, seen, "prompt"),
         references_perplexity=of_prompts(data, seen, "reference"),
-        passports={metric.name: metric.passport for metric in (*(m for m, _ in found.values()), *crossed.values())}
+        passports={metric.name: metric.passport for metric in (*(metric for metric, _ in found), *crossed.values())}
         | of_prompts_passports(len(seen.prompts)),
         num_prompts=len(seen.prompts),
         num_texts=seen.num_texts,
@@ -74,21 +74,12 @@ def title(label: str, data: RunData) -> str:
 
 def figures(metric: Metric, seen: Comparable, names: Sequence[str]) -> list[Figure]:
     """One figure per method; NaN for a method without a text."""
-    return [figure(metric, texts, name) for texts, name in zip(seen.texts, names, strict=True)]
-
-
-def figure(metric: Metric, texts: Texts | None, name: str) -> Figure:
-    if texts is None:
-        return Figure(name, np.full(1, np.nan), False)
-    return resampled(metric.rows(texts), metric.value, name)
+    rows = [np.empty((0, 1)) if texts is None else metric.rows(texts) for texts in seen.texts]
+    return [resampled(each, metric.value, name) for each, name in zip(rows, names, strict=True)]
 
 
 def resampled(rows: Array, value: Callable[[Array, Array], Array], name: str) -> Figure:
     return Figure(name, value(rows, weights(len(rows))) if len(rows) else np.full(1, np.nan), enough(rows))
-
-
-def any_value(found: Sequence[Figure]) -> bool:
-    return any(math.isfinite(each.values[0]) for each in found)
 
 
 def column(found: Sequence[Figure], base: str | None) -> dict[str, Cell]:
@@ -121,14 +112,15 @@ def of_prompts(data: RunData, seen: Comparable, kind: str) -> dict[str, Cell]:
 
 def of_prompts_passports(num_prompts: int) -> dict[str, Passport]:
     """Passports of `prompts_perplexity` and `references_perplexity`."""
-    own = perplexity.passport(
-        "the scorer named", "perplexity of the prompts", perplexity.CORPUS, f"{num_prompts:,} prompts"
-    )
-    prompts = replace(own, masking="tokens of the prompt after the first (BOS if the model has one)", tokenisation=None)
-    references = replace(
-        own, title="perplexity of the references", masking="tokens of the reference, not of the prompt"
-    )
-    return {"prompts_perplexity": prompts, "references_perplexity": replace(references, tokenisation=None)}
+    own = perplexity.passport("the scorer named", "", perplexity.CORPUS, f"{num_prompts:,} prompts")
+    masks = {
+        "prompts": "tokens of the prompt after the first (BOS if the model has one)",
+        "references": "tokens of the reference, not of the prompt",
+    }
+    return {
+        f"{what}_perplexity": replace(own, title=f"perplexity of the {what}", masking=mask, tokenisation=None)
+        for what, mask in masks.items()
+    }
 
 
 def by_prompt(data: RunData, metric: str, where: Where | None = None) -> pd.DataFrame:
@@ -138,9 +130,8 @@ def by_prompt(data: RunData, metric: str, where: Where | None = None) -> pd.Data
     is against all other texts. NaN: missing, also for an unknown metric and for one that is measured once.
     """
     seen = comparable(data, where)
-    found = pd.DataFrame(
-        np.nan, pd.Index(seen.prompts, name="prompt"), [method.name for method in data.run.spec.methods]
-    )
+    names = [method.name for method in data.run.spec.methods]
+    found = pd.DataFrame(np.nan, pd.Index(seen.prompts, name="prompt"), names)
     for one in metrics(seen):
         for name, texts in zip(found.columns, seen.texts, strict=True):
             if one.name == metric and texts is not None and len(rows := one.rows(texts)) == len(seen.prompts):

@@ -11,8 +11,7 @@ import pytest
 from adapters.methods import BASE, PPLM, Attribute, Method, Sampling, to_json
 from leaderboard.metrics.metric import Passport
 from leaderboard.output import report
-from leaderboard.output.report import comparison_report, flat, look, run_report
-from leaderboard.output.trade_off import trade_off
+from leaderboard.output.report import comparison_report, flat, look, run_report, trade_off
 from leaderboard.records import Prompt, RunData, Tally
 from leaderboard.tables.results import Cell, Results
 from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up

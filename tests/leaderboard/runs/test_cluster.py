@@ -14,7 +14,7 @@ from adapters.decoding.engine import Engine
 from adapters.methods import BASE, Method, Sampling, UserError
 from adapters.store.adapter_store import AdapterStore
 from leaderboard.records import Prompt, PromptSet, RunSpec
-from leaderboard.runs.cluster import Cluster, distribute
+from leaderboard.runs.cluster import distribute
 from leaderboard.runs.runner import Runner
 from leaderboard.store.database import Database
 from tests.adapters.conftest import Bench
@@ -49,7 +49,7 @@ def test_two_actors_write_what_one_process_writes(saved: partial[Engine], tmp_pa
     runs = [runner.add(SPEC, PROMPTS, None) for runner in (near, far)]
     for _ in near.run(runs[0].id):
         pass
-    steps = list(distribute(far, runs[1], saved, Cluster(actors=2)))
+    steps = list(distribute(far, runs[1], saved, 2))
     assert [step.done for step in steps] == [0, 24, 48, 72, 96]
     after = list(far.run(runs[1].id))
     assert not any(step.samples for step in after), "there is nothing left to write"
@@ -58,7 +58,7 @@ def test_two_actors_write_what_one_process_writes(saved: partial[Engine], tmp_pa
     keys = [sample.key for sample in one.samples]
     assert near.database.traces(keys) == far.database.traces(keys)
     assert one.tallies == other.tallies
-    assert list(distribute(far, runs[1], saved, Cluster(actors=2)))[0].seconds_left == 0.0, "and Ray is not asked again"
+    assert list(distribute(far, runs[1], saved, 2))[0].seconds_left == 0.0, "and Ray is not asked again"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nobody:x", "nonsense"])
@@ -66,5 +66,5 @@ def test_a_cluster_that_is_not_there_says_so_in_a_line(saved: partial[Engine], t
     runner = Runner(saved(), Database(f"sqlite:///{tmp_path / 'a.db'}"), rows=4)
     run = runner.add(SPEC, PROMPTS, None)
     with pytest.raises(UserError, match=f"Cannot join the cluster at '{address}'") as error:
-        list(distribute(runner, run, saved, Cluster(2, address)))
+        list(distribute(runner, run, saved, 2, address))
     assert "\n" not in str(error.value)

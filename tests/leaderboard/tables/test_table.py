@@ -13,7 +13,7 @@ from adapters.methods import BASE, Method, from_json, to_json
 from leaderboard.metrics.distinct import distinct
 from leaderboard.metrics.perplexity import perplexity
 from leaderboard.records import Prompt, RunData, Tally, Timing
-from leaderboard.tables.results import Cell, Results, best, frame
+from leaderboard.tables.results import Cell, Results, frame
 from leaderboard.tables.table import by_prompt, prompt_figures, tabulate
 from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up
 from tests.leaderboard.metrics.test_diversity import natural
@@ -91,9 +91,9 @@ def test_differences_are_paired_and_ties_are_no_ranks(results: Results) -> None:
     assert prefix.tie
     assert not base.tie
     assert np.isnan([base.difference, base.difference_low, base.difference_high]).all()
-    assert set(best(results, "perplexity")) == {"base", "prefix:facts"}
-    assert best(results, "attribute:science") == ("pplm:science",)
-    assert best(results, "no such metric") == ()
+    assert set(results.best.get("perplexity", ())) == {"base", "prefix:facts"}
+    assert results.best.get("attribute:science", ()) == ("pplm:science",)
+    assert results.best.get("no such metric", ()) == ()
 
 
 def test_what_was_measured_once_has_no_interval_and_no_best(results: Results) -> None:
@@ -101,11 +101,11 @@ def test_what_was_measured_once_has_no_interval_and_no_best(results: Results) ->
         cell = results.cells[metric]["lora:poetry"]
         assert np.isnan([cell.low, cell.high, cell.difference_low, cell.difference_high]).all()
         assert not cell.tie
-        assert best(results, metric) == ()
+        assert results.best.get(metric, ()) == ()
     assert results.cells["parameters"]["base"].value == 0
     assert results.cells["speed"]["base"].value == 1
     assert results.cells["speed"]["pplm:science"].high < 0.3
-    assert best(results, "speed") == ("base",)
+    assert results.best.get("speed", ()) == ("base",)
 
 
 def test_the_difference_of_a_method_with_itself_is_exactly_zero(data: RunData) -> None:
@@ -121,7 +121,7 @@ def test_the_difference_of_a_method_with_itself_is_exactly_zero(data: RunData) -
     for metric in resampled:
         assert found.cells[metric]["twin"][3:] == (0, 0, 0), metric
         ranked = found.passports[metric].higher_is_better is not None
-        assert set(best(found, metric)) == ({"base", "twin"} if ranked else set()), metric
+        assert set(found.best.get(metric, ())) == ({"base", "twin"} if ranked else set()), metric
 
 
 def test_the_order_of_samples_does_not_matter(data: RunData, results: Results) -> None:
@@ -137,7 +137,7 @@ def test_missing_stays_missing() -> None:
     assert np.isnan(found.cells["distinct_1"]["lora:poetry"]).all()
     assert math.isnan(found.cells["parameters"]["lora:poetry"].value)
     assert np.isnan(found.cross["base"]["base"]).all()
-    assert best(found, "distinct_1") == ()
+    assert found.best.get("distinct_1", ()) == ()
     empty = tabulate(made_up({BASE: [[None]]}))
     assert (empty.metrics, empty.num_prompts) == ((), 0)
     assert frame(empty)["value"].isna().all()
