@@ -47,7 +47,7 @@ class TrainForm(NamedTuple):
     values: Mapping[str, Any]
 
 
-class Reading(NamedTuple):
+class TrainReading(NamedTuple):
     """A checked order, and the uploaded file unless the data is a shipped set."""
 
     order: TrainOrder
@@ -62,7 +62,7 @@ def defaults() -> dict[str, Any]:
     return {name: FIRST_TRY.get(name, found[name]) for name in names}
 
 
-def read_train(form: TrainForm) -> Reading:
+def read_train(form: TrainForm) -> TrainReading:
     """The order of the form; raises UserError with one line."""
     kind = words.METHODS.get(form.method) if isinstance(form.method, str) else None
     if kind is None:
@@ -74,7 +74,7 @@ def read_train(form: TrainForm) -> Reading:
     data, file = read_data(form)
     order = {name: values[name] for name in ORDER_FIELDS} | {"epochs": values["epochs"] or None}
     name = str(form.name or "").strip()
-    return Reading(from_json(TrainOrder, order | {"name": name, "settings": settings, "data": data}), file)
+    return TrainReading(from_json(TrainOrder, order | {"name": name, "settings": settings, "data": data}), file)
 
 
 def target_modules(chosen: Any) -> Any:

@@ -26,7 +26,7 @@ class Text(NamedTuple):
     diverged: bool
 
 
-class View(NamedTuple):
+class LookView(NamedTuple):
     """The record so far, and a line of progress."""
 
     record: TextRecord
@@ -52,18 +52,20 @@ def read_named(value: Any) -> tuple[str, ...]:
 
 def examine(
     services: Services, texts: Mapping[int, Text], place: Any, named: Any, known: TextRecord | None = None
-) -> Iterator[View]:
+) -> Iterator[LookView]:
     """Look at all texts, and at the steered one at `place`; `known` is an earlier record of the same texts."""
     if not texts:
-        yield View(TextRecord("", 0, False), words.NOTHING_TO_XRAY, is_error=True, running=False)
+        yield LookView(TextRecord("", 0, False), words.NOTHING_TO_XRAY, is_error=True, running=False)
         return
     first = next(iter(texts.values())).request
-    start = View(known or TextRecord(first.prompt, first.seed, first.chat))
+    start = LookView(known or TextRecord(first.prompt, first.seed, first.chat))
     views = look(services, texts, place, named, start.record if known is None else replace(known, xray=None))
-    yield from told(views, start, lambda last, error: View(last.record, str(error), is_error=True, running=False))
+    yield from told(views, start, lambda last, error: LookView(last.record, str(error), is_error=True, running=False))
 
 
-def look(services: Services, texts: Mapping[int, Text], place: Any, named: Any, record: TextRecord) -> Iterator[View]:
+def look(
+    services: Services, texts: Mapping[int, Text], place: Any, named: Any, record: TextRecord
+) -> Iterator[LookView]:
     """The views of all texts, unless the record has them, and of the steered one. Raises UserError."""
     follow = read_named(named)
     for view in () if record.scores else compare_all(services, texts, record):
@@ -72,26 +74,26 @@ def look(services: Services, texts: Mapping[int, Text], place: Any, named: Any, 
     if place in steered(texts):
         yield from look_at(services, texts[place], follow, record)
     else:
-        yield View(record, words.XRAY_NOT_STEERED, running=False)
+        yield LookView(record, words.XRAY_NOT_STEERED, running=False)
 
 
-def compare_all(services: Services, texts: Mapping[int, Text], record: TextRecord) -> Iterator[View]:
+def compare_all(services: Services, texts: Mapping[int, Text], record: TextRecord) -> Iterator[LookView]:
     """The next tokens of every method, then every text under every method without its steering."""
     requests = [one.request for one in texts.values()]
     with closed_at_end(services.xrays.next_tokens(requests)) as steps:
         for found in steps:
             record = replace(record, next_tokens=tuple(found))
-            yield View(record, words.XRAY_NEXT.format(done=len(found), all=len(requests)))
+            yield LookView(record, words.XRAY_NEXT.format(done=len(found), all=len(requests)))
     models = unsteered([request.method for request in requests])
     record = replace(record, models=tuple(models))
     with closed_at_end(services.xrays.scores(requests, [one.token_ids for one in texts.values()], models)) as steps:
         for done, scores in enumerate(steps, 1):
             if done == len(models):
                 record = replace(record, scores=tuple(scores))
-            yield View(record, words.XRAY_SCORES.format(done=done, all=len(models)))
+            yield LookView(record, words.XRAY_SCORES.format(done=done, all=len(models)))
 
 
-def look_at(services: Services, one: Text, follow: tuple[str, ...], record: TextRecord) -> Iterator[View]:
+def look_at(services: Services, one: Text, follow: tuple[str, ...], record: TextRecord) -> Iterator[LookView]:
     """Replay a steered text; the last view has its steps."""
     xray: XRay | None = None
     name, most, done = title(one.request.method), min(len(one.token_ids), MAX_STEPS), -1
@@ -99,9 +101,9 @@ def look_at(services: Services, one: Text, follow: tuple[str, ...], record: Text
         for xray in steps:
             if len(xray.steps) > done:
                 done = len(xray.steps)
-                yield View(record, words.XRAY_REPLAY.format(title=name, done=done, all=most))
+                yield LookView(record, words.XRAY_REPLAY.format(title=name, done=done, all=most))
     wrong = one.diverged or (xray is not None and xray.diverged)
     note = words.XRAY_LONG.format(most=most) if len(one.token_ids) > most else ""
     if wrong:
         note = words.XRAY_DIVERGED.format(tokens=count(done, "token"))
-    yield View(replace(record, xray=xray), note, is_error=wrong, running=False)
+    yield LookView(replace(record, xray=xray), note, is_error=wrong, running=False)

@@ -21,7 +21,7 @@ from demo.services import Services
 from demo.xray import words
 from demo.xray.figures import next_bars, shaded, step_figures, surprises
 from demo.xray.layout import Side, XRayPage, lay_out_xray
-from demo.xray.run import Text, View, examine, steered
+from demo.xray.run import LookView, Text, examine, steered
 
 EMPTY = TextRecord("", 0, False)
 
@@ -112,7 +112,7 @@ def on_again(
     yield from play(services, page, examine(services, texts or {}, place, named, known), known)
 
 
-def play(services: Services, page: XRayPage, views: Iterator[View], shown: TextRecord | None) -> Iterator[Values]:
+def play(services: Services, page: XRayPage, views: Iterator[LookView], shown: TextRecord | None) -> Iterator[Values]:
     """Show the views one after the other; send only what is new."""
     for view in views:
         record = view.record

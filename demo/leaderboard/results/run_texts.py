@@ -39,7 +39,7 @@ class MethodTexts(NamedTuple):
     spans: tuple[Span, ...]
 
 
-class Side(NamedTuple):
+class TextsBeside(NamedTuple):
     """The components of one method's texts."""
 
     column: gr.Column
@@ -53,7 +53,7 @@ class TextsView(NamedTuple):
     order: gr.Dropdown
     prompts: gr.Dataframe
     prompt: gr.HighlightedText
-    sides: tuple[Side, ...]
+    sides: tuple[TextsBeside, ...]
 
 
 def texts_tab(services: Services, opened: Opened) -> Inner:
@@ -89,12 +89,12 @@ def lay_out_texts(services: Services) -> TextsView:
     return TextsView(order, prompts, prompt, sides)
 
 
-def lay_out_side(services: Services, index: int) -> Side:
+def lay_out_side(services: Services, index: int) -> TextsBeside:
     """The column of one method's texts."""
     with gr.Column(visible=False, elem_classes="pane samples", min_width=260) as column:
         head = gr.HTML(head_html(BASE, services), elem_classes="pane-head")
         body = marked_text(words.TEXTS_OF.format(place=index + 1), "pane-text")
-    return Side(column, head, body)
+    return TextsBeside(column, head, body)
 
 
 # Handlers: values in, values out

@@ -13,13 +13,13 @@ from adapters.training.corpus import DATASETS
 from adapters.training.order import TrainOrder, TrainSettings
 from adapters.training.training_estimate import Estimate
 from demo.train import words
-from demo.train.form import Reading, TrainForm, defaults, read_train, your_file
+from demo.train.form import TrainForm, TrainReading, defaults, read_train, your_file
 from demo.train.words import CONTROLS, estimate_lines, num_bytes, settings_line
 
 FIRST = next(iter(DATASETS))
 
 
-def read(method: Any = words.LORA, data: Any = FIRST, file: Any = None, **changes: Any) -> Reading:
+def read(method: Any = words.LORA, data: Any = FIRST, file: Any = None, **changes: Any) -> TrainReading:
     name = changes.pop("name", " waves ")
     return read_train(TrainForm(name, method, data, file, defaults() | changes))
 

@@ -22,7 +22,7 @@ from demo.parts.words import SERVER_ERROR
 from demo.services import Services
 from demo.xray import figures, words
 from demo.xray.layout import XRayPage, lay_out_xray
-from demo.xray.run import Text, View, examine, read_named, steered
+from demo.xray.run import LookView, Text, examine, read_named, steered
 from demo.xray.tab import (
     on_again,
     on_inner_tab,
@@ -72,12 +72,12 @@ def texts(board: Board) -> dict[int, Text]:
 
 
 @pytest.fixture(scope="module")
-def views(services: Services, texts: dict[int, Text]) -> list[View]:
+def views(services: Services, texts: dict[int, Text]) -> list[LookView]:
     return list(examine(services, texts, 2, "happy, sad"))
 
 
 @pytest.fixture(scope="module")
-def record(views: list[View]) -> TextRecord:
+def record(views: list[LookView]) -> TextRecord:
     return views[-1].record
 
 
@@ -102,7 +102,7 @@ def event(index: Any) -> Any:
 
 
 def test_a_run_looks_at_all_methods_and_then_replays_the_steered_text(
-    texts: dict[int, Text], views: list[View]
+    texts: dict[int, Text], views: list[LookView]
 ) -> None:
     assert [view.running for view in views] == [True] * (len(views) - 1) + [False]
     assert any("3 of 3" in view.message for view in views)
