@@ -194,8 +194,9 @@ class Steering:
         total = torch.zeros_like(evidence.logprobs[:, 0])
         for loss, rows, recent, cooldown in self.groups:
             assert rows is not None
-            own = (part.index_select(0, rows) for part in evidence[:3])
-            total = total.index_add(0, rows, of(loss, Evidence(*own, recent, cooldown)))
+            logprobs, hidden_sum, num_hidden = (part.index_select(0, rows) for part in evidence[:3])
+            own = Evidence(logprobs, hidden_sum, num_hidden, recent, cooldown)
+            total = total.index_add(0, rows, of(loss, own))
         return total
 
     def _window(self, gradient: Tensor) -> None:

@@ -15,7 +15,7 @@ from demo.parts.actions import Confirm, build_confirm
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, slow, told
 from demo.parts.links import is_own, owner_of
-from demo.parts.panes import Marked, Values, message, message_line
+from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
 from demo.parts.views import Page

@@ -11,7 +11,7 @@ from demo.attributes.discriminators import discriminators_section
 from demo.parts import words as common
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, told
-from demo.parts.panes import Marked, Values, message, message_line
+from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.tables import text_table
 from demo.parts.views import Page
 from demo.parts.word_table import list_text, read_upload, summary, table

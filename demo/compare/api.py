@@ -13,7 +13,7 @@ from demo.compare.board import PaneErrors
 from demo.compare.form import read_prompt, read_seed
 from demo.compare.run import compare_as_json
 from demo.compare.words import BAD_METHODS
-from demo.parts.panes import MAX_PANES
+from demo.parts.marked import MAX_PANES
 from demo.services import Services
 
 Rows = list[dict[str, Any]]

@@ -11,8 +11,8 @@ from gradio.components import Component
 from adapters.methods import BASE, Method
 from demo.compare.board import Board, Figures, PaneView
 from demo.compare.words import describe
+from demo.parts.marked import Marked, Values, head_html, marked_text, message, message_line
 from demo.parts.numbers import PROMPT
-from demo.parts.panes import Marked, Values, head_html, marked_text, message, message_line
 from demo.parts.words import count
 from demo.services import Services
 

@@ -16,7 +16,7 @@ from demo.compare.knobs import DEFAULTS, FIRST, KNOBS, MORE, SEVERAL, SLOTS, lab
 from demo.compare.panes import Pane, build_view, view_updates
 from demo.parts.controls import slider
 from demo.parts.events import LIGHT
-from demo.parts.panes import Marked, Values, message
+from demo.parts.marked import Marked, Values, message
 from demo.parts.word_table import read_upload
 from demo.parts.words import NONE, OWN_WORDS, UPLOAD_LIST
 from demo.services import Services

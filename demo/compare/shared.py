@@ -18,7 +18,7 @@ from demo.parts import words as common
 from demo.parts.actions import Confirm, as_file, build_confirm, save_on_click
 from demo.parts.events import LIGHT, MODEL
 from demo.parts.links import COMPARE, Link, address, is_id, owner_of, read_link
-from demo.parts.panes import MAX_PANES, Marked, Values, message, message_line
+from demo.parts.marked import MAX_PANES, Marked, Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.tables import facts_table, model_facts
 from demo.parts.views import Page

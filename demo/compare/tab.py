@@ -27,7 +27,7 @@ from demo.parts import words as common
 from demo.parts.actions import share_link
 from demo.parts.controls import FIRST_SEED, SamplingControls, labelled, lay_out_sampling
 from demo.parts.events import LIGHT, MODEL, or_message
-from demo.parts.panes import MAX_PANES, Values, message, message_line
+from demo.parts.marked import MAX_PANES, Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.views import Page
 from demo.services import Services

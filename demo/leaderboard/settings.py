@@ -13,7 +13,7 @@ from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click
 from demo.parts.controls import SamplingControls, labelled, lay_out_sampling
 from demo.parts.events import LIGHT
-from demo.parts.panes import Marked, Values, message, message_line
+from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.tables import text_table
 from demo.services import Services
 from leaderboard.prompts import shipped_sets
@@ -66,8 +66,12 @@ def lay_out_setup(services: Services) -> Setup:
             download = gr.Button(words.DOWNLOAD_SET, size="sm", min_width=110, scale=0)
         shared = lay_out_shared(services)
         estimate = message_line(words.ESTIMATE, "estimate")
-    set_row = note, folded_preview, shown, upload, download
-    return Setup(column, *top, *set_row, *shared, estimate, gr.State(first), gr.State(None))
+    return Setup(
+        *(column, *top, note, folded_preview, shown, upload, download, *shared),
+        estimate=estimate,
+        prompts=gr.State(first),
+        uploaded=gr.State(None),
+    )
 
 
 def lay_out_top(services: Services, first: str) -> tuple[gr.Dropdown, gr.Dropdown, gr.Button, gr.Button]:

@@ -19,7 +19,7 @@ from demo.leaderboard.settings import Setup, lay_out_setup, offer_methods, on_es
 from demo.parts import words as common
 from demo.parts.events import LIGHT, or_message, slow
 from demo.parts.links import RUN, Link, owner_of, read_link
-from demo.parts.panes import Values, message, message_line
+from demo.parts.marked import Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.views import Page, cell_of
 from demo.services import Services

@@ -11,7 +11,7 @@ from adapters.methods import UserError
 from demo.learned import words
 from demo.parts import words as common
 from demo.parts.events import LIGHT, slow, told
-from demo.parts.panes import Values, message, message_line
+from demo.parts.marked import Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
 from demo.parts.views import Page

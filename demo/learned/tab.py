@@ -14,7 +14,7 @@ from demo.learned.words import control
 from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click
 from demo.parts.events import LIGHT, slow, told
-from demo.parts.panes import Marked, Values, message, message_line
+from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.plots import plot
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table

@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.components import Component
 from gradio.context import get_blocks_context
 
-from demo.parts.panes import MESSAGE, Values, message
+from demo.parts.marked import MESSAGE, Values, message
 from demo.parts.running import as_user_error
 
 # Light work. Without a place to show progress the browser need not go through all components for each output.

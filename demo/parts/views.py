@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.blocks import Block
 
 from demo.parts.events import LIGHT, guard_events, or_message
-from demo.parts.panes import Values
+from demo.parts.marked import Values
 
 
 class Page(NamedTuple):

@@ -10,7 +10,7 @@ from adapters.methods import UserError
 from demo.parts import words as common
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, or_message
-from demo.parts.panes import Values, message_line
+from demo.parts.marked import Values, message_line
 from demo.parts.tables import facts_table, figures_table, show
 from demo.parts.views import Page
 from demo.services import Services

@@ -7,7 +7,7 @@ import gradio as gr
 
 from demo.parts import words as common
 from demo.parts.actions import Confirm, build_confirm
-from demo.parts.panes import Values, marked_text
+from demo.parts.marked import Values, marked_text
 from demo.parts.tables import facts_table, text_table
 from demo.services import Services
 from demo.train import words

@@ -13,7 +13,7 @@ from demo.parts import words as common
 from demo.parts.actions import hand_out_on_click
 from demo.parts.events import LIGHT, or_message, slow, told
 from demo.parts.links import owner_of
-from demo.parts.panes import Marked, Values, message, message_line
+from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.tables import text_table
 from demo.parts.views import Page, cell_of
 from demo.services import Services

@@ -15,7 +15,7 @@ from adapters.training.corpus import DATASETS
 from adapters.training.order import DEFAULT_LR, TrainOrder, TrainSettings
 from demo.parts import words as common
 from demo.parts.events import LIGHT
-from demo.parts.panes import Marked, Values, message, message_line
+from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words

@@ -13,7 +13,7 @@ from adapters.training.queue import JobView
 from demo.parts import words as common
 from demo.parts.events import LIGHT, told
 from demo.parts.links import owner_of
-from demo.parts.panes import Values, marked_text, message, message_line
+from demo.parts.marked import Values, marked_text, message, message_line
 from demo.parts.tables import text_table
 from demo.parts.views import Page, cell_of
 from demo.services import Services

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from adapters.xray.trace import Candidate, NextTokens, Step, Word, XRay
 from demo.look.theme import COLORS
-from demo.parts.panes import message
+from demo.parts.marked import message
 from demo.parts.plots import GRID, dressed, name_lines, quoted
 from demo.parts.words import kinds, percent, quote
 from demo.xray import words

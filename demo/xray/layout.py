@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from demo.parts.controls import labelled
-from demo.parts.panes import MAX_PANES, message_line
+from demo.parts.marked import MAX_PANES, message_line
 from demo.parts.plots import plot
 from demo.parts.words import STOP
 from demo.xray import words

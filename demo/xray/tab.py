@@ -14,7 +14,7 @@ from adapters.methods import UserError
 from adapters.xray.trace import Scored, TextRecord, as_json, pack, unpack
 from demo.parts.actions import as_file, save_on_click
 from demo.parts.events import LIGHT, MODEL
-from demo.parts.panes import Marked, Values, head_html, message
+from demo.parts.marked import Marked, Values, head_html, message
 from demo.parts.views import build_at_first
 from demo.parts.words import quote, title
 from demo.services import Services

@@ -11,7 +11,7 @@ from demo.leaderboard import words
 from demo.leaderboard.results.load import find_run
 from demo.parts import words as common
 from demo.parts.events import LIGHT, slow
-from demo.parts.panes import Values, message, message_line
+from demo.parts.marked import Values, message, message_line
 from demo.parts.running import changed, closed_at_end
 from demo.parts.tables import facts_table, model_facts
 from demo.parts.views import Inner, Opened, inner

@@ -11,7 +11,7 @@ from demo.leaderboard.results.load import find_own, find_run, load_data
 from demo.parts.actions import as_file, save_on_click
 from demo.parts.events import slow, told
 from demo.parts.links import is_own
-from demo.parts.panes import Marked, Values, message
+from demo.parts.marked import Marked, Values, message
 from demo.parts.views import Inner, Opened, inner
 from demo.services import Services
 from leaderboard.output.export import FILES

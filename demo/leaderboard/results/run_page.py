@@ -23,7 +23,7 @@ from demo.parts.actions import Confirm, build_confirm, share_link
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, told
 from demo.parts.links import RUN, address, is_own
-from demo.parts.panes import Values, message_line
+from demo.parts.marked import Values, message_line
 from demo.parts.views import Inner, Opened
 from demo.services import Services
 from leaderboard.records import Run

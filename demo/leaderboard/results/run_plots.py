@@ -15,7 +15,7 @@ from demo.look.theme import COLORS
 from demo.parts import words as common
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, told
-from demo.parts.panes import Values
+from demo.parts.marked import Values
 from demo.parts.plots import BESIDE, dressed, marker, whiskers
 from demo.parts.tables import cell_text
 from demo.parts.views import Inner, Opened, inner

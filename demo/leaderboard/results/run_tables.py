@@ -15,7 +15,7 @@ from demo.parts import words as common
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, told
 from demo.parts.links import owner_of
-from demo.parts.panes import Values
+from demo.parts.marked import Values
 from demo.parts.tables import Column, cell_text, figures_table, heading, marks, show
 from demo.parts.views import Inner, Opened, inner
 from demo.services import Services

@@ -11,8 +11,8 @@ from demo.leaderboard.results.load import load_data
 from demo.parts import words as common
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, told
+from demo.parts.marked import Values, head_html, marked_text
 from demo.parts.numbers import PROMPT, Span
-from demo.parts.panes import Values, head_html, marked_text
 from demo.parts.tables import Column, show
 from demo.parts.tables import words as text_column
 from demo.parts.views import Inner, Opened, cell_of, inner

@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,17 +135,26 @@ def exhaust(steps: Iterator[object]) -> None:
         pass
 
 
+def generate(method: Method, engine: Engine, folder: Path) -> None:
+    texts(engine, [method])
+
+
+def offer(engine: Engine, folder: Path) -> None:
+    for name in ("facts", "gain", "mood"):
+        engine.store.offer(folder / name)
+
+
 ENTRIES: dict[str, Callable[[Engine, Path], object]] = {
-    **{f"generate {name}": lambda engine, _, m=method: texts(engine, [m]) for name, method in METHODS.items()},
+    **{f"generate {name}": partial(generate, method) for name, method in METHODS.items()},
     "score": lambda engine, _: engine.loglikelihood([([256], [1, 2])], METHODS["lora"]),
     "xray": lambda engine, _: exhaust(XRays(engine).text(Request("Once", METHODS["class"]), [97, 98])),
     "next tokens": lambda engine, _: exhaust(XRays(engine).next_tokens([Request("Once", BASE)])),
     "scores": lambda engine, _: exhaust(XRays(engine).scores([Request("Once", BASE)], [[97]], [BASE])),
     "read": lambda engine, folder: AdapterStore([folder], engine.base),
-    "offer": lambda engine, folder: [engine.store.offer(folder / name) for name in ("facts", "gain", "mood")],
+    "offer": offer,
     "merge": lambda engine, folder: write_merged(engine.base, engine.store.lora("gain"), "gain", folder / "merged"),
     "hash": lambda engine, _: Fingerprints(engine.base, engine.store).named(METHODS.values()),
-    "weights hash": lambda engine, _: type(engine.base).weights_hash.func(engine.base),
+    "weights hash": lambda engine, _: replace(engine.base).weights_hash,
     "updates": lambda engine, _: updates(engine.base, engine.store.lora("gain")),
     "crop": lambda engine, _: crop(engine.base, engine.store.lora("gain"), "model.layers.0.self_attn.q_proj"),
     "words": lambda engine, _: Explorer(engine, lambda _: None).words("facts"),

@@ -32,8 +32,8 @@ from demo.compare.tab import (
 )
 from demo.page import AT_ONCE, TABS, build_app
 from demo.parts.events import or_message
+from demo.parts.marked import ERROR, Values, cost, head_html
 from demo.parts.numbers import ATTRIBUTE, PROMPT
-from demo.parts.panes import ERROR, Values, cost, head_html
 from demo.parts.views import Page
 from demo.parts.words import CHAT, NO_PROMPT, OWN_WORDS, PLAIN
 from demo.services import Services

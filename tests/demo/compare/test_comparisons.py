@@ -29,7 +29,7 @@ from demo.compare.shared import SharedPage, lay_out_shared, on_delete, on_replay
 from demo.parts import words as common
 from demo.parts.events import guarded
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
-from demo.parts.panes import ERROR
+from demo.parts.marked import ERROR
 from demo.parts.running import changed
 from demo.services import Services
 from tests.demo.compare.conftest import form, run

@@ -29,7 +29,7 @@ from demo.parts.actions import show_question
 from demo.parts.controls import FIRST_SEED
 from demo.parts.events import or_message
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
-from demo.parts.panes import ERROR, Values
+from demo.parts.marked import ERROR, Values
 from demo.parts.views import cell_of
 from demo.services import Services
 from leaderboard.output.export import FILES

@@ -11,7 +11,7 @@ from adapters.methods import UserError
 from demo.learned import words
 from demo.learned.costs_view import CostsView, lay_out_costs, measure, on_stop, show_costs
 from demo.parts import words as common
-from demo.parts.panes import ERROR
+from demo.parts.marked import ERROR
 from demo.services import Services
 
 COSTS = Costs(

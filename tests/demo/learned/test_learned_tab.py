@@ -14,7 +14,7 @@ from adapters.methods import UserError
 from adapters.store.adapter_store import AdapterStore
 from demo.learned import figures, words
 from demo.learned.tab import LearnedView, fill_words, lay_out_learned, on_save, show_adapter, show_module, watch
-from demo.parts.panes import ERROR
+from demo.parts.marked import ERROR
 from demo.parts.words import percent
 from demo.services import Services
 

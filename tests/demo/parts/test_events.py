@@ -10,7 +10,7 @@ import pytest
 from adapters.methods import UserError
 from demo.page import AT_ONCE, TABS, build_app
 from demo.parts.events import guard_events, or_message
-from demo.parts.panes import ERROR, message_line
+from demo.parts.marked import ERROR, message_line
 from demo.parts.running import told
 from demo.parts.views import Page
 from demo.parts.words import SERVER_ERROR

@@ -17,7 +17,7 @@ from adapters.training.job_folder import write_event, write_progress
 from adapters.training.order import DEFAULT_LR, StepSample, TrainStep
 from app import Settings, services_of
 from demo.parts import words as common
-from demo.parts.panes import ERROR, Values
+from demo.parts.marked import ERROR, Values
 from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words

@@ -17,7 +17,7 @@ from demo.compare.comparisons import texts_of_board
 from demo.compare.shared import find_texts, on_share
 from demo.parts.events import guarded
 from demo.parts.links import new_secret
-from demo.parts.panes import ERROR, Values
+from demo.parts.marked import ERROR, Values
 from demo.parts.words import SERVER_ERROR
 from demo.services import Services
 from demo.xray import figures, words
