@@ -17,7 +17,7 @@ from adapters.methods import Sampling, UserError, from_json, parse_method, to_js
 from leaderboard.output.export import FILES
 from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import PromptSet, RunData, RunSpec
-from leaderboard.runs.clock import Progress
+from leaderboard.runs.plan import Progress
 from leaderboard.runs.runner import Runner, load_engine, load_judge
 from leaderboard.store.database import Database
 from leaderboard.tables.display import display

@@ -110,6 +110,18 @@ class Run(NamedTuple):
     owner: str | None  # hash of the owner's secret; None: the command line
 
 
+class RunLine(NamedTuple):
+    """A run in a list."""
+
+    id: str
+    created: datetime  # UTC
+    name: str  # of the prompt set
+    num_prompts: int
+    methods: tuple[str, ...]
+    status: str
+    owner: str | None
+
+
 class Sample(NamedTuple):
     """One text of a run."""
 
@@ -141,6 +153,15 @@ class Tally(NamedTuple):
     def perplexity(self) -> float:
         """Perplexity, if the sum is of log-probabilities in nats."""
         return perplexity_of(self.total, self.number)
+
+
+class Written(NamedTuple):
+    """A new text, with its log-probability under the method without steering."""
+
+    sample: Sample
+    trace: Trace
+    scorer: str  # hash of the method without steering
+    tally: Tally
 
 
 class Timing(NamedTuple):

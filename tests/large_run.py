@@ -5,9 +5,8 @@ import secrets
 from datetime import UTC, datetime
 
 from adapters.methods import parse_method
-from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunSpec, Sample, Tally, Timing, Trace
+from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunSpec, Sample, Tally, Timing, Trace, Written
 from leaderboard.store.database import Database
-from leaderboard.store.stored import Written
 
 NAMES = ["base", "lora:poetry", "prefix:facts", "pplm:science", "lora:poetry+pplm:science", "lora:scifi"]
 WORDS = ["the", "river", "light", "and", "under", "quiet", "old", "road", "garden", "was", "science", "research"]

@@ -15,7 +15,7 @@ from benchmarks.sweeps.frontier_report import called, markdown, plot, summary
 from benchmarks.sweeps.frontier_sweep import ALGORITHMS, TARGETS, Sweep, measure, read_changes, read_targets
 from leaderboard.__main__ import load_prompts, open_database, watch
 from leaderboard.frontier import OURS, PAPER, Frontier, Point, read_frontier
-from leaderboard.runs.clock import Progress
+from leaderboard.runs.plan import Progress
 from leaderboard.runs.runner import Runner, load_engine
 from leaderboard.tables.display import with_interval
 

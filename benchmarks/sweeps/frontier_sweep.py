@@ -11,7 +11,7 @@ from benchmarks.sweeps import frontier_points
 from leaderboard.frontier import OURS, PAPER, Frontier, Goal, Point, Target
 from leaderboard.judges import TOPICS
 from leaderboard.records import PromptSet, RunSpec
-from leaderboard.runs.clock import Progress
+from leaderboard.runs.plan import Progress
 from leaderboard.runs.runner import Runner
 
 TARGETS = ",".join([*TOPICS, "positive&negative*-1", "negative&positive*-1"])

@@ -12,7 +12,7 @@ from demo.parts import words as common
 from demo.parts.running import closed_at_end
 from demo.services import Services
 from leaderboard.records import Run, Sample
-from leaderboard.runs.clock import Progress
+from leaderboard.runs.plan import Progress
 
 PACE = 0.4  # seconds between two views
 NEWEST = 50  # texts that are shown while they arrive

@@ -1,10 +1,9 @@
 """The words of the Leaderboard tab."""
 
 from demo.parts.words import PHASES, SAME, count, duration, moment, sampling_line
-from leaderboard.records import PromptSet, Run, RunSpec
-from leaderboard.runs.clock import Progress
+from leaderboard.records import PromptSet, Run, RunLine, RunSpec
 from leaderboard.runs.estimator import Estimate
-from leaderboard.store.stored import RunLine
+from leaderboard.runs.plan import Progress
 
 # The form
 UPLOAD = "Upload a set"

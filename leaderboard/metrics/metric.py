@@ -39,9 +39,7 @@ class Passport:
 
     @property
     def direction(self) -> str | None:
-        if self.higher_is_better is None:
-            return None
-        return "higher is better" if self.higher_is_better else "lower is better"
+        return {None: None, True: "higher is better", False: "lower is better"}[self.higher_is_better]
 
 
 class Setting(NamedTuple):

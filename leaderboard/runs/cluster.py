@@ -20,8 +20,7 @@ from adapters.decoding.engine import Engine
 from adapters.methods import UserError
 from adapters.store.fingerprint import Fingerprints
 from leaderboard.records import Run
-from leaderboard.runs.clock import Clock, Progress
-from leaderboard.runs.plan import Plan
+from leaderboard.runs.plan import Clock, Plan, Progress
 from leaderboard.runs.runner import Runner
 from leaderboard.runs.scoring import scorer_hash
 from leaderboard.runs.writing import Piece, pieces

@@ -76,10 +76,8 @@ class Estimator:
         for index, (prompt, reference) in enumerate(self._lengths(scorer.engine, prompts, spec.chat)):
             longest = prompt + max(reference, text)
             if longest > room:
-                raise UserError(
-                    f"Prompt {index + 1}: with its reference or text it may need {longest} tokens, and {scorer.label} "
-                    f"has room for {room}: shorten it."
-                )
+                need = f"with its reference or text it may need {longest} tokens"
+                raise UserError(f"Prompt {index + 1}: {need}, and {scorer.label} has room for {room}: shorten it.")
 
     def _speed(self) -> float:
         """Seconds per token of one plain row here; measured once."""

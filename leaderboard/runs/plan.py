@@ -1,15 +1,16 @@
-"""The batches of a run, in order, with an estimate of their cost.
+"""The batches of a run, in order, with an estimate of their cost and of the time left.
 
 The prompts are cut into parts. Each part is written by one method after the other, all its texts in one batch, and then
 scored. So a stopped run can be compared as far as it came, and a batch has the same rows whoever computes it.
 """
 
+import time
 from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from adapters.methods import Method, Request
 from adapters.store.fingerprint import Fingerprints
-from leaderboard.records import PromptSet, RunSpec
+from leaderboard.records import PromptSet, RunSpec, Sample
 
 ROWS = 64  # texts in a batch
 TOKENS = 8192  # new tokens in a batch: long texts go in smaller ones
@@ -93,3 +94,43 @@ def row_cost(method: Method, rows: int) -> float:
     """
     plain = 0.08 + 0.92 / rows
     return plain if method.steering is None else plain + method.steering.num_iterations * (0.19 + 2 / rows)
+
+
+class Progress(NamedTuple):
+    """How far a run is."""
+
+    phase: str  # "generating", "scoring" or "done"
+    done: int  # tokens
+    total: int  # tokens, at most
+    seconds_left: float | None  # None: not known yet
+    samples: tuple[Sample, ...] = ()  # new since the last progress
+
+
+class Clock:
+    """Counts the work of a run and estimates the time left."""
+
+    def __init__(self, plan: Plan, known: Set[str], seconds_a_token: float | None) -> None:
+        """`seconds_a_token` (of a plain row alone) is the pace until one is measured; None: not known."""
+        self._most = plan.spec.sampling.max_new_tokens
+        self._costs = {id(batch): plan.cost(batch) for batch in plan.missing(known)}
+        self._total = self._most * len(plan.keys)
+        self._finished = 0  # tokens of finished batches, at most
+        self._left, self._spent, self._pace = sum(self._costs.values()), 0.0, seconds_a_token
+        self._started = time.perf_counter()
+
+    def progress(
+        self, phase: str, batch: Batch | None = None, tokens: int = 0, samples: tuple[Sample, ...] = ()
+    ) -> Progress:
+        """How far the run is; `tokens` are those of the current batch so far, `samples` its new texts."""
+        part = 0.0 if batch is None else tokens / (len(batch.keys) * self._most)
+        spent = self._spent + part * self._costs.get(id(batch), 0.0)
+        elapsed = time.perf_counter() - self._started
+        pace = elapsed / spent if spent > 0 else self._pace
+        left = self._left - spent
+        seconds = 0.0 if left <= 0 else None if pace is None else pace * left
+        return Progress(phase, self._finished + tokens, self._total, seconds, samples)
+
+    def finish(self, batch: Batch) -> None:
+        """Count a batch as done."""
+        self._finished += len(batch.keys) * self._most
+        self._spent += self._costs.get(id(batch), 0.0)

@@ -16,13 +16,12 @@ from adapters.methods import Method, Sampling, UserError, from_json, to_json
 from adapters.store.adapter_store import WEIGHTS, AdapterStore
 from adapters.store.fingerprint import DECODING, Fingerprints
 from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunSpec
-from leaderboard.runs.clock import Clock, Progress
 from leaderboard.runs.estimator import Estimate, Estimator
-from leaderboard.runs.plan import ROWS, Batch, Plan, Position
+from leaderboard.runs.plan import ROWS, Batch, Clock, Plan, Position, Progress
 from leaderboard.runs.scoring import Scorer, attributes, judge_texts, score_prompts, score_texts, scorer_hash, scorers
 from leaderboard.runs.writing import steps, write
 from leaderboard.store.database import Database
-from leaderboard.store.stored import new_id
+from leaderboard.store.schema import new_id
 from leaderboard.tables.results import Results
 from leaderboard.tables.table import tabulate
 
@@ -74,10 +73,8 @@ class Runner:
         self._check(spec, prompts)
         estimate = self._estimator.estimate(spec, prompts)
         if visitor and estimate.seconds > 60 * self.max_minutes:
-            raise UserError(
-                f"About {estimate.seconds / 60:,.0f} minutes, at most {self.max_minutes} are allowed: "
-                "use fewer prompts, texts or methods."
-            )
+            allowed = f"at most {self.max_minutes} are allowed: use fewer prompts, texts or methods."
+            raise UserError(f"About {estimate.seconds / 60:,.0f} minutes, {allowed}")
         return estimate
 
     def add(self, spec: RunSpec, prompts: PromptSet, owner: str | None) -> Run:
@@ -175,7 +172,8 @@ class Runner:
                 self._check_unchanged(run)  # adapters come and go while the app runs
                 own = scorer_hash(self.hashes, batch.method, run.spec.chat)
                 for piece in write(self.engine, self.database, run.id, batch, run.spec.sampling, own):
-                    yield clock.progress("generating", batch, piece)
+                    new = tuple(text.sample for text in piece.written)
+                    yield clock.progress("generating", batch, piece.num_tokens, new)
                 clock.finish(batch)
             self._check_unchanged(run)
             for _ in self._score(run, plan.prompts_of(part), models, judges):

@@ -16,10 +16,9 @@ import torch
 from adapters.decoding.engine import Engine
 from adapters.decoding.text import Continuation
 from adapters.methods import Sampling
-from leaderboard.records import Sample, Tally, Timing, Trace
+from leaderboard.records import Sample, Tally, Timing, Trace, Written
 from leaderboard.runs.plan import Batch, Position
 from leaderboard.store.database import Database
-from leaderboard.store.stored import Written
 
 
 class Piece(NamedTuple):

@@ -14,11 +14,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from adapters.methods import UserError, to_json
-from leaderboard.records import AdapterCost, PromptSet, Run, RunData, Sample, Tally, Timing, Trace
+from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunLine, Sample, Tally, Timing, Trace, Written
 from leaderboard.store.connection import open_engine
 from leaderboard.store.migrations import migrate
 from leaderboard.store.schema import (
+    VERSION,
+    as_line,
+    as_run,
     comparisons,
+    naive,
+    new_id,
+    prompt_set_id,
     prompt_sets,
     prompt_tallies,
     run_samples,
@@ -27,12 +33,12 @@ from leaderboard.store.schema import (
     tallies,
     timings,
 )
-from leaderboard.store.stored import VERSION, RunLine, Written, as_line, as_run, naive, new_id, prompt_set_id
 
 KEYS_A_QUERY = 500  # below every database's limit of parameters
 RUNS = select(runs, prompt_sets.c.record.label("prompts")).join(prompt_sets)
 TIMINGS = select(*list(timings.c)[1:]).order_by(timings.c.first_prompt, timings.c.method)  # without the run's id
 Labels = Mapping[str, Sequence[str]]  # hash of a scorer -> its labels: equal weights have equal hashes
+PromptTallies = dict[tuple[str, str], dict[int, Tally]]
 Row = tuple[Any, ...]
 
 
@@ -50,9 +56,8 @@ class Database:
             raise UserError("This database was made by a newer release of Steerboard: update to open it.") from error
         except (ArgumentError, NoSuchModuleError, DBAPIError) as error:
             reason = str(error).strip().split("\n")[0]
-            raise UserError(
-                f"Cannot open the database: {reason} Correct its URL, or unset it to use a file."
-            ) from error
+            todo = "Correct its URL, or unset it to use a file."
+            raise UserError(f"Cannot open the database: {reason} {todo}") from error
 
     # Runs
 
@@ -269,14 +274,11 @@ class Database:
                 found[label][key] = Tally(total, number)
         return found
 
-    def _prompt_tallies(
-        self, connection: Connection, set_id: str, labels: Labels
-    ) -> dict[tuple[str, str], dict[int, Tally]]:
+    def _prompt_tallies(self, connection: Connection, set_id: str, labels: Labels) -> PromptTallies:
         of = prompt_tallies.c
-        query = select(of.kind, of.scorer, of.place, of.total, of.number)
-        query = query.where(of.prompt_set_id == set_id, of.scorer.in_(labels))
-        found: dict[tuple[str, str], dict[int, Tally]] = defaultdict(dict)
-        for kind, scorer, index, total, number in connection.execute(query):
+        query = select(prompt_tallies).where(of.prompt_set_id == set_id, of.scorer.in_(labels))
+        found: PromptTallies = defaultdict(dict)
+        for _, kind, scorer, index, total, number in connection.execute(query):
             for label in labels[scorer]:
                 found[kind, label][index] = Tally(total, number)
         return dict(found)

@@ -1,9 +1,19 @@
-"""The tables in SQLAlchemy Core. The migrations create them; a test compares the two.
+"""The tables in SQLAlchemy Core, and runs from their rows. The migrations create them; a test compares the two.
 
 Text by models and visitors is stored as JSON: PostgreSQL's `text` cannot hold a NUL character, its `json` can.
 """
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Float, ForeignKey, Integer, MetaData, String, Table
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Float, ForeignKey, Integer, MetaData, Row, String, Table
+
+from adapters.methods import UserError, from_json, to_json
+from adapters.store.digest import sha256
+from leaderboard.records import PromptSet, Run, RunLine, RunSpec
+
+VERSION = 1  # of a run's record
 
 metadata = MetaData(
     naming_convention={
@@ -93,3 +103,35 @@ comparisons = Table(
     Column("owner", String(64), nullable=False),
     Column("record", JSON, nullable=False),
 )
+
+
+def new_id() -> str:
+    """128 random bits, in hex."""
+    return secrets.token_hex(16)
+
+
+def prompt_set_id(prompts: PromptSet) -> str:
+    """sha256 of a prompt set's content and name."""
+    return sha256(str(to_json(prompts)))
+
+
+def naive(moment: datetime) -> datetime:
+    """The moment in UTC without its zone: not every database keeps zones."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def as_run(row: Row[Any]) -> Run:
+    """A run from its row. Raises UserError if a newer release stored it."""
+    record = row.record
+    if record["version"] > VERSION:
+        raise UserError("This run was made by a newer release of Steerboard: update to open it.")
+    spec, prompts = from_json(RunSpec, record["spec"]), from_json(PromptSet, row.prompts)
+    same = (record["base"], record["hashes"], record["versions"], row.status, row.owner)
+    return Run(row.id, row.created.replace(tzinfo=UTC), spec, prompts, *same)
+
+
+def as_line(row: Row[Any]) -> RunLine:
+    """A run in a list from its row."""
+    name, num_prompts = row.prompts["name"], len(row.prompts["prompts"])
+    methods = tuple(method["name"] for method in row.record["spec"]["methods"])
+    return RunLine(row.id, row.created.replace(tzinfo=UTC), name, num_prompts, methods, row.status, row.owner)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from leaderboard.store.database import Database
-from leaderboard.store.stored import new_id
+from leaderboard.store.schema import new_id
 from tests.adapters.conftest import bench, benches
 from tests.conftest import missing
 

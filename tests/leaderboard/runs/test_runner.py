@@ -19,10 +19,8 @@ from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, U
 from adapters.pplm.discriminator import write_discriminator
 from adapters.store.adapter_store import AdapterStore
 from leaderboard.records import AdapterCost, Prompt, PromptSet, RunData, RunSpec
-from leaderboard.runs.clock import Clock, Progress
-from leaderboard.runs.plan import Plan
+from leaderboard.runs.plan import Clock, Plan, Progress
 from leaderboard.runs.runner import MAX_UNFINISHED, Difference, Runner
-from leaderboard.runs.writing import Piece
 from leaderboard.store.database import Database
 from leaderboard.store.schema import samples
 from tests.adapters.conftest import Bench
@@ -479,15 +477,15 @@ def test_another_model_judges(tiny_llama: BaseModel, tiny_gpt2: BaseModel, tmp_p
 
 def test_the_clock_follows_the_pace(monkeypatch: pytest.MonkeyPatch, runner: Runner) -> None:
     now = [0.0]
-    monkeypatch.setattr("leaderboard.runs.clock.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("leaderboard.runs.plan.time.perf_counter", lambda: now[0])
     plan = Plan(replace(SPEC, methods=(BASE,), samples=1), PROMPTS, runner.hashes, rows=2)
     clock = Clock(plan, set(), None)
     (first,), (second,) = plan.parts
-    assert clock.progress("generating", first, Piece(0, (), None)).seconds_left is None
+    assert clock.progress("generating", first).seconds_left is None
     now[0] = 3.0
-    assert clock.progress("generating", first, Piece(6, (), None)) == Progress("generating", 6, 24, 9.0)
+    assert clock.progress("generating", first, 6) == Progress("generating", 6, 24, 9.0)
     clock.finish(first)
     now[0] = 4.0
-    assert clock.progress("generating", second, Piece(0, (), None)) == Progress("generating", 12, 24, 4.0)
+    assert clock.progress("generating", second) == Progress("generating", 12, 24, 4.0)
     clock.finish(second)
     assert clock.progress("done") == Progress("done", 24, 24, 0.0)

@@ -13,10 +13,9 @@ from sqlalchemy import create_engine, make_url, update
 
 from adapters.methods import BASE, UserError, parse_method
 from adapters.store.digest import sha256
-from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunSpec, Sample, Tally, Timing, Trace
+from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunSpec, Sample, Tally, Timing, Trace, Written
 from leaderboard.store.database import Database
-from leaderboard.store.schema import metadata, runs
-from leaderboard.store.stored import Written, new_id
+from leaderboard.store.schema import metadata, new_id, runs
 
 PROMPTS = PromptSet(
     "openers", (Prompt("The sea", "is wide", "1", (("topic", "NA"),)), Prompt("A\0b\u2028"), Prompt("é"))
