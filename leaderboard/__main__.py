@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     """Run a command line; returns the exit code."""
     options = parser().parse_args(arguments)
     try:
-        return options.command(options)
+        return options.command(options) or 0
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -118,7 +118,7 @@ def spread(runner: Runner, run_id: str, load: Callable[[], Engine], options: arg
     return distribute(runner, runner.data(run_id).run, load, max(1, options.actors), options.address)
 
 
-def show_command(options: argparse.Namespace) -> int:
+def show_command(options: argparse.Namespace) -> None:
     """Print the table of a run."""
     check_out(options.out)
     database = open_database(options)
@@ -127,15 +127,13 @@ def show_command(options: argparse.Namespace) -> int:
         raise UserError(NO_RUN.format(name=options.run))
     print(f"run {data.run.id}")
     report(data, tabulate(data), options.out)
-    return 0
 
 
-def delete_command(options: argparse.Namespace) -> int:
+def delete_command(options: argparse.Namespace) -> None:
     """Delete a run of the command line; only the browser that made a run can delete that."""
     database = open_database(options)
     if not database.delete_run(find_run(database, options.run), None):
         raise UserError(NO_RUN.format(name=options.run))
-    return 0
 
 
 def find_run(database: Database, name: str) -> str:
@@ -145,11 +143,10 @@ def find_run(database: Database, name: str) -> str:
     return wanted[0] if len(wanted) == 1 else name
 
 
-def list_command(options: argparse.Namespace) -> int:
+def list_command(options: argparse.Namespace) -> None:
     """Print the runs of the command line, newest first."""
     for line in open_database(options).runs(None):
         print(line.id, f"{line.created:%Y-%m-%d %H:%M}", line.status, line.name, ",".join(line.methods), sep="  ")
-    return 0
 
 
 def begin(runner: Runner, spec: RunSpec, prompts: PromptSet) -> str:

@@ -4,7 +4,6 @@ Samples are in the order prompt, method, draw; prompts and methods are indices i
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -49,7 +48,7 @@ class PromptSet:
     @property
     def duplicates(self) -> int:
         """Number of prompts that repeat an earlier one."""
-        return len(self.prompts) - len(Counter(prompt.prompt for prompt in self.prompts))
+        return len(self.prompts) - len({prompt.prompt for prompt in self.prompts})
 
 
 @dataclass(frozen=True, config=STRICT)

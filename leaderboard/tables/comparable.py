@@ -36,7 +36,10 @@ class Comparable(NamedTuple):
 def comparable(data: RunData, where: Where | None = None) -> Comparable:
     """The comparable part of a run, or of its prompts for which `where` holds."""
     prompts, methods = data.run.prompts.prompts, data.run.spec.methods
-    samples = by_pair(data, {index for index, prompt in enumerate(prompts) if where is None or where(prompt)})
+    samples: list[dict[tuple[int, int], Sample]] = [{} for _ in methods]  # of each method by prompt and draw
+    for sample in data.samples:
+        if sample.finish_reason != "diverged" and (where is None or where(prompts[sample.prompt])):
+            samples[sample.method][sample.prompt, sample.draw] = sample
     pairs = sorted(set.intersection(*(set(of) for of in samples if of))) if any(samples) else []
     written = {method: [of[pair] for pair in pairs] for method, of in enumerate(samples) if of}
     counted = sorted({prompt for prompt, _ in pairs})
@@ -54,15 +57,6 @@ def comparable(data: RunData, where: Where | None = None) -> Comparable:
         texts[method] = Texts(lines, words[method], of_prompts, len(counted), references, own, paid)
     n = f"{len(pairs):,} texts of each method, for {len(counted):,} prompts"
     return Comparable(setting(data, n, length), counted, texts, len(pairs), base)
-
-
-def by_pair(data: RunData, wanted: set[int]) -> list[dict[tuple[int, int], Sample]]:
-    """The samples of each method by prompt and draw, diverged ones left out."""
-    found: list[dict[tuple[int, int], Sample]] = [{} for _ in data.run.spec.methods]
-    for sample in data.samples:
-        if sample.prompt in wanted and sample.finish_reason != "diverged":
-            found[sample.method][sample.prompt, sample.draw] = sample
-    return found
 
 
 def equal_length(words: dict[int, Words], data: RunData) -> tuple[dict[int, Words], str]:
