@@ -37,8 +37,8 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # wrappers come first: xdist's own hook, which reads the groups, is no wrapper
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark each test by its needs, and keep tests that share something slow to make on one worker of xdist."""
     groups = {}
     for item in items:
@@ -51,6 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         groups[item] = "app" if "server" in fixtures else "embedded" if "embedded" in fixtures else item.path.name
         item.add_marker(pytest.mark.xdist_group(groups[item]))
     items.sort(key=lambda item: FIRST.index(groups[item]) if groups[item] in FIRST else len(FIRST))
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
