@@ -23,7 +23,7 @@ quiet := OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 # One worker a core. Tests that share something slow to start (the app, the embedded model) run on one worker, and timed
 # tests run alone: tests/conftest.py makes the groups.
-parallel := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+parallel := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: app test test-fast check bench model browser
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from playwright.sync_api import Playwright, expect
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.serving import BROWSER_OPTIONS, Server, browser_path, home, model_folder, new_home
 
@@ -24,7 +25,9 @@ NEEDS = {  # mark: fixtures
     "embedded": {"embedded", "server"},
     "slow": {"trainer"},
 }
-FIRST = ("app", "test_queue.py", "test_train_browser.py", "test_laws.py", "embedded")  # groups that take long
+APP = "app"  # the group of tests that share the running app
+APP_FILES = {f"test_{name}_browser.py" for name in ("app", "attributes", "leaderboard", "learned")}
+FIRST = (APP, "test_queue.py", "test_train_browser.py", "test_laws.py", "test_embedded.py")  # groups that take long
 GATE, ROOM = Path(__file__), Path(__file__).with_name("__init__.py")  # files to lock; nothing is written to them
 NO_MODEL = "The embedded model is not there: run `make model`."
 expect.set_options(timeout=30_000)  # ms; a busy machine takes its time
@@ -37,10 +40,8 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-@pytest.hookimpl(wrapper=True)  # wrappers come first: xdist's own hook, which reads the groups, is no wrapper
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Mark each test by its needs, and keep tests that share something slow to make on one worker of xdist."""
-    groups = {}
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by its needs; put the groups that take long first."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         for mark, needed in NEEDS.items():
@@ -48,10 +49,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
                 item.add_marker(mark)
         if "postgresql" in getattr(getattr(item, "callspec", None), "params", {}).values():
             item.add_marker("postgres")
-        groups[item] = "app" if "server" in fixtures else "embedded" if "embedded" in fixtures else item.path.name
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
-    items.sort(key=lambda item: FIRST.index(groups[item]) if groups[item] in FIRST else len(FIRST))
-    return (yield)
+    items.sort(key=lambda item: FIRST.index(group(item.nodeid)) if group(item.nodeid) in FIRST else len(FIRST))
+
+
+def group(nodeid: str) -> str:
+    """Tests of a group run on one worker: those of the running app, and those of any other file."""
+    name = nodeid.partition("::")[0].rpartition("/")[2]
+    return APP if name in APP_FILES else name
+
+
+class Groups(LoadScopeScheduling):
+    """Gives whole groups to workers. (xdist's own `loadgroup` does not see the node ids of pytest 9.2.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return Groups(config, log)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
