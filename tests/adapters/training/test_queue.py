@@ -266,7 +266,7 @@ def test_a_death_just_after_the_adapter_was_written_is_no_failure(
         ({"name": "../verse"}, "cannot be a folder's"),
         ({"data": "", "name": "x"}, "upload a file, or choose"),
         ({"sample_prompt": "x" * 100}, "The sample prompt is too long"),
-        ({"sample_prompt": "a\0"}, "holds a character that is not text"),
+        ({"sample_prompt": "a\0"}, "has a character that is not text"),
         ({"data": "/etc/passwd"}, "There is no data set '/etc/passwd'"),
         ({"report_to": ("trackio",)}, "trackio is not installed: run `pip install trackio`"),
         ({"settings": replace(LORA, adapter=LoraSettings(target_modules=("nothing",)))}, "no layer called 'nothing'"),
