@@ -43,7 +43,7 @@ def marker(kinds: Sequence[str]) -> dict[str, Any]:
 
 
 def dressed(plot: go.Figure, height: int, x: str | None = None, y: str | None = None) -> go.Figure:
-    """The figure in the page's style: clear ground, quiet grid, no legend; `x` and `y` title the axes."""
+    """The figure in the page's style: clear ground, quiet grid, no legend; `x` and `y` title axes without a title."""
     plot.update_layout(
         template="none",
         height=height,
@@ -55,8 +55,8 @@ def dressed(plot: go.Figure, height: int, x: str | None = None, y: str | None = 
         dragmode=False,
     )
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "automargin": True, "title_standoff": 12, "title_font_size": 13}
-    plot.update_xaxes(title_text=x, **axis)
-    plot.update_yaxes(title_text=y, **axis)
+    plot.update_xaxes(**axis if x is None else axis | {"title_text": x})
+    plot.update_yaxes(**axis if y is None else axis | {"title_text": y})
     return plot
 
 
