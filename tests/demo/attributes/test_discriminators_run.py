@@ -65,20 +65,20 @@ def test_rows_that_cannot_be_told_apart_are_one_line(
 
 
 def test_a_training_says_what_it_does_and_what_can_be_used_then(services: Services) -> None:
-    views = list(train(services, " mood ", TONES, "me"))
+    views = list(train(services, " temper ", TONES, "me"))
     assert views[0].message == common.STARTING
     assert views[1].message.startswith("Read ")
     assert any(view.message == "Trying regularisation 1 of 7." for view in views)
     assert all(view.running for view in views[:-1])
     assert (views[-1].done, views[-1].running) == (True, False)
-    assert "mood:early, mood:late" in views[-1].message
-    assert {"mood:early", "mood:late"} < set(services.attribute_names())
-    services.library.delete("mood", "me")
+    assert "temper:early, temper:late" in views[-1].message
+    assert {"temper:early", "temper:late"} < set(services.attribute_names())
+    services.library.delete("temper", "me")
 
 
 @pytest.mark.parametrize(
     ("name", "rows", "message"),
-    [("mood", (), words.NO_ROWS), ("tone", ROWS, "'tone'")],
+    [("temper", (), words.NO_ROWS), ("tone", ROWS, "'tone'")],
 )
 def test_what_a_person_can_mend_is_one_line(services: Services, name: Any, rows: Any, message: str) -> None:
     last = list(train(services, name, rows))[-1]
@@ -94,17 +94,17 @@ def test_a_broken_training_does_not_tell_its_inner_life(services: Services, monk
     monkeypatch.setattr(services.discriminator_trainer, "train", broken)
     seen: list[TrainView] = []
     with pytest.raises(RuntimeError):
-        seen.extend(train(services, "mood", ROWS))
+        seen.extend(train(services, "temper", ROWS))
     assert seen[-1].message == common.SERVER_ERROR
-    assert "mood" not in services.store.discriminators
+    assert "temper" not in services.store.discriminators
 
 
 def test_leaving_ends_the_training(services: Services) -> None:
-    views = train(services, "mood", TONES)
+    views = train(services, "temper", TONES)
     next(views), next(views)
     views.close()  # type: ignore[attr-defined]
-    assert "mood" not in services.store.names
-    with services.store.reserve("mood"):
+    assert "temper" not in services.store.names
+    with services.store.reserve("temper"):
         pass
 
 

@@ -287,7 +287,7 @@ def test_a_replay_names_the_first_tokens_that_differ_and_what_changed(services: 
     differences = tuple(Difference("base", 0, draw, 4) for draw in range(7))
     changed = run._replace(hashes={**run.hashes, "base": "another"})
     said = run_facts.verdict(services, changed, Replay(18, 18, differences)).text
-    assert said.startswith("7 of 18 texts differ. base, prompt 1, text 1: token 4 differs.")
+    assert said.startswith("✗ Re-written just now: 7 of 18 texts differ. base, prompt 1, text 1: token 4 differs.")
     assert "And 2 more." in said
     assert said.endswith("Changed since: base.")
 

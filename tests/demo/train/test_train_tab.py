@@ -233,7 +233,8 @@ def test_the_data_are_read_once_for_all_estimates_of_a_length(tab: Tab, monkeypa
 
 
 @pytest.mark.usefixtures("idle")
-def test_a_training_above_the_limits_is_told_before_it_starts(tab: Tab) -> None:
+def test_a_training_above_the_limits_is_told_before_it_starts(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tab.services.trainer._estimator, "_max_minutes", 0)
     ((line, mark),) = on_estimate(tab.services, tab.page.form, tab.values(steps=100_000))[tab.page.form.estimate]
     assert "are allowed" in line
     assert mark == ERROR
