@@ -4,6 +4,7 @@ Without the embedded model or a browser these tests are skipped and say why; wit
 """
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -466,12 +467,21 @@ def seconds_to(browser: Browser, address: str, seen: Callable[[Page], None]) -> 
 
 @pytest.mark.timed
 def test_a_large_run_opens_at_once(large: str, browser: Browser) -> None:
-    def opened() -> float:
-        return seconds_to(
-            browser, large, lambda page: expect(board(page).locator(".virtual-row")).to_have_count(6, timeout=SLOW)
-        )
+    """It takes at most twice as long as the plain page, on this machine, however busy."""
 
-    assert takes_less(2, opened)
+    def plain_page(page: Page) -> None:
+        expect(page.locator(".pane-head").first).to_be_visible(timeout=SLOW)
+
+    def table(page: Page) -> None:
+        expect(board(page).locator(".virtual-row")).to_have_count(6, timeout=SLOW)
+
+    plain, opened = math.inf, math.inf
+    for _ in range(10):
+        plain = min(plain, seconds_to(browser, large.partition("?")[0], plain_page))
+        opened = min(opened, seconds_to(browser, large, table))
+        if opened < 2 * plain:
+            return
+    pytest.fail(f"{opened:.2f} s, the plain page {plain:.2f} s")
 
 
 @pytest.mark.timed
