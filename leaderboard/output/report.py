@@ -24,7 +24,7 @@ from leaderboard.tables.results import Cell, Results
 TEMPLATES = Path(__file__).parent / "templates"
 ABREAST = 6  # columns of a table that fit a printed page
 MAX_CHARACTERS = 400_000  # of texts in a report; the exports hold them all
-ENDS = {"eos": "ended by itself", "length": "limit reached", "diverged": "diverged"}
+ENDS = {"eos": "finished", "length": "token limit", "diverged": "diverged"}
 FIGURES = {"tokens_per_second": "tokens/s", "distinct_2": "distinct-2 (words)", "attribute_words": "attribute words"}
 ACROSS, UP = "perplexity", "distinct_2"  # as on the page
 KINDS = {"base": "#6b7280", "lora": "#0072b2", "prefix": "#009e73", "pplm": "#d55e00"}

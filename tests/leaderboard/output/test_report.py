@@ -140,8 +140,8 @@ def test_texts_stand_under_their_prompt_with_their_figures() -> None:
     words = Page(page).words()
     assert "All prompts. Perplexity of each text under base." in words
     assert "Row 1 · p-1 · topic: sea one two Reference: a reference 1 base x y 3 tokens · perplexity 8.00" in words
-    assert "An empty text. 1 token · limit reached 2 prefix:facts w 2 tokens · limit reached" in words
-    assert "Row 2 three 1 base z 2 tokens · limit reached 2 prefix:facts DIVERGED 2 tokens · diverged" in words
+    assert "An empty text. 1 token · token limit 2 prefix:facts w 2 tokens · token limit" in words
+    assert "Row 2 three 1 base z 2 tokens · token limit 2 prefix:facts DIVERGED 2 tokens · diverged" in words
 
 
 def test_a_run_without_texts_yet_has_a_report() -> None:
