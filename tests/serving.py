@@ -82,5 +82,7 @@ def running_app() -> Iterator[str]:
     """The address of the real app with the embedded model; nothing that it writes is kept."""
     with tempfile.TemporaryDirectory() as folder:
         server = Server(new_home(Path(folder)))
-        yield server.address
-        server.stop()
+        try:
+            yield server.address
+        finally:
+            server.stop()
