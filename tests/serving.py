@@ -18,8 +18,8 @@ BROWSER_OPTIONS = ["--no-sandbox", "--disable-background-networking", "--disable
 
 
 def home() -> Path:
-    """The folder in which `make` puts the embedded model."""
-    return Path(os.environ.get("STEERBOARD_HOME", ROOT / ".steerboard"))
+    """The folder in which `make` puts the embedded model; `make` names it from where it runs."""
+    return ROOT / os.environ.get("STEERBOARD_HOME", ".steerboard")
 
 
 def model_folder() -> Path:
