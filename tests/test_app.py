@@ -1,7 +1,6 @@
 """How the app starts, and what it says when it cannot."""
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import pytest
 import app
 from adapters.base_model import BaseModel
 from adapters.methods import UserError
-from adapters.store.adapter_store import AdapterStore
 from leaderboard.store.database import Database
 from tests.serving import ROOT
 
@@ -33,12 +31,7 @@ MORE = {
     "STEERBOARD_RESULTS": "org/runs",
     "HF_TOKEN": "hf_x",
 }
-MAXIMA = re.findall(r"STEERBOARD_MAX_[A-Z_]+", app.__doc__ or "")
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(f"sqlite:///{tmp_path / 'steerboard.db'}")
+MAXIMA = list(app.LARGEST)
 
 
 @pytest.fixture(autouse=True)
@@ -68,17 +61,17 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert app.read_settings() == app.Settings("org/model", Path("there"), "::1", 8000)
 
 
-def test_every_further_variable_is_read(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+def test_every_further_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in MORE.items():
         monkeypatch.setenv(name, value)
     settings = app.read_settings()
-    assert settings.database == "postgresql://somewhere/runs"
+    assert settings.database_url == "postgresql://somewhere/runs"
     assert settings.judges == ("org/judge", "another")
-    assert settings.limits == (5_000_000, 900, 9_000)
-    assert (settings.adapter_bytes, settings.hub_adapters) == (7_000_000, True)
-    assert (settings.disk_mb, settings.cache_mb, settings.run_minutes) == (11, 12, 13)
-    assert (settings.training_minutes, settings.training_mb) == (14, 15)
-    assert app.publisher(settings, database) is not None
+    assert (settings.max_bytes, settings.max_prompts, settings.max_characters) == (5_000_000, 900, 9_000)
+    assert (settings.max_adapter_bytes, settings.hub_adapters) == (7_000_000, True)
+    assert (settings.max_disk_mb, settings.max_cache_mb, settings.max_run_minutes) == (11, 12, 13)
+    assert (settings.max_training_minutes, settings.max_training_mb) == (14, 15)
+    assert (settings.results, settings.token) == ("org/runs", "hf_x")
 
 
 def test_a_switch_is_on_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,20 +86,21 @@ def test_a_switch_is_on_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_hub_is_asked_only_where_the_operator_says_so(
     tiny_llama: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def made() -> tuple[bool, bool]:
-        found = app.build_library(app.read_settings(), tiny_llama, AdapterStore([], tiny_llama), tmp_path)
-        return found.can_fetch, found.can_push
-
-    assert made() == (False, False)
-    monkeypatch.setenv("STEERBOARD_HUB_ADAPTERS", "1")
-    assert made() == (True, False)
-    monkeypatch.setenv("HF_TOKEN", "hf_x")
-    assert made() == (True, True)
-
-
-def test_without_a_token_nothing_is_sent_to_the_hub(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'steerboard.db'}")
+    monkeypatch.setenv("STEERBOARD_HOME", str(tmp_path))
     monkeypatch.setenv("STEERBOARD_RESULTS", "org/runs")
-    assert app.publisher(app.read_settings(), database) is None
+
+    def made() -> tuple[bool, bool, bool]:
+        services = app.services_of(tiny_llama, database, app.read_settings())
+        return services.library.can_fetch, services.library.can_push, services.publisher is not None
+
+    assert made() == (False, False, False)
+    monkeypatch.setenv("STEERBOARD_HUB_ADAPTERS", "1")
+    assert made() == (True, False, False)
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    assert made() == (True, True, True)
+    monkeypatch.delenv("STEERBOARD_RESULTS")
+    assert made() == (True, True, False)
 
 
 @pytest.mark.parametrize("name", MAXIMA)
