@@ -13,7 +13,6 @@ from playwright.sync_api import Locator, Page, expect
 
 from adapters.pplm.word_list import NO_WORDS
 from demo.compare import words
-from demo.compare.examples import EXAMPLES
 from demo.parts import words as common
 from demo.parts.controls import FIRST_SEED
 from demo.xray import words as words_xray
@@ -266,7 +265,7 @@ def test_text_stays_text(app: Page) -> None:
 
 
 def test_examples_fill_the_prompt_above_four_panes_in_a_row_at_one_level(app: Page) -> None:
-    for example in EXAMPLES:
+    for example in words.EXAMPLES:
         app.get_by_role("button", name=example.title, exact=True).click()
         expect(app.get_by_label("Prompt")).to_have_value(example.prompt)
     boxes = [pane.bounding_box() for pane in panes(app).all()]

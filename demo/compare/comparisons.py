@@ -5,18 +5,18 @@ the release that made it.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from adapters.decoding.text import Continuation
 from adapters.methods import Method, Request, Sampling, UserError, from_json, to_json
 from demo.compare import words
-from demo.compare.board import Board, Figures, Outcome, PaneView
-from demo.compare.run import attribute_words, rewrite
+from demo.compare.board import Board, Figures, Outcome
+from demo.compare.run import attribute_words, pane_view, rewrite, verdict
 from demo.parts.links import is_id
 from demo.parts.numbers import if_finite, spans, word_pattern
-from demo.parts.running import changed, first_difference, told
+from demo.parts.running import changed, told
 from demo.parts.words import CANNOT_REPLAY, NOTHING_HERE, replayed
 from demo.services import Services
 from demo.xray.run import Text
@@ -32,9 +32,8 @@ class Comparison(NamedTuple):
     base: str
     hashes: Mapping[str, str]
     versions: Mapping[str, str]
-    requests: dict[int, Request]
+    texts: dict[int, Text]  # by place, as those of `board`
     sampling: Sampling
-    token_ids: Sequence[tuple[int, ...]]  # by place
     board: Board
 
 
@@ -86,24 +85,14 @@ def read_record(services: Services, record: Mapping[str, Any]) -> Comparison:
     panes = record["panes"]
     methods = [from_json(Method, pane["method"]) for pane in panes]
     pattern = word_pattern(attribute_words(services, methods))
-    requests = [Request(record["prompt"], method, record["seed"], record["chat"]) for method in methods]
-    views = []
-    for request, pane in zip(requests, panes, strict=True):
-        status = words.finished(pane["finish_reason"], len(pane["token_ids"]))
-        pieces = tuple(spans(request.prompt, pane["text"], pattern))
-        wrong = pane["finish_reason"] == "diverged"
-        note = words.DIVERGED if wrong else ""
-        views.append(PaneView(request.method, status, pieces, stored_figures(pane), note, is_error=wrong))
-    return Comparison(
-        record["created"],
-        record["base"],
-        record["hashes"],
-        record["versions"],
-        dict(enumerate(requests)),
-        from_json(Sampling, record["sampling"]),
-        [tuple(pane["token_ids"]) for pane in panes],
-        Board(dict(enumerate(views))),
-    )
+    texts, views = {}, {}
+    for place, (method, pane) in enumerate(zip(methods, panes, strict=True)):
+        request, reason = Request(record["prompt"], method, record["seed"], record["chat"]), pane["finish_reason"]
+        texts[place] = Text(request, tuple(pane["token_ids"]), reason == "diverged")
+        pieces = spans(request.prompt, pane["text"], pattern)
+        views[place] = pane_view(method, pieces, stored_figures(pane), reason)
+    origin = record["created"], record["base"], record["hashes"], record["versions"]
+    return Comparison(*origin, texts, from_json(Sampling, record["sampling"]), Board(views))
 
 
 def stored_figures(pane: Mapping[str, Any]) -> Figures:
@@ -123,15 +112,13 @@ def replay(services: Services, comparison: Comparison) -> Iterator[Board]:
 
 def replay_boards(services: Services, comparison: Comparison) -> Iterator[Board]:
     """The boards of a replay. Raises UserError."""
-    requests = list(comparison.requests.values())
+    requests = [text.request for text in comparison.texts.values()]
     now = yield from rewrite(services, requests, comparison.sampling, comparison.board, words.REPLAYING)
-    panes, equal = dict(comparison.board.panes), 0
-    for place, (mine, then) in enumerate(zip(now, comparison.token_ids, strict=True)):
-        difference, note = first_difference(services, mine, then), words.REPLAY_EQUAL
-        equal += difference is None
-        if difference is not None:
-            note = words.REPLAY_DIFFERS.format(number=difference.number, now=difference.mine, then=difference.other)
-        panes[place] = panes[place]._replace(note=note, is_error=False)
+    panes = {}
+    for mine, (place, then) in zip(now, comparison.texts.items(), strict=True):
+        note = verdict(services, mine, then.token_ids, words.REPLAY_EQUAL, words.REPLAY_DIFFERS)
+        panes[place] = comparison.board.panes[place]._replace(note=note, is_error=False)
+    equal = sum(view.note == words.REPLAY_EQUAL for view in panes.values())
     methods = [request.method for request in requests]
     changes = changed(services, methods, comparison.hashes, comparison.versions)
     yield Board(panes, " ".join([replayed(equal, len(panes)), *changes]))
@@ -144,12 +131,4 @@ def texts_of_board(board: Board) -> dict[int, Text]:
     rows = zip(board.outcome.requests.items(), board.outcome.rows, strict=True)
     return {
         place: Text(request, tuple(row.token_ids), row.finish_reason == "diverged") for (place, request), row in rows
-    }
-
-
-def texts_of_comparison(comparison: Comparison) -> dict[int, Text]:
-    """The texts of a kept comparison, by their place."""
-    return {
-        place: Text(request, ids, comparison.board.panes[place].is_error)
-        for (place, request), ids in zip(comparison.requests.items(), comparison.token_ids, strict=True)
     }

@@ -4,22 +4,29 @@ Knows the values as they arrive, from the page or from any client, and trusts no
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from adapters.methods import Attribute, Method, Request, Sampling, UserError, as_in_paper, from_json
+from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, from_json
 from adapters.pplm.word_list import parse_words
 from demo.compare import words
 from demo.compare.board import PaneErrors
-from demo.compare.knobs import DEFAULTS, PPLM_FIELDS, SLOTS
 from demo.parts.words import NO_PROMPT, NONE, OWN_WORDS, PROMPT_TOO_LONG
 from demo.services import Services
 
 MAX_PROMPT = 20_000  # characters; longer than any context here, short enough to tokenise at once
 SEED: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=0, lt=2**32)])
-PaneForm = Mapping[str, Any]  # the value of each knob of a pane
+SLOTS = (("attribute", "weight"), ("attribute_2", "weight_2"), ("attribute_3", "weight_3"))
+PPLM_FIELDS = tuple(field.name for field in fields(PPLM) if field.name != "attributes")
+DEFAULTS: dict[str, Any] = {
+    **{"lora": NONE, "lora_scale": Method.lora_scale, "prefix": NONE, "words": "", "as_in_paper": False},
+    **{attribute: NONE for attribute, _ in SLOTS},
+    **{weight: 1.0 for _, weight in SLOTS},
+    **{name: getattr(PPLM, name) for name in PPLM_FIELDS},
+}
+PaneForm = Mapping[str, Any]  # the value of each control of a pane
 
 
 class Form(NamedTuple):

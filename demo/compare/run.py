@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from adapters.decoding.likelihood import perplexity_of
 from adapters.decoding.text import Continuation
@@ -15,19 +15,12 @@ from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_
 from demo.compare import words
 from demo.compare.board import Board, Figures, Outcome, PaneErrors, PaneView
 from demo.compare.form import Form, read_form
-from demo.parts.numbers import ATTRIBUTE, if_finite, spans, word_pattern
-from demo.parts.running import closed_at_end, first_difference, told
+from demo.parts.numbers import ATTRIBUTE, Span, if_finite, spans, word_pattern
+from demo.parts.running import closed_at_end, told
 from demo.services import Services
 from leaderboard.metrics.distinct import distinct
 
-
-class Job(NamedTuple):
-    """A checked comparison that has been started."""
-
-    requests: dict[int, Request]
-    sampling: Sampling
-    pattern: re.Pattern[str] | None  # attribute words of all panes
-    rows: Iterator[Sequence[Continuation]]  # closing it cancels
+Steps = Iterator[Sequence[Continuation]]  # of the engine; closing it cancels
 
 
 def compare(services: Services, form: Form, board: Board) -> Iterator[Board]:
@@ -37,28 +30,34 @@ def compare(services: Services, form: Form, board: Board) -> Iterator[Board]:
 
 def write(services: Services, form: Form, board: Board) -> Iterator[Board]:
     """The boards of a comparison. Raises UserError."""
-    job, errors = start_sound(services, *read_form(form))
+    requests, sampling, errors = read_form(form)
+    try:
+        steps = start(services, requests, sampling)
+    except PaneErrors as error:  # the other panes go on
+        errors = errors | error.notes
+        requests = {place: request for place, request in requests.items() if place not in errors}
+        steps = start(services, requests, sampling)
     old = {place: board.panes[place]._replace(status=words.CHANGED) for place in errors if place in board.panes}
-    waiting = {place: PaneView(request.method, words.WAITING, running=True) for place, request in job.requests.items()}
+    waiting = {place: PaneView(request.method, words.WAITING, running=True) for place, request in requests.items()}
     started = Board(old | waiting, words.MEND_SOME if errors else "", bool(errors), running=True, errors=errors)
     board = started
     yield board
     rows: Sequence[Continuation] = ()
-    for continuations, panes in watch(services, job):
+    for continuations, panes in watch(services, requests, steps):
         rows = continuations
         if old | panes != board.panes:
             board = replace(started, panes=old | panes)
             yield board
-    yield replace(board, running=False, outcome=Outcome(job.requests, job.sampling, rows))
+    yield replace(board, running=False, outcome=Outcome(requests, sampling, rows))
 
 
 def compare_as_json(
     services: Services, methods: Sequence[Method], request: Request, sampling: Sampling
 ) -> Iterator[list[dict[str, Any]]]:
     """Continue the request's prompt by every method; yield the rows as JSON after each token. Raises UserError."""
-    job = start(services, {place: request._replace(method=method) for place, method in enumerate(methods)}, sampling)
+    requests = {place: request._replace(method=method) for place, method in enumerate(methods)}
     done = -1
-    for rows, views in watch(services, job):
+    for rows, views in watch(services, requests, start(services, requests, sampling)):
         if (tokens := sum(len(row.token_ids) for row in rows)) != done or all(row.finish_reason for row in rows):
             done = tokens
             yield [as_json(row, views[place]) for place, row in enumerate(rows)]
@@ -70,27 +69,15 @@ def as_json(row: Continuation, view: PaneView) -> dict[str, Any]:
     return {"method": row.request.method.name, "text": row.text, "finish_reason": row.finish_reason, **figures}
 
 
-def start(services: Services, requests: dict[int, Request], sampling: Sampling) -> Job:
+def start(services: Services, requests: dict[int, Request], sampling: Sampling) -> Steps:
     """Start the engine. Raises UserError, or PaneErrors if only some of the panes are at fault."""
-    pattern = word_pattern(attribute_words(services, [request.method for request in requests.values()]))
     try:
-        return Job(requests, sampling, pattern, services.engine.generate(list(requests.values()), sampling))
+        return services.engine.generate(list(requests.values()), sampling)
     except UserError as error:
         notes = {place: why for place, request in requests.items() if (why := refusal(services, request, sampling))}
         if 0 < len(notes) < len(requests):
             raise PaneErrors(notes) from error
         raise
-
-
-def start_sound(
-    services: Services, requests: dict[int, Request], sampling: Sampling, errors: dict[int, str]
-) -> tuple[Job, dict[int, str]]:
-    """Start the panes that the engine accepts; return the errors of the others too. Raises UserError."""
-    try:
-        return start(services, requests, sampling), errors
-    except PaneErrors as error:
-        sound = {place: request for place, request in requests.items() if place not in error.notes}
-        return start(services, sound, sampling), errors | error.notes
 
 
 def refusal(services: Services, request: Request, sampling: Sampling) -> str | None:
@@ -102,20 +89,23 @@ def refusal(services: Services, request: Request, sampling: Sampling) -> str | N
         return str(error)
 
 
-def watch(services: Services, job: Job) -> Iterator[tuple[Sequence[Continuation], dict[int, PaneView]]]:
-    """The continuations of a job and the views of its panes, after each step of the engine.
+def watch(
+    services: Services, requests: dict[int, Request], steps: Steps
+) -> Iterator[tuple[Sequence[Continuation], dict[int, PaneView]]]:
+    """The continuations and the views of their panes, after each step of the engine.
 
     Only the views of rows with a new token, or that have just ended, are made again.
     """
+    pattern = word_pattern(attribute_words(services, [request.method for request in requests.values()]))
     seen: dict[int, tuple[Any, ...]] = {}
     views: dict[int, PaneView] = {}
-    with closed_at_end(job.rows):
-        for continuations in job.rows:
-            rows = dict(zip(job.requests, continuations, strict=True))
+    with closed_at_end(steps):
+        for continuations in steps:
+            rows = dict(zip(requests, continuations, strict=True))
             states = {place: (row.token_ids, row.finish_reason) for place, row in rows.items()}
             new = {place: row for place, row in rows.items() if states[place] != seen.get(place)}
             scores = score(services, new)
-            views = views | {place: view(row, job.pattern, scores.get(place)) for place, row in new.items()}
+            views = views | {place: view(row, pattern, scores.get(place)) for place, row in new.items()}
             seen = states
             yield continuations, views
 
@@ -132,26 +122,22 @@ def score(services: Services, rows: Mapping[int, Continuation]) -> dict[int, flo
 
     A row without LoRA and prefix has the base model's own log-probabilities; the others are scored once finished.
     """
-    plain = {
-        place for place, row in rows.items() if row.request.method.lora is None and row.request.method.prefix is None
+    logprobs: dict[int, Sequence[float]] = {
+        place: row.logprobs
+        for place, row in rows.items()
+        if row.request.method.lora is None and row.request.method.prefix is None
     }
-    others = {place: row for place, row in rows.items() if place not in plain and row.finish_reason and row.token_ids}
-    texts = [(row.prompt_ids, row.token_ids) for row in others.values()]
-    found = services.engine.loglikelihood(texts, BASE) if texts else []
-    return {place: perplexity(rows[place].logprobs) for place in plain} | {
-        place: perplexity(result.logprobs) for place, result in zip(others, found, strict=True)
-    }
-
-
-def perplexity(logprobs: Sequence[float]) -> float | None:
-    """Perplexity of log-probabilities; None for no tokens or overflowed numbers."""
-    return if_finite(perplexity_of(math.fsum(logprobs), len(logprobs)))
+    ended = {place: row for place, row in rows.items() if row.finish_reason and row.token_ids}
+    others = {place: row for place, row in ended.items() if place not in logprobs}
+    if others:
+        found = services.engine.loglikelihood([(row.prompt_ids, row.token_ids) for row in others.values()], BASE)
+        logprobs |= {place: result.logprobs for place, result in zip(others, found, strict=True)}
+    return {place: if_finite(perplexity_of(math.fsum(row), len(row))) for place, row in logprobs.items()}
 
 
 def view(row: Continuation, pattern: re.Pattern[str] | None, scored: float | None) -> PaneView:
     """The view of a continuation; `scored` is its perplexity under the base model."""
-    tokens, reason = len(row.token_ids), row.finish_reason
-    pieces = spans(row.request.prompt, row.text, pattern)
+    tokens, pieces = len(row.token_ids), spans(row.request.prompt, row.text, pattern)
     figures = Figures(
         tokens,
         tokens / row.seconds if tokens and row.seconds > 0 else None,
@@ -159,10 +145,14 @@ def view(row: Continuation, pattern: re.Pattern[str] | None, scored: float | Non
         if_finite(distinct([row.text], 2)),
         sum(mark == ATTRIBUTE for _, mark in pieces) if pattern else None,
     )
-    status = words.finished(reason, tokens) if reason else words.WRITING if tokens else words.WAITING
-    wrong = reason == "diverged"
-    note = words.DIVERGED if wrong else ""
-    return PaneView(row.request.method, status, tuple(pieces), figures, note, is_error=wrong, running=reason is None)
+    return pane_view(row.request.method, pieces, figures, row.finish_reason)
+
+
+def pane_view(method: Method, pieces: Sequence[Span], figures: Figures, reason: str | None) -> PaneView:
+    """The view of a text that ended for this reason; None while it grows."""
+    status = words.finished(reason, figures.tokens) if reason else words.WRITING if figures.tokens else words.WAITING
+    note, wrong = (words.DIVERGED, True) if reason == "diverged" else ("", False)
+    return PaneView(method, status, tuple(pieces), figures, note, wrong, running=reason is None)
 
 
 def check_parity(services: Services, form: Form, board: Board) -> Iterator[Board]:
@@ -182,18 +172,22 @@ def parity_boards(services: Services, form: Form, board: Board) -> Iterator[Boar
     base, *others = rows
     panes = dict(board.panes)
     for (place, request), ids in zip(requests.items(), others, strict=True):
-        note = words.PARITY_BASE if request.method == BASE else parity(services, base, ids)
+        note = words.PARITY_BASE
+        if request.method != BASE:
+            note = verdict(services, ids, base, words.PARITY_EQUAL, words.PARITY_DIFFERS)
         panes[place] = panes.get(place, PaneView(request.method))._replace(note=note)
     equal = sum(ids == base for ids in others)
     yield Board(panes, words.CHECKED.format(equal=equal, all=len(others)), outcome=board.outcome)
 
 
-def parity(services: Services, base: Sequence[int], mine: Sequence[int]) -> str:
-    """Whether two texts are the same, or the first token that differs."""
-    difference = first_difference(services, mine, base)
-    if difference is None:
-        return words.PARITY_EQUAL
-    return words.PARITY_DIFFERS.format(number=difference.number, mine=difference.mine, base=difference.other)
+def verdict(services: Services, mine: Sequence[int], other: Sequence[int], equal: str, differs: str) -> str:
+    """`equal` for equal token ids, else `differs` with the number of the first that differs and what each has there."""
+    if tuple(mine) == tuple(other):
+        return equal
+    unequal = (i for i, (one, two) in enumerate(zip(mine, other, strict=False)) if one != two)
+    index = next(unequal, min(len(mine), len(other)))
+    pieces = (ids[index : index + 1] for ids in (mine, other))
+    return differs.format(index + 1, *(f"“{services.decode(piece)}”" if piece else words.THE_END for piece in pieces))
 
 
 def rewrite(

@@ -4,19 +4,19 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.events import Dependency
 
 from adapters.methods import UserError
 from demo.compare.board import Board
-from demo.compare.comparisons import Comparison, find_comparison, make_record, replay, texts_of_comparison
-from demo.compare.panes import View, build_view, view_updates
+from demo.compare.comparisons import Comparison, find_comparison, make_record, replay
+from demo.compare.panes import View
 from demo.compare.words import NOTHING_TO_SHARE, SHARED_COMPARISON
 from demo.parts import words as common
-from demo.parts.actions import Confirm, as_file, build_confirm, save_on_click
-from demo.parts.events import LIGHT, MODEL
+from demo.parts.actions import as_file, build_confirm, save_on_click, small_button
+from demo.parts.events import LIGHT, MODEL, slow
 from demo.parts.links import COMPARE, Link, address, is_id, owner_of, read_link
 from demo.parts.marked import MAX_PANES, Marked, Values, message, message_line
 from demo.parts.running import closed_at_end
@@ -28,61 +28,36 @@ from demo.xray.words import XRAY
 from leaderboard.output.report import comparison_report
 
 
-class SharedPage(NamedTuple):
-    """The components; `id` is that of the open comparison, or None."""
+class SharedPage:
+    """The page of a shared comparison, hidden until a link opens it; `id` is that of the open one, or None."""
 
-    column: gr.Column
-    head: gr.HTML
-    body: gr.Column
-    settings: gr.HTML
-    message: gr.HighlightedText
-    panes: tuple[View, ...]
-    replay: gr.Button
-    stop: gr.Button
-    xray: gr.Button
-    report: gr.Button
-    delete: Confirm
-    facts: gr.Dataframe
-    id: gr.State
-
-
-def lay_out_shared(services: Services) -> SharedPage:
-    """Put the page of a shared comparison, hidden until a link opens it."""
-    with gr.Column(visible=False, elem_classes="stack") as column:
-        head = gr.HTML(elem_classes="link-head")
-        with gr.Column(elem_classes="stack") as body:
-            settings = gr.HTML(elem_classes="help")
-            with gr.Row(elem_classes="below"):
-                names = (common.REPLAY, common.STOP, XRAY, common.REPORT)
-                again, stop, look, report = (gr.Button(name, size="sm", min_width=0, scale=0) for name in names)
-                delete = build_confirm()
-            note = message_line("Message", "shared-note")
-            with gr.Row(elem_classes="panes"):
-                panes = tuple(build_view(services, f"Shared pane {place + 1}") for place in range(MAX_PANES))
-            with gr.Accordion(common.MADE_WITH, open=False):
-                facts = facts_table()
-    return SharedPage(
-        column, head, body, settings, note, panes, again, stop, look, report, delete, facts, gr.State(None)
-    )
+    def __init__(self, services: Services) -> None:
+        with gr.Column(visible=False, elem_classes="stack") as self.column:
+            self.head = gr.HTML(elem_classes="link-head")
+            with gr.Column(elem_classes="stack") as self.body:
+                self.settings = gr.HTML(elem_classes="help")
+                with gr.Row(elem_classes="below"):
+                    self.replay, self.stop = small_button(common.REPLAY), small_button(common.STOP)
+                    self.xray, self.report = small_button(XRAY), small_button(common.REPORT)
+                    self.delete = build_confirm()
+                self.message = message_line("Message", "shared-note")
+                with gr.Row(elem_classes="panes"):
+                    self.panes = [View(services, f"Shared pane {place + 1}") for place in range(MAX_PANES)]
+                with gr.Accordion(common.MADE_WITH, open=False):
+                    self.facts = facts_table()
+        self.id = gr.State(None)
 
 
 def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: Page) -> Dependency:
     """Wire the buttons, and the link that a page is loaded with; return the event of Delete."""
-    panes = [part for pane in shared.panes for part in pane]
+    panes = [part for pane in shared.panes for part in (pane.column, *pane.parts)]
     outputs = [shared.message, shared.replay, shared.stop, *panes]
-    running = shared.replay.click(
-        partial(on_replay, services, shared),
-        shared.id,
-        outputs,
-        show_progress="minimal",
-        show_progress_on=shared.message,
-        api_visibility="private",
-        **MODEL,
-    )
+    again = partial(on_replay, services, shared)
+    running = shared.replay.click(again, shared.id, outputs, **slow(shared.message, MODEL))
     shared.stop.click(None, cancels=[running]).then(partial(on_stop, shared), None, outputs, **LIGHT)
     save_on_click(shared.report, partial(on_report, services), shared.id, shared.message)
-    delete = partial(on_delete, services, shared)
     gone = [shared.body, shared.head, shared.message, shared.id]
+    delete = partial(on_delete, services, shared)
     deleted = shared.delete.yes.click(delete, [shared.id, page.owner], gone, **LIGHT)
 
     def on_load(secret: Any, request: gr.Request) -> Values:
@@ -112,7 +87,7 @@ def open_shared(services: Services, page: SharedPage, live: gr.Column, link: Lin
     if link is None or comparison is None:
         return {page.id: None}
     owner = owner_of(secret)
-    first = next(iter(comparison.requests.values()))
+    first = next(iter(comparison.texts.values())).request
     mine = owner is not None and services.database.owns_comparison(link.id, owner)
     updates: Values = {
         live: gr.update(visible=False),
@@ -124,8 +99,8 @@ def open_shared(services: Services, page: SharedPage, live: gr.Column, link: Lin
         page.id: link.id,
     }
     for place, view in comparison.board.panes.items():
-        updates |= {page.panes[place].column: gr.update(visible=True)}
-        updates |= view_updates(page.panes[place], None, view, services)
+        pane = page.panes[place]
+        updates |= {pane.column: gr.update(visible=True)} | pane.values(view, services)
     return updates
 
 
@@ -178,7 +153,7 @@ def find(services: Services, id: Any) -> Comparison | None:
 def find_texts(services: Services, id: Any) -> dict[int, Text]:
     """The texts of the comparison with this id; empty if there is none."""
     comparison = find(services, id)
-    return {} if comparison is None else texts_of_comparison(comparison)
+    return {} if comparison is None else comparison.texts
 
 
 def running_buttons(page: SharedPage, running: bool) -> Values:

@@ -6,7 +6,7 @@ Knows which component feeds which handler; the runs are in demo.compare.run, a p
 import random
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -14,19 +14,16 @@ from gradio.components import Component
 from adapters.methods import Sampling, UserError, from_json
 from demo.compare import words
 from demo.compare.api import compare_endpoint
-from demo.compare.board import Board
+from demo.compare.board import Board, PaneView
 from demo.compare.comparisons import texts_of_board
-from demo.compare.examples import EXAMPLES, Example
-from demo.compare.form import Form, default_panes, first_shown, read_seed
-from demo.compare.knobs import SLOTS
-from demo.compare.panes import Pane, pane_note, view_updates
+from demo.compare.form import SLOTS, Form, default_panes, first_shown, has_own_words, read_method, read_seed
+from demo.compare.panes import Choices, Pane, offer, offered
 from demo.compare.run import check_parity, compare
-from demo.compare.settings import Choices, build_pane, offer, offered, read_pane, settings_updates
-from demo.compare.shared import find_texts, lay_out_shared, on_share, wire_shared
+from demo.compare.shared import SharedPage, find_texts, on_share, wire_shared
 from demo.parts import words as common
-from demo.parts.actions import share_link
-from demo.parts.controls import FIRST_SEED, SamplingControls, labelled, lay_out_sampling
-from demo.parts.events import LIGHT, MODEL, or_message
+from demo.parts.actions import share_link, small_button
+from demo.parts.controls import FIRST_SEED, labelled, lay_out_sampling
+from demo.parts.events import LIGHT, MODEL, Handler, slow, told
 from demo.parts.marked import MAX_PANES, Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.views import Page
@@ -38,31 +35,39 @@ from demo.xray.words import XRAY
 Run = Callable[[Services, Form, Board], Iterator[Board]]
 
 
-class Bench(NamedTuple):
-    """The components of the tab."""
+class Bench:
+    """The components of the tab, from top to bottom."""
 
-    prompt: gr.Textbox
-    generate: gr.Button
-    stop: gr.Button
-    message: gr.HighlightedText
-    examples: tuple[gr.Button, ...]
-    folded: gr.Accordion  # of the shared settings; its label says their values
-    sampling: SamplingControls
-    new_seed: gr.Button
-    panes: tuple[Pane, ...]
-    add: gr.Button
-    parity: gr.Button
-    xray: gr.Button
-    share: gr.Button
-    link: gr.Textbox
-    shown: gr.State  # places of the panes on the page
-    board: gr.State
-    offered: gr.State  # the choices that the page has
-
-    @property
-    def shared(self) -> list[Component]:
-        """The controls of what all panes share."""
-        return [self.sampling.mode, self.sampling.seed, *self.sampling.fields.values()]
+    def __init__(self, services: Services) -> None:
+        with gr.Row(elem_classes="top"):
+            self.prompt = gr.Textbox(lines=2, max_lines=8, scale=5, elem_id="prompt", **labelled("prompt"))
+            with gr.Column(min_width=150, elem_classes="run"):
+                self.generate, self.stop = gr.Button("Generate", variant="primary"), gr.Button("Stop")
+        self.message = message_line("Message", "shared-note")
+        with gr.Row(elem_classes="examples"):
+            gr.HTML("Try", elem_classes="try")
+            self.examples = [small_button(example.title) for example in words.EXAMPLES]
+        with gr.Row(elem_classes="shared"):
+            with gr.Accordion(common.sampling_line(Sampling(), FIRST_SEED, False), open=False) as self.folded:
+                self.sampling = lay_out_sampling(services)
+            self.new_seed = gr.Button("New seed", size="sm", min_width=110, scale=0)
+        forms = default_panes(services)
+        first = first_shown(forms)
+        with gr.Row(elem_classes="panes"):
+            self.panes = [Pane(services, place, form, place in first) for place, form in enumerate(forms)]
+        with gr.Row(elem_classes="below"):
+            self.add, self.parity = small_button("Add a pane"), small_button("Check parity")
+            self.xray = small_button(XRAY, interactive=False)
+            self.share = small_button(common.SHARE, interactive=False)
+        self.link = share_link()
+        gr.HTML(f"<p>{words.HELP}</p>", elem_classes="help")
+        if refused := services.store.refused:
+            lines = "\n".join(f"Not offered: {name}. {reason}" for name, reason in refused.items())
+            message_line("Adapters that are not offered", "help", lines)
+        self.shown = gr.State(first)  # places of the panes on the page
+        self.board = gr.State(Board())
+        self.offered = gr.State(offered(services))  # the choices that the page has
+        self.shared = [self.sampling.mode, self.sampling.seed, *self.sampling.fields.values()]
 
     def controls(self, *names: str) -> list[Component]:
         """The controls with these names in every pane."""
@@ -72,12 +77,12 @@ class Bench(NamedTuple):
 def compare_tab(services: Services, page: Page) -> None:
     """The tab, and the public endpoint /compare."""
     with gr.Column(elem_classes="stack") as live:
-        bench = lay_out(services)
+        bench = Bench(services)
     wire_runs(services, bench)
     wire_settings(services, bench)
     wire_panes(services, bench)
     wire_choices(services, bench, page)
-    shared = lay_out_shared(services)
+    shared = SharedPage(services)
     deleted = wire_shared(services, shared, live, page)
     share = partial(on_share, services)
     bench.share.click(share, [bench.board, page.owner], [bench.link, bench.message], **LIGHT)
@@ -85,43 +90,7 @@ def compare_tab(services: Services, page: Page) -> None:
     with gr.Column(elem_classes="stack") as below:
         xray_section(services, source, page.blocks)
     deleted.then(lambda id: gr.update(visible=id is not None), shared.id, below, **LIGHT)
-    gr.api(compare_endpoint(services), api_name="compare", **MODEL)
-
-
-# What is where
-
-
-def lay_out(services: Services) -> Bench:
-    """Put the components on the page, from top to bottom."""
-    with gr.Row(elem_classes="top"):
-        prompt = gr.Textbox(lines=2, max_lines=8, scale=5, elem_id="prompt", **labelled("prompt"))
-        with gr.Column(min_width=150, elem_classes="run"):
-            generate, stop = gr.Button("Generate", variant="primary"), gr.Button("Stop")
-    note = message_line("Message", "shared-note")
-    with gr.Row(elem_classes="examples"):
-        gr.HTML("Try", elem_classes="try")
-        examples = tuple(gr.Button(example.title, size="sm", min_width=0, scale=0) for example in EXAMPLES)
-    with gr.Row(elem_classes="shared"):
-        with gr.Accordion(common.sampling_line(Sampling(), FIRST_SEED, False), open=False) as folded:
-            sampling = lay_out_sampling(services)
-        new_seed = gr.Button("New seed", size="sm", min_width=110, scale=0)
-    forms = default_panes(services)
-    first = first_shown(forms)
-    with gr.Row(elem_classes="panes"):
-        panes = tuple(build_pane(services, place, form, place in first) for place, form in enumerate(forms))
-    with gr.Row(elem_classes="below"):
-        add, parity = (gr.Button(name, size="sm", min_width=0, scale=0) for name in ("Add a pane", "Check parity"))
-        xray, share = (
-            gr.Button(name, size="sm", min_width=0, scale=0, interactive=False) for name in (XRAY, common.SHARE)
-        )
-    link = share_link()
-    gr.HTML(f"<p>{words.HELP}</p>", elem_classes="help")
-    if refused := services.store.refused:
-        lines = "\n".join(f"Not offered: {name}. {reason}" for name, reason in refused.items())
-        message_line("Adapters that are not offered", "help", lines)
-    states = gr.State(first), gr.State(Board()), gr.State(offered(services))
-    top = (prompt, generate, stop, note, examples, folded, sampling, new_seed)
-    return Bench(*top, panes, add, parity, xray, share, link, *states)
+    gr.api(compare_endpoint(services), api_name="compare", concurrency_id=MODEL, concurrency_limit=1)
 
 
 # Which event calls what
@@ -131,17 +100,22 @@ def wire_runs(services: Services, bench: Bench) -> None:
     """Generate, Stop and Check parity."""
     controls = [control for pane in bench.panes for control in pane.controls.values()]
     inputs = {bench.prompt, bench.shown, bench.board, *bench.shared, *controls}
-    outputs = [bench.board, bench.message, bench.generate, bench.stop, bench.parity, bench.xray]
-    outputs += [bench.share, bench.link]
-    outputs += [part for pane in bench.panes for part in pane.view[1:]]
-    options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": bench.message}
-    options |= {"api_visibility": "private"} | MODEL
+    outputs = [
+        bench.board,
+        bench.message,
+        bench.generate,
+        bench.stop,
+        bench.parity,
+        bench.xray,
+        bench.share,
+        bench.link,
+    ]
+    outputs += [part for pane in bench.panes for part in pane.view.parts]
+    options = slow(bench.message, MODEL)
+    write, check = (partial(play, services, bench, run) for run in (compare, check_parity))
     events = [
-        gr.on(triggers, partial(play, services, bench, run), inputs, outputs, **options)
-        for triggers, run in (
-            ([bench.generate.click, bench.prompt.submit], compare),
-            ([bench.parity.click], check_parity),
-        )
+        gr.on([bench.generate.click, bench.prompt.submit], write, inputs, outputs, **options),
+        bench.parity.click(check, inputs, outputs, **options),
     ]
     stop = partial(on_stop, services, bench)
     bench.stop.click(None, cancels=events).then(stop, bench.board, outputs, **LIGHT)
@@ -149,37 +123,30 @@ def wire_runs(services: Services, bench: Bench) -> None:
 
 def wire_settings(services: Services, bench: Bench) -> None:
     """The shared settings, the seed, and the examples."""
-    gr.on(
-        [component.change for component in bench.shared],  # type: ignore[attr-defined]
-        partial(or_message, bench.message, partial(on_sampling, bench)),
-        {*bench.shared},
-        [bench.folded, bench.message],
-        trigger_mode="always_last",
-        **LIGHT,
-    )
+    fold = told(bench.message, on_sampling, bench)
+    on_any_change(bench.shared, fold, {*bench.shared}, [bench.folded, bench.message])
     bench.new_seed.click(new_seed, None, bench.sampling.seed, **LIGHT)
     chosen = bench.controls("lora", "attribute")
-    for button, example in zip(bench.examples, EXAMPLES, strict=True):
-        use = partial(or_message, bench.message, partial(on_example, services, bench, example))
+    for button, example in zip(bench.examples, words.EXAMPLES, strict=True):
+        use = told(bench.message, on_example, services, bench, example)
         button.click(use, {*chosen}, [bench.message, bench.prompt, bench.sampling.mode, *chosen], **LIGHT)
 
 
 def wire_panes(services: Services, bench: Bench) -> None:
     """Each pane's settings, adding a pane and removing one."""
     outputs = [bench.shown, bench.message, bench.add, *(pane.view.column for pane in bench.panes)]
-    bench.add.click(partial(or_message, bench.message, partial(on_add, bench)), bench.shown, outputs, **LIGHT)
+    bench.add.click(told(bench.message, on_add, bench), bench.shown, outputs, **LIGHT)
     for place, pane in enumerate(bench.panes):
         controls = list(pane.controls.values())
-        gr.on(
-            [control.change for control in controls],  # type: ignore[attr-defined]
-            partial(on_pane_settings, services, bench, place),
-            {bench.board, *controls},
-            [*pane.view[1:], pane.own],
-            trigger_mode="always_last",
-            **LIGHT,
-        )
-        remove = partial(or_message, bench.message, partial(on_remove, bench, place))
-        pane.remove.click(remove, bench.shown, outputs, **LIGHT)
+        change = partial(on_pane_settings, services, bench, place)
+        on_any_change(controls, change, {bench.board, *controls}, [*pane.view.parts, pane.own])
+        pane.remove.click(told(bench.message, on_remove, bench, place), bench.shown, outputs, **LIGHT)
+
+
+def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, outputs: Any) -> None:
+    """Call the handler when a control changes; of changes that come faster than it answers, for the last."""
+    changes = [control.change for control in controls]  # type: ignore[attr-defined]
+    gr.on(changes, handler, inputs, outputs, trigger_mode="always_last", **LIGHT)
 
 
 def wire_choices(services: Services, bench: Bench, page: Page) -> None:
@@ -218,14 +185,25 @@ def on_sampling(bench: Bench, values: Values) -> Values:
 
 
 def on_pane_settings(services: Services, bench: Bench, place: int, values: Values) -> Values:
-    """The pane after a change of its settings."""
+    """The pane after a change of its settings; its text stays, is marked as old, and is not sent again."""
     pane, view = bench.panes[place], values[bench.board].panes.get(place)
     if view is not None and view.running:
         return {pane.view.head: gr.skip()}
-    return settings_updates(pane, read_pane(pane, values), view, services)
+    form = pane.read(values)
+    own_words: Values = {pane.own: gr.update(visible=has_own_words(form))}
+    try:
+        method = read_method(form)
+    except UserError as error:
+        return own_words | {pane.view.note: message(str(error), is_error=True)}
+    if view is None or not view.spans:
+        return own_words | pane.view.values(PaneView(method), services)
+    status = view.status if method == view.method else words.CHANGED
+    updates = pane.view.values(view._replace(method=method, status=status, note="", is_error=False), services)
+    del updates[pane.view.text]
+    return own_words | updates
 
 
-def on_example(services: Services, bench: Bench, example: Example, values: Values) -> Values:
+def on_example(services: Services, bench: Bench, example: words.Example, values: Values) -> Values:
     """The example's prompt and mode; its adapter and attribute in every pane that has one."""
     mode = common.CHAT if example.chat and services.has_chat else common.PLAIN
     updates: Values = {bench.prompt: example.prompt, bench.sampling.mode: mode}
@@ -285,7 +263,7 @@ def show_panes(bench: Bench, shown: Sequence[int]) -> Values:
 
 def read_bench(bench: Bench, values: Values) -> Form:
     """The values of the tab's controls."""
-    panes = {place: read_pane(bench.panes[place], values) for place in values[bench.shown]}
+    panes = {place: bench.panes[place].read(values) for place in values[bench.shown]}
     sampling, chat = read_sampling(bench, values), values[bench.sampling.mode] == common.CHAT
     return Form(values[bench.prompt], panes, sampling, values[bench.sampling.seed], chat)
 
@@ -307,8 +285,10 @@ def board_updates(services: Services, bench: Bench, before: Board, board: Board)
         finished = gr.update(interactive=board.outcome is not None)
         updates |= {bench.xray: finished, bench.share: finished, bench.link: gr.update(visible=False)}
     for place, view in board.panes.items():
-        if view != before.panes.get(place):
-            updates |= view_updates(bench.panes[place].view, before.panes.get(place), view, services)
+        if view != (old := before.panes.get(place)):
+            updates |= bench.panes[place].view.updates(old, view, services)
     for place in before.errors.keys() | board.errors.keys():
-        updates[bench.panes[place].view.note] = pane_note(board, place)
+        view = board.panes.get(place, PaneView())
+        note, is_error = board.errors.get(place, view.note), place in board.errors or view.is_error
+        updates[bench.panes[place].view.note] = message(note, is_error)
     return updates

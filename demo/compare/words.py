@@ -1,5 +1,7 @@
 """The words on the Compare tab."""
 
+from typing import NamedTuple
+
 from adapters.methods import PPLM, Method
 
 # Errors a person can mend
@@ -32,10 +34,11 @@ CHECKING = "Checking parity: {done} of {most} tokens."
 CHECKED = "Switched off, {equal} of {all} panes write exactly what Base writes."
 PARITY_BASE = "This is Base."
 PARITY_EQUAL = "✓ Switched off, this pane writes exactly what Base writes."
-PARITY_DIFFERS = "✗ Switched off, token {number} is {mine}, Base has {base}."
+PARITY_DIFFERS = "✗ Switched off, token {} is {}, Base has {}."
 REPLAYING = "Re-writing every text: {done} of at most {most} tokens."
 REPLAY_EQUAL = "✓ Re-written just now: identical"
-REPLAY_DIFFERS = "✗ Re-written just now: token {number} is {now}, it was {then}."
+REPLAY_DIFFERS = "✗ Re-written just now: token {} is {}, it was {}."
+THE_END = "the end"
 SHARED_COMPARISON = "A shared comparison"
 
 HELP = (
@@ -44,6 +47,32 @@ HELP = (
     "repetition lowers it too. Distinct-2: the share of different word pairs; repetition lowers it. "
     "Attribute words: how many words of the lists that any pane steers by are in the text. "
     "A discriminator has no words, so it marks nothing."
+)
+
+
+class Example(NamedTuple):
+    """A prompt that suits one method, and the choices for it."""
+
+    prompt: str
+    label: str
+    lora: str | None = None
+    attribute: str | None = None
+    chat: bool = False
+
+    @property
+    def title(self) -> str:
+        """The label of its button."""
+        return f"{self.prompt.splitlines()[0]} · {self.label}"
+
+
+EXAMPLES = (
+    Example("The potato", "science words", attribute="science"),
+    Example("My review: this film is", "positive words", attribute="positive"),
+    Example("In a distant galaxy", "science fiction", lora="scifi", attribute="space"),
+    Example("The sea is", "verse", lora="poetry"),
+    Example("Question: What is the capital of Peru?\nAnswer:", "a fact", attribute="science"),
+    Example("The painting shows", "religious words", attribute="religion"),
+    Example("Describe a walk through a city.", "chat, positive words", attribute="positive", chat=True),
 )
 
 

@@ -60,6 +60,11 @@ def hand_out_on_click(
     made.then(None, file, None, js=FETCH, **QUIET)
 
 
+def small_button(name: str, **options: Any) -> gr.Button:
+    """A button as wide as its words."""
+    return gr.Button(name, size="sm", min_width=0, scale=0, **options)
+
+
 class Confirm(NamedTuple):
     """The components; `ask` is hidden where a person may delete nothing."""
 
@@ -70,11 +75,11 @@ class Confirm(NamedTuple):
 
 def build_confirm(question: str = DELETE_QUESTION) -> Confirm:
     """Put the buttons on the page; only `yes` is left to wire."""
-    ask = gr.Button(DELETE, size="sm", min_width=0, scale=0, visible=False)
+    ask = small_button(DELETE, visible=False)
     with gr.Row(visible=False, elem_classes="confirm") as row:
         gr.HTML(f"<p>{question}</p>")
-        yes = gr.Button(DELETE_YES, size="sm", min_width=0, scale=0, variant="stop")
-        no = gr.Button(DELETE_NO, size="sm", min_width=0, scale=0)
+        yes = small_button(DELETE_YES, variant="stop")
+        no = small_button(DELETE_NO)
     for button, asked in ((ask, True), (no, False)):
         button.click(partial(show_question, asked), None, [ask, row], **LIGHT)
     return Confirm(ask, row, yes)

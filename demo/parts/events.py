@@ -19,7 +19,7 @@ LIGHT: dict[str, Any] = {
     "api_visibility": "private",
     "queue": False,
 }
-MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time, whoever asks
+MODEL = "model"  # the turn of whatever uses the model: one at a time, whoever asks
 Handler = Callable[..., Any]
 
 

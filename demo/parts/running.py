@@ -1,12 +1,12 @@
-"""Streams that end with their reader and tell their errors, and the verdict on texts that are written again."""
+"""Streams that end with their reader and tell their errors, and what has changed since a text was written."""
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from adapters.methods import Method, UserError
-from demo.parts.words import CHANGED_SINCE, SERVER_ERROR, THE_END
+from demo.parts.words import CHANGED_SINCE, SERVER_ERROR
 from demo.services import Services
 
 T = TypeVar("T")
@@ -38,27 +38,6 @@ def as_user_error(error: Exception) -> UserError:
         return error
     logging.error("An event of the page failed", exc_info=error)
     return UserError(SERVER_ERROR)
-
-
-class Difference(NamedTuple):
-    """The first token in which two texts differ: its number from 1, and what each has there."""
-
-    number: int
-    mine: str
-    other: str
-
-
-def first_difference(services: Services, mine: Sequence[int], other: Sequence[int]) -> Difference | None:
-    """The first token that differs; None for equal texts."""
-    if tuple(mine) == tuple(other):
-        return None
-    unequal = (i for i, (one, two) in enumerate(zip(mine, other, strict=False)) if one != two)
-    index = next(unequal, min(len(mine), len(other)))
-
-    def token(ids: Sequence[int]) -> str:
-        return f"“{services.decode(ids[index : index + 1])}”" if index < len(ids) else THE_END
-
-    return Difference(index + 1, token(mine), token(other))
 
 
 def changed(

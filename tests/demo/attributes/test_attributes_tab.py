@@ -23,7 +23,7 @@ from demo.attributes.discriminators import (
     take_rows,
 )
 from demo.attributes.tab import Lists, fill_list, lay_out_lists, send_list, show_list, take_file
-from demo.compare.settings import offer_attributes, take_list
+from demo.compare.panes import offer_attributes, take_list
 from demo.parts import words as common
 from demo.parts.marked import ERROR
 from demo.services import Services

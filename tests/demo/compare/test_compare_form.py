@@ -8,6 +8,9 @@ import pytest
 from adapters.methods import PPLM, Attribute, Sampling, UserError, as_in_paper, parse_method, to_json
 from demo.compare.board import PaneErrors
 from demo.compare.form import (
+    DEFAULTS,
+    PPLM_FIELDS,
+    SLOTS,
     Form,
     PaneForm,
     default_panes,
@@ -19,7 +22,6 @@ from demo.compare.form import (
     read_prompt,
     read_seed,
 )
-from demo.compare.knobs import DEFAULTS, PPLM_FIELDS, SLOTS
 from demo.parts.words import NO_PROMPT, NONE, OWN_WORDS
 from demo.services import Services
 

@@ -12,14 +12,12 @@ from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, Sampling, UserEr
 from adapters.pplm.word_list import NO_WORDS
 from demo.compare import words
 from demo.compare.board import Board, PaneView
-from demo.compare.examples import EXAMPLES, Example
-from demo.compare.knobs import PPLM_FIELDS
+from demo.compare.form import PPLM_FIELDS
 from demo.compare.panes import figures_html, pane_text
 from demo.compare.run import compare
 from demo.compare.tab import (
     Bench,
     board_updates,
-    lay_out,
     new_seed,
     on_add,
     on_example,
@@ -49,7 +47,7 @@ def services(lasting: Services) -> Services:
 @pytest.fixture(scope="module")
 def bench(services: Services) -> Bench:
     with gr.Blocks():
-        return lay_out(services)
+        return Bench(services)
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +179,8 @@ def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services
     assert updates[bench.panes[3].view.note] == [(NO_WORDS, ERROR)]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.label)
-def test_an_example_fills_what_it_needs(services: Services, bench: Bench, example: Example) -> None:
+@pytest.mark.parametrize("example", words.EXAMPLES, ids=lambda example: example.label)
+def test_an_example_fills_what_it_needs(services: Services, bench: Bench, example: words.Example) -> None:
     offered = example._replace(lora="verse") if example.lora else example
     updates = on_example(services, bench, offered, fresh(bench))
     assert updates[bench.prompt] == example.prompt

@@ -21,11 +21,10 @@ from demo.compare.comparisons import (
     make_record,
     read_record,
     replay,
-    texts_of_comparison,
 )
 from demo.compare.form import pane_form
 from demo.compare.run import check_parity
-from demo.compare.shared import SharedPage, lay_out_shared, on_delete, on_replay, on_report, on_share, open_shared
+from demo.compare.shared import SharedPage, on_delete, on_replay, on_report, on_share, open_shared
 from demo.parts import words as common
 from demo.parts.events import guarded
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
@@ -40,7 +39,7 @@ ME = new_secret()
 @pytest.fixture(scope="module")
 def page(lasting: Services) -> SharedPage:
     with gr.Blocks():
-        return lay_out_shared(lasting)
+        return SharedPage(lasting)
 
 
 def shared(services: Services, board: Board) -> str:
@@ -87,7 +86,7 @@ def test_a_record_is_json_and_holds_what_a_replay_needs(lasting: Services, finis
     assert [pane["text"] for pane in record["panes"]] == [row.text for row in finished.outcome.rows]
     assert all(len(pane["token_ids"]) == len(pane["logprobs"]) > 0 for pane in record["panes"])
     comparison = read_record(lasting, record)
-    assert list(comparison.requests.values()) == list(finished.outcome.requests.values())
+    assert [text.request for text in comparison.texts.values()] == list(finished.outcome.requests.values())
     assert comparison.sampling == finished.outcome.sampling
 
 
@@ -111,7 +110,7 @@ def test_a_diverged_text_is_shared_as_such(lasting: Services) -> None:
     comparison = find_comparison(lasting, shared(lasting, board))
     view = comparison.board.panes[1]
     assert (view.note, view.is_error) == (words.DIVERGED, True)
-    assert [one.diverged for one in texts_of_comparison(comparison).values()] == [False, True]
+    assert [one.diverged for one in comparison.texts.values()] == [False, True]
 
 
 def test_a_record_of_a_newer_release_is_not_read(lasting: Services, finished: Board) -> None:
@@ -129,10 +128,11 @@ def test_a_replay_says_identical(lasting: Services, found: Comparison) -> None:
 
 
 def test_a_replay_shows_the_first_token_that_differs(lasting: Services, found: Comparison) -> None:
-    ids = list(found.token_ids[0])
+    text = found.texts[0]
+    ids = list(text.token_ids)
     now = lasting.decode(ids[3:4])
     (ids[3],) = lasting.engine.base.tokenizer.encode("x", add_special_tokens=False)
-    last = list(replay(lasting, found._replace(token_ids=[tuple(ids), *found.token_ids[1:]])))[-1]
+    last = list(replay(lasting, found._replace(texts=found.texts | {0: text._replace(token_ids=tuple(ids))})))[-1]
     assert last.panes[0].note == f"✗ Re-written just now: token 4 is “{now}”, it was “x”."
     assert last.message == "✗ Re-written just now: 1 of 4 texts differ."
 
@@ -141,14 +141,14 @@ def test_a_replay_says_what_has_changed_since(lasting: Services, found: Comparis
     then = found._replace(hashes={**found.hashes, "lora:verse": "another"}, versions={"torch": "1.0"})
     last = list(replay(lasting, then))[-1]
     assert last.message.endswith(f"Changed since: lora:verse, torch 1.0 → {lasting.versions['torch']}.")
-    methods = [request.method for request in found.requests.values()]
+    methods = [text.request.method for text in found.texts.values()]
     assert changed(lasting, methods, found.hashes, found.versions) == []
 
 
 def test_a_replay_that_cannot_be_says_why_and_keeps_the_texts(lasting: Services, found: Comparison) -> None:
-    request = found.requests[1]
-    gone = found.requests | {1: request._replace(method=replace(request.method, lora="gone"))}
-    (board,) = replay(lasting, found._replace(requests=gone))
+    text = found.texts[1]
+    gone = text.request._replace(method=replace(text.request.method, lora="gone"))
+    (board,) = replay(lasting, found._replace(texts=found.texts | {1: text._replace(request=gone)}))
     assert "There is no LoRA adapter 'gone'" in board.message
     assert board.is_error
     assert board.panes == found.board.panes

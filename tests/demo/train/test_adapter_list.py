@@ -10,7 +10,7 @@ import pytest
 
 from adapters.methods import UserError
 from demo.compare.form import default_panes
-from demo.compare.settings import build_pane, offer, offered
+from demo.compare.panes import Pane, offer, offered
 from demo.leaderboard.form import known_methods
 from demo.parts import words as common
 from demo.parts.links import owner_of
@@ -97,7 +97,7 @@ def test_the_panes_offer_what_has_come_and_what_is_deleted_is_offered_nowhere(
     services: Services, part: AdaptersPart, own_adapter: Callable[[str], Path]
 ) -> None:
     with gr.Blocks():
-        pane = build_pane(services, 0, default_panes(services)[0], True)
+        pane = Pane(services, 0, default_panes(services)[0], True)
     before, lora = offered(services), pane.controls["lora"]
     assert offer(services, [pane], before) == {}, "nothing new, nothing sent"
     folder = own_adapter("foam")
