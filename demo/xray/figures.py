@@ -6,7 +6,7 @@ Pieces of text come from models: whatever plotly might read as markup is escaped
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -33,57 +33,44 @@ NAMED_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", 
 Shaded = list[tuple[str, float | None]]
 
 
-class Line(NamedTuple):
-    """A line of a figure of changes: its label and its token."""
-
-    label: str
-    token: Candidate
-
-
 def shaded(xray: XRay, number: int) -> Shaded:
     """The text, darker where steering cost more, with the chosen token marked."""
-    costs: list[float | None] = [min(1.0, step.kl_fused / COST_IN_FULL) for step in xray.steps]
-    costs += [None] * (len(xray.tokens) - len(costs))
-    return [
-        (piece or "\ufffd", CHOSEN if place == number else cost)
-        for place, (piece, cost) in enumerate(zip(xray.tokens, costs, strict=True))
-    ]
+    marks: list[float | None] = [min(1.0, step.kl_fused / COST_IN_FULL) for step in xray.steps]
+    marks[number] = CHOSEN
+    return in_shades(xray.tokens, marks + [None] * (len(xray.tokens) - len(marks)))
 
 
 def surprises(tokens: Sequence[str], logprobs: Sequence[float | None]) -> Shaded:
     """The text, darker where its tokens are less likely."""
-    return [
-        (piece or "\ufffd", None if value is None else min(1.0, -value / NATS_IN_FULL))
-        for piece, value in zip(tokens, logprobs, strict=True)
-    ]
+    return in_shades(tokens, [None if value is None else min(1.0, -value / NATS_IN_FULL) for value in logprobs])
+
+
+def in_shades(tokens: Sequence[str], marks: Sequence[float | None]) -> Shaded:
+    """The tokens with their marks; one without a whole character can still be clicked."""
+    return [(piece or "\ufffd", mark) for piece, mark in zip(tokens, marks, strict=True)]
 
 
 def candidates_table(step: Step) -> pd.DataFrame:
     """Every likely token with its three probabilities, ordered by the final mix."""
     ordered = sorted(step.candidates, key=lambda token: -token.fused)
-    return pd.DataFrame(
-        {
-            words.TOKEN: [quote(token.text) for token in ordered],
-            **{
-                title: [percent(getattr(token, name)) for token in ordered]
-                for name, (title, _, _) in DISTRIBUTIONS.items()
-            },
-        }
-    )
+    columns = {words.TOKEN: [quote(token.text) for token in ordered]}
+    for name, (title, _, _) in DISTRIBUTIONS.items():
+        columns[title] = [percent(getattr(token, name)) for token in ordered]
+    return pd.DataFrame(columns)
 
 
 def likely(step: Step) -> go.Figure:
     """The ten likeliest tokens of the final mix, and the chosen one."""
     ordered = sorted({step.chosen, *step.candidates}, key=lambda token: -token.fused)
     kept = [token for place, token in enumerate(ordered) if place < 10 or token == step.chosen]
-    return changes([Line(quoted(token.text) + " ←" * (token == step.chosen), token) for token in kept])
+    return changes([(quoted(token.text) + " ←" * (token == step.chosen), token) for token in kept])
 
 
 def word_changes(step: Step) -> go.Figure:
     """The words of the attributes that gained most, then the words to follow."""
     several = len({word.attribute for word in step.bag}) > 1
-    lines = [Line(word_label(word, several), word.token) for word in step.bag]
-    return changes([*lines, *(Line(f"P({quoted(word.word)})", word.token) for word in step.named)])
+    lines = [(word_label(word, several), word.token) for word in step.bag]
+    return changes([*lines, *((f"P({quoted(word.word)})", word.token) for word in step.named)])
 
 
 def word_label(word: Word, with_attribute: bool) -> str:
@@ -93,55 +80,52 @@ def word_label(word: Word, with_attribute: bool) -> str:
     return f"{escape(word.word)}{piece}" + (f" ({', '.join(notes)})" if notes else "")
 
 
-def changes(lines: Sequence[Line]) -> go.Figure:
-    """The three probabilities of each token on one line, on a logarithmic axis."""
+def changes(lines: Sequence[tuple[str, Candidate]]) -> go.Figure:
+    """The three probabilities of each token on one line with its label, on a logarithmic axis."""
     plot = go.Figure()
-    rows = list(range(len(lines)))
-    ways = [
-        [(max(SMALLEST, value), row) for value in (token.clean, token.fused)] for row, (_, token) in enumerate(lines)
-    ]
+    shares = {name: [max(SMALLEST, getattr(token, name)) for _, token in lines] for name in DISTRIBUTIONS}
+    pairs = zip(shares["clean"], shares["fused"], strict=True)
+    ways = [[(clean, row), (fused, row)] for row, (clean, fused) in enumerate(pairs)]
     plot.add_scatter(**in_one(ways), mode="lines", line={"color": GRID, "width": 4}, hoverinfo="skip")
     for name, (title, color, symbol) in DISTRIBUTIONS.items():
-        values = [getattr(token, name) for _, token in lines]
         plot.add_scatter(
-            x=[max(SMALLEST, value) for value in values],
-            y=rows,
+            x=shares[name],
+            y=list(range(len(lines))),
             mode="markers",
             name=title,
             marker={"color": color, "symbol": symbol, "size": 10, "line": {"width": 1.5, "color": color}},
             hoverinfo="text",
-            hovertext=[f"{line.label}: {percent(value)}, {title}" for line, value in zip(lines, values, strict=True)],
+            hovertext=[f"{label}: {percent(getattr(token, name))}, {title}" for label, token in lines],
         )
     dressed(plot, 110 + ROW * max(1, len(lines)))
-    ends = [max(SMALLEST, value) for _, token in lines for value in (token.clean, token.perturbed, token.fused)]
+    ends = [share for several in shares.values() for share in several]
     decades = math.log10(max(ends, default=1) / min(ends, default=1))
     dtick = "D2" if decades < 1.5 else 1 if decades < 5 else 2  # "D2": at 1, 2 and 5
     plot.update_xaxes(type="log", title_text=words.PROBABILITY, exponentformat="power", dtick=dtick)
     if dtick == "D2":
         plot.update_xaxes(tickformat="~g")  # else 0.2 would be called 2
-    name_lines(plot, [line.label for line in lines])
+    name_lines(plot, [label for label, _ in lines])
     return with_legend(plot)
 
 
 def followed(xray: XRay, number: int) -> go.Figure:
     """The words to follow along the text, before steering and in the mix; the chosen token has the larger signs."""
     plot = go.Figure()
-    names = [word.word for word in xray.steps[number].named]
-    across = list(range(1, len(xray.steps) + 1))
     sizes = [11 if place == number else 5 for place in range(len(xray.steps))]
-    for place, name in enumerate(names):
+    for place, word in enumerate(xray.steps[number].named):
+        name, symbol = quoted(word.word), NAMED_SYMBOLS[place % len(NAMED_SYMBOLS)]
         for kind, dash in (("clean", "dot"), ("fused", "solid")):
             title, color, _ = DISTRIBUTIONS[kind]
             shares = [getattr(step.named[place].token, kind) for step in xray.steps]
             plot.add_scatter(
-                x=across,
+                x0=1,
                 y=[max(SMALLEST, share) for share in shares],
                 mode="lines+markers",
-                name=f"P({quoted(name)}) {title}",
+                name=f"P({name}) {title}",
                 line={"color": color, "dash": dash, "width": 1.5},
-                marker={"symbol": NAMED_SYMBOLS[place % len(NAMED_SYMBOLS)], "size": sizes},
+                marker={"symbol": symbol, "size": sizes},
                 hoverinfo="text",
-                hovertext=[f"{quoted(name)} {title}: {percent(share)}" for share in shares],
+                hovertext=[f"{name} {title}: {percent(share)}" for share in shares],
             )
     dressed(plot, 300, words.TOKEN_NUMBER, words.PROBABILITY).update_yaxes(type="log", exponentformat="power")
     return with_legend(plot)
@@ -149,24 +133,21 @@ def followed(xray: XRay, number: int) -> go.Figure:
 
 def losses(step: Step) -> go.Figure:
     """The attribute loss before the first gradient step and after each."""
-    steps = list(range(len(step.losses)))
-    plot = go.Figure(
-        go.Scatter(x=steps, y=step.losses, mode="lines+markers", line={"color": COLORS["pplm"]}, marker={"size": 8})
-    )
-    return dressed(plot, 260, words.STEPS_MADE, words.LOSS).update_xaxes(tickvals=steps)
+    plot = go.Figure()
+    plot.add_scatter(y=step.losses, mode="lines+markers", line={"color": COLORS["pplm"]}, marker={"size": 8})
+    return dressed(plot, 260, words.STEPS_MADE, words.LOSS).update_xaxes(tickvals=list(range(len(step.losses))))
 
 
 def layers(step: Step) -> go.Figure:
     """The gradient's norm by layer, one line per step, the last the darkest."""
     plot = go.Figure()
-    for number, norms in enumerate(step.norms):
-        opacity = FAINT + (1 - FAINT) * (number + 1) / len(step.norms)
+    for number, norms in enumerate(step.norms, 1):
         plot.add_scatter(
-            x=list(range(1, len(norms) + 1)),
+            x0=1,
             y=[norm or None for norm in norms],
             mode="lines+markers",
-            name=words.STEP.format(number=number + 1),
-            opacity=opacity,
+            name=words.STEP.format(number=number),
+            opacity=FAINT + (1 - FAINT) * number / len(step.norms),
             line={"color": COLORS["pplm"]},
             marker={"size": 5},
         )
@@ -178,17 +159,14 @@ def heat(xray: XRay, number: int) -> go.Figure:
     """The first step's gradient norm by layer and position; the newest position is the lowest line."""
     step, places = xray.steps[number], xray.places(number)
     names = [quoted(place) if place else words.EARLIER_PLACES for place in places]
-    across = list(range(1, len(step.heat) + 1))
-    plot = go.Figure(
-        go.Heatmap(
-            x=across,
-            y=list(range(len(places))),
-            z=[[norms[place] for norms in step.heat] for place in range(len(places))],
-            colorscale=[[0, "rgba(213,94,0,0)"], [1, "rgba(213,94,0,1)"]],
-            colorbar={"orientation": "h", "thickness": 8, "len": 0.6, "outlinewidth": 0, "y": 1, "yanchor": "bottom"},
-            customdata=[[name] * len(across) for name in names],
-            hovertemplate=f"%{{customdata}}, {words.LAYER} %{{x}}: %{{z}}<extra></extra>",
-        )
+    plot = go.Figure()
+    plot.add_heatmap(
+        x0=1,
+        z=[[norms[place] for norms in step.heat] for place in range(len(places))],
+        colorscale=[[0, "rgba(213,94,0,0)"], [1, "rgba(213,94,0,1)"]],
+        colorbar={"orientation": "h", "thickness": 8, "len": 0.6, "outlinewidth": 0, "y": 1, "yanchor": "bottom"},
+        customdata=[[name] * len(step.heat) for name in names],
+        hovertemplate=f"%{{customdata}}, {words.LAYER} %{{x}}: %{{z}}<extra></extra>",
     )
     dressed(plot, 140 + 17 * max(1, len(places)), words.LAYER).update_xaxes(showgrid=False)
     name_lines(plot, names)
@@ -229,38 +207,33 @@ def in_one(lines: Sequence[Sequence[tuple[float, float]]]) -> dict[str, list[flo
 
 def costs(xray: XRay, number: int) -> go.Figure:
     """The cost of steering at each token of the text, the chosen one in full colour."""
-    plot = go.Figure(
-        go.Bar(
-            x=list(range(1, len(xray.steps) + 1)),
-            y=[step.kl_fused for step in xray.steps],
-            marker={
-                "color": COLORS["pplm"],
-                "opacity": [1.0 if place == number else 0.45 for place in range(len(xray.steps))],
-            },
-            hoverinfo="text",
-            hovertext=[
-                f"{place} {quoted(step.chosen.text)}: {step.kl_fused:.3g} nats, {words.SHARE_USED} {step.share:.2f}"
-                for place, step in enumerate(xray.steps, 1)
-            ],
-        )
+    plot = go.Figure()
+    opacity = [1.0 if place == number else 0.45 for place in range(len(xray.steps))]
+    plot.add_bar(
+        x0=1,
+        y=[step.kl_fused for step in xray.steps],
+        marker={"color": COLORS["pplm"], "opacity": opacity},
+        hoverinfo="text",
+        hovertext=[
+            f"{place} {quoted(step.chosen.text)}: {step.kl_fused:.3g} nats, {words.SHARE_USED} {step.share:.2f}"
+            for place, step in enumerate(xray.steps, 1)
+        ],
     )
     return dressed(plot, 220, words.TOKEN_NUMBER, words.KL_FUSED).update_yaxes(rangemode="tozero")
 
 
 def next_bars(shown: NextTokens, most: float) -> go.Figure:
     """The likeliest next tokens of a method; `most` is the highest probability of any method beside it."""
-    shares = [share for _, share in shown.tokens]
-    plot = go.Figure(
-        go.Bar(
-            x=shares,
-            y=list(range(len(shares))),
-            orientation="h",
-            marker={"color": COLORS[kinds(shown.method)[-1]]},
-            text=[percent(share) for share in shares],
-            textposition="outside",
-            cliponaxis=False,
-            hoverinfo="skip",
-        )
+    plot, shares = go.Figure(), [share for _, share in shown.tokens]
+    plot.add_bar(
+        x=shares,
+        y=list(range(len(shares))),
+        orientation="h",
+        marker={"color": COLORS[kinds(shown.method)[-1]]},
+        text=[percent(share) for share in shares],
+        textposition="outside",
+        cliponaxis=False,
+        hoverinfo="skip",
     )
     dressed(plot, 90 + ROW * len(shares), words.PROBABILITY)
     plot.update_xaxes(range=[0, most * 1.3], tickformat=".0%", nticks=4)

@@ -1,10 +1,11 @@
 """The components of the X-ray below the panes, from top to bottom."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import gradio as gr
 
+from demo.parts.actions import small_button
 from demo.parts.controls import labelled
 from demo.parts.marked import MAX_PANES, message_line
 from demo.parts.plots import plot
@@ -19,65 +20,37 @@ class Side(NamedTuple):
 
     column: gr.Column
     head: gr.HTML
-    body: gr.Plot | gr.HighlightedText
+    body: Any  # a plot or a shaded text
 
 
-class XRayPage(NamedTuple):
-    """The components; `texts` and `record` are None until texts are looked at."""
+class XRayPage:
+    """The components, from top to bottom; `texts` and `record` are None until texts are looked at."""
 
-    column: gr.Column
-    pane: gr.Dropdown
-    named: gr.Textbox
-    stop: gr.Button
-    save: gr.Button
-    message: gr.HighlightedText
-    body: gr.Column
-    text: gr.HighlightedText
-    number: gr.Slider
-    step: dict[str, Any]  # components that show one step, by name
-    tabs: dict[str, gr.Tab]  # the inner tabs of a step, by name
-    next_tab: gr.Tab
-    next: tuple[Side, ...]
-    under_tab: gr.Tab
-    judged: gr.Dropdown
-    under: tuple[Side, ...]
-    under_line: gr.HighlightedText
-    texts: gr.State
-    record: gr.State
-    open: gr.State  # the name of the inner tab that was opened last
-
-
-def lay_out_xray() -> XRayPage:
-    """Put the components on the page."""
-    with gr.Column(visible=False, elem_classes="stack xray") as column:
-        gr.HTML(f"<h2>{words.XRAY}</h2><p>{words.XRAY_HELP}</p>", elem_classes="link-head")
-        with gr.Row(elem_classes="link-row"):
-            pane = gr.Dropdown([], **labelled("xray_pane"))
-            named = gr.Textbox(NAMED, submit_btn=True, elem_classes="named", **labelled("xray_words"))
-        with gr.Row(elem_classes="below"):
-            stop = gr.Button(STOP, size="sm", min_width=0, scale=0, interactive=False)
-            save = gr.Button(words.SAVE_RECORD, size="sm", min_width=0, scale=0, interactive=False)
-        note = message_line("X-ray: message", "shared-note")
-        with gr.Column(visible=False, elem_classes="stack") as body:
-            tokens = shaded_text(words.XRAY_TEXT)
-            number = gr.Slider(1, 2, 1, step=1, **labelled("xray_token"))
-        with gr.Tabs():
-            step, tabs = lay_out_step()
-            with gr.Tab(words.NEXT_TAB) as next_tab:
-                sides = tuple(lay_out_side(place, as_plot=True) for place in in_row(MAX_PANES))
-                gr.HTML(f"<p>{words.NEXT_HELP}</p>", elem_classes="help")
-            with gr.Tab(words.UNDER_TAB) as under_tab:
-                judged = gr.Dropdown([], **labelled("xray_text"))
-                under = tuple(lay_out_side(place, as_plot=False) for place in in_row(MAX_PANES))
-                line = message_line(f"{words.UNDER_TAB}: {words.TOKEN}", "step-line")
-                gr.HTML(f"<p>{words.UNDER_HELP}</p>", elem_classes="help")
-    return XRayPage(
-        *(column, pane, named, stop, save, note, body, tokens, number, step, tabs),
-        *(next_tab, sides, under_tab, judged, under, line),
-        texts=gr.State(None),
-        record=gr.State(None),
-        open=gr.State(words.TOKEN_TAB),
-    )
+    def __init__(self) -> None:
+        with gr.Column(visible=False, elem_classes="stack xray") as self.column:
+            gr.HTML(f"<h2>{words.XRAY}</h2><p>{words.XRAY_HELP}</p>", elem_classes="link-head")
+            with gr.Row(elem_classes="link-row"):
+                self.pane = gr.Dropdown([], **labelled("xray_pane"))
+                self.named = gr.Textbox(NAMED, submit_btn=True, elem_classes="named", **labelled("xray_words"))
+            with gr.Row(elem_classes="below"):
+                self.stop = small_button(STOP, interactive=False)
+                self.save = small_button(words.SAVE_RECORD, interactive=False)
+            self.message = message_line("X-ray: message", "shared-note")
+            with gr.Column(visible=False, elem_classes="stack") as self.body:
+                self.text = shaded_text(words.XRAY_TEXT)
+                self.number = gr.Slider(1, 2, 1, step=1, **labelled("xray_token"))
+            with gr.Tabs():
+                self.step, self.tabs = lay_out_step()  # by name: what shows one step, and its inner tabs
+                with gr.Tab(words.NEXT_TAB) as self.next_tab:
+                    self.next = lay_out_sides(words.NEXT_TAB, lambda name: gr.Plot(label=name, show_label=False))
+                    gr.HTML(f"<p>{words.NEXT_HELP}</p>", elem_classes="help")
+                with gr.Tab(words.UNDER_TAB) as self.under_tab:
+                    self.judged = gr.Dropdown([], **labelled("xray_text"))
+                    self.under = lay_out_sides(words.UNDER_TAB, shaded_text)
+                    self.under_line = message_line(f"{words.UNDER_TAB}: {words.TOKEN}", "step-line")
+                    gr.HTML(f"<p>{words.UNDER_HELP}</p>", elem_classes="help")
+        self.texts, self.record = gr.State(None), gr.State(None)
+        self.open = gr.State(words.TOKEN_TAB)  # the inner tab that was opened last
 
 
 def lay_out_step() -> tuple[dict[str, Any], dict[str, gr.Tab]]:
@@ -108,18 +81,14 @@ def lay_out_step() -> tuple[dict[str, Any], dict[str, gr.Tab]]:
     return step, {words.TOKEN_TAB: token, words.GRADIENT_TAB: gradient, words.NUDGE_TAB: nudge}
 
 
-def in_row(count: int) -> Iterator[int]:
-    """Places in a row of panes."""
+def lay_out_sides(tab: str, make: Callable[[str], Any]) -> list[Side]:
+    """A row of columns, one for each method; `make` puts the named body into each."""
+    sides = []
     with gr.Row(elem_classes="panes"):
-        yield from range(count)
-
-
-def lay_out_side(place: int, as_plot: bool) -> Side:
-    """The column of one method beside the others."""
-    with gr.Column(visible=False, elem_classes="pane samples", min_width=260) as column:
-        head = gr.HTML(elem_classes="pane-head")
-        name = f"{words.NEXT_TAB if as_plot else words.UNDER_TAB} {place + 1}"
-        return Side(column, head, gr.Plot(label=name, show_label=False) if as_plot else shaded_text(name))
+        for place in range(MAX_PANES):
+            with gr.Column(visible=False, elem_classes="pane samples", min_width=260) as column:
+                sides.append(Side(column, gr.HTML(elem_classes="pane-head"), make(f"{tab} {place + 1}")))
+    return sides
 
 
 def shaded_text(label: str) -> gr.HighlightedText:

@@ -13,14 +13,14 @@ import gradio as gr
 from adapters.methods import UserError
 from adapters.xray.trace import Scored, TextRecord, as_json, pack, unpack
 from demo.parts.actions import as_file, save_on_click
-from demo.parts.events import LIGHT, MODEL
+from demo.parts.events import LIGHT, MODEL, slow
 from demo.parts.marked import Marked, Values, head_html, message
 from demo.parts.views import build_at_first
 from demo.parts.words import quote, title
 from demo.services import Services
 from demo.xray import words
 from demo.xray.figures import next_bars, shaded, step_figures, surprises
-from demo.xray.layout import Side, XRayPage, lay_out_xray
+from demo.xray.layout import Side, XRayPage
 from demo.xray.run import LookView, Text, examine, steered
 
 EMPTY = TextRecord("", 0, False)
@@ -42,11 +42,10 @@ def xray_section(services: Services, source: Source, blocks: gr.Blocks) -> None:
 
 def build_xray(services: Services, source: Source, events: Sequence[Any]) -> None:
     """Lay out and wire the section; it looks at the texts at each of the events."""
-    page = lay_out_xray()
+    page = XRayPage()
     outputs = [page.column, page.message, page.record, page.texts, page.pane, page.judged, page.stop, page.save]
     outputs += [page.body, page.under_line, *parts(page.next), *parts(page.under)]
-    options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": page.message}
-    options |= {"api_visibility": "private"} | MODEL
+    options = slow(page.message, MODEL)
     look = partial(on_open, services, page, source.read)
     first = gr.on(events, look, [page.named, *source.held], outputs, **options)
     look = partial(on_again, services, page)
@@ -77,7 +76,7 @@ def wire_looking(services: Services, page: XRayPage) -> None:
     fill = partial(show_next, services, page)
     page.next_tab.select(fill, page.record, [page.message, *parts(page.next)], **LIGHT)
     for side in page.under:
-        side.body.select(on_judged, judged, page.under_line, **LIGHT)  # type: ignore[union-attr]
+        side.body.select(on_judged, judged, page.under_line, **LIGHT)
     save_on_click(page.save, on_save, page.record, page.message)
 
 
@@ -121,9 +120,9 @@ def play(services: Services, page: XRayPage, views: Iterator[LookView], shown: T
         if record is not shown or not view.running:
             updates[page.record] = pack(record)
             if shown is None or record.next_tokens != shown.next_tokens:
-                updates |= next_updates(services, page, record)
+                updates |= show_next(services, page, record)
             if shown is None or record.scores != shown.scores:
-                updates |= under_updates(services, page, record, 0)
+                updates |= show_under(services, page, record, 0)
             if not view.running:
                 updates[page.save] = gr.update(interactive=True)
         shown = record
@@ -183,31 +182,9 @@ def show_step(page: XRayPage, data: bytes | None, number: Any, tab: str) -> Valu
     return {page.text: shaded(xray, int(number) - 1)} | {page.step[name]: value for name, value in made.items()}
 
 
-def show_next(services: Services, page: XRayPage, data: bytes | None) -> Values:
-    """The next tokens of every method."""
-    return next_updates(services, page, opened(data))
-
-
-def show_under(services: Services, page: XRayPage, data: bytes | None, index: Any) -> Values:
-    """The chosen text under every method without its steering."""
-    return under_updates(services, page, opened(data), index)
-
-
-# Between components and data
-
-
-def opened(data: bytes | None) -> TextRecord:
-    """The inflated record; an empty one before anything has been looked at."""
-    return EMPTY if data is None else inflated(data)
-
-
-@lru_cache(maxsize=4)  # a record of 256 tokens takes about 25 MB
-def inflated(data: bytes) -> TextRecord:
-    return unpack(data)
-
-
-def next_updates(services: Services, page: XRayPage, record: TextRecord) -> Values:
+def show_next(services: Services, page: XRayPage, data: bytes | TextRecord | None) -> Values:
     """The bars of next tokens, one method beside the other."""
+    record = opened(data)
     most = max((share for found in record.next_tokens for _, share in found.tokens), default=1.0)
     updates: Values = {side.column: gr.update(visible=False) for side in page.next}
     for side, found in zip(page.next, record.next_tokens, strict=False):
@@ -216,8 +193,9 @@ def next_updates(services: Services, page: XRayPage, record: TextRecord) -> Valu
     return updates
 
 
-def under_updates(services: Services, page: XRayPage, record: TextRecord, index: Any) -> Values:
-    """One text, shaded by each method."""
+def show_under(services: Services, page: XRayPage, data: bytes | TextRecord | None, index: Any) -> Values:
+    """The chosen text, shaded by every method without its steering."""
+    record = opened(data)
     updates: Values = {side.column: gr.update(visible=False) for side in page.under} | {page.under_line: []}
     if (scored := scored_text(record, index)) is None:
         return updates
@@ -226,6 +204,21 @@ def under_updates(services: Services, page: XRayPage, record: TextRecord, index:
         updates |= {side.column: gr.update(visible=True), side.head: head}
         updates[side.body] = surprises(scored.tokens, row)
     return updates
+
+
+# Between components and data
+
+
+def opened(data: bytes | TextRecord | None) -> TextRecord:
+    """The record, inflated; an empty one before anything has been looked at."""
+    if isinstance(data, TextRecord):
+        return data
+    return EMPTY if data is None else inflated(data)
+
+
+@lru_cache(maxsize=4)  # a record of 256 tokens takes about 25 MB
+def inflated(data: bytes) -> TextRecord:
+    return unpack(data)
 
 
 def scored_text(record: TextRecord, index: Any) -> Scored | None:

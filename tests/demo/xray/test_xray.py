@@ -21,7 +21,7 @@ from demo.parts.marked import ERROR, Values
 from demo.parts.words import SERVER_ERROR
 from demo.services import Services
 from demo.xray import figures, words
-from demo.xray.layout import XRayPage, lay_out_xray
+from demo.xray.layout import XRayPage
 from demo.xray.run import LookView, Text, examine, read_named, steered
 from demo.xray.tab import (
     on_again,
@@ -58,7 +58,7 @@ def services(lasting: Services) -> Services:
 @pytest.fixture(scope="module")
 def page() -> XRayPage:
     with gr.Blocks():
-        return lay_out_xray()
+        return XRayPage()
 
 
 @pytest.fixture(scope="module")
