@@ -1,25 +1,34 @@
 """Discriminators, below the lists of words: how well each does, and training one."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+import plotly.graph_objects as go
 
-from adapters.discriminators.labelled import Labelled
+from adapters.discriminators.discriminator_card import DiscriminatorReport
+from adapters.discriminators.fit import Measured
+from adapters.discriminators.labelled import Labelled, read_labelled
 from adapters.methods import UserError
 from demo.attributes import words
-from demo.attributes.run import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
+from demo.look.theme import COLORS
 from demo.parts import words as common
-from demo.parts.actions import Confirm, build_confirm
+from demo.parts.actions import Confirm, Work, build_confirm, wire_work
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT, slow, told
+from demo.parts.events import LIGHT, told
 from demo.parts.links import is_own, owner_of
 from demo.parts.marked import Marked, Values, message, message_line
+from demo.parts.plots import dressed, whiskers
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
 from demo.parts.views import Page
 from demo.services import Services
+from leaderboard.tables.results import Cell
+
+CURVE_HEIGHT = 320  # px
 
 
 class Discriminators(NamedTuple):
@@ -32,47 +41,36 @@ class Discriminators(NamedTuple):
     curve: gr.Plot
 
 
-class Training(NamedTuple):
-    """The components that train one; `rows` are those of the newest upload."""
-
-    name: gr.Textbox
-    upload: gr.UploadButton
-    train: gr.Button
-    stop: gr.Button
-    message: gr.HighlightedText
-    rows: gr.State
-
-
 def discriminators_section(services: Services, page: Page) -> None:
-    """The section, laid out and wired."""
-    part, training = lay_out_discriminators(services), lay_out_training()
-    wire_discriminators(services, part, page)
-    wire_training(services, training, part, page)
-
-
-# What is where
+    part = lay_out_discriminators(services)
+    show = told(part.message, show_discriminator, services, part)
+    outputs = [part.message, part.confusion, part.curve, part.delete.ask, part.delete.row]
+    gr.on([page.blocks.load, part.chosen.change], show, [part.chosen, page.owner], outputs, **LIGHT)
+    delete = told(part.message, on_delete, services, part)
+    part.delete.yes.click(delete, [part.chosen, page.owner], [*outputs, part.chosen], **LIGHT)
+    page.tab.select(partial(offer_discriminators, services), None, part.chosen, **LIGHT)
+    training_section(services, part, page)
 
 
 def lay_out_discriminators(services: Services) -> Discriminators:
     """A discriminator and its figures."""
     gr.HTML(words.DISCRIMINATORS_HTML, elem_classes="section")
-    names = list(services.store.discriminators)
+    names = [*services.store.discriminators]
+    first = names[0] if names else None
     with gr.Row(elem_classes="below"):
-        chosen = gr.Dropdown(
-            names, value=names[0] if names else None, allow_custom_value=True, **labelled("discriminator")
-        )
+        chosen = gr.Dropdown(names, value=first, allow_custom_value=True, **labelled("discriminator"))
         delete = build_confirm(common.DELETE_ADAPTER_QUESTION)
     line = message_line(words.HELD_OUT_ACCURACY, "shared-note")
     with gr.Row(elem_classes="plots"):
         with gr.Column(min_width=280):
-            told = text_table(words.CONFUSION, [words.ACTUAL_PREDICTED])
+            table = text_table(words.CONFUSION, [words.ACTUAL_PREDICTED])
         with gr.Column(min_width=280):
             learned = gr.Plot(label=words.CURVE, show_label=False)
-    return Discriminators(chosen, delete, line, told, learned)
+    return Discriminators(chosen, delete, line, table, learned)
 
 
-def lay_out_training() -> Training:
-    """The form that trains a discriminator."""
+def training_section(services: Services, part: Discriminators, page: Page) -> None:
+    """The form that trains a discriminator; its rows are those of the newest upload."""
     gr.HTML(words.TRAIN_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
         name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **labelled("discriminator_name"))
@@ -80,45 +78,11 @@ def lay_out_training() -> Training:
             upload = gr.UploadButton(words.UPLOAD_ROWS, size="sm")
             with gr.Row():
                 begin = gr.Button(words.TRAIN, size="sm", min_width=0)
-                stop = gr.Button(common.STOP, size="sm", min_width=0)
-    line = message_line(words.TRAIN, "shared-note")
-    return Training(name, upload, begin, stop, line, gr.State(()))
-
-
-# Which event calls what
-
-
-def wire_discriminators(services: Services, part: Discriminators, page: Page) -> None:
-    """The choice of a discriminator; there may be more each time that the tab is opened."""
-    show = told(part.message, show_discriminator, services, part)
-    outputs = [
-        part.message,
-        part.confusion,
-        part.curve,
-        part.delete.ask,
-        part.delete.row,
-    ]
-    gr.on([page.blocks.load, part.chosen.change], show, [part.chosen, page.owner], outputs, **LIGHT)
-    delete = told(part.message, on_delete, services, part)
-    part.delete.yes.click(delete, [part.chosen, page.owner], [*outputs, part.chosen], **LIGHT)
-    page.tab.select(partial(offer_discriminators, services), None, part.chosen, **LIGHT)
-
-
-def wire_training(services: Services, training: Training, part: Discriminators, page: Page) -> None:
-    """The upload of rows, Train and Stop."""
-    training.upload.upload(partial(take_rows, services), training.upload, [training.rows, training.message], **LIGHT)
-    begun = training.train.click(
-        partial(play, services, training, part),
-        [training.name, training.rows, page.owner],
-        [training.message, training.train, training.stop, part.chosen],
-        **slow(training.message, "training"),
-    )
-    stopped = training.stop.click(None, cancels=[begun])
-    outputs = [training.message, training.train, training.stop]
-    stopped.then(partial(on_stop, training), None, outputs, **LIGHT)
-
-
-# Handlers: values in, values out
+                stop = gr.Button(common.STOP, size="sm", min_width=0, interactive=False)
+    work, rows = Work(begin, stop, message_line(words.TRAIN, "shared-note")), gr.State(())
+    upload.upload(partial(take_rows, services), upload, [rows, work.message], **LIGHT)
+    training = partial(train, services, work, part)
+    wire_work(work, training, [name, rows, page.owner], "training", words.TRAINING_STOPPED, [part.chosen])
 
 
 def offer_discriminators(services: Services) -> Any:
@@ -142,7 +106,7 @@ def show_discriminator(services: Services, part: Discriminators, name: Any, secr
 
 
 def on_delete(services: Services, part: Discriminators, name: Any, secret: Any) -> Values:
-    """Deletes one's own discriminator; the first of the others is shown. Raises UserError."""
+    """Delete one's own discriminator; the first of the others is shown. Raises UserError."""
     if not isinstance(name, str) or name not in services.store.discriminators:
         raise UserError(words.NO_SUCH_DISCRIMINATOR)
     services.library.delete(name, owner_of(secret))
@@ -160,32 +124,80 @@ def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked
     return rows, message(words.rows_line(class_sizes(rows)))
 
 
-def play(
-    services: Services,
-    training: Training,
-    part: Discriminators,
-    name: Any,
-    rows: Sequence[Labelled],
-    secret: Any,
+def read_rows(path: Any, services: Services) -> tuple[Labelled, ...]:
+    """The rows of an uploaded file. Raises UserError."""
+    if not isinstance(path, str):
+        raise UserError(common.NO_FILE)
+    file, most = Path(path), services.limits.max_bytes
+    with file.open("rb") as opened:
+        data = opened.read(most + 1)
+    if len(data) > most:
+        raise UserError(words.ROWS_TOO_LONG.format(most=most))
+    return tuple(read_labelled(data, file.name))
+
+
+def class_sizes(rows: Sequence[Labelled]) -> dict[str, int]:
+    """How many rows each class has, in the order of their names."""
+    return dict(sorted(Counter(row.label for row in rows).items()))
+
+
+def train(
+    services: Services, work: Work, part: Discriminators, name: Any, rows: Sequence[Labelled], secret: Any
 ) -> Iterator[Values]:
-    """Trains and shows how far it is; at the end the new discriminator."""
-    with closed_at_end(train(services, name, rows, owner_of(secret))) as views:
-        for view in views:
-            shown = training_updates(training, view)
-            if view.done:
-                shown[part.chosen] = gr.update(choices=list(services.store.discriminators), value=str(name).strip())
-            yield shown
+    """Train a discriminator of this browser's own and say how far it is; then it is chosen. Raises UserError."""
+    if not rows:
+        raise UserError(words.NO_ROWS)
+    name = str(name or "").strip()
+    yield {work.message: message(common.STARTING)}
+    with closed_at_end(services.discriminator_trainer.train(name, rows, owner_of(secret))) as lines:
+        for line in lines:
+            yield {work.message: message(f"{line[:1].upper()}{line[1:]}.")}
+    classes = ", ".join(f"{name}:{label}" for label in class_sizes(rows))
+    chosen = gr.update(choices=list(services.store.discriminators), value=name)
+    yield {work.message: message(words.TRAINED.format(names=classes)), part.chosen: chosen}
 
 
-def on_stop(training: Training) -> Values:
-    """After Stop: nothing was stored."""
-    return training_updates(training, TrainView(words.TRAINING_STOPPED))
+def find_report(services: Services, name: Any) -> DiscriminatorReport:
+    """What was measured of a discriminator. Raises UserError where there is none of that name, or nothing is known."""
+    if not isinstance(name, str) or name not in services.store.discriminators:
+        raise UserError(services.store.refused.get(str(name), words.NO_SUCH_DISCRIMINATOR))
+    report = services.discriminator_trainer.report(name)
+    if report is None:
+        raise UserError(words.NO_FIGURES_OF_HEAD)
+    return report
 
 
-def training_updates(training: Training, view: TrainView) -> Values:
-    """What the form shows of a training."""
-    return {
-        training.message: message(view.message, view.is_error),
-        training.train: gr.update(interactive=not view.running),
-        training.stop: gr.update(variant="primary" if view.running else "secondary"),
-    }
+def confusion(measured: Measured) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows: how often each class is taken for each other."""
+    headers = [words.ACTUAL_PREDICTED, *measured.classes]
+    rows = [[name, *map(str, row)] for name, row in zip(measured.classes, measured.confusion, strict=True)]
+    return headers, rows
+
+
+def curve(measured: Measured) -> go.Figure:
+    """Held-out accuracy against the number of training texts, with 95 % intervals, over the most frequent class."""
+    points = measured.curve
+    cells = [Cell(100 * point.share, 100 * point.low, 100 * point.high) for point in points]
+    color = COLORS["pplm"]
+    plot = go.Figure(
+        go.Scatter(
+            x=[point.rows for point in points],
+            y=[cell.value for cell in cells],
+            error_y=whiskers(cells, color),
+            mode="lines+markers",
+            line={"color": color, "width": 2},
+            marker={"size": 8, "color": color},
+            hoverinfo="text",
+            hovertext=[f"{point.rows:,}: {common.percent(point.share)}" for point in points],
+        )
+    )
+    plot.add_hline(
+        y=100 * measured.largest_class,
+        line={"color": COLORS["base"], "dash": "dot", "width": 1.5},
+        annotation={"text": words.LARGEST_CLASS, "font": {"size": 12}},
+        annotation_position="bottom right",
+    )
+    plot.update_xaxes(type="log", title_text=words.TRAINING_TEXTS)
+    plot.update_xaxes(tickvals=[point.rows for point in points], ticktext=[f"{point.rows:,}" for point in points])
+    plot.update_yaxes(title_text=words.HELD_OUT_ACCURACY)
+    return dressed(plot, CURVE_HEIGHT)

@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from adapters.methods import UserError
 from adapters.pplm.word_list import as_text, parse_words
 from demo.attributes import words
 from demo.attributes.discriminators import discriminators_section
@@ -30,14 +29,10 @@ class Lists(NamedTuple):
 
 
 def attributes_tab(services: Services, page: Page) -> None:
-    """The tab."""
     with gr.Column(elem_classes="stack"):
         lists = lay_out_lists(services)
         discriminators_section(services, page)
     wire_lists(services, lists, page)
-
-
-# What is where
 
 
 def lay_out_lists(services: Services) -> Lists:
@@ -47,30 +42,14 @@ def lay_out_lists(services: Services) -> Lists:
         names = [common.OWN_WORDS, *services.attributes]
         first = names[1] if len(names) > 1 else common.OWN_WORDS
         chosen = gr.Dropdown(names, value=first, allow_custom_value=True, min_width=200, **labelled("list"))
-        own = gr.Textbox(
-            as_text(services.attributes.get(first, ())),
-            lines=2,
-            max_lines=6,
-            scale=3,
-            min_width=260,
-            **labelled("list_words"),
-        )
+        typed = as_text(services.attributes.get(first, ()))
+        own = gr.Textbox(typed, lines=2, max_lines=6, scale=3, min_width=260, **labelled("list_words"))
         with gr.Column(min_width=150, elem_classes="run"):
             upload = gr.UploadButton(common.UPLOAD_LIST, size="sm")
             send = gr.Button(words.SEND_WORDS, size="sm")
     line = message_line(words.SPLITS, "shared-note")
-    headers = [
-        words.WORD,
-        words.IS_USED,
-        words.PIECES,
-        words.WEIGHT,
-        words.WHY,
-    ]
-    shown = text_table(words.SPLITS, headers, [180, 110, 240, 90, 600])
+    shown = text_table(words.SPLITS, words.COLUMNS, [180, 110, 240, 90, 600])
     return Lists(chosen, own, upload, send, line, shown)
-
-
-# Which event calls what
 
 
 def wire_lists(services: Services, lists: Lists, page: Page) -> None:
@@ -83,9 +62,6 @@ def wire_lists(services: Services, lists: Lists, page: Page) -> None:
     lists.words.input(lambda: common.OWN_WORDS, None, lists.chosen, **LIGHT)
     lists.upload.upload(take_file, lists.upload, [lists.chosen, lists.words, lists.message], **LIGHT)
     lists.send.click(send_list, lists.words, [page.words, lists.message], **LIGHT)
-
-
-# Handlers: values in, values out
 
 
 def show_list(services: Services, lists: Lists, typed: Any) -> Values:
@@ -101,17 +77,11 @@ def fill_list(services: Services, lists: Lists, name: Any) -> Values:
     return {lists.words: "" if name == common.OWN_WORDS else list_text(services, name)}
 
 
-def take_file(path: Any) -> tuple[Any, Any, Marked]:
-    """The words of an uploaded list in the box; what is wrong with it changes nothing else."""
-    try:
-        return common.OWN_WORDS, as_text(read_upload(path)), []
-    except UserError as error:
-        return gr.skip(), gr.skip(), message(str(error), is_error=True)
+def take_file(path: Any) -> tuple[str, str, Marked]:
+    """The words of an uploaded list in the box. Raises UserError."""
+    return common.OWN_WORDS, as_text(read_upload(path)), []
 
 
-def send_list(typed: Any) -> tuple[Any, Marked]:
-    """The list for the panes of the Compare tab."""
-    try:
-        return as_text(parse_words(str(typed or ""))), message(words.WORDS_SENT)
-    except UserError as error:
-        return gr.skip(), message(str(error), is_error=True)
+def send_list(typed: Any) -> tuple[str, Marked]:
+    """The list for the panes of the Compare tab. Raises UserError."""
+    return as_text(parse_words(str(typed or ""))), message(words.WORDS_SENT)

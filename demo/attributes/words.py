@@ -10,7 +10,7 @@ LISTS_HTML = (
     "<h2>Lists of words</h2><p>PPLM steers towards the words of a list. A word of several tokens is steered from its "
     "first token if that token is specific enough, otherwise only completed once the text has begun it.</p>"
 )
-WORD, WEIGHT, PIECES, IS_USED, WHY = "Word", "Weight", "Tokens", "Used", "Why not"
+COLUMNS = ["Word", "Used", "Tokens", "Weight", "Why not"]
 SPLITS = "How each word is split"
 SEND_WORDS = "Use in the panes"
 WORDS_SENT = "Every pane of the Compare tab that has an attribute now steers by these words."

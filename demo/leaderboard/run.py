@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 from adapters.methods import UserError
 from demo.leaderboard import words
-from demo.leaderboard.form import RunForm, read_run
 from demo.parts import words as common
-from demo.parts.running import closed_at_end
+from demo.parts.running import closed_at_end, told
 from demo.services import Services
-from leaderboard.records import Run, Sample
+from leaderboard.records import Run
 from leaderboard.runs.plan import Progress
 
 PACE = 0.4  # seconds between two views
@@ -42,40 +41,36 @@ class RunView:
     rows: tuple[Row, ...] = ()  # the newest first
 
 
-def begin(services: Services, form: RunForm, owner: str) -> Iterator[RunView]:
-    """Store a new run and follow it; yields one view with an error where it cannot begin."""
-    try:
-        run = services.runner.add(read_run(form, services), form.prompts, owner)
-    except UserError as error:
-        yield RunView(message=str(error), is_error=True)
-        return
-    yield from follow(services, run)
-
-
 def follow(services: Services, run: Run) -> Iterator[RunView]:
     """Write and score the missing texts of a run; the last view is not running."""
+
+    def refuse(view: RunView, error: UserError) -> RunView:
+        return replace(view, message=str(error), is_error=True, running=False)
+
+    return told(views(services, run), RunView(run.id), refuse)
+
+
+def views(services: Services, run: Run) -> Iterator[RunView]:
     view = RunView(run.id, common.STARTING, running=True)
     yield view
     shown = time.monotonic()
-    try:
-        with closed_at_end(services.runner.run(run.id)) as steps:
-            for progress in steps:
-                view = advance(view, run, progress)
-                if time.monotonic() - shown >= PACE:
-                    yield view
-                    shown = time.monotonic()
-        total = len(run.prompts.prompts) * len(run.spec.methods) * run.spec.samples
-        yield replace(view, message=words.run_done(total, view.num_texts), running=False)
-    except UserError as error:
-        yield replace(view, message=str(error), is_error=True, running=False)
-    except Exception:
-        yield replace(view, message=common.SERVER_ERROR, is_error=True, running=False)
-        raise
+    with closed_at_end(services.runner.run(run.id)) as steps:
+        for progress in steps:
+            view = advance(view, run, progress)
+            if time.monotonic() - shown >= PACE:
+                yield view
+                shown = time.monotonic()
+    total = len(run.prompts.prompts) * len(run.spec.methods) * run.spec.samples
+    yield replace(view, message=words.run_done(total, view.num_texts), running=False)
 
 
 def advance(view: RunView, run: Run, progress: Progress) -> RunView:
     """The view after one more item of progress."""
-    new = [as_row(run, sample) for sample in progress.samples]
+    prompts, methods = run.prompts.prompts, run.spec.methods
+    new = [
+        Row(prompts[of.prompt].prompt, methods[of.method].name, of.draw + 1, of.text, of.num_tokens)
+        for of in progress.samples
+    ]
     num_texts = view.num_texts + len(new)
     return replace(
         view,
@@ -85,9 +80,3 @@ def advance(view: RunView, run: Run, progress: Progress) -> RunView:
         num_texts=num_texts,
         rows=(*reversed(new), *view.rows)[:NEWEST],
     )
-
-
-def as_row(run: Run, sample: Sample) -> Row:
-    """A finished text with its prompt and method."""
-    prompt, method = run.prompts.prompts[sample.prompt], run.spec.methods[sample.method]
-    return Row(prompt.prompt, method.name, sample.draw + 1, sample.text, sample.num_tokens)

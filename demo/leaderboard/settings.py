@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.components import Component
 
-from adapters.methods import BASE, UserError
+from adapters.methods import BASE
 from demo.leaderboard import words
 from demo.leaderboard.form import RunForm, default_methods, known_methods, preview, read_run, read_set, read_upload
 from demo.parts import words as common
@@ -54,9 +54,15 @@ class Setup(NamedTuple):
 
 def lay_out_setup(services: Services) -> Setup:
     """The components, from top to bottom."""
-    first = read_set(next(iter(shipped_sets())), services)
+    first, judges = read_set(next(iter(shipped_sets())), services), [words.BASE_JUDGE, *services.judges]
+    many = {"multiselect": True, "allow_custom_value": True} | labelled("methods")
+    known, chosen = known_methods(services), default_methods(services)
     with gr.Column(elem_classes="stack setup") as column:
-        top = lay_out_top(services, first.name)
+        with gr.Row(elem_classes="top"):
+            sets = gr.Dropdown(list(shipped_sets()), value=first.name, scale=2, min_width=240, **labelled("set"))
+            methods = gr.Dropdown(known, value=chosen, scale=4, min_width=300, **many)
+            with gr.Column(min_width=150, elem_classes="run"):
+                run, stop = gr.Button(words.RUN, variant="primary"), gr.Button(common.STOP)
         note = message_line(words.ABOUT_PROMPTS, "shared-note")
         with gr.Row(elem_classes="shared"):
             with gr.Accordion(words.prompts_line(first), open=False) as folded_preview:
@@ -64,44 +70,17 @@ def lay_out_setup(services: Services) -> Setup:
                 shown = text_table(words.PREVIEW, headers, rows=rows)
             upload = gr.UploadButton(words.UPLOAD, size="sm", min_width=110, scale=0)
             download = gr.Button(words.DOWNLOAD_SET, size="sm", min_width=110, scale=0)
-        shared = lay_out_shared(services)
+        with (
+            gr.Row(elem_classes="shared"),
+            gr.Accordion(words.run_line(RunSpec((BASE,))), open=False) as folded,
+        ):
+            with gr.Row(elem_classes="sampling"):
+                samples = gr.Slider(1, 10, 3, step=1, **labelled("samples"))
+                judge = gr.Dropdown(judges, value=words.BASE_JUDGE, **labelled("judge"))
+            sampling = lay_out_sampling(services)
         estimate = message_line(words.ESTIMATE, "estimate")
-    return Setup(
-        *(column, *top, note, folded_preview, shown, upload, download, *shared),
-        estimate=estimate,
-        prompts=gr.State(first),
-        uploaded=gr.State(None),
-    )
-
-
-def lay_out_top(services: Services, first: str) -> tuple[gr.Dropdown, gr.Dropdown, gr.Button, gr.Button]:
-    """Prompt set, methods, Run and Stop."""
-    with gr.Row(elem_classes="top"):
-        chosen = gr.Dropdown(list(shipped_sets()), value=first, scale=2, min_width=240, **labelled("set"))
-        methods = gr.Dropdown(
-            known_methods(services),
-            value=default_methods(services),
-            multiselect=True,
-            allow_custom_value=True,
-            scale=4,
-            min_width=300,
-            **labelled("methods"),
-        )
-        with gr.Column(min_width=150, elem_classes="run"):
-            return chosen, methods, gr.Button(words.RUN, variant="primary"), gr.Button(common.STOP)
-
-
-def lay_out_shared(services: Services) -> tuple[gr.Accordion, gr.Slider, gr.Dropdown, SamplingControls]:
-    """The settings of all texts, folded."""
-    judges = [words.BASE_JUDGE, *services.judges]
-    with (
-        gr.Row(elem_classes="shared"),
-        gr.Accordion(words.run_line(RunSpec((BASE,))), open=False) as folded,
-    ):
-        with gr.Row(elem_classes="sampling"):
-            samples = gr.Slider(1, 10, 3, step=1, **labelled("samples"))
-            judge = gr.Dropdown(judges, value=words.BASE_JUDGE, **labelled("judge"))
-        return folded, samples, judge, lay_out_sampling(services)
+    top, states = (column, sets, methods, run, stop, note), (gr.State(first), gr.State(None))
+    return Setup(*top, folded_preview, shown, upload, download, folded, samples, judge, sampling, estimate, *states)
 
 
 def wire_setup(services: Services, setup: Setup) -> None:
@@ -120,28 +99,19 @@ def wire_setup(services: Services, setup: Setup) -> None:
     )
 
 
-# Handlers: values in, values out
-
-
 def on_upload(services: Services, setup: Setup, path: Any) -> Values:
-    """The prompts of a file; a refusal is one line, and nothing else changes."""
-    try:
-        prompts = read_upload(path, services)
-    except UserError as error:
-        return {setup.note: message(str(error), is_error=True)}
+    """The prompts of a file. Raises UserError."""
+    prompts = read_upload(path, services)
     name = common.YOUR_FILE.format(name=prompts.name)
     choices = gr.update(choices=[*shipped_sets(), name], value=name)
     return show_set(setup, prompts) | {setup.set: choices, setup.uploaded: prompts}
 
 
 def on_set(services: Services, setup: Setup, name: Any, uploaded: PromptSet | None) -> Values:
-    """The prompts of a shipped set, or of the newest upload."""
+    """The prompts of a shipped set, or of the newest upload. Raises UserError."""
     if uploaded is not None and name == common.YOUR_FILE.format(name=uploaded.name):
         return show_set(setup, uploaded)
-    try:
-        return show_set(setup, read_set(name, services))
-    except UserError as error:
-        return {setup.note: message(str(error), is_error=True)}
+    return show_set(setup, read_set(name, services))
 
 
 def on_download(name: Any) -> tuple[dict[str, str] | None, Marked]:
@@ -158,19 +128,12 @@ def offer_methods(services: Services) -> Any:
 
 
 def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
-    """The folded line, and size and time of the run, or the error in its settings."""
+    """The folded line, and size and time of the run. Raises UserError for its settings."""
     form = read_setup(setup, values)
-    try:
-        spec = read_run(form, services)
-        line: Values = {setup.folded: gr.update(label=words.run_line(spec))}
-        return line | {
-            setup.estimate: message(words.estimate(services.runner.estimate(spec, form.prompts, visitor=True)))
-        }
-    except UserError as error:
-        return {setup.estimate: message(str(error), is_error=True)}
-
-
-# Between components and data
+    spec = read_run(form, services)
+    line: Values = {setup.folded: gr.update(label=words.run_line(spec))}
+    estimate = services.runner.estimate(spec, form.prompts, visitor=True)
+    return line | {setup.estimate: message(words.estimate(estimate))}
 
 
 def show_set(setup: Setup, prompts: PromptSet) -> Values:

@@ -11,10 +11,10 @@ from gradio.blocks import Block
 
 from adapters.methods import UserError
 from demo.leaderboard import words
-from demo.leaderboard.earlier import earlier_rows, earlier_table
-from demo.leaderboard.results.load import find_own, find_run
+from demo.leaderboard.form import read_run
+from demo.leaderboard.results.load import find_own
 from demo.leaderboard.results.run_page import ResultsPage, open_run, results_page, wire_delete
-from demo.leaderboard.run import RunView, begin, follow
+from demo.leaderboard.run import RunView, follow
 from demo.leaderboard.settings import Setup, lay_out_setup, offer_methods, on_estimate, read_setup, wire_setup
 from demo.parts import words as common
 from demo.parts.events import LIGHT, or_message, slow
@@ -23,6 +23,7 @@ from demo.parts.marked import Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.views import Page, cell_of
 from demo.services import Services
+from leaderboard.records import Run
 
 PATIENCE = 10.0  # seconds
 SHOW_RESULTS = "() => document.querySelector('.results')?.scrollIntoView({behavior: 'smooth'})"
@@ -45,7 +46,7 @@ class Scoreboard(NamedTuple):
     def outputs(self) -> list[Any]:
         """Everything that a run changes."""
         setup = [self.setup.run, self.setup.stop, self.setup.estimate]
-        return [*setup, self.bar, self.message, self.rows, self.going, *self.results.outputs]
+        return [self.message, *setup, self.bar, self.rows, self.going, *self.results.outputs]
 
 
 def leaderboard_tab(services: Services, page: Page) -> None:
@@ -75,7 +76,17 @@ def lay_out(services: Services, owner: gr.BrowserState) -> Scoreboard:
     )
     results = results_page(services, owner)
     with gr.Column(elem_classes="stack") as earlier_runs, gr.Accordion(words.EARLIER, open=True):
-        earlier = earlier_table()
+        earlier = gr.Dataframe(
+            headers=words.EARLIER_COLUMNS,
+            datatype="str",
+            interactive=False,
+            show_search="filter",
+            label=words.EARLIER,
+            show_label=False,
+            max_height=360,
+            buttons=[],
+            elem_classes=["quiet-table", "earlier"],
+        )
     return Scoreboard(setup, bar, note, rows, results, earlier_runs, earlier, owner, gr.State(None))
 
 
@@ -112,36 +123,42 @@ def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
     page.blocks.load(on_load, page.owner, [board.setup.column, board.list_column, *outputs], **LIGHT)
 
 
-# Handlers: values in, values out
+def earlier_rows(services: Services, secret: Any) -> list[list[str]]:
+    """The runs that this browser may open without a link, the newest first."""
+    return [
+        [
+            common.moment(line.created),
+            f"{line.name} ({line.num_prompts})",
+            ", ".join(line.methods),
+            line.status,
+            words.COMMAND_LINE if line.owner is None else words.HERE,
+            line.id,
+        ]
+        for line in services.database.runs(owner_of(secret))
+    ]
 
 
 def on_run(services: Services, board: Scoreboard, values: Values) -> Iterator[Values]:
-    """Begin a run and show its texts as they arrive, then its results."""
-    secret = values[board.owner]
-    if (owner := owner_of(secret)) is None:
-        yield {board.message: message(common.NO_OWNER, is_error=True)}
-        return
-    yield from play(services, board, begin(services, read_setup(board.setup, values), owner), secret)
+    """Begin a run and show its texts as they arrive, then its results. Raises UserError."""
+    if (owner := owner_of(values[board.owner])) is None:
+        raise UserError(common.NO_OWNER)
+    form = read_setup(board.setup, values)
+    run = services.runner.add(read_run(form, services), form.prompts, owner)
+    yield from play(services, board, run, values[board.owner])
 
 
 def on_resume(services: Services, board: Scoreboard, id: Any, secret: Any) -> Iterator[Values]:
-    """Continue an own run."""
-    try:
-        run = find_own(services, id, secret)
-    except UserError as error:
-        yield {board.message: message(str(error), is_error=True)}
-        return
-    yield from play(services, board, follow(services, run), secret)
+    """Continue an own run. Raises UserError."""
+    yield from play(services, board, find_own(services, id, secret), secret)
 
 
-def play(services: Services, board: Scoreboard, views: Iterator[RunView], secret: Any) -> Iterator[Values]:
+def play(services: Services, board: Scoreboard, run: Run, secret: Any) -> Iterator[Values]:
     """The views of a run one after the other, then its results, as far as it came."""
-    view = RunView()
-    with closed_at_end(views):
+    view = RunView(run.id)
+    with closed_at_end(follow(services, run)) as views:
         for view in views:
             yield run_updates(board, view)
-    if view.run_id is not None:
-        yield ended(services, board, view, secret)
+    yield ended(services, board, view, secret)
 
 
 def on_stop(services: Services, board: Scoreboard, id: Any, secret: Any) -> Values:
@@ -161,9 +178,6 @@ def open_link(services: Services, board: Scoreboard, link: Link | None, secret: 
     except UserError:
         return {board.message: []}
     return opened | {board.setup.column: gr.update(visible=False), board.list_column: gr.update(visible=False)}
-
-
-# Between components and data
 
 
 def run_updates(board: Scoreboard, view: RunView) -> Values:
@@ -192,16 +206,8 @@ def ended(services: Services, board: Scoreboard, view: RunView, secret: Any) -> 
 def wait_until_stopped(services: Services, id: str) -> None:
     """Wait for the piece of work that was in progress when Stop was pressed, but not for ever."""
     patience = time.monotonic() + PATIENCE
-    while time.monotonic() < patience and is_running(services, id):
+    while time.monotonic() < patience and (run := services.database.run(id)) is not None and run.status == "running":
         time.sleep(0.1)
-
-
-def is_running(services: Services, id: str) -> bool:
-    """Whether the run is marked as running."""
-    try:
-        return find_run(services, id).status == "running"
-    except UserError:
-        return False
 
 
 def bar_html(view: RunView) -> str:

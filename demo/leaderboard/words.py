@@ -99,8 +99,8 @@ CANNOT_PUBLISH = "The operator has not set up a dataset on the Hub."
 
 # Earlier runs
 EARLIER = "Earlier runs"
-MADE_AT, STATUS, MADE_BY, RUN_ID = "Made (UTC)", "Status", "Where", "Id"
-STATUSES = {"running": "running", "stopped": "stopped", "failed": "failed", "done": "done"}
+MADE_AT, STATUS = "Made (UTC)", "Status"
+EARLIER_COLUMNS = [MADE_AT, "Prompts", "Methods", STATUS, "Where", "Id"]
 COMMAND_LINE, HERE = "on the command line", "in this browser"
 
 
@@ -149,5 +149,5 @@ def run_title(line: RunLine) -> str:
 def run_summary(run: Run) -> str:
     """Size, seed, date and status of a run in one line."""
     prompts, methods = count(len(run.prompts.prompts), "prompt"), count(len(run.spec.methods), "method")
-    samples, status = count(run.spec.samples, "text"), "" if run.status == "done" else f" · {STATUSES[run.status]}"
+    samples, status = count(run.spec.samples, "text"), "" if run.status == "done" else f" · {run.status}"
     return f"{prompts} × {methods} × {samples} · seed {run.spec.seed} · made {moment(run.created)} UTC{status}"

@@ -30,18 +30,15 @@ def ranks(updates: Sequence[Update]) -> go.Figure:
 
 def by_layer(updates: Sequence[Update], values: Sequence[float], title: str, form: str) -> go.Figure:
     """One number for each module of each layer; empty where a layer has no such module."""
-    modules = list(dict.fromkeys(update.module for update in updates))
-    layers = sorted({-1 if update.layer is None else update.layer for update in updates})
-    known = {
-        (update.module, -1 if update.layer is None else update.layer): value
-        for update, value in zip(updates, values, strict=True)
-    }
+    places = [(update.module, -1 if update.layer is None else update.layer) for update in updates]
+    modules, layers = list(dict.fromkeys(module for module, _ in places)), sorted({layer for _, layer in places})
+    known = dict(zip(places, values, strict=True))
     table = [[known.get((module, layer)) for layer in layers] for module in modules]
     named = range(0, len(layers), 5 if len(layers) > 12 else 1)
     across = ["–" if layers[place] < 0 else str(layers[place] + 1) for place in named]
     plot = heat(table, "lora", f"%{{customdata}}: {title} %{{z:{form}}}", form)
-    places = [words.OUTSIDE if layer < 0 else f"{words.LAYER} {layer + 1}" for layer in layers]
-    plot.update_traces(customdata=[[f"{module}, {place}" for place in places] for module in modules])
+    names = [words.OUTSIDE if layer < 0 else f"{words.LAYER} {layer + 1}" for layer in layers]
+    plot.update_traces(customdata=[[f"{module}, {name}" for name in names] for module in modules])
     plot.update_xaxes(title_text=words.LAYER, tickvals=list(named), ticktext=across)
     short = [module.rpartition(".")[2] for module in modules]
     name_lines(plot, short if len(set(short)) == len(short) else modules)
@@ -87,9 +84,7 @@ def squares(crop: Crop) -> tuple[go.Figure, go.Figure, go.Figure]:
     """W, what is added to it, and W with it; the first and the last on one scale."""
     most = max(abs(value) for table in (crop.weight, crop.adapted) for row in table for value in row)
     own = max(abs(value) for row in crop.change for value in row)
-    scales = ((crop.weight, most), (crop.change, own), (crop.adapted, most))
-    first, second, third = (square(table, scale, crop) for table, scale in scales)
-    return first, second, third
+    return square(crop.weight, most, crop), square(crop.change, own, crop), square(crop.adapted, most, crop)
 
 
 def square(table: Sequence[Sequence[float]], most: float, crop: Crop) -> go.Figure:

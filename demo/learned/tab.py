@@ -1,117 +1,91 @@
-"""What one adapter has learned: a LoRA by its matrices, a prefix by its words and its attention."""
+"""What one adapter has learned: a LoRA by its matrices, a prefix by its words and its attention; what methods cost."""
 
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.blocks import Block
 
+from adapters.learned.costs import COLUMNS, about, rows
 from adapters.methods import UserError
 from adapters.store.adapter_store import Adapter
 from demo.learned import figures, words
-from demo.learned.costs_view import costs_section
 from demo.learned.words import control
 from demo.parts import words as common
-from demo.parts.actions import as_file, save_on_click
+from demo.parts.actions import as_file, save_on_click, wire_work, work_buttons
 from demo.parts.events import LIGHT, slow, told
 from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.plots import plot
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
-from demo.parts.views import Page
+from demo.parts.views import Page, filled
 from demo.services import Services
 
 MAX_PROMPT = 4_000  # characters
 
 
-class LoraPart(NamedTuple):
-    """The components that show a LoRA."""
+class LearnedView(NamedTuple):
+    """The components: of every adapter, of a LoRA, of a prefix."""
 
-    column: gr.Column
+    adapter: gr.Dropdown
+    save: gr.Button
+    message: gr.HighlightedText
+
+    lora: gr.Column
     norms: gr.Plot
     ranks: gr.Plot
     module: gr.Dropdown
-    line: gr.HighlightedText
+    module_line: gr.HighlightedText
     singular: gr.Plot
     squares: tuple[gr.Plot, ...]  # W, what is added, both
 
-
-class PrefixPart(NamedTuple):
-    """The components that show a prefix."""
-
-    column: gr.Column
+    prefix: gr.Column
     words: gr.Dataframe
     far: gr.Column  # around `moved`: an empty plot is nothing to look at
     moved: gr.Plot
     prompt: gr.Textbox
     watch: gr.Button
-    line: gr.HighlightedText
+    watched: gr.HighlightedText
     seen: gr.Row  # around the two below
     attention: gr.Plot
     tokens: gr.Plot
 
 
-class LearnedView(NamedTuple):
-    """The components."""
-
-    adapter: gr.Dropdown
-    save: gr.Button
-    message: gr.HighlightedText
-    lora: LoraPart
-    prefix: PrefixPart
-
-
 def learned_tab(services: Services, page: Page) -> None:
-    """The tab, laid out and wired."""
     with gr.Column(elem_classes="stack"):
         view = lay_out_learned()
         costs_section(services, page)
-    lora, prefix = view.lora, view.prefix
-    of_lora = [lora.column, lora.norms, lora.ranks, lora.module, lora.line, lora.singular, *lora.squares]
-    of_prefix = [prefix.column, prefix.line, prefix.seen, prefix.words, prefix.far]
-    show = told(view.message, show_adapter, services, view)
-    chosen = gr.on(
-        [page.blocks.load, page.tab.select, view.adapter.input],
-        show,
-        view.adapter,
-        [view.message, view.adapter, *of_lora, *of_prefix],
-        **LIGHT,
-    )
-    fill = told(view.message, fill_words, services, view)
-    chosen.then(
-        fill,
-        view.adapter,
-        [view.message, prefix.words, prefix.far, prefix.moved],
-        **slow(view.message, "learned"),
-    )
+    outputs: list[Block] = [view.message, *(part for part in view if isinstance(part, Block)), *view.squares]
+    show, fill = (told(view.message, handler, services, view) for handler in (show_adapter, fill_words))
+    opened = [page.blocks.load, page.tab.select, view.adapter.input]
+    chosen = gr.on(opened, show, view.adapter, outputs, **LIGHT)
+    options = slow(view.message, "learned")
+    chosen.then(fill, view.adapter, [view.message, view.words, view.far, view.moved], **options)
     redraw = told(view.message, show_module, services, view)
-    one = [view.message, lora.line, lora.singular, *lora.squares]
-    lora.module.input(redraw, [view.adapter, lora.module], one, **LIGHT)
-    watching, options = partial(watch, services, view), slow(prefix.line, "model")
-    shown = [prefix.line, prefix.seen, prefix.attention, prefix.tokens]
-    gr.on([prefix.watch.click, prefix.prompt.submit], watching, [view.adapter, prefix.prompt], shown, **options)
+    view.module.input(redraw, [view.adapter, view.module], outputs, **LIGHT)
+    watching, options = partial(watch, services, view), slow(view.watched, "model")
+    shown = [view.watched, view.seen, view.attention, view.tokens]
+    gr.on([view.watch.click, view.prompt.submit], watching, [view.adapter, view.prompt], shown, **options)
     save_on_click(view.save, partial(on_save, services), view.adapter, view.message)
 
 
-# What is where
-
-
 def lay_out_learned() -> LearnedView:
-    """Puts the components on the page."""
+    """What is chosen, then a column for a LoRA and one for a prefix: one of the two is visible."""
     gr.HTML(words.LEARNED_HTML, elem_classes="section")
     with gr.Row(elem_classes="bring"):
         adapter = gr.Dropdown([], allow_custom_value=True, scale=3, min_width=220, **control("adapter"))
         with gr.Column(min_width=170, scale=0, elem_classes="run"):
             save = gr.Button(words.SAVE_NUMBERS, size="sm")
     line = message_line(words.LEARNED, "shared-note")
-    with gr.Column(visible=False, elem_classes="stack") as column:
-        lora = lay_out_lora(column)
-    with gr.Column(visible=False, elem_classes="stack") as column:
-        prefix = lay_out_prefix(column)
-    return LearnedView(adapter, save, line, lora, prefix)
+    with gr.Column(visible=False, elem_classes="stack") as lora:
+        lora_parts = lay_out_lora()
+    with gr.Column(visible=False, elem_classes="stack") as prefix:
+        prefix_parts = lay_out_prefix()
+    return LearnedView(adapter, save, line, lora, *lora_parts, prefix, *prefix_parts)
 
 
-def lay_out_lora(column: gr.Column) -> LoraPart:
+def lay_out_lora() -> tuple[Any, ...]:
     """All modules beside each other, then one of them."""
     with gr.Row(elem_classes="plots"):
         norms, ranks = plot(words.NORMS), plot(words.RANKS)
@@ -121,10 +95,10 @@ def lay_out_lora(column: gr.Column) -> LoraPart:
     with gr.Row(elem_classes="plots"):
         squares = tuple(map(plot, (words.WEIGHT, words.CHANGE, words.ADAPTED)))
     gr.HTML(f"<p>{words.LORA_HELP}</p>", elem_classes="help")
-    return LoraPart(column, norms, ranks, module, line, singular, squares)
+    return norms, ranks, module, line, singular, squares
 
 
-def lay_out_prefix(column: gr.Column) -> PrefixPart:
+def lay_out_prefix() -> tuple[Any, ...]:
     """The words near each virtual token, then what the tokens of a text look at."""
     gr.HTML(f"<h3>{words.WORDS}</h3>", elem_classes="figure-title")
     table = text_table(words.WORDS, words.WORD_COLUMNS, [110, 330, 330, 110], max_height=520)
@@ -139,10 +113,7 @@ def lay_out_prefix(column: gr.Column) -> PrefixPart:
     with gr.Row(visible=False, elem_classes="plots") as seen:
         attention, tokens = plot(words.ATTENTION), plot(words.BY_TOKEN)
     gr.HTML(f"<p>{words.ATTENTION_HELP}</p>", elem_classes="help")
-    return PrefixPart(column, table, far, moved, prompt, watch, line, seen, attention, tokens)
-
-
-# Handlers: values in, values out
+    return table, far, moved, prompt, watch, line, seen, attention, tokens
 
 
 def show_adapter(services: Services, view: LearnedView, name: Any) -> Values:
@@ -154,14 +125,14 @@ def show_adapter(services: Services, view: LearnedView, name: Any) -> Values:
     is_lora = adapter.kind == "lora"
     updates: Values = {
         view.adapter: gr.update(choices=names, value=adapter.name),
-        view.lora.column: gr.update(visible=is_lora),
-        view.prefix.column: gr.update(visible=not is_lora),
+        view.lora: gr.update(visible=is_lora),
+        view.prefix: gr.update(visible=not is_lora),
     }
     if is_lora:
         return updates | show_lora(services, view, adapter)
     line = words.prefix_line(adapter.name, adapter.size, adapter.num_parameters, services.num_parameters)
-    hidden = dict.fromkeys([view.prefix.seen, view.prefix.far], gr.update(visible=False))
-    return updates | hidden | {view.prefix.words: [], view.prefix.line: [], view.message: message(line)}
+    hidden = dict.fromkeys([view.seen, view.far], gr.update(visible=False))
+    return updates | hidden | {view.words: [], view.watched: [], view.message: message(line)}
 
 
 def show_lora(services: Services, view: LearnedView, adapter: Adapter) -> Values:
@@ -171,9 +142,9 @@ def show_lora(services: Services, view: LearnedView, adapter: Adapter) -> Values
     first = ordered[0].path
     return {
         view.message: message(words.lora_line(adapter.name, found, services.num_parameters)),
-        view.lora.norms: figures.norms(found),
-        view.lora.ranks: figures.ranks(found),
-        view.lora.module: gr.update(choices=[(words.place_of(update), update.path) for update in ordered], value=first),
+        view.norms: figures.norms(found),
+        view.ranks: figures.ranks(found),
+        view.module: gr.update(choices=[(words.place_of(update), update.path) for update in ordered], value=first),
     } | show_module(services, view, adapter.name, first)
 
 
@@ -181,10 +152,8 @@ def show_module(services: Services, view: LearnedView, name: Any, path: Any) -> 
     """One module of a LoRA. Raises UserError."""
     crop = services.explorer.crop(find(services, name).name, str(path))
     update = next(one for one in services.explorer.updates(name) if one.path == crop.path)
-    return {
-        view.lora.line: message(words.module_line(update)),
-        view.lora.singular: figures.singular(update),
-    } | dict(zip(view.lora.squares, figures.squares(crop), strict=True))
+    shown: Values = {view.module_line: message(words.module_line(update)), view.singular: figures.singular(update)}
+    return shown | dict(zip(view.squares, figures.squares(crop), strict=True))
 
 
 def fill_words(services: Services, view: LearnedView, name: Any) -> Values:
@@ -196,43 +165,36 @@ def fill_words(services: Services, view: LearnedView, name: Any) -> Values:
     moved = figures.moved(tokens)
     return {
         view.message: gr.skip(),
-        view.prefix.words: figures.words_table(tokens),
-        view.prefix.far: gr.update(visible=moved is not None),
-        view.prefix.moved: moved,
+        view.words: figures.words_table(tokens),
+        view.far: gr.update(visible=moved is not None),
+        view.moved: moved,
     }
 
 
 def watch(services: Services, view: LearnedView, name: Any, prompt: Any) -> Iterator[Values]:
-    """Writes with a prefix, then shows what the tokens looked at."""
-    part = view.prefix
-    try:
-        adapter = find(services, name)
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise UserError(words.NO_PROMPT)
-        if len(prompt) > MAX_PROMPT:
-            raise UserError(common.PROMPT_TOO_LONG.format(length=len(prompt), most=MAX_PROMPT))
-        with closed_at_end(services.explorer.watch(adapter.name, prompt)) as steps:
-            for seen in steps:
-                shown: Values = {part.line: message(words.WATCHING.format(tokens=len(seen.tokens)))}
-                if seen.attention is not None:
-                    shown = {
-                        part.line: message(words.watched_line(seen)),
-                        part.seen: gr.update(visible=True),
-                        part.attention: figures.attention(seen.attention),
-                        part.tokens: figures.by_token(seen.attention, seen.tokens),
-                    }
-                yield shown
-    except UserError as error:
-        yield {part.line: message(str(error), is_error=True)}
+    """Write with a prefix, then show what the tokens looked at. Raises UserError."""
+    adapter = find(services, name)
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise UserError(words.NO_PROMPT)
+    if len(prompt) > MAX_PROMPT:
+        raise UserError(common.PROMPT_TOO_LONG.format(length=len(prompt), most=MAX_PROMPT))
+    with closed_at_end(services.explorer.watch(adapter.name, prompt)) as steps:
+        for seen in steps:
+            if seen.attention is None:
+                yield {view.watched: message(words.WATCHING.format(tokens=len(seen.tokens)))}
+            else:
+                yield {
+                    view.watched: message(words.watched_line(seen)),
+                    view.seen: gr.update(visible=True),
+                    view.attention: figures.attention(seen.attention),
+                    view.tokens: figures.by_token(seen.attention, seen.tokens),
+                }
 
 
-def on_save(services: Services, name: Any) -> tuple[dict[str, str] | None, Marked]:
-    """The numbers of an adapter as a file."""
-    try:
-        adapter = find(services, name)
-        return as_file(f"{adapter.name}.json", services.explorer.as_json(adapter.name)), []
-    except UserError as error:
-        return None, message(str(error), is_error=True)
+def on_save(services: Services, name: Any) -> tuple[dict[str, str], Marked]:
+    """The numbers of an adapter as a file. Raises UserError."""
+    adapter = find(services, name)
+    return as_file(f"{adapter.name}.json", services.explorer.as_json(adapter.name)), []
 
 
 def find(services: Services, name: Any) -> Adapter:
@@ -241,3 +203,27 @@ def find(services: Services, name: Any) -> Adapter:
     if adapter is None:
         raise UserError(words.NO_SUCH_ADAPTER)
     return adapter
+
+
+def costs_section(services: Services, page: Page) -> None:
+    """What each method costs here, as a table that is measured when somebody asks for it."""
+    gr.HTML(words.COSTS_HTML, elem_classes="section")
+    work, table = work_buttons(words.MEASURE, words.COSTS, "step-line"), text_table(words.COSTS, COLUMNS)
+    parts: list[Block] = [work.message, table]
+    show = filled(work.message, parts, partial(show_costs, services))
+    gr.on([page.blocks.load, page.tab.select], show, None, parts, **LIGHT)
+    wire_work(work, partial(measure, services, parts), None, "costs", words.MEASURING_STOPPED, [table])
+
+
+def show_costs(services: Services) -> tuple[Marked, list[list[str]]]:
+    """The figures that were measured last, and what they are of. Raises UserError for a damaged file."""
+    costs = services.costs.stored()
+    return (message(words.NOT_MEASURED), []) if costs is None else (message(about(costs)), rows(costs))
+
+
+def measure(services: Services, parts: list[Block]) -> Iterator[Values]:
+    """Measure, say how far it is, and show the figures; `parts` are the line and the table."""
+    with closed_at_end(services.costs.measure()) as steps:
+        for step in steps:
+            yield {parts[0]: message(f"{step[:1].upper()}{step[1:]}.")}
+    yield dict(zip(parts, show_costs(services), strict=True))

@@ -30,7 +30,7 @@ NORMS = "Size of the update, as a share of W"
 RANKS = "Effective rank of the update"
 SINGULAR = "Singular values of the update"
 WEIGHT, CHANGE, ADAPTED = "W", "The update", "W with the update"
-LAYER, MODULE, NUMBER, VALUE, ROW, COLUMN = "layer", "module", "number", "singular value", "row", "column"
+LAYER, NUMBER, VALUE, ROW, COLUMN = "layer", "number", "singular value", "row", "column"
 SHARE, EFFECTIVE = "share of W", "effective rank"
 LORA_HELP = (
     "Size is the Frobenius norm of scaling · B·A over that of W. The effective rank is exp of the entropy of the "
@@ -45,7 +45,7 @@ WORD_COLUMNS = ["Virtual token", "Before training", "After training", "Moved"]
 MOVED = "How far each virtual token moved, by layer"
 ATTENTION = "Attention to each virtual token, by layer"
 BY_TOKEN = "Attention to the whole prefix, by token and layer"
-VIRTUAL, TOKEN, PAID, MOVED_SHARE = "virtual token", "token", "share of attention", "change over size before"
+VIRTUAL = "virtual token"
 OUTSIDE = "outside of the layers"
 UNKNOWN_START = "not known"
 WORDS_HELP = (

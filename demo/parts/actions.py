@@ -1,16 +1,20 @@
-"""Saving files, and deleting in two steps."""
+"""Saving files, deleting in two steps, and work that a button begins and another one stops."""
 
 import base64
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.blocks import Block
 
+from adapters.methods import UserError
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT
-from demo.parts.words import DELETE, DELETE_NO, DELETE_QUESTION, DELETE_YES
+from demo.parts.events import LIGHT, slow
+from demo.parts.marked import Values, message, message_line
+from demo.parts.running import as_user_error, told
+from demo.parts.words import DELETE, DELETE_NO, DELETE_QUESTION, DELETE_YES, STOP
 
 SAVE = """(file) => {
   if (!file) return;
@@ -42,8 +46,21 @@ def as_file(name: str, data: bytes) -> dict[str, str]:
 def save_on_click(button: gr.Button, make: Callable[..., Any], inputs: Any, line: gr.HighlightedText) -> None:
     """Save what `make` returns, (file or None, value of the message line), when the button is clicked."""
     file = gr.JSON(visible=False)
-    made = button.click(make, inputs, [file, line], **QUIET)
+    made = button.click(or_no_file(make), inputs, [file, line], **QUIET)
     made.then(None, file, None, js=SAVE, **QUIET)
+
+
+def or_no_file(make: Callable[..., Any]) -> Callable[..., Any]:
+    """What `make` returns; after an error no file, since the one before must not be saved again."""
+
+    @wraps(make)
+    def made(*values: Any) -> Any:
+        try:
+            return make(*values)
+        except Exception as error:
+            return None, message(str(as_user_error(error)), is_error=True)
+
+    return made
 
 
 def hand_out_on_click(
@@ -55,7 +72,7 @@ def hand_out_on_click(
     line).
     """
     file = gr.File(visible=False)
-    write = partial(make, Path(file.GRADIO_CACHE))
+    write = or_no_file(partial(make, Path(file.GRADIO_CACHE)))
     made = button.click(write, inputs, [file, line], show_progress_on=line, api_visibility="private", **turn)
     made.then(None, file, None, js=FETCH, **QUIET)
 
@@ -97,3 +114,54 @@ def share_link() -> gr.Textbox:
     link = gr.Textbox(visible=False, buttons=["copy"], elem_classes="link", **labelled("link", interactive=False))
     link.change(None, link, link, js=WHOLE_ADDRESS, **LIGHT)
     return link
+
+
+class Work(NamedTuple):
+    """The buttons that begin and stop a piece of work, and the line that says how far it is."""
+
+    begin: gr.Button
+    stop: gr.Button
+    message: gr.HighlightedText
+
+
+def work_buttons(begin: str, label: str, elem_class: str) -> Work:
+    """Both buttons in a row, the line below."""
+    with gr.Row(elem_classes="below"):
+        start = gr.Button(begin, size="sm", min_width=0, scale=0)
+        stop = gr.Button(STOP, size="sm", min_width=0, scale=0, interactive=False)
+    return Work(start, stop, message_line(label, elem_class))
+
+
+def wire_work(
+    work: Work,
+    steps: Callable[..., Iterator[Values]],
+    inputs: Any,
+    turn: str,
+    stopped: str,
+    shown: Sequence[Block] = (),
+) -> None:
+    """Begin shows the steps, also in `shown`, one work of a turn at a time; after Stop the line says `stopped`."""
+    options = slow(work.message, turn)
+    running = work.begin.click(partial(play, work, steps), inputs, [*work, *shown], **options)
+    ended = work.stop.click(None, cancels=[running])
+    ended.then(partial(on_stop, work, stopped), None, list(work), **LIGHT)
+
+
+def play(work: Work, steps: Callable[..., Iterator[Values]], *inputs: Any) -> Iterator[Values]:
+    """The steps, with their error in the line; Stop can be pressed until they end."""
+
+    def refuse(_: Values, error: UserError) -> Values:
+        return {work.message: message(str(error), is_error=True)}
+
+    yield pressed(work, True)
+    yield from told(steps(*inputs), {}, refuse)
+    yield pressed(work, False)
+
+
+def on_stop(work: Work, stopped: str) -> Values:
+    return pressed(work, False) | {work.message: message(stopped)}
+
+
+def pressed(work: Work, is_running: bool) -> Values:
+    """Which of the two buttons can be pressed."""
+    return {work.begin: gr.update(interactive=not is_running), work.stop: gr.update(interactive=is_running)}

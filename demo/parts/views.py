@@ -1,14 +1,15 @@
 """The page around a tab, parts that are built when they are first opened, and the inner tabs of a run."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.blocks import Block
 
-from demo.parts.events import LIGHT, guard_events, or_message
+from demo.parts.events import LIGHT, guard_events, told
 from demo.parts.marked import Values
+
+Fill = Callable[..., Values]
 
 
 class Page(NamedTuple):
@@ -46,7 +47,7 @@ class Inner(NamedTuple):
     """The components of an inner tab, and what fills them from the values of `Opened`: id, slice, secret."""
 
     outputs: Sequence[Block]
-    fill: Callable[[Any, Any, Any], Values]
+    fill: Fill
 
 
 def cell_of(event: gr.SelectData, place: int) -> Any:
@@ -55,6 +56,11 @@ def cell_of(event: gr.SelectData, place: int) -> Any:
     return row[place] if isinstance(row, list) and row else None
 
 
-def inner(opened: Opened, outputs: Sequence[Block], fill: Callable[..., Values]) -> Inner:
+def filled(line: gr.HighlightedText, outputs: Sequence[Block], handler: Callable[..., Sequence[Any]]) -> Fill:
+    """The handler, whose values go to the outputs in this order; its errors stand in the message line."""
+    return told(line, lambda *values: dict(zip(outputs, handler(*values), strict=True)))
+
+
+def inner(opened: Opened, outputs: Sequence[Block], fill: Callable[..., Sequence[Any]]) -> Inner:
     """An inner tab with its errors in the message line."""
-    return Inner([*outputs, opened.message], partial(or_message, opened.message, fill))
+    return Inner([*outputs, opened.message], filled(opened.message, outputs, fill))

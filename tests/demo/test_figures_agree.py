@@ -37,7 +37,7 @@ def test_every_place_shows_the_same_figures(services: Services) -> None:
     results = tabulate(data)
     (sample,) = prompt_figures(data, 0)
     shown = pane(services)
-    line = texts_for(data, 0)[0].spans[0][0]
+    line = texts_for(data, 0)[0][0][0]
     report = " ".join(run_report(data, results).split())
     for name, expected in (("distinct_2", PAIRS), ("perplexity", PERPLEXITY)):
         assert getattr(shown, name) == pytest.approx(expected)

@@ -9,6 +9,7 @@ import json
 import shutil
 from pathlib import Path
 
+import gradio as gr
 import pandas as pd
 import pytest
 
@@ -19,6 +20,7 @@ from demo.leaderboard.results.load import find_run, load_results
 from demo.leaderboard.results.run_facts import replay_run
 from demo.leaderboard.results.run_texts import texts_for
 from demo.parts import words as text
+from demo.parts.actions import work_buttons
 from demo.parts.links import owner_of
 from demo.parts.numbers import if_finite
 from demo.services import Services
@@ -54,7 +56,7 @@ def test_its_runs_are_listed_shown_and_exported(old: Services) -> None:
     assert results.cells["distinct_2"]["base"].value == pytest.approx(
         distinct_of(pd.read_parquet(io.BytesIO(FILES["texts.parquet"](data, results))))
     )
-    assert [len(of.spans) for of in texts_for(data, 0)] == [4, 4], "two texts by each method, each under its figures"
+    assert [len(of) for of in texts_for(data, 0)] == [4, 4], "two texts by each method, each under its figures"
     assert json.loads(FILES["run.json"](data, results))["run"] == id
     assert all(FILES[name](data, results) for name in FILES)
 
@@ -67,9 +69,10 @@ def distinct_of(table: pd.DataFrame) -> float:
 
 
 def test_its_runs_replay_identically(old: Services) -> None:
-    *_, last = replay_run(old, ids(old)["done"])
-    assert last.text.startswith(text.replayed(8, 8))
-    assert not last.is_error
+    with gr.Blocks():
+        work = work_buttons("Replay", "Verdict", "note")
+    *_, last = replay_run(old, work, ids(old)["done"])
+    assert last[work.message][0][0].startswith(text.replayed(8, 8))
 
 
 def test_a_stopped_run_goes_on(old: Services) -> None:

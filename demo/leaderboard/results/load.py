@@ -15,8 +15,6 @@ from leaderboard.tables.table import tabulate
 
 MAX_VALUES = 40  # different values of a tag that can be sliced by; more would be one for nearly every prompt
 
-Tag = tuple[str, str]
-
 
 def find_run(services: Services, id: Any) -> Run:
     """The run with this id. Raises UserError where there is none, or a newer release has made it."""
@@ -57,9 +55,9 @@ def load_results(services: Services, id: Any, chosen: Any = words.ALL_PROMPTS) -
     return tabulate(load_data(services, run.id), lambda prompt: tag in prompt.tags)
 
 
-def slices(prompts: PromptSet) -> dict[str, Tag]:
+def slices(prompts: PromptSet) -> dict[str, tuple[str, str]]:
     """The tags that prompts can be chosen by, by their label on the page."""
-    found: dict[str, Tag] = {}
+    found: dict[str, tuple[str, str]] = {}
     for name in prompts.tag_names:
         values = sorted({dict(prompt.tags)[name] for prompt in prompts.prompts if name in dict(prompt.tags)})
         if len(values) <= MAX_VALUES:

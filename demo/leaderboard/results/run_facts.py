@@ -1,91 +1,39 @@
-"""The inner tab with the settings of a run, and the replay that proves them."""
+"""The two inner tabs about the run itself: its settings with the replay that proves them, and its files."""
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
 from adapters.methods import UserError
 from demo.leaderboard import words
-from demo.leaderboard.results.load import find_run
+from demo.leaderboard.results.load import find_own, find_run, load_data
 from demo.parts import words as common
-from demo.parts.events import LIGHT, slow
-from demo.parts.marked import Values, message, message_line
+from demo.parts.actions import Work, as_file, save_on_click, wire_work, work_buttons
+from demo.parts.events import slow, told
+from demo.parts.links import is_own
+from demo.parts.marked import Marked, Values, message
 from demo.parts.running import changed, closed_at_end
 from demo.parts.tables import facts_table, model_facts
 from demo.parts.views import Inner, Opened, inner
 from demo.services import Services
+from leaderboard.output.export import FILES
 from leaderboard.records import Run
 from leaderboard.runs.runner import Replay
 
 SHOWN = 5  # differences that are told one by one
 
 
-class Message(NamedTuple):
-    """A line for people."""
-
-    text: str
-    is_error: bool = False
-
-
-class FactsView(NamedTuple):
-    """The components."""
-
-    replay: gr.Button
-    stop: gr.Button
-    verdict: gr.HighlightedText
-    facts: gr.Dataframe
-
-
 def facts_tab(services: Services, opened: Opened) -> Inner:
-    """The inner tab, laid out and wired."""
-    view = lay_out_facts()
-    outputs = [view.verdict, view.replay, view.stop]
-    replay = partial(on_replay, services, view)
-    running = view.replay.click(replay, opened.id, outputs, **slow(view.verdict, "leaderboard"))
-    stopped = view.stop.click(None, cancels=[running])
-    stopped.then(partial(on_stop, view), None, outputs, **LIGHT)
-    return inner(opened, [view.facts, view.verdict], partial(fill_facts, services, view))
+    work, facts = work_buttons(common.REPLAY, words.VERDICT, "replay-note"), facts_table()
+    wire_work(work, partial(replay_run, services, work), opened.id, "leaderboard", common.REPLAY_STOPPED)
+    return inner(opened, [facts, work.message], partial(fill_facts, services))
 
 
-def lay_out_facts() -> FactsView:
-    """Replay, Stop, the verdict, and the table of settings."""
-    with gr.Row(elem_classes="below"):
-        replay = gr.Button(common.REPLAY, size="sm", min_width=0, scale=0)
-        stop = gr.Button(common.STOP, size="sm", min_width=0, scale=0, interactive=False)
-    verdict = message_line(words.VERDICT, "replay-note")
-    return FactsView(replay, stop, verdict, facts_table())
-
-
-# Handlers: values in, values out
-
-
-def fill_facts(services: Services, view: FactsView, id: Any, *_: Any) -> Values:
-    """The settings of a run."""
-    return {view.facts: run_facts(find_run(services, id)), view.verdict: []}
-
-
-def on_replay(services: Services, view: FactsView, id: Any) -> Iterator[Values]:
-    """Write the run again and say what differs."""
-    yield buttons(view, is_running=True)
-    with closed_at_end(replay_run(services, id)) as messages:
-        for line in messages:
-            yield {view.verdict: message(*line)}
-    yield buttons(view, is_running=False)
-
-
-def on_stop(view: FactsView) -> Values:
-    """The tab after Stop."""
-    return {view.verdict: message(common.REPLAY_STOPPED)} | buttons(view, is_running=False)
-
-
-def buttons(view: FactsView, is_running: bool) -> Values:
-    """Which of the two buttons can be pressed."""
-    return {view.replay: gr.update(interactive=not is_running), view.stop: gr.update(interactive=is_running)}
-
-
-# Between runs and components
+def fill_facts(services: Services, id: Any, *_: Any) -> tuple[list[list[str]], Marked]:
+    """The settings of a run, and no verdict yet."""
+    return run_facts(find_run(services, id)), []
 
 
 def run_facts(run: Run) -> list[list[str]]:
@@ -96,29 +44,26 @@ def run_facts(run: Run) -> list[list[str]]:
         [common.METHODS, "\n".join(f"{method.name}: {common.settings(method)}" for method in spec.methods)],
         [common.SETTINGS, words.run_line(spec)],
         [words.MADE_AT, common.moment(run.created)],
-        [words.STATUS, words.STATUSES[run.status]],
+        [words.STATUS, run.status],
     ]
     return rows + model_facts(run.base, run.hashes, run.versions)
 
 
-def replay_run(services: Services, id: Any) -> Iterator[Message]:
-    """Write a run again; the last message is the verdict. Closing the generator stops it."""
+def replay_run(services: Services, work: Work, id: Any) -> Iterator[Values]:
+    """Write a run again; the last message is the verdict. Closing the generator stops it. Raises UserError."""
     try:
         run = find_run(services, id)
         last: Replay | None = None
         with closed_at_end(services.runner.replay(run.id)) as steps:
             for last in steps:
-                yield Message(words.REPLAYING_RUN.format(done=last.done, total=last.total))
+                yield {work.message: message(words.REPLAYING_RUN.format(done=last.done, total=last.total))}
         if last is not None:
-            yield verdict(services, run, last)
+            yield {work.message: message(verdict(services, run, last))}
     except UserError as error:
-        yield Message(common.CANNOT_REPLAY.format(reason=error), is_error=True)
-    except Exception:
-        yield Message(common.SERVER_ERROR, is_error=True)
-        raise
+        raise UserError(common.CANNOT_REPLAY.format(reason=error)) from error
 
 
-def verdict(services: Services, run: Run, replay: Replay) -> Message:
+def verdict(services: Services, run: Run, replay: Replay) -> str:
     """Identical, or the first tokens that differ; and what has changed since."""
     differences = replay.differences
     lines = [common.replayed(replay.done - len(differences), replay.done)]
@@ -128,4 +73,38 @@ def verdict(services: Services, run: Run, replay: Replay) -> Message:
     ]
     if len(differences) > SHOWN:
         lines.append(words.AND_MORE.format(number=len(differences) - SHOWN))
-    return Message(" ".join([*lines, *changed(services, run.spec.methods, run.hashes, run.versions)]))
+    return " ".join([*lines, *changed(services, run.spec.methods, run.hashes, run.versions)])
+
+
+def files_tab(services: Services, opened: Opened) -> Inner:
+    with gr.Row(elem_classes="below"):
+        for name in FILES:
+            button = gr.Button(words.FILES[name], size="sm", min_width=0, scale=0)
+            save_on_click(button, partial(make_file, services, name), opened.id, opened.message)
+        publish = gr.Button(words.PUBLISH, size="sm", min_width=0, scale=0, visible=False)
+    gr.HTML(f"<p>{words.FILES_HELP}</p>", elem_classes="help")
+    send = told(opened.message, on_publish, services, opened)
+    publish.click(send, [opened.id, opened.owner], opened.message, **slow(opened.message))
+    return inner(opened, [publish], partial(fill_files, services))
+
+
+def fill_files(services: Services, id: Any, _: Any, secret: Any) -> tuple[Any]:
+    """Offer to publish the run to the browser that made it, where the operator has set it up."""
+    mine = is_own(find_run(services, id).owner, secret)
+    return (gr.update(visible=services.publisher is not None and mine),)
+
+
+def make_file(services: Services, name: str, id: Any) -> tuple[dict[str, str], Marked]:
+    """One of the files of a run. Raises UserError."""
+    data = load_data(services, id)
+    return as_file(f"{data.run.prompts.name}-{name}", FILES[name](data, services.runner.results(data.run.id))), []
+
+
+def on_publish(services: Services, opened: Opened, id: Any, secret: Any) -> Values:
+    """Send an own run to the Hub, once, and say where it is. Raises UserError."""
+    run = find_own(services, id, secret)
+    if services.publisher is None:
+        raise UserError(words.CANNOT_PUBLISH)
+    sent = services.publisher.send(load_data(services, run.id), services.runner.results(run.id), run.owner)
+    said = words.PUBLISHED if sent.is_new else words.PUBLISHED_BEFORE
+    return {opened.message: message(said.format(address=sent.address))}

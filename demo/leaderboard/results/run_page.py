@@ -13,8 +13,7 @@ from gradio.events import Dependency
 
 from demo.leaderboard import words
 from demo.leaderboard.results.load import find_own, find_run, slices
-from demo.leaderboard.results.run_facts import facts_tab
-from demo.leaderboard.results.run_files import files_tab
+from demo.leaderboard.results.run_facts import facts_tab, files_tab
 from demo.leaderboard.results.run_plots import plots_tab
 from demo.leaderboard.results.run_tables import beside_tab, table_tab
 from demo.leaderboard.results.run_texts import texts_tab
@@ -106,24 +105,20 @@ def wire_delete(services: Services, page: ResultsPage) -> Dependency:
     return page.delete.yes.click(delete, [opened.id, opened.owner], gone, **LIGHT)
 
 
-# Handlers: values in, values out
-
-
 def fill_inner(opened: Opened, name: str, inner: Inner, id: Any, chosen: Any, secret: Any) -> Values:
     """An inner tab that has just been opened; nothing where no run is open."""
-    filled = {} if id is None else inner.fill(id, chosen, secret)
-    return {opened.tab: name} | filled
+    return {opened.tab: name} | ({} if id is None else inner.fill(id, chosen, secret))
 
 
 def open_run(services: Services, page: ResultsPage, id: Any, secret: Any, by_link: bool = False) -> Values:
     """The page of a run, its table filled. Raises UserError where there is none."""
     run = find_run(services, id)
-    mine, found = is_own(run.owner, secret), list(slices(run.prompts))
-    choices = [words.ALL_PROMPTS, *found]
+    mine, tags = is_own(run.owner, secret), list(slices(run.prompts))
+    choices = gr.update(choices=[words.ALL_PROMPTS, *tags], value=words.ALL_PROMPTS, visible=bool(tags))
     return page.table.fill(run.id, words.ALL_PROMPTS, secret) | {
         page.opened.id: run.id,
         page.opened.tab: words.TABLE_TAB,
-        page.opened.slice: gr.update(choices=choices, value=words.ALL_PROMPTS, visible=bool(found)),
+        page.opened.slice: choices,
         page.column: gr.update(visible=True),
         page.body: gr.update(visible=True),
         page.head: head_html(run, by_link),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 import plotly.graph_objects as go
@@ -14,11 +14,10 @@ from demo.leaderboard.results.load import find_run, load_results, methods_of
 from demo.look.theme import COLORS
 from demo.parts import words as common
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT, told
-from demo.parts.marked import Values
+from demo.parts.events import LIGHT
 from demo.parts.plots import BESIDE, dressed, marker, whiskers
 from demo.parts.tables import cell_text
-from demo.parts.views import Inner, Opened, inner
+from demo.parts.views import Inner, Opened, filled, inner
 from demo.services import Services
 from leaderboard.tables.display import number
 from leaderboard.tables.results import Results
@@ -27,25 +26,7 @@ ACROSS = "perplexity"
 DIVERSITY = ("distinct_2", "distinct_1", "distinct_3", "prompt_distinct_2", "self_bleu", "repetition", "compression")
 
 
-class PlotsView(NamedTuple):
-    """The components."""
-
-    up: gr.Dropdown
-    trade_off: gr.Plot
-    metric: gr.Dropdown
-    bars: gr.Plot
-
-
 def plots_tab(services: Services, opened: Opened) -> Inner:
-    """The inner tab, laid out and wired."""
-    view = lay_out_plots()
-    chosen = [opened.id, opened.slice, view.up, view.metric]
-    redraw = told(opened.message, draw, services, view)
-    gr.on([view.up.input, view.metric.input], redraw, chosen, [view.trade_off, view.bars, opened.message], **LIGHT)
-    return inner(opened, view, partial(fill_plots, services, view))
-
-
-def lay_out_plots() -> PlotsView:
     """Two plots side by side, the choice of a metric above each."""
     with gr.Row(elem_classes="plots"):
         with gr.Column(min_width=300):
@@ -55,44 +36,31 @@ def lay_out_plots() -> PlotsView:
             metric = gr.Dropdown([], **labelled("metric"))
             lengths = gr.Plot(label=words.BARS, show_label=False)
     gr.HTML(f"<p>{words.PLOTS_HELP}</p>", elem_classes="help")
-    return PlotsView(up, points, metric, lengths)
+    redraw = filled(opened.message, [points, lengths], partial(draw, services))
+    chosen, plots = [opened.id, opened.slice, up, metric], [points, lengths, opened.message]
+    gr.on([up.input, metric.input], redraw, chosen, plots, **LIGHT)
+    return inner(opened, [up, metric, points, lengths], partial(fill_plots, services))
 
 
-# Handlers: values in, values out
-
-
-def fill_plots(services: Services, view: PlotsView, id: Any, chosen: Any, *_: Any) -> Values:
-    """The metrics of a run, and the plots of the first ones."""
+def fill_plots(services: Services, id: Any, chosen: Any, *_: Any) -> tuple[Any, ...]:
+    """The metrics of a run for either plot, and the plots of the first ones."""
     results = load_results(services, id, chosen)
     if not results.metrics:
         raise UserError(words.NO_FIGURES)
     diverse = [name for name in DIVERSITY if name in results.metrics]
-    up = diverse[0] if diverse else None
-    updates: Values = {
-        view.up: gr.update(choices=titles(results, diverse), value=up),
-        view.metric: gr.update(choices=titles(results, results.metrics), value=results.metrics[0]),
-    }
-    return updates | draw(services, view, id, chosen, up, results.metrics[0])
+    up, first = diverse[0] if diverse else None, results.metrics[0]
+    choices = [[(results.passports[name].title, name) for name in names] for names in (diverse, results.metrics)]
+    offered = (gr.update(choices=of, value=value) for of, value in zip(choices, (up, first), strict=True))
+    return *offered, *draw(services, id, chosen, up, first)
 
 
-def draw(services: Services, view: PlotsView, id: Any, chosen: Any, up: Any, metric: Any) -> Values:
+def draw(services: Services, id: Any, chosen: Any, up: Any, metric: Any) -> tuple[go.Figure | None, go.Figure]:
     """Both plots of the chosen metrics. Raises UserError."""
     methods, results = methods_of(find_run(services, id)), load_results(services, id, chosen)
     if metric not in results.metrics or up not in (None, *results.metrics):
         raise UserError(words.NO_SUCH_METRIC)
     both = ACROSS in results.metrics and up is not None
-    return {
-        view.trade_off: trade_off(results, methods, ACROSS, up) if both else None,
-        view.bars: bars(results, methods, metric),
-    }
-
-
-def titles(results: Results, names: Any) -> list[tuple[str, str]]:
-    """The title and the name of each metric."""
-    return [(results.passports[name].title, name) for name in names]
-
-
-# Plots
+    return trade_off(results, methods, ACROSS, up) if both else None, bars(results, methods, metric)
 
 
 def trade_off(results: Results, methods: Mapping[str, Method], across: str, up: str) -> go.Figure:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
@@ -13,43 +13,19 @@ from demo.leaderboard import words
 from demo.leaderboard.results.load import find_run, load_results, methods_of
 from demo.parts import words as common
 from demo.parts.controls import labelled
-from demo.parts.events import LIGHT, told
+from demo.parts.events import LIGHT
 from demo.parts.links import owner_of
-from demo.parts.marked import Values
 from demo.parts.tables import Column, cell_text, figures_table, heading, marks, show
-from demo.parts.views import Inner, Opened, inner
+from demo.parts.views import Inner, Opened, filled, inner
 from demo.services import Services
 from leaderboard.metrics.metric import Passport
 from leaderboard.tables.results import Cell, Results
 
-METHOD = "method"
 NOTHING = Cell(*[math.nan] * len(Cell._fields))
-Figures = Mapping[str, tuple[Cell, str]]  # of one column, by row: the cell and its text
-
-
-class TableView(NamedTuple):
-    """The components of the leaderboard."""
-
-    table: gr.Dataframe
-    passports: gr.HTML
-    cross: gr.Dataframe
-
-
-class BesideView(NamedTuple):
-    """The components of two runs beside each other."""
-
-    other: gr.Dropdown
-    table: gr.Dataframe
+Methods = Mapping[str, Method]  # by name
 
 
 def table_tab(services: Services, opened: Opened) -> Inner:
-    """The leaderboard, laid out and wired."""
-    view = lay_out_table()
-    return inner(opened, view, partial(fill_table, services, view))
-
-
-def lay_out_table() -> TableView:
-    """The table, what its columns are, and the cross-scores."""
     table = figures_table(words.TABLE)
     gr.HTML(f"<p>{words.TABLE_HELP}</p>", elem_classes="help")
     with gr.Accordion(words.PASSPORTS, open=False):
@@ -57,68 +33,51 @@ def lay_out_table() -> TableView:
     with gr.Accordion(words.CROSS, open=False):
         gr.HTML(f"<p>{words.CROSS_HELP}</p>", elem_classes="help")
         cross = figures_table(words.CROSS)
-    return TableView(table, passports, cross)
+    return inner(opened, [table, passports, cross], partial(fill_table, services))
+
+
+def fill_table(services: Services, id: Any, chosen: Any, *_: Any) -> tuple[Any, str, Any]:
+    """The table of a run or of a slice of it, what its columns are, and the cross-scores."""
+    methods, results = methods_of(find_run(services, id)), load_results(services, id, chosen)
+    passports = "".join(map(passport_html, results.passports.values()))
+    return show(leaderboard(results, methods)), passports, show(cross_scores(results, methods))
 
 
 def beside_tab(services: Services, opened: Opened) -> Inner:
-    """Two runs beside each other, laid out and wired."""
-    view = lay_out_beside()
-    compare = told(opened.message, show_beside, services, view)
-    view.other.input(compare, [opened.id, opened.slice, view.other], [view.table, opened.message], **LIGHT)
-    return inner(opened, view, partial(fill_beside, services, view))
-
-
-def lay_out_beside() -> BesideView:
-    """The choice of the other run, and the table."""
     other = gr.Dropdown([], value=None, **labelled("other"))
     table = figures_table(words.BESIDE)
     gr.HTML(f"<p>{words.BESIDE_HELP}</p>", elem_classes="help")
-    return BesideView(other, table)
+    compare = filled(opened.message, [table], partial(show_beside, services))
+    other.input(compare, [opened.id, opened.slice, other], [table, opened.message], **LIGHT)
+    return inner(opened, [other, table], partial(fill_beside, services))
 
 
-# Handlers: values in, values out
-
-
-def fill_table(services: Services, view: TableView, id: Any, chosen: Any, *_: Any) -> Values:
-    """The table of a run, or of a slice of it."""
-    methods, results = methods_of(find_run(services, id)), load_results(services, id, chosen)
-    return {
-        view.table: show(leaderboard(results, methods)),
-        view.passports: "".join(map(passport_html, results.passports.values())),
-        view.cross: show(cross_scores(results, methods)),
-    }
-
-
-def fill_beside(services: Services, view: BesideView, id: Any, _: Any, secret: Any) -> Values:
-    """The other runs to choose from."""
+def fill_beside(services: Services, id: Any, _: Any, secret: Any) -> tuple[Any, None]:
+    """The other runs to choose from, and no table yet."""
     run, found = find_run(services, id), services.database.runs(owner_of(secret))
     others = [(words.run_title(line), line.id) for line in found if line.id != run.id]
-    return {view.other: gr.update(choices=others, value=None), view.table: None}
+    return gr.update(choices=others, value=None), None
 
 
-def show_beside(services: Services, view: BesideView, id: Any, chosen: Any, other: Any) -> Values:
+def show_beside(services: Services, id: Any, chosen: Any, other: Any) -> tuple[Any]:
     """The figures of both runs, metric by metric."""
     methods = methods_of(find_run(services, other)) | methods_of(find_run(services, id))
-    one, two = load_results(services, id, chosen), load_results(services, other)
-    return {view.table: show(beside(one, two, methods))}
+    return (show(beside(load_results(services, id, chosen), load_results(services, other), methods)),)
 
 
-# Tables
-
-
-def leaderboard(results: Results, methods: Mapping[str, Method]) -> list[Column]:
+def leaderboard(results: Results, methods: Methods) -> list[Column]:
     """One row a method, one column a metric."""
-    columns = {}
-    for metric in results.metrics:
-        cells = results.cells[metric]
-        columns[heading(results, metric)] = {
-            method: (cell := cells.get(method, NOTHING), cell_text(cell, marks(results, metric, method)))
+    columns = {
+        heading(results, metric): [
+            (cell := results.cells[metric].get(method, NOTHING), cell_text(cell, marks(results, metric, method)))
             for method in results.methods
-        }
+        ]
+        for metric in results.metrics
+    }
     return by_method(columns, results.methods, methods)
 
 
-def cross_scores(results: Results, methods: Mapping[str, Method]) -> list[Column]:
+def cross_scores(results: Results, methods: Methods) -> list[Column]:
     """One row a method, the prompts and the references below; one column a scoring model."""
     others = {
         words.PROMPTS_THEMSELVES: results.prompts_perplexity,
@@ -128,23 +87,22 @@ def cross_scores(results: Results, methods: Mapping[str, Method]) -> list[Column
     columns = {}
     for scorer, column in results.cross.items():
         cells = dict(column) | {name: other.get(scorer, NOTHING) for name, other in others.items()}
-        columns[words.UNDER.format(scorer=scorer)] = {
-            name: (cell := cells.get(name, NOTHING), cell_text(cell)) for name in rows
-        }
+        shown = [cells.get(name, NOTHING) for name in rows]
+        columns[words.UNDER.format(scorer=scorer)] = [(cell, cell_text(cell)) for cell in shown]
     return by_method(columns, rows, methods)
 
 
-def beside(one: Results, other: Results, methods: Mapping[str, Method]) -> list[Column]:
+def beside(one: Results, other: Results, methods: Methods) -> list[Column]:
     """Two runs, metric by metric, for the methods of either; marked where their intervals do not overlap."""
-    names = tuple(dict.fromkeys([*one.methods, *other.methods]))
+    names = list(dict.fromkeys([*one.methods, *other.methods]))
     columns = {}
     for metric in (metric for metric in one.metrics if metric in other.metrics):
-        pairs = {name: [run.cells[metric].get(name, NOTHING) for run in (one, other)] for name in names}
-        for index, run in enumerate((words.THIS_RUN, words.OTHER_RUN)):
-            columns[f"{heading(one, metric)}, {run}"] = {
-                name: (pair[index], cell_text(pair[index], words.APART if index and apart(*pair) else ""))
-                for name, pair in pairs.items()
-            }
+        pairs = [[run.cells[metric].get(name, NOTHING) for run in (one, other)] for name in names]
+        title = heading(one, metric)
+        columns[f"{title}, {words.THIS_RUN}"] = [(mine, cell_text(mine)) for mine, _ in pairs]
+        columns[f"{title}, {words.OTHER_RUN}"] = [
+            (its, cell_text(its, words.APART if apart(mine, its) else "")) for mine, its in pairs
+        ]
     return by_method(columns, names, methods)
 
 
@@ -153,14 +111,13 @@ def apart(one: Cell, other: Cell) -> bool:
     return one.high < other.low or other.high < one.low
 
 
-def by_method(figures: Mapping[str, Figures], names: Sequence[str], methods: Mapping[str, Method]) -> list[Column]:
+def by_method(
+    columns: Mapping[str, Sequence[tuple[Cell, str]]], names: Sequence[str], methods: Methods
+) -> list[Column]:
     """A column of names, each under the colour of its method, and a column of figures for each heading."""
-    first = Column(METHOD, names, names, [edge(methods.get(name)) for name in names])
-    columns = (
-        Column(title, [column[name][0].value for name in names], [column[name][1] for name in names])
-        for title, column in figures.items()
-    )
-    return [first, *columns]
+    first = Column(words.METHOD, names, names, [edge(methods.get(name)) for name in names])
+    figures = (Column(title, [cell.value for cell, _ in of], [text for _, text in of]) for title, of in columns.items())
+    return [first, *figures]
 
 
 def edge(method: Method | None) -> str:

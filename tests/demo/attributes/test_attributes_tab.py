@@ -1,6 +1,7 @@
 """The Attributes tab's handlers: values in, values out, on the real components but without a server."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +14,29 @@ from adapters.store.adapter_store import AdapterStore
 from demo.attributes import words
 from demo.attributes.discriminators import (
     Discriminators,
-    Training,
     lay_out_discriminators,
-    lay_out_training,
     on_delete,
-    on_stop,
-    play,
     show_discriminator,
     take_rows,
+    train,
 )
 from demo.attributes.tab import Lists, fill_list, lay_out_lists, send_list, show_list, take_file
 from demo.compare.panes import offer_attributes, take_list
 from demo.parts import words as common
+from demo.parts.actions import Work, on_stop, play, work_buttons
 from demo.parts.marked import ERROR
 from demo.services import Services
 from tests.demo.attributes.conftest import ROWS, SECRET
 
 
 @pytest.fixture
-def tab(services: Services) -> Iterator[tuple[Lists, Discriminators, Training]]:
+def tab(services: Services) -> Iterator[tuple[Lists, Discriminators, Work]]:
     with gr.Blocks():
-        yield lay_out_lists(services), lay_out_discriminators(services), lay_out_training()
+        yield lay_out_lists(services), lay_out_discriminators(services), work_buttons(words.TRAIN, words.TRAIN, "note")
 
 
 def test_every_word_says_whether_it_is_used_and_how_it_is_split(
-    services: Services, tab: tuple[Lists, Discriminators, Training]
+    services: Services, tab: tuple[Lists, Discriminators, Work]
 ) -> None:
     lists, *_ = tab
     updates = show_list(services, lists, "a:2, e o, xyz")
@@ -62,14 +61,14 @@ def test_every_word_says_whether_it_is_used_and_how_it_is_split(
     ids=lambda value: str(value)[:20],
 )
 def test_a_list_without_use_is_one_line(
-    services: Services, tab: tuple[Lists, Discriminators, Training], typed: Any, message: str
+    services: Services, tab: tuple[Lists, Discriminators, Work], typed: Any, message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as caught:
         show_list(services, tab[0], typed)
     assert "\n" not in str(caught.value)
 
 
-def test_a_shipped_list_fills_the_box(services: Services, tab: tuple[Lists, Discriminators, Training]) -> None:
+def test_a_shipped_list_fills_the_box(services: Services, tab: tuple[Lists, Discriminators, Work]) -> None:
     lists, *_ = tab
     assert lists.chosen.value == "science"
     assert lists.words.value == fill_list(services, lists, "science")[lists.words]
@@ -86,21 +85,21 @@ def test_an_uploaded_list_fills_the_box_of_the_tab_or_of_a_pane(tmp_path: Path) 
     bad.write_text("x")
     assert take_file(str(good)) == (common.OWN_WORDS, "black hole, star", [])
     assert take_list(str(good)) == ("black hole, star", [])
-    ((line, mark),) = take_file(str(bad))[-1]
-    assert mark == ERROR
-    assert "\n" not in line
     for refused in (str(bad), None):  # the event shows the error in its line
-        with pytest.raises(UserError):
-            take_list(refused)
+        for take in (take_file, take_list):
+            with pytest.raises(UserError) as caught:
+                take(refused)
+            assert "\n" not in str(caught.value)
 
 
 def test_a_list_is_sent_to_the_panes() -> None:
     assert send_list("black  hole")[0] == "black, hole"
     assert send_list("black hole,") == ("black hole,", [(words.WORDS_SENT, None)])
-    assert send_list(" ")[1] == [(NO_WORDS, ERROR)]
+    with pytest.raises(UserError, match=NO_WORDS):
+        send_list(" ")
 
 
-def test_a_discriminator_shows_its_figures(services: Services, tab: tuple[Lists, Discriminators, Training]) -> None:
+def test_a_discriminator_shows_its_figures(services: Services, tab: tuple[Lists, Discriminators, Work]) -> None:
     _, part, _ = tab
     updates = show_discriminator(services, part, "tone", None)
     assert updates[part.confusion]["value"]["headers"] == [words.ACTUAL_PREDICTED, "early", "late"]
@@ -109,22 +108,21 @@ def test_a_discriminator_shows_its_figures(services: Services, tab: tuple[Lists,
 
 
 def test_a_model_without_discriminators_shows_nothing_and_no_error(
-    lasting: Services, tab: tuple[Lists, Discriminators, Training]
+    lasting: Services, tab: tuple[Lists, Discriminators, Work]
 ) -> None:
     none = lasting._replace(store=AdapterStore([], lasting.engine.base))
     assert show_discriminator(none, tab[1], None, None) == {}
 
 
 def test_a_training_ends_with_a_discriminator_to_choose_and_to_delete(
-    services: Services, tab: tuple[Lists, Discriminators, Training]
+    services: Services, tab: tuple[Lists, Discriminators, Work]
 ) -> None:
     _, part, training = tab
     built = set(services.attribute_names())
-    updates = list(play(services, training, part, "temper", ROWS, SECRET))
-    assert updates[0][training.train]["interactive"] is False
-    assert all(part.chosen not in update for update in updates[:-1])
-    last = updates[-1]
-    assert last[training.train]["interactive"] is True
+    *updates, last, end = play(training, partial(train, services, training, part), "temper", ROWS, SECRET)
+    assert updates[0][training.begin]["interactive"] is False
+    assert all(part.chosen not in update for update in updates)
+    assert end[training.begin]["interactive"] is True
     assert (last[part.chosen]["value"], last[part.chosen]["choices"]) == ("temper", list(services.store.discriminators))
     offered = offer_attributes(services, 3)
     assert len(offered) == 3
@@ -140,11 +138,11 @@ def test_a_training_ends_with_a_discriminator_to_choose_and_to_delete(
     assert set(services.attribute_names()) == built
 
 
-def test_stop_says_that_nothing_was_stored(tab: tuple[Lists, Discriminators, Training]) -> None:
+def test_stop_says_that_nothing_was_stored(tab: tuple[Lists, Discriminators, Work]) -> None:
     training = tab[2]
-    updates = on_stop(training)
+    updates = on_stop(training, words.TRAINING_STOPPED)
     assert updates[training.message] == [(words.TRAINING_STOPPED, None)]
-    assert updates[training.train]["interactive"] is True
+    assert updates[training.begin]["interactive"] is True
 
 
 def test_rows_that_are_refused_take_those_before_away(services: Services, tmp_path: Path) -> None:

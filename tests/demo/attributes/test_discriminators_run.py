@@ -1,17 +1,31 @@
 """Discriminators on the page: uploads, trainings as plain generators, figures."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from adapters.discriminators.fit import Accuracy, Measured
 from adapters.discriminators.labelled import Labelled
 from adapters.methods import UserError
 from demo.attributes import words
-from demo.attributes.run import TrainView, class_sizes, confusion, curve, find_report, read_rows, train
+from demo.attributes.discriminators import (
+    Discriminators,
+    class_sizes,
+    confusion,
+    curve,
+    find_report,
+    lay_out_discriminators,
+    read_rows,
+    train,
+)
 from demo.parts import words as common
+from demo.parts.actions import Work, play, work_buttons
+from demo.parts.links import new_secret, owner_of
+from demo.parts.marked import ERROR
 from demo.services import Services
 from leaderboard.prompts import Limits
 from tests.demo.attributes.conftest import ROWS as TONES
@@ -64,43 +78,54 @@ def test_rows_that_cannot_be_told_apart_are_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_training_says_what_it_does_and_what_can_be_used_then(services: Services) -> None:
-    views = list(train(services, " temper ", TONES, "me"))
-    assert views[0].message == common.STARTING
-    assert views[1].message.startswith("Read ")
-    assert any(view.message == "Trying regularisation 1 of 7." for view in views)
-    assert all(view.running for view in views[:-1])
-    assert (views[-1].done, views[-1].running) == (True, False)
-    assert "temper:early, temper:late" in views[-1].message
+@pytest.fixture
+def parts(services: Services) -> Iterator[tuple[Work, Discriminators]]:
+    with gr.Blocks():
+        yield work_buttons(words.TRAIN, words.TRAIN, "note"), lay_out_discriminators(services)
+
+
+Parts = tuple[Work, Discriminators]
+
+
+def test_a_training_says_what_it_does_and_what_can_be_used_then(services: Services, parts: Parts) -> None:
+    secret = new_secret()
+    lines = [update[parts[0].message][0][0] for update in train(services, *parts, " temper ", TONES, secret)]
+    assert lines[0] == common.STARTING
+    assert lines[1].startswith("Read ")
+    assert "Trying regularisation 1 of 7." in lines
+    assert "temper:early, temper:late" in lines[-1]
     assert {"temper:early", "temper:late"} < set(services.attribute_names())
-    services.library.delete("temper", "me")
+    services.library.delete("temper", owner_of(secret))
 
 
 @pytest.mark.parametrize(
     ("name", "rows", "message"),
     [("temper", (), words.NO_ROWS), ("tone", ROWS, "'tone'")],
 )
-def test_what_a_person_can_mend_is_one_line(services: Services, name: Any, rows: Any, message: str) -> None:
-    last = list(train(services, name, rows))[-1]
-    assert message in last.message
-    assert (last.is_error, last.done, last.running) == (True, False, False)
+def test_what_a_person_can_mend_is_one_line(
+    services: Services, parts: Parts, name: Any, rows: Any, message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        list(train(services, *parts, name, rows, None))
+    assert "\n" not in str(caught.value)
 
 
-def test_a_broken_training_does_not_tell_its_inner_life(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_training_does_not_tell_its_inner_life(
+    services: Services, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: Any) -> Iterator[str]:
         yield "read 5 of 20 texts"
         raise RuntimeError("the training broke")
 
     monkeypatch.setattr(services.discriminator_trainer, "train", broken)
-    seen: list[TrainView] = []
-    with pytest.raises(RuntimeError):
-        seen.extend(train(services, "temper", ROWS))
-    assert seen[-1].message == common.SERVER_ERROR
+    work = parts[0]
+    *_, told, _ = play(work, partial(train, services, *parts), "temper", ROWS, None)
+    assert told == {work.message: [(common.SERVER_ERROR, ERROR)]}
     assert "temper" not in services.store.discriminators
 
 
-def test_leaving_ends_the_training(services: Services) -> None:
-    views = train(services, "temper", TONES)
+def test_leaving_ends_the_training(services: Services, parts: Parts) -> None:
+    views = train(services, *parts, "temper", TONES, None)
     next(views), next(views)
     views.close()  # type: ignore[attr-defined]
     assert "temper" not in services.store.names

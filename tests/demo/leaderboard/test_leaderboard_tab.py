@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,15 @@ import pytest
 from adapters.methods import BASE, PPLM, Sampling, UserError, parse_method
 from demo.leaderboard import run as run_progress
 from demo.leaderboard import words
-from demo.leaderboard.earlier import earlier_rows
-from demo.leaderboard.results.run_facts import fill_facts, lay_out_facts, on_replay, run_facts
-from demo.leaderboard.results.run_files import FilesView, fill_files, make_file, on_publish
+from demo.leaderboard.results.run_facts import fill_facts, fill_files, make_file, on_publish, replay_run, run_facts
 from demo.leaderboard.results.run_page import fill_inner, head_html, on_delete, open_run
-from demo.leaderboard.results.run_plots import draw, fill_plots, lay_out_plots
-from demo.leaderboard.results.run_tables import fill_beside, fill_table, lay_out_beside, lay_out_table, show_beside
-from demo.leaderboard.results.run_texts import fill_texts, lay_out_texts, show_prompt, sort_prompts
+from demo.leaderboard.results.run_plots import draw, fill_plots
+from demo.leaderboard.results.run_tables import fill_beside, fill_table, show_beside
+from demo.leaderboard.results.run_texts import fill_texts, show_prompt, sort_prompts
 from demo.leaderboard.settings import on_download, on_estimate, on_set, on_upload
-from demo.leaderboard.tab import Scoreboard, lay_out, on_resume, on_run, on_stop, open_link
+from demo.leaderboard.tab import Scoreboard, earlier_rows, lay_out, on_resume, on_run, on_stop, open_link
 from demo.parts import words as common
-from demo.parts.actions import show_question
+from demo.parts.actions import Work, or_no_file, play, show_question, work_buttons
 from demo.parts.controls import FIRST_SEED
 from demo.parts.events import or_message
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
@@ -111,14 +110,10 @@ def test_an_upload_is_previewed_with_its_count(services: Services, board: Scoreb
 
 
 @pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "prompt\n\x00\n", 'prompt\n"open\n'])
-def test_a_refusal_is_one_line_and_nothing_changes(
-    services: Services, board: Scoreboard, tmp_path: Path, content: str
-) -> None:
-    updates = upload(services, board, tmp_path, content)
-    assert updates.keys() == {board.setup.note}
-    ((line, mark),) = updates[board.setup.note]
-    assert mark == ERROR
-    assert "\n" not in line
+def test_a_refusal_is_one_line(services: Services, board: Scoreboard, tmp_path: Path, content: str) -> None:
+    with pytest.raises(UserError) as caught:
+        upload(services, board, tmp_path, content)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_uploaded_set_can_be_chosen_again(services: Services, board: Scoreboard, tmp_path: Path) -> None:
@@ -126,7 +121,8 @@ def test_an_uploaded_set_can_be_chosen_again(services: Services, board: Scoreboa
     shipped = on_set(services, board.setup, "story_openers", mine)
     assert shipped[board.setup.prompts].name == "story_openers"
     assert on_set(services, board.setup, "your file: mine", mine)[board.setup.prompts] is mine
-    assert on_set(services, board.setup, "your file: mine", None).keys() == {board.setup.note}
+    with pytest.raises(UserError, match="no such prompt set"):
+        on_set(services, board.setup, "your file: mine", None)
 
 
 def test_a_shipped_set_that_was_saved_is_the_same_set_uploaded(services: Services, board: Scoreboard) -> None:
@@ -151,9 +147,8 @@ def test_before_a_run_it_says_what_it_takes(services: Services, board: Scoreboar
 def test_before_a_run_it_says_what_is_wrong(
     services: Services, board: Scoreboard, form: Values, methods: list[str], said: str
 ) -> None:
-    ((line, mark),) = on_estimate(services, board.setup, form | {board.setup.methods: methods})[board.setup.estimate]
-    assert said in line
-    assert mark == ERROR
+    with pytest.raises(UserError, match=said):
+        on_estimate(services, board.setup, form | {board.setup.methods: methods})
 
 
 # A run
@@ -191,8 +186,8 @@ def test_a_run_belongs_to_the_hash_of_the_secret(services: Services, id: str) ->
 @pytest.mark.parametrize("secret", [None, "forged", 7])
 def test_without_a_secret_nothing_is_begun(services: Services, board: Scoreboard, form: Values, secret: Any) -> None:
     before = services.database.runs(None)
-    (update,) = on_run(services, board, form | {board.owner: secret})
-    assert update == {board.message: [(common.NO_OWNER, ERROR)]}
+    with pytest.raises(UserError, match=common.NO_OWNER):
+        next(on_run(services, board, form | {board.owner: secret}))
     assert services.database.runs(None) == before
 
 
@@ -200,12 +195,12 @@ def test_what_cannot_begin_is_one_line(services: Services, board: Scoreboard, fo
     before = services.database.runs(owner_of(ME))
     sampling = board.setup.sampling.fields["temperature"]
     for bad in (None, ["a"], 5):
-        assert on_upload(services, board.setup, bad) == {board.setup.note: [(common.NO_FILE, ERROR)]}
+        with pytest.raises(UserError, match=common.NO_FILE):
+            on_upload(services, board.setup, bad)
     for change in ({board.setup.methods: ["lora:gone"]}, {board.setup.samples: math.nan}, {sampling: math.inf}):
-        (update,) = on_run(services, board, form | change)
-        ((line, mark),) = update[board.message]
-        assert mark == ERROR
-        assert "\n" not in line
+        with pytest.raises(UserError) as caught:
+            next(on_run(services, board, form | change))
+        assert "\n" not in str(caught.value)
     assert services.database.runs(owner_of(ME)) == before
 
 
@@ -241,11 +236,9 @@ def test_stop_waits_for_the_work_that_was_going_on(services: Services, board: Sc
 def test_a_run_without_texts_can_be_opened(services: Services, board: Scoreboard) -> None:
     empty = added(services, new_secret())
     assert open_run(services, board.results, empty, ME)[board.results.column]["visible"] is True
-    with gr.Blocks():
-        plots, texts = lay_out_plots(), lay_out_texts(services)
     with pytest.raises(UserError, match="no figures yet"):
-        fill_plots(services, plots, empty, None)
-    assert len(fill_texts(services, texts, empty)[texts.prompts]["value"]["data"]) == 1
+        fill_plots(services, empty, None)
+    assert len(fill_texts(services, empty)[1]["value"]["data"]) == 1
 
 
 def test_what_a_client_says_of_a_row_is_checked() -> None:
@@ -270,9 +263,11 @@ def test_only_the_owner_resumes(services: Services, board: Scoreboard) -> None:
     me = new_secret()
     mine, nobodys = added(services, me), added(services, None)
     for run, secret in ((mine, ME), (mine, None), (mine, "forged"), (nobodys, me), (nobodys, None)):
-        assert list(on_resume(services, board, run, secret)) == [{board.message: [(common.NOT_YOURS, ERROR)]}]
+        with pytest.raises(UserError, match=common.NOT_YOURS):
+            next(on_resume(services, board, run, secret))
     for bad in BAD_IDS:
-        assert list(on_resume(services, board, bad, ME)) == [{board.message: [(common.NOTHING_HERE, ERROR)]}]
+        with pytest.raises(UserError, match="mistyped"):
+            next(on_resume(services, board, bad, ME))
 
 
 def test_a_broken_run_keeps_its_texts_and_does_not_tell_its_inner_life(
@@ -286,9 +281,7 @@ def test_a_broken_run_keeps_its_texts_and_does_not_tell_its_inner_life(
         raise RuntimeError("the runner broke")
 
     monkeypatch.setattr(services.runner, "run", broken)
-    seen: list[Values] = []
-    with pytest.raises(RuntimeError):
-        seen.extend(on_run(services, board, form | {board.setup.sampling.seed: 4}))
+    seen = list(on_run(services, board, form | {board.setup.sampling.seed: 4}))
     assert seen[-1][board.message] == [(common.SERVER_ERROR, ERROR)]
     assert seen[-1][board.setup.run]["variant"] == "primary"
 
@@ -370,28 +363,26 @@ def test_deleting_takes_two_steps() -> None:
 
 
 @pytest.mark.parametrize("id", BAD_IDS)
-def test_ids_are_checked_again_in_every_handler(services: Services, board: Scoreboard, id: Any) -> None:
-    with gr.Blocks():
-        table, plots, texts = lay_out_table(), lay_out_plots(), lay_out_texts(services)
-        facts, other = lay_out_facts(), lay_out_beside()
+def test_ids_are_checked_again_in_every_handler(services: Services, board: Scoreboard, work: Work, id: Any) -> None:
     attempts: list[Any] = [
         lambda: open_run(services, board.results, id, ME),
-        lambda: fill_table(services, table, id, words.ALL_PROMPTS),
-        lambda: fill_plots(services, plots, id, words.ALL_PROMPTS),
-        lambda: draw(services, plots, id, words.ALL_PROMPTS, None, "perplexity"),
-        lambda: fill_texts(services, texts, id),
-        lambda: sort_prompts(services, texts, id, words.AS_IN_FILE),
-        lambda: show_prompt(services, texts, id, 1),
-        lambda: fill_facts(services, facts, id),
-        lambda: fill_beside(services, other, id, None, ME),
-        lambda: show_beside(services, other, id, None, id),
+        lambda: fill_table(services, id, words.ALL_PROMPTS),
+        lambda: fill_plots(services, id, words.ALL_PROMPTS),
+        lambda: draw(services, id, words.ALL_PROMPTS, None, "perplexity"),
+        lambda: fill_texts(services, id),
+        lambda: sort_prompts(services, id, words.AS_IN_FILE),
+        lambda: show_prompt(services, id, 1),
+        lambda: fill_facts(services, id),
+        lambda: fill_beside(services, id, None, ME),
+        lambda: show_beside(services, id, None, id),
+        lambda: make_file(services, "texts.csv", id),
+        lambda: next(replay_run(services, work, id)),
         lambda: on_publish(services, board.results.opened, id, ME),
     ]
     for attempt in attempts:
         with pytest.raises(UserError, match="mistyped"):
             attempt()
-    assert make_file(services, "texts.csv", id) == (None, [(common.NOTHING_HERE, ERROR)])
-    assert [update for update in on_replay(services, facts, id) if facts.verdict in update][-1][facts.verdict][0][1]
+    assert or_no_file(make_file)(services, "texts.csv", id) == (None, [(common.NOTHING_HERE, ERROR)])
 
 
 def test_an_error_of_an_inner_tab_stands_in_the_line_for_messages(services: Services, board: Scoreboard) -> None:
@@ -411,68 +402,56 @@ def test_the_table_is_there_at_once_and_nothing_else(services: Services, board: 
 
 
 def test_slices_change_the_table(services: Services, board: Scoreboard, id: str) -> None:
-    with gr.Blocks():
-        view = lay_out_table()
     choices = open_run(services, board.results, id, ME)[board.results.opened.slice]["choices"]
     assert choices == [words.ALL_PROMPTS, "genre = a", "genre = b"]
-    whole, part = (fill_table(services, view, id, which)[view.table]["value"] for which in (None, "genre = a"))
+    whole, part = (fill_table(services, id, which)[0]["value"] for which in (None, "genre = a"))
     assert whole["headers"] == part["headers"]
     assert whole["data"] != part["data"]
 
 
 def test_plots_offer_what_the_run_has(services: Services, id: str) -> None:
-    with gr.Blocks():
-        view = lay_out_plots()
-    updates = fill_plots(services, view, id, None)
-    assert ("distinct-1", "distinct_1") in updates[view.up]["choices"]
-    assert updates[view.metric]["value"] == "perplexity"
-    assert len(updates[view.trade_off].data) == 2
+    up, metric, trade_off, _ = fill_plots(services, id, None)
+    assert ("distinct-1", "distinct_1") in up["choices"]
+    assert metric["value"] == "perplexity"
+    assert len(trade_off.data) == 2
     for bad in ("nonsense", 5, None, ["perplexity"]):
         with pytest.raises(UserError, match="metric"):
-            draw(services, view, id, None, "distinct_1", bad)
+            draw(services, id, None, "distinct_1", bad)
 
 
 def test_a_prompt_is_drilled_down_into(services: Services, id: str) -> None:
-    with gr.Blocks():
-        view = lay_out_texts(services)
-    updates = fill_texts(services, view, id)
-    assert updates[view.prompts]["value"]["data"][1][:3] == [2, "Two days", "b"]
-    assert [updates[side.column]["visible"] for side in view.sides] == [True] * 2 + [False] * (MAX_METHODS - 2)
-    updates = show_prompt(services, view, id, 2)
-    assert updates[view.prompt][1] == ("Two days", None)
-    assert "LoRA verse" in updates[view.sides[1].head]
+    _, prompts, _, *sides = fill_texts(services, id)
+    assert prompts["value"]["data"][1][:3] == [2, "Two days", "b"]
+    assert [column["visible"] for column in sides[::3]] == [True] * 2 + [False] * (MAX_METHODS - 2)
+    prompt, *sides = show_prompt(services, id, 2)
+    assert prompt[1] == ("Two days", None)
+    assert "LoRA verse" in sides[4]
     for bad in (0, 4, -1, 10**9, "2", None, 1.5, True and "x"):
         with pytest.raises(UserError, match="no such prompt"):
-            show_prompt(services, view, id, bad)
+            show_prompt(services, id, bad)
 
 
 def test_prompts_are_sorted_and_an_unknown_order_is_that_of_the_file(services: Services, id: str) -> None:
-    with gr.Blocks():
-        view = lay_out_texts(services)
     highest = words.HIGHEST_FIRST.format(method="base")
-    figures = [row[3] for row in sort_prompts(services, view, id, highest)[view.prompts]["value"]["data"]]
+    figures = [row[3] for row in sort_prompts(services, id, highest)[0]["value"]["data"]]
     assert figures == sorted(figures, reverse=True)
     for unknown in ("?", None, 7, ["x"]):
-        assert [row[0] for row in sort_prompts(services, view, id, unknown)[view.prompts]["value"]["data"]] == [1, 2, 3]
+        assert [row[0] for row in sort_prompts(services, id, unknown)[0]["value"]["data"]] == [1, 2, 3]
 
 
 def test_two_runs_stand_beside_each_other(services: Services, board: Scoreboard, form: Values, id: str) -> None:
     other = done(services, board, form | {board.setup.methods: ["base"]})
-    with gr.Blocks():
-        view = lay_out_beside()
-    choices = [choice for _, choice in fill_beside(services, view, id, None, ME)[view.other]["choices"]]
+    choices = [choice for _, choice in fill_beside(services, id, None, ME)[0]["choices"]]
     assert other in choices
     assert id not in choices
-    table = show_beside(services, view, id, None, other)[view.table]["value"]
+    table = show_beside(services, id, None, other)[0]["value"]
     assert table["headers"][:3] == ["method", "perplexity ↓, this run", "perplexity ↓, the other"]
     assert table["metadata"]["display_value"][1][2] == "–", "the other run has no such method"
 
 
 def test_facts_say_everything_that_was_set(services: Services, id: str) -> None:
-    with gr.Blocks():
-        view = lay_out_facts()
     run = services.runner.data(id).run
-    facts = dict(fill_facts(services, view, id)[view.facts])
+    facts = dict(fill_facts(services, id)[0])
     assert f"seed {FIRST_SEED}" in facts["Settings"]
     assert facts["sha256 of base"] == run.hashes["base"]
     assert facts["torch"] == services.versions["torch"]
@@ -480,13 +459,23 @@ def test_facts_say_everything_that_was_set(services: Services, id: str) -> None:
     assert f"strength {PPLM.strength}" in dict(run_facts(steered))["Methods"]
 
 
-def test_a_replay_ends_with_its_verdict(services: Services, id: str) -> None:
+@pytest.fixture
+def work() -> Iterator[Work]:
     with gr.Blocks():
-        view = lay_out_facts()
-    first, *_, verdict, last = on_replay(services, view, id)
-    assert first[view.stop]["interactive"] is True
-    assert verdict[view.verdict] == [("✓ Re-written just now: 6 texts, identical.", None)]
-    assert last[view.replay]["interactive"] is True
+        yield work_buttons(common.REPLAY, words.VERDICT, "note")
+
+
+def test_a_replay_ends_with_its_verdict(services: Services, work: Work, id: str) -> None:
+    first, *_, verdict, last = play(work, partial(replay_run, services, work), id)
+    assert first[work.stop]["interactive"] is True
+    assert verdict[work.message] == [("✓ Re-written just now: 6 texts, identical.", None)]
+    assert last[work.begin]["interactive"] is True
+
+
+def test_what_cannot_be_replayed_is_one_line_and_the_buttons_come_back(services: Services, work: Work) -> None:
+    _, told, last = play(work, partial(replay_run, services, work), "x")
+    assert told == {work.message: [(common.CANNOT_REPLAY.format(reason=common.NOTHING_HERE), ERROR)]}
+    assert (last[work.begin]["interactive"], last[work.stop]["interactive"]) == (True, False)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -523,11 +512,9 @@ def test_only_the_owner_publishes_a_run_once_and_only_where_the_operator_permits
 
 
 def test_the_button_for_the_hub_is_shown_to_the_owner_only(services: Services, id: str) -> None:
-    with gr.Blocks():
-        view = FilesView(gr.Button())
     permitted = services._replace(publisher=Publisher(services.database, lambda data, results: ""))
     shown = [
-        fill_files(of, view, id, None, secret)[view.publish]["visible"]
+        fill_files(of, id, None, secret)[0]["visible"]
         for of, secret in ((permitted, ME), (permitted, new_secret()), (permitted, None), (services, ME))
     ]
     assert shown == [True, False, False, False]

@@ -4,16 +4,17 @@ import math
 import re
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from adapters.methods import Sampling, UserError, parse_method
 from demo.leaderboard import words
-from demo.leaderboard.results import run_facts
 from demo.leaderboard.results.load import find_run, load_data, load_results, slices
-from demo.leaderboard.results.run_facts import Message, replay_run
+from demo.leaderboard.results.run_facts import replay_run, verdict
 from demo.leaderboard.results.run_plots import bars, trade_off
 from demo.leaderboard.results.run_tables import beside, cross_scores, edge, leaderboard, passport_html
 from demo.leaderboard.results.run_texts import Order, orders, prompt_spans, prompts_table, texts_for
+from demo.parts.actions import work_buttons
 from demo.parts.numbers import PROMPT
 from demo.parts.tables import Column, cell_text, grid, marks
 from demo.services import Services
@@ -197,11 +198,11 @@ def test_the_worst_or_the_best_prompts_of_a_method_come_first(services: Services
 def test_all_texts_for_a_prompt_stand_side_by_side_with_their_own_figures(services: Services, id: str) -> None:
     data = load_data(services, id)
     sides = texts_for(data, 1)
-    assert [side.method.name for side in sides] == list(NAMES)
+    assert len(sides) == len(NAMES)
     for number, side in enumerate(sides):
         written = [s.text.removeprefix(" ") for s in data.samples if (s.prompt, s.method) == (1, number)]
-        assert [piece for piece, mark in side.spans if mark is None] == written
-        heads = [piece.strip() for piece, mark in side.spans if mark == PROMPT]
+        assert [piece for piece, mark in side if mark is None] == written
+        heads = [piece.strip() for piece, mark in side if mark == PROMPT]
         assert [head.split(" · ")[0] for head in heads] == ["Text 1", "Text 2"]
         tokens = [s.num_tokens for s in data.samples if (s.prompt, s.method) == (1, number)]
         for head, count in zip(heads, tokens, strict=True):
@@ -217,8 +218,8 @@ def test_a_method_without_a_text_says_so(services: Services) -> None:
         pass
     steps.close()  # type: ignore[attr-defined]
     sides = texts_for(load_data(services, run.id), 0)
-    assert sides[0].spans[0][0].startswith("Text 1")
-    assert sides[1].spans == ((words.NO_TEXT, PROMPT),)
+    assert sides[0][0][0].startswith("Text 1")
+    assert sides[1] == [(words.NO_TEXT, PROMPT)]
 
 
 def test_a_prompt_stands_with_its_reference(services: Services, id: str) -> None:
@@ -272,21 +273,24 @@ def test_the_report_shows_a_hostile_prompt_as_text(services: Services, id: str) 
     assert b"One &lt;b&gt;day" in FILES["report.html"](load_data(services, id), load_results(services, id))
 
 
-def replayed(services: Services, id: Any) -> list[Message]:
-    return list(replay_run(services, id))
+def replayed(services: Services, id: Any) -> list[str]:
+    """What a replay says."""
+    with gr.Blocks():
+        work = work_buttons("Replay", "Verdict", "note")
+    return [update[work.message][0][0] for update in replay_run(services, work, id)]
 
 
 def test_a_replay_says_identical(services: Services, id: str) -> None:
     first, *_, last = replayed(services, id)
-    assert first.text == "Writing every text again: 0 of 18."
-    assert last == Message("✓ Re-written just now: 18 texts, identical.")
+    assert first == "Writing every text again: 0 of 18."
+    assert last == "✓ Re-written just now: 18 texts, identical."
 
 
 def test_a_replay_names_the_first_tokens_that_differ_and_what_changed(services: Services, id: str) -> None:
     run = find_run(services, id)
     differences = tuple(Difference("base", 0, draw, 4) for draw in range(7))
     changed = run._replace(hashes={**run.hashes, "base": "another"})
-    said = run_facts.verdict(services, changed, Replay(18, 18, differences)).text
+    said = verdict(services, changed, Replay(18, 18, differences))
     assert said.startswith("✗ Re-written just now: 7 of 18 texts differ. base, prompt 1, text 1: token 4 differs.")
     assert "And 2 more." in said
     assert said.endswith("Changed since: base.")
@@ -294,5 +298,5 @@ def test_a_replay_names_the_first_tokens_that_differ_and_what_changed(services: 
 
 @pytest.mark.parametrize("id", [None, "0" * 32, "x"])
 def test_nothing_is_replayed_where_there_is_no_run(services: Services, id: Any) -> None:
-    (message,) = replayed(services, id)
-    assert message.is_error
+    with pytest.raises(UserError, match="Cannot be re-written here: It may be mistyped"):
+        replayed(services, id)

@@ -12,8 +12,15 @@ from demo.parts import words as common
 from demo.parts.views import Page
 from demo.services import Services
 from demo.strength import words
-from demo.strength.figures import strength_facts, strength_plot, strength_table
-from demo.strength.tab import ACROSS, draw_strength, lay_out_strength, strength_tab
+from demo.strength.tab import (
+    ACROSS,
+    draw_strength,
+    lay_out_strength,
+    strength_facts,
+    strength_plot,
+    strength_tab,
+    strength_table,
+)
 from leaderboard.frontier import OURS, PAPER, UNSTEERED, Frontier
 from tests.leaderboard.swept import found, frontier
 

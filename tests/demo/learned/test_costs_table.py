@@ -1,17 +1,20 @@
 """The handlers of the table of costs, on the real components but without a server."""
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import NamedTuple
 
 import gradio as gr
 import pytest
 
-from adapters.learned.costs import Cost, Costs
+from adapters.learned.costs import COLUMNS, Cost, Costs
 from adapters.methods import UserError
 from demo.learned import words
-from demo.learned.costs_view import CostsView, lay_out_costs, measure, on_stop, show_costs
+from demo.learned.tab import measure, show_costs
 from demo.parts import words as common
-from demo.parts.marked import ERROR
+from demo.parts.actions import Work, on_stop, play, work_buttons
+from demo.parts.marked import ERROR, Values
+from demo.parts.tables import text_table
 from demo.services import Services
 
 COSTS = Costs(
@@ -48,10 +51,23 @@ class Measuring:
         self.costs = COSTS
 
 
+class View(NamedTuple):
+    """The components."""
+
+    work: Work
+    table: gr.Dataframe
+
+    def measured(self, services: Services) -> list[Values]:
+        return list(self.measuring(services))
+
+    def measuring(self, services: Services) -> Iterator[Values]:
+        return play(self.work, partial(measure, services, [self.work.message, self.table]))
+
+
 @pytest.fixture
-def view() -> Iterator[CostsView]:
+def view() -> Iterator[View]:
     with gr.Blocks():
-        yield lay_out_costs()
+        yield View(work_buttons(words.MEASURE, words.COSTS, "note"), text_table(words.COSTS, COLUMNS))
 
 
 @pytest.fixture
@@ -63,52 +79,39 @@ def with_costs(services: Services, costs: Measuring) -> Services:
     return services._replace(costs=costs)  # type: ignore[arg-type]
 
 
-def test_before_anything_is_measured_the_page_says_how(services: Services, view: CostsView) -> None:
-    updates = show_costs(services, view)
-    assert updates == {view.message: [(words.NOT_MEASURED, None)], view.table: []}
+def test_before_anything_is_measured_the_page_says_how(services: Services) -> None:
+    assert show_costs(services) == ([(words.NOT_MEASURED, None)], [])
 
 
-def test_measuring_shows_how_far_it_is_and_then_the_figures(services: Services, view: CostsView) -> None:
-    first, second, last = measure(services, view)
-    assert first[view.message] == [("Training steps, round 0 of 5.", None)]
-    assert (first[view.measure]["interactive"], first[view.stop]["interactive"]) == (False, True)
-    assert second[view.message] == [("Decoding, round 5 of 5.", None)]
-    assert (last[view.measure]["interactive"], last[view.stop]["interactive"]) == (True, False)
-    assert last[view.table] == [
+def test_measuring_shows_how_far_it_is_and_then_the_figures(services: Services, view: View) -> None:
+    begun, first, second, done, last = view.measured(services)
+    assert (begun[view.work.begin]["interactive"], begun[view.work.stop]["interactive"]) == (False, True)
+    assert first[view.work.message] == [("Training steps, round 0 of 5.", None)]
+    assert second[view.work.message] == [("Decoding, round 5 of 5.", None)]
+    assert (last[view.work.begin]["interactive"], last[view.work.stop]["interactive"]) == (True, False)
+    assert done[view.table] == [
         ["base", "0", "0.0", "", "", "", "", "1.00"],
         ["LoRA", "920,000", "3.7", "500", "0.25", "1.50", "0.50", "1.10"],
         ["merged LoRA", "as the LoRA", "540.0", "", "", "", "", "1.00"],
         ["prefix", "230,400", "0.9", "400", "0.20", "1.20", "0.40", "1.02"],
         ["full fine-tuning", "135,000,000", "540.0", "2,000", "1.00", "3.00", "1.00", ""],
     ]
-    ((line, _),) = last[view.message]
+    ((line, _),) = done[view.work.message]
     assert line.startswith("tiny (135,000,000 parameters, float32 on cpu), 2 CPU cores, 2026-11-25 10:00 UTC.")
 
 
-def test_what_cannot_be_measured_is_one_line_and_the_buttons_come_back(services: Services, view: CostsView) -> None:
-    *_, last = measure(with_costs(services, Measuring(UserError("It takes 8 GB."))), view)
-    assert last[view.message] == [("It takes 8 GB.", ERROR)]
-    assert last[view.measure]["interactive"]
-    *_, shown = collect(measure(with_costs(services, Measuring(RuntimeError("broken"))), view))
-    assert shown[view.message] == [(common.SERVER_ERROR, ERROR)]
+def test_what_cannot_be_measured_is_one_line_and_the_buttons_come_back(services: Services, view: View) -> None:
+    for error, said in ((UserError("It takes 8 GB."), "It takes 8 GB."), (RuntimeError("broken"), common.SERVER_ERROR)):
+        *_, told, last = view.measured(with_costs(services, Measuring(error)))
+        assert told == {view.work.message: [(said, ERROR)]}
+        assert last[view.work.begin]["interactive"]
 
 
-def collect(steps: Iterator[Any]) -> list[Any]:
-    """What came before the error."""
-    seen = []
-    try:
-        for step in steps:
-            seen.append(step)
-    except RuntimeError:
-        return seen
-    raise AssertionError("it did not break")
-
-
-def test_stop_ends_the_measurement_and_keeps_the_figures_of_before(services: Services, view: CostsView) -> None:
+def test_stop_ends_the_measurement_and_keeps_the_figures_of_before(services: Services, view: View) -> None:
     costs = Measuring()
     costs.costs = COSTS
-    steps = measure(with_costs(services, costs), view)
-    next(steps)
+    steps = view.measuring(with_costs(services, costs))
+    next(steps), next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert costs.left == 1
-    assert on_stop(view)[view.message] == [(words.MEASURING_STOPPED, None)]
+    assert on_stop(view.work, words.MEASURING_STOPPED)[view.work.message] == [(words.MEASURING_STOPPED, None)]
