@@ -4,69 +4,62 @@ from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.blocks import Block
 
+from adapters.methods import UserError, to_json
+from adapters.store.adapter_store import Adapter
+from adapters.training.card import Report
 from demo.parts import words as common
-from demo.parts.actions import Confirm, build_confirm
+from demo.parts.actions import build_confirm
+from demo.parts.links import is_own
 from demo.parts.marked import Values, marked_text
+from demo.parts.numbers import PROMPT, Span
 from demo.parts.tables import facts_table, text_table
+from demo.parts.words import duration, percent
 from demo.services import Services
 from demo.train import words
-from demo.train.cards import Card, continuation_spans, facts, figures, summary
 from demo.train.figures import loss_curve
 from demo.train.words import control
 
 
-class CardPart(NamedTuple):
-    """The components that show a card."""
+class Card(NamedTuple):
+    """The content of a card."""
 
-    column: gr.Column
-    head: gr.HTML
-    download: gr.Button
-    merge: gr.Button
-    delete: Confirm
-    push_row: gr.Row
-    repository: gr.Textbox
-    push: gr.Button
-    measured: gr.Column
-    figures: gr.Dataframe
-    curve: gr.Plot
-    samples: gr.HighlightedText
-    facts: gr.Dataframe
-    readme: gr.Textbox
+    adapter: Adapter
+    mine: bool
+    readme: str
+    report: Report | None
 
-    @property
-    def outputs(self) -> list[Any]:
-        """Everything that opening a card changes."""
-        buttons = [self.merge, self.delete.ask, self.delete.row, self.push_row]
+
+class CardPart:
+    """The components that show a card, hidden until an adapter is chosen."""
+
+    def __init__(self) -> None:
+        with gr.Column(visible=False, elem_classes="stack results card") as self.column:
+            with gr.Row(elem_classes=["head-row", "card-head"]):
+                self.head = gr.HTML(elem_classes="link-head")
+                with gr.Row(elem_classes="below"):
+                    self.download = gr.Button(words.DOWNLOAD, size="sm", min_width=0, scale=0)
+                    self.merge = gr.Button(words.MERGE, size="sm", min_width=0, scale=0)
+                    self.delete = build_confirm(common.DELETE_ADAPTER_QUESTION)
+            with gr.Row(visible=False, elem_classes="bring") as self.push_row:
+                self.repository = gr.Textbox(max_lines=1, max_length=200, scale=3, **control("repository"))
+                self.push = gr.Button(words.PUSH, size="sm", scale=0, min_width=170)
+            with gr.Column(elem_classes="stack") as self.measured:
+                with gr.Row(elem_classes="plots"):
+                    with gr.Column(min_width=280):
+                        self.figures = text_table(words.FIGURES, words.FIGURES_COLUMNS, None, "facts")
+                        self.curve = gr.Plot(label=words.CURVE, show_label=False)
+                    with gr.Column(min_width=280, elem_classes="pane samples"):
+                        self.samples = marked_text(words.CONTINUATIONS, "pane-text")
+                with gr.Accordion(words.HOW, open=False):
+                    self.facts = facts_table()
+            with gr.Accordion(words.CARD_FILE, open=False):
+                readme = control("readme", interactive=False)
+                self.readme = gr.Textbox(lines=8, max_lines=30, buttons=["copy"], **readme)
+        buttons: list[Block] = [self.merge, self.delete.ask, self.delete.row, self.push_row]
         shown = [self.measured, self.figures, self.curve, self.samples, self.facts, self.readme]
-        return [self.column, self.head, *buttons, *shown]
-
-
-def lay_out_card() -> CardPart:
-    """The card, hidden until an adapter is chosen."""
-    with gr.Column(visible=False, elem_classes="stack results card") as column:
-        with gr.Row(elem_classes=["head-row", "card-head"]):
-            head = gr.HTML(elem_classes="link-head")
-            with gr.Row(elem_classes="below"):
-                download = gr.Button(words.DOWNLOAD, size="sm", min_width=0, scale=0)
-                merge = gr.Button(words.MERGE, size="sm", min_width=0, scale=0)
-                delete = build_confirm(common.DELETE_ADAPTER_QUESTION)
-        with gr.Row(visible=False, elem_classes="bring") as push_row:
-            repository = gr.Textbox(max_lines=1, max_length=200, scale=3, **control("repository"))
-            push = gr.Button(words.PUSH, size="sm", scale=0, min_width=170)
-        with gr.Column(elem_classes="stack") as measured:
-            with gr.Row(elem_classes="plots"):
-                with gr.Column(min_width=280):
-                    measures = text_table(words.FIGURES, words.FIGURES_COLUMNS, None, "facts")
-                    curve = gr.Plot(label=words.CURVE, show_label=False)
-                with gr.Column(min_width=280, elem_classes="pane samples"):
-                    samples = marked_text(words.CONTINUATIONS, "pane-text")
-            with gr.Accordion(words.HOW, open=False):
-                made = facts_table()
-        with gr.Accordion(words.CARD_FILE, open=False):
-            readme = gr.Textbox(lines=8, max_lines=30, buttons=["copy"], **control("readme", interactive=False))
-    parts = head, download, merge, delete, push_row, repository, push, measured, measures, curve, samples, made, readme
-    return CardPart(column, *parts)
+        self.outputs = [self.column, self.head, *buttons, *shown]  # everything that opening a card changes
 
 
 def card_updates(services: Services, part: CardPart, card: Card) -> Values:
@@ -91,3 +84,63 @@ def card_updates(services: Services, part: CardPart, card: Card) -> Values:
         part.samples: continuation_spans(report),
         part.facts: facts(report),
     }
+
+
+def find_card(services: Services, name: Any, secret: Any) -> Card:
+    """The card of an adapter; raises UserError where there is none of that name."""
+    adapter = services.adapter(name) if isinstance(name, str) else None
+    if adapter is None:
+        raise UserError(words.NO_SUCH_ADAPTER)
+    mine = is_own(services.library.owner(adapter.name), secret)
+    return Card(adapter, mine, services.library.card(adapter.name), report_of(services, adapter.name))
+
+
+def report_of(services: Services, name: str) -> Report | None:
+    """The report of an adapter; None where it has none, or it cannot be read."""
+    try:
+        return services.library.report(name)
+    except UserError:
+        return None
+
+
+def summary(card: Card, services: Services) -> str:
+    """Method and size of an adapter in one line."""
+    adapter = card.adapter
+    parts = [words.method_name(adapter.kind), words.size_name(adapter.kind, adapter.size)]
+    share = percent(adapter.num_parameters / services.num_parameters)
+    return " · ".join([*parts, f"{adapter.num_parameters:,} parameters, {share} of the base model"])
+
+
+def figures(report: Report) -> list[list[str]]:
+    """The base's and the adapter's figures side by side."""
+    base, adapter = report.base_scores, report.adapter_scores
+    lines = [(words.TEXT_PERPLEXITY, base.text_perplexity, adapter.text_perplexity)]
+    if base.perplexity != base.text_perplexity:
+        lines.append((words.PERPLEXITY, base.perplexity, adapter.perplexity))
+    lines.append((words.GENERAL_PERPLEXITY, base.general_perplexity, adapter.general_perplexity))
+    rows = [[what, f"{before:.2f}", f"{after:.2f}", f"{after / before:.2f}"] for what, before, after in lines]
+    if base.exact_match is not None and adapter.exact_match is not None:
+        rows.append([words.EXACT, percent(base.exact_match), percent(adapter.exact_match), ""])
+    return rows
+
+
+def facts(report: Report) -> list[list[str]]:
+    """How an adapter was made: data, settings, time."""
+    settings = to_json(report.settings)
+    return [
+        [words.DATA, report.about],
+        [words.LICENCE, report.licence],
+        [words.SPLIT, f"{report.training_rows:,} to train, {report.validation_rows:,} held out"],
+        [words.TOOK, f"{report.steps} steps in {duration(report.seconds)}, kept: step {report.best_step}"],
+        *([name, words.setting(value)] for name, value in (settings.pop("adapter") | settings).items()),
+        [words.MACHINE, report.machine],
+        [words.COMMAND, report.command],
+    ]
+
+
+def continuation_spans(report: Report) -> list[Span]:
+    """The sample texts of a card, each after its prompt."""
+    spans: list[Span] = []
+    for index, sample in enumerate(report.samples):
+        spans += [("\n\n" if index else "", None), (sample.prompt, PROMPT), (sample.continuation, None)]
+    return [span for span in spans if span[0]]

@@ -4,117 +4,100 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
 from adapters.methods import UserError
+from adapters.store.adapter_store import Adapter
 from demo.parts import words as common
 from demo.parts.actions import hand_out_on_click
-from demo.parts.events import LIGHT, or_message, slow, told
-from demo.parts.links import owner_of
+from demo.parts.events import LIGHT, slow, told
+from demo.parts.links import is_own, owner_of
 from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.tables import text_table
 from demo.parts.views import Page, cell_of
 from demo.services import Services
 from demo.train import words
-from demo.train.adapter_card import CardPart, card_updates, lay_out_card
-from demo.train.cards import adapter_rows, find_card
+from demo.train.adapter_card import CardPart, card_updates, find_card, report_of
 from demo.train.form import uploaded
 from demo.train.words import control
+from leaderboard.tables.display import number
 
 WIDTHS = [150, 130, 170, 130, 200, 130, 150]  # px, of the columns of the list
 TURN = "library"  # one at a time: a merged model takes memory
 
 
-class ImportControls(NamedTuple):
-    """The components that import an adapter."""
+class AdaptersPart:
+    """The components of the section, from top to bottom."""
 
-    name: gr.Textbox
-    hub_id: gr.Textbox
-    upload: gr.UploadButton
-    hub: gr.Button
-
-
-class AdaptersPart(NamedTuple):
-    """The components of the section; `name` is the adapter of the open card, or None."""
-
-    importing: ImportControls
-    message: gr.HighlightedText
-    rows: gr.Dataframe
-    card: CardPart
-    owner: gr.BrowserState
-    name: gr.State
-
-    @property
-    def outputs(self) -> list[Any]:
-        return [self.message, self.rows, self.name, *self.card.outputs]
+    def __init__(self, services: Services, page: Page) -> None:
+        gr.HTML(words.ADAPTERS_HTML, elem_classes="section")
+        can_fetch = services.library.can_fetch
+        with gr.Row(elem_classes="bring"):
+            self.import_name = gr.Textbox(max_lines=1, max_length=40, min_width=180, **control("import_name"))
+            self.hub_id = gr.Textbox(max_lines=1, max_length=200, min_width=220, visible=can_fetch, **control("hub_id"))
+            with gr.Column(min_width=170, scale=0, elem_classes="run"):
+                self.upload = gr.UploadButton(words.IMPORT_ZIP, size="sm")
+                self.hub = gr.Button(words.IMPORT_FROM_HUB, size="sm", visible=can_fetch)
+        self.message = message_line(words.ADAPTERS, "shared-note")
+        widths = WIDTHS if services.store.adapters else None  # no key would reach an empty list that scrolls sideways
+        self.rows = text_table(words.ADAPTERS, words.ADAPTER_COLUMNS, widths, "earlier", "adapters-table")
+        self.card, self.owner = CardPart(), page.owner
+        self.name = gr.State(None)  # of the adapter whose card is open
+        self.outputs = [self.message, self.rows, self.name, *self.card.outputs]
 
 
 def adapters_section(services: Services, page: Page) -> AdaptersPart:
     """The section, laid out and wired but for what fills the list when the tab is opened."""
     with gr.Column(elem_classes="stack next-section"):
-        part = lay_out(services, page)
+        part = AdaptersPart(services, page)
     wire_import(services, part)
     wire_card(services, part)
     page.tab.select(lambda: message(services.library.room_line()), None, part.message, **LIGHT)
     return part
 
 
-def lay_out(services: Services, page: Page) -> AdaptersPart:
-    """The components, from top to bottom."""
-    gr.HTML(words.ADAPTERS_HTML, elem_classes="section")
-    importing = lay_out_import(services)
-    note = message_line(words.ADAPTERS, "shared-note")
-    widths = WIDTHS if services.store.adapters else None  # no key would reach an empty list that scrolls sideways
-    rows = text_table(words.ADAPTERS, words.ADAPTER_COLUMNS, widths, "earlier", "adapters-table")
-    return AdaptersPart(importing, note, rows, lay_out_card(), page.owner, gr.State(None))
-
-
-def lay_out_import(services: Services) -> ImportControls:
-    """A name, and the source of the adapter."""
-    permitted = services.library.can_fetch
-    with gr.Row(elem_classes="bring"):
-        name = gr.Textbox(max_lines=1, max_length=40, min_width=180, **control("import_name"))
-        hub_id = gr.Textbox(max_lines=1, max_length=200, min_width=220, visible=permitted, **control("hub_id"))
-        with gr.Column(min_width=170, scale=0, elem_classes="run"):
-            upload = gr.UploadButton(words.IMPORT_ZIP, size="sm")
-            hub = gr.Button(words.IMPORT_FROM_HUB, size="sm", visible=permitted)
-    return ImportControls(name, hub_id, upload, hub)
-
-
 def wire_import(services: Services, part: AdaptersPart) -> None:
     """Import from a zip, or from the Hub."""
-    importing, options = part.importing, slow(part.message, TURN)
-    from_zip = told(part.message, on_zip, services, part)
-    importing.upload.upload(from_zip, [importing.upload, importing.name, part.owner], part.outputs, **options)
-    from_hub = told(part.message, on_hub, services, part)
-    importing.hub.click(from_hub, [importing.hub_id, importing.name, part.owner], part.outputs, **options)
+    options = slow(part.message, TURN)
+    from_zip, from_hub = (told(part.message, handler, services, part) for handler in (on_zip, on_hub))
+    part.upload.upload(from_zip, [part.upload, part.import_name, part.owner], part.outputs, **options)
+    part.hub.click(from_hub, [part.hub_id, part.import_name, part.owner], part.outputs, **options)
 
 
 def wire_card(services: Services, part: AdaptersPart) -> None:
     """Opening a card, and its buttons."""
     card = part.card
+    open_it = told(part.message, open_card, services, part)
 
     def on_select(secret: Any, event: gr.SelectData) -> Values:
-        return or_message(part.message, open_card, services, part, cell_of(event, 0), secret)
+        return open_it(cell_of(event, 0), secret)
 
     part.rows.select(on_select, part.owner, part.outputs, **LIGHT)
     turn = {"concurrency_id": TURN, "concurrency_limit": 1}
     for button, make in ((card.download, partial(new_zip, services)), (card.merge, services.library.merged)):
         hand_out_on_click(button, partial(on_download, make), part.name, part.message, **turn)
-    push = told(part.message, on_push, services, part)
+    push, delete = (told(part.message, handler, services, part) for handler in (on_push, on_delete))
     card.push.click(push, [part.name, card.repository, part.owner], part.message, **slow(part.message, TURN))
-    delete = told(part.message, on_delete, services, part)
     card.delete.yes.click(delete, [part.name, part.owner], part.outputs, **LIGHT)
 
 
-# Handlers: values in, values out
+def adapter_rows(services: Services, secret: Any) -> list[list[str]]:
+    """A row for each usable adapter, in the order of the panes' choices."""
+    return [adapter_row(services, adapter, secret) for adapter in services.store.adapters]
 
 
-def show_rows(services: Services, part: AdaptersPart, secret: Any) -> Values:
-    """The current list."""
-    return {part.rows: adapter_rows(services, secret)}
+def adapter_row(services: Services, adapter: Adapter, secret: Any) -> list[str]:
+    """Name, method, size, parameters, held-out perplexity, forgetting, and owner."""
+    measured, owner = ["–", "–"], services.library.owner(adapter.name)
+    if (report := report_of(services, adapter.name)) is not None:
+        base, own = report.base_scores, report.adapter_scores
+        forgetting = own.general_perplexity / base.general_perplexity - 1
+        measured = [f"{number(own.perplexity)}, base {number(base.perplexity)}", f"{100 * forgetting:+.0f}\u00a0%"]
+    size, method = words.size_name(adapter.kind, adapter.size), words.method_name(adapter.kind)
+    whose = words.SHIPPED if owner is None else words.MINE if is_own(owner, secret) else words.SOMEBODY
+    return [adapter.name, method, size, f"{adapter.num_parameters:,}", *measured, whose]
 
 
 def on_zip(services: Services, part: AdaptersPart, path: Any, name: Any, secret: Any) -> Values:
@@ -134,8 +117,8 @@ def imported(services: Services, part: AdaptersPart, source: Callable[..., Any],
     if (owner := owner_of(secret)) is None:
         raise UserError(common.NO_OWNER)
     source(name, owner)
-    opened = show_rows(services, part, secret) | open_card(services, part, name, secret)
-    return opened | {part.message: message(words.IMPORTED.format(name=name))}
+    said: Values = {part.message: message(words.IMPORTED.format(name=name)), part.rows: adapter_rows(services, secret)}
+    return open_card(services, part, name, secret) | said
 
 
 def open_card(services: Services, part: AdaptersPart, name: Any, secret: Any) -> Values:
@@ -144,14 +127,11 @@ def open_card(services: Services, part: AdaptersPart, name: Any, secret: Any) ->
     return {part.name: found.adapter.name} | card_updates(services, part.card, found)
 
 
-def on_download(make: Callable[[str, Path], Path], folder: Path, name: Any) -> tuple[str | None, Marked]:
-    """The file that `make` writes of the adapter within `folder`, or the error."""
-    try:
-        if not isinstance(name, str):
-            raise UserError(words.NO_SUCH_ADAPTER)
-        return str(make(name, folder)), []
-    except UserError as error:
-        return None, message(str(error), is_error=True)
+def on_download(make: Callable[[str, Path], Path], folder: Path, name: Any) -> tuple[str, Marked]:
+    """The file that `make` writes of the adapter within `folder`. Raises UserError."""
+    if not isinstance(name, str):
+        raise UserError(words.NO_SUCH_ADAPTER)
+    return str(make(name, folder)), []
 
 
 def new_zip(services: Services, name: str, folder: Path) -> Path:
@@ -170,7 +150,8 @@ def on_delete(services: Services, part: AdaptersPart, name: Any, secret: Any) ->
     """Delete an own adapter. Raises UserError."""
     check_own(services, name, secret)
     services.library.delete(name, owner_of(secret))
-    return show_rows(services, part, secret) | {
+    return {
+        part.rows: adapter_rows(services, secret),
         part.message: message(words.DELETED.format(name=name)),
         part.card.column: gr.update(visible=False),
         part.name: None,

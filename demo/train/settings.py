@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import gradio as gr
 from gradio.components import Component
 
 from adapters.lora.settings import LoraSettings
-from adapters.methods import UserError
 from adapters.prefix.settings import PrefixSettings
 from adapters.training.corpus import DATASETS
 from adapters.training.order import DEFAULT_LR, TrainOrder, TrainSettings
 from demo.parts import words as common
-from demo.parts.events import LIGHT
-from demo.parts.marked import Marked, Values, message, message_line
-from demo.parts.views import Page
+from demo.parts.events import LIGHT, told
+from demo.parts.marked import Values, message, message_line
+from demo.parts.views import Page, filled
 from demo.services import Services
 from demo.train import words
 from demo.train.form import (
@@ -38,70 +36,41 @@ for _settings in (LoraSettings, PrefixSettings, TrainSettings, TrainOrder):
     TYPES |= get_type_hints(_settings)
 
 
-class SettingControls(NamedTuple):
-    """The components; `fields` by the name of the setting."""
-
-    fields: dict[str, Component]
-    lora: gr.Column
-    prefix: gr.Column
-
-
-class FormPart(NamedTuple):
-    """The components; `file` is the path of the newest upload."""
-
-    data: gr.Dropdown
-    name: gr.Textbox
-    method: gr.Radio
-    start: gr.Button
-    stop: gr.Button
-    message: gr.HighlightedText
-    folded: gr.Accordion  # of the settings; its label says their values
-    settings: SettingControls
-    upload: gr.UploadButton
-    estimate: gr.HighlightedText
-    file: gr.State
-
-    @property
-    def inputs(self) -> list[Component]:
-        """Everything that determines a training."""
-        return [self.data, self.name, self.method, self.file, *self.settings.fields.values()]
-
-
-def lay_out_form(services: Services) -> FormPart:
+class FormPart:
     """The components, from top to bottom."""
-    gr.HTML(words.TRAIN_HTML, elem_classes="section")
-    first = next(iter(DATASETS))
-    with gr.Row(elem_classes="top"):
-        data = gr.Dropdown(list(DATASETS), value=first, allow_custom_value=True, min_width=220, **control("data"))
-        name = gr.Textbox(max_lines=1, max_length=40, min_width=180, **control("name"))
-        method = gr.Radio(list(words.METHODS), value=words.LORA, min_width=220, **control("method"))
-        with gr.Column(min_width=150, elem_classes="run"):
-            start = gr.Button(words.START, variant="primary")
-            stop = gr.Button(common.STOP, interactive=False)
-    note = message_line(words.MESSAGE, "shared-note")
-    with gr.Row(elem_classes="shared"):
-        order = read_train(TrainForm("", words.LORA, first, None, defaults())).order
-        with gr.Accordion(words.settings_line(order), open=False) as folded:
-            settings = lay_out_settings(services)
-        upload = gr.UploadButton(words.UPLOAD_TEXT, size="sm", min_width=110, scale=0)
-    estimate = message_line(words.ESTIMATE, "estimate")
-    return FormPart(data, name, method, start, stop, note, folded, settings, upload, estimate, gr.State(None))
+
+    def __init__(self, services: Services) -> None:
+        gr.HTML(words.TRAIN_HTML, elem_classes="section")
+        sets, methods = list(DATASETS), list(words.METHODS)
+        with gr.Row(elem_classes="top"):
+            self.data = gr.Dropdown(sets, value=sets[0], allow_custom_value=True, min_width=220, **control("data"))
+            self.name = gr.Textbox(max_lines=1, max_length=40, min_width=180, **control("name"))
+            self.method = gr.Radio(methods, value=words.LORA, min_width=220, **control("method"))
+            with gr.Column(min_width=150, elem_classes="run"):
+                self.start = gr.Button(words.START, variant="primary")
+                self.stop = gr.Button(common.STOP, interactive=False)
+        self.message = message_line(words.MESSAGE, "shared-note")
+        with gr.Row(elem_classes="shared"):
+            order = read_train(TrainForm("", words.LORA, sets[0], None, defaults())).order
+            with gr.Accordion(words.settings_line(order), open=False) as self.folded:
+                modules = [words.ATTENTION, *services.trainer.modules()]
+                with gr.Column() as self.lora:
+                    fields = setting_controls(LORA_FIELDS, modules)
+                with gr.Column(visible=False) as self.prefix:
+                    fields |= setting_controls(PREFIX_FIELDS, modules)
+                self.fields = fields | setting_controls([*SETTINGS_FIELDS, *ORDER_FIELDS], modules)
+            self.upload = gr.UploadButton(words.UPLOAD_TEXT, size="sm", min_width=110, scale=0)
+        self.estimate = message_line(words.ESTIMATE, "estimate")
+        self.file = gr.State(None)  # path of the newest upload
+        # Everything that determines a training.
+        self.inputs: list[Component] = [self.data, self.name, self.method, self.file, *self.fields.values()]
 
 
-def lay_out_settings(services: Services) -> SettingControls:
-    """A control for each setting; of LoRA's and prefix tuning's own ones, one group is visible."""
-    first, modules = defaults(), [words.ATTENTION, *services.trainer.modules()]
-
-    def group(names: Sequence[str]) -> dict[str, Component]:
-        with gr.Row(elem_classes="sampling"):
-            return {name: setting_control(name, first[name], modules) for name in names}
-
-    with gr.Column() as lora:
-        controls = group(LORA_FIELDS)
-    with gr.Column(visible=False) as prefix:
-        controls |= group(PREFIX_FIELDS)
-    controls |= group([*SETTINGS_FIELDS, *ORDER_FIELDS])
-    return SettingControls(controls, lora, prefix)
+def setting_controls(names: Sequence[str], modules: Sequence[str]) -> dict[str, Component]:
+    """A row with a control for each of these settings."""
+    first = defaults()
+    with gr.Row(elem_classes="sampling"):
+        return {name: setting_control(name, first[name], modules) for name in names}
 
 
 def setting_control(name: str, value: Any, modules: Sequence[str]) -> Component:
@@ -122,13 +91,14 @@ def setting_control(name: str, value: Any, modules: Sequence[str]) -> Component:
 
 def wire_form(services: Services, form: FormPart, page: Page) -> None:
     """The upload, the method, and the lines that say what was chosen."""
-    form.upload.upload(on_upload, form.upload, [form.data, form.file, form.message], **LIGHT)
-    lr = form.settings.fields["lr"]
-    form.method.input(on_method, [form.method, lr], [form.settings.lora, form.settings.prefix, lr], **LIGHT)
-    told = [control for control in form.inputs if control is not form.name]
+    upload = filled(form.message, [form.data, form.file], on_upload)
+    form.upload.upload(upload, form.upload, [form.message, form.data, form.file], **LIGHT)
+    lr = form.fields["lr"]
+    form.method.input(on_method, [form.method, lr], [form.lora, form.prefix, lr], **LIGHT)
+    read = [control for control in form.inputs if control is not form.name]
     gr.on(
-        [page.blocks.load, page.tab.select, *(control.change for control in told)],  # type: ignore[attr-defined]
-        partial(on_estimate, services, form),
+        [page.blocks.load, page.tab.select, *(control.change for control in read)],  # type: ignore[attr-defined]
+        told(form.estimate, on_estimate, services, form),
         set(form.inputs),
         [form.estimate, form.folded],
         trigger_mode="always_last",  # while somebody types, the newest values alone wait
@@ -136,16 +106,10 @@ def wire_form(services: Services, form: FormPart, page: Page) -> None:
     )
 
 
-# Handlers: values in, values out
-
-
-def on_upload(path: Any) -> tuple[Any, Any, Marked]:
-    """An uploaded file as the data; a refusal is one line, and nothing else changes."""
-    try:
-        name = your_file(str(uploaded(path)))
-    except UserError as error:
-        return gr.skip(), gr.skip(), message(str(error), is_error=True)
-    return gr.update(choices=[*DATASETS, name], value=name), path, []
+def on_upload(path: Any) -> tuple[Any, Any]:
+    """An uploaded file as the data. Raises UserError."""
+    name = your_file(str(uploaded(path)))
+    return gr.update(choices=[*DATASETS, name], value=name), path
 
 
 def on_method(method: Any, lr: Any) -> tuple[Any, Any, Any]:
@@ -156,17 +120,16 @@ def on_method(method: Any, lr: Any) -> tuple[Any, Any, Any]:
 
 
 def on_estimate(services: Services, form: FormPart, values: Values) -> Values:
-    """The folded line, and size, memory and time of the training, or the error in its settings."""
-    try:
-        order, file = read_train(read_form(form, values))
-        line: Values = {form.folded: gr.update(label=words.settings_line(order))}
-        estimate = services.trainer.estimate(replace(order, name=UNNAMED), file)
-        return line | {form.estimate: message(words.estimate_lines(estimate), is_error=bool(estimate.refusal))}
-    except UserError as error:
-        return {form.estimate: message(str(error), is_error=True)}
+    """The folded line, and size, memory and time of the training. Raises UserError."""
+    order, file = read_train(read_form(form, values))
+    estimate = services.trainer.estimate(replace(order, name=UNNAMED), file)
+    return {
+        form.folded: gr.update(label=words.settings_line(order)),
+        form.estimate: message(words.estimate_lines(estimate), is_error=bool(estimate.refusal)),
+    }
 
 
 def read_form(form: FormPart, values: Values) -> TrainForm:
     """The values of the controls."""
-    settings = {name: values[component] for name, component in form.settings.fields.items()}
+    settings = {name: values[component] for name, component in form.fields.items()}
     return TrainForm(values[form.name], values[form.method], values[form.data], values[form.file], settings)

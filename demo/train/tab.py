@@ -1,31 +1,43 @@
 """The Train tab: a form, the training that is followed with its curve and texts, the queue, and the adapters.
 
-A training runs whether anybody looks or not, so the page asks for its progress by a timer and holds no thread.
+A training runs whether anybody looks or not, so the page asks for its progress by a timer and holds no thread. Of a
+stranger's training only the name, the method and the position in the queue can be seen.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
 
+from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.training.queue import JobView
 from demo.parts import words as common
 from demo.parts.events import LIGHT, told
-from demo.parts.links import owner_of
+from demo.parts.links import is_own, owner_of
 from demo.parts.marked import Values, marked_text, message, message_line
+from demo.parts.numbers import PROMPT, Span
 from demo.parts.tables import text_table
 from demo.parts.views import Page, cell_of
 from demo.services import Services
 from demo.train import words
-from demo.train.adapter_list import adapters_section
-from demo.train.cards import adapter_rows
+from demo.train.adapter_list import adapter_rows, adapters_section
 from demo.train.figures import loss_curve
 from demo.train.form import read_train
-from demo.train.queue_view import LIVE, Queue, find_own, kind_of, newest_own, queue, sample_spans, signature
-from demo.train.settings import FormPart, lay_out_form, read_form, wire_form
+from demo.train.settings import FormPart, read_form, wire_form
 
 PACE = 1.5  # seconds between two looks at the trainings
+LIVE = ("waiting", "running")
+QUEUE_LENGTH = 30  # trainings in the list
+SAMPLES = 12  # newest sample texts that are shown
+
+
+class Queue(NamedTuple):
+    """The rows of the list, and whether any training runs or waits."""
+
+    rows: tuple[tuple[str, ...], ...]
+    live: bool
 
 
 class Seen(NamedTuple):
@@ -36,104 +48,68 @@ class Seen(NamedTuple):
     adapters: tuple[str, ...] = ()
 
 
-class TrainPage(NamedTuple):
-    """The components; `followed` is the id of the training that is shown, `adapters` the list of adapters."""
+class TrainPage:
+    """The components, from top to bottom."""
 
-    form: FormPart
-    column: gr.Column
-    bar: gr.HTML
-    head: gr.HighlightedText
-    figures: gr.HighlightedText
-    curve: gr.Plot
-    samples: gr.HighlightedText
-    queue: gr.Dataframe
-    queue_column: gr.Column
-    adapters: gr.Dataframe
-    owner: gr.BrowserState
-    followed: gr.State
-    seen: gr.State
-    timer: gr.Timer
-
-    @property
-    def outputs(self) -> list[Any]:
-        """Everything that a look at the trainings changes."""
+    def __init__(self, services: Services, page: Page) -> None:
+        with gr.Column(elem_classes="stack setup"):
+            self.form = FormPart(services)
+        with gr.Column(visible=False, elem_classes="stack training") as self.column:
+            self.head = message_line(words.MESSAGE, "training-head")
+            self.bar = gr.HTML(elem_classes="bar")
+            self.figures = message_line(words.MESSAGE, "estimate")
+            with gr.Row(elem_classes="plots"):
+                with gr.Column(min_width=280):
+                    self.curve = gr.Plot(label=words.CURVE, show_label=False)
+                with gr.Column(min_width=280, elem_classes="pane samples"):
+                    self.samples = marked_text(words.SAMPLES, "pane-text")
+        with gr.Column(visible=False, elem_classes="stack next-section") as self.queue_column:
+            gr.HTML(words.QUEUE_HTML, elem_classes="section")
+            self.queue = text_table(words.QUEUE, words.QUEUE_COLUMNS, None, "earlier", max_height=300)
+        self.adapters = adapters_section(services, page).rows
+        self.followed, self.seen, self.timer = gr.State(None), gr.State(Seen()), gr.Timer(PACE)
+        self.looked = [self.followed, self.seen, page.owner]  # what a look at the trainings reads
         shown = [self.column, self.bar, self.head, self.figures, self.curve, self.samples]
-        shown += [self.queue, self.queue_column, self.adapters]
-        form = [self.form.message, self.form.start, self.form.stop]
-        return [*shown, *form, self.followed, self.seen, self.timer]
+        shown += [self.queue, self.queue_column, self.adapters, self.followed, self.seen, self.timer]
+        self.outputs = [self.form.message, self.form.start, self.form.stop, *shown]
 
 
 def train_tab(services: Services, page: Page) -> None:
-    """The tab."""
-    train = lay_out(services, page)
+    train = TrainPage(services, page)
     wire_form(services, train.form, page)
     wire_trainings(services, train, page)
 
 
-def lay_out(services: Services, page: Page) -> TrainPage:
-    """The components, from top to bottom."""
-    with gr.Column(elem_classes="stack setup"):
-        form = lay_out_form(services)
-    with gr.Column(visible=False, elem_classes="stack training") as column:
-        head = message_line(words.MESSAGE, "training-head")
-        bar = gr.HTML(elem_classes="bar")
-        figures = message_line(words.MESSAGE, "estimate")
-        with gr.Row(elem_classes="plots"):
-            with gr.Column(min_width=280):
-                curve = gr.Plot(label=words.CURVE, show_label=False)
-            with gr.Column(min_width=280, elem_classes="pane samples"):
-                samples = marked_text(words.SAMPLES, "pane-text")
-    with gr.Column(visible=False, elem_classes="stack next-section") as queue_column:
-        gr.HTML(words.QUEUE_HTML, elem_classes="section")
-        listed = text_table(words.QUEUE, words.QUEUE_COLUMNS, None, "earlier", max_height=300)
-    adapters = adapters_section(services, page)
-    states = gr.State(None), gr.State(Seen()), gr.Timer(PACE)
-    shown = form, column, bar, head, figures, curve, samples, listed, queue_column, adapters.rows
-    return TrainPage(*shown, page.owner, *states)
-
-
 def wire_trainings(services: Services, train: TrainPage, page: Page) -> None:
     """Start, Stop, the choice of a training, and the looks at their progress."""
-    form, looked = train.form, [train.followed, train.seen, train.owner]
-    begin = partial(on_start, services, train)
-    form.start.click(begin, {*form.inputs, *looked}, train.outputs, **LIGHT)
-    form.stop.click(partial(on_stop, services, train), looked, train.outputs, **LIGHT)
+    form = train.form
+    begin, stop, chosen = (told(form.message, handler, services, train) for handler in (on_start, on_stop, on_follow))
+    form.start.click(begin, {*form.inputs, *train.looked}, train.outputs, **LIGHT)
+    form.stop.click(stop, train.looked, train.outputs, **LIGHT)
     again = [page.blocks.load, page.tab.select, train.timer.tick]
-    gr.on(again, partial(look, services, train), looked, train.outputs, **LIGHT)
-
-    chosen = told(form.message, on_follow, services, train)
+    gr.on(again, partial(look, services, train), train.looked, train.outputs, **LIGHT)
 
     def on_select(seen: Seen, secret: Any, event: gr.SelectData) -> Values:
         return chosen(cell_of(event, -1), seen, secret)
 
-    train.queue.select(on_select, [train.seen, train.owner], train.outputs, **LIGHT)
-
-
-# Handlers: values in, values out
+    train.queue.select(on_select, train.looked[1:], train.outputs, **LIGHT)
 
 
 def on_start(services: Services, train: TrainPage, values: Values) -> Values:
-    """Queue a training and follow it; a refusal is one line."""
-    secret = values[train.owner]
-    try:
-        if (owner := owner_of(secret)) is None:
-            raise UserError(common.NO_OWNER)
-        order, file = read_train(read_form(train.form, values))
-        id = services.trainer.start(order, file, owner)
-    except UserError as error:
-        return {train.form.message: message(str(error), is_error=True)}
-    return {train.form.message: []} | follow(services, train, id, values[train.seen], secret)
+    """Queue a training and follow it. Raises UserError."""
+    _, seen, secret = (values[component] for component in train.looked)
+    if (owner := owner_of(secret)) is None:
+        raise UserError(common.NO_OWNER)
+    order, file = read_train(read_form(train.form, values))
+    return follow(services, train, services.trainer.start(order, file, owner), seen, secret)
 
 
 def on_stop(services: Services, train: TrainPage, followed: Any, seen: Seen, secret: Any) -> Values:
-    """Stop the training that is followed; its best weights so far become the adapter."""
-    try:
-        if followed is None or (owner := owner_of(secret)) is None:
-            raise UserError(words.NOTHING_TO_STOP)
-        services.trainer.stop(find_own(services, followed, secret).id, owner)
-    except UserError as error:
-        return {train.form.message: message(str(error), is_error=True)}
-    return {train.form.message: []} | look(services, train, followed, seen, secret)
+    """Stop the training that is followed; its best weights so far become the adapter. Raises UserError."""
+    if followed is None or (owner := owner_of(secret)) is None:
+        raise UserError(words.NOTHING_TO_STOP)
+    services.trainer.stop(find_own(services, followed, secret).id, owner)
+    return look(services, train, followed, seen, secret)
 
 
 def on_follow(services: Services, train: TrainPage, id: Any, seen: Seen, secret: Any) -> Values:
@@ -166,9 +142,6 @@ def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret
     return updates
 
 
-# Between components and data
-
-
 def job_updates(train: TrainPage, job: JobView | None) -> Values:
     """The updates for the training that is followed."""
     if job is None:
@@ -192,3 +165,50 @@ def bar_html(job: JobView) -> str:
         return ""
     done = job.steps[-1].step if job.steps else 0
     return f'<progress value="{done}" max="{max(1, job.total)}" aria-label="{words.PROGRESS}"></progress>'
+
+
+def kind_of(job: JobView) -> str:
+    """The method of a training: lora or prefix."""
+    return "lora" if isinstance(job.order.settings.adapter, LoraSettings) else "prefix"
+
+
+def queue(jobs: Sequence[JobView], secret: Any) -> Queue:
+    """The list of trainings for this browser: every live one, and its own that have ended."""
+    rows = []
+    for job in [job for job in jobs if job.state in LIVE or is_own(job.owner, secret)][:QUEUE_LENGTH]:
+        mine = is_own(job.owner, secret)
+        whose, method = words.MINE if mine else words.SOMEBODY, words.method_name(kind_of(job))
+        rows.append((job.order.name, method, words.state_line(job, mine), whose, job.id))
+    return Queue(tuple(rows), any(job.state in LIVE for job in jobs))
+
+
+def find_own(services: Services, id: Any, secret: Any) -> JobView:
+    """The training with this id; raises UserError where it is not this browser's own."""
+    job = next((job for job in services.trainer.jobs() if job.id == id), None)
+    if job is None or not is_own(job.owner, secret):
+        raise UserError(words.NOT_YOURS)
+    return job
+
+
+def newest_own(jobs: Sequence[JobView], secret: Any) -> str | None:
+    """The id of this browser's running training, or else of its newest."""
+    own = [job for job in jobs if is_own(job.owner, secret)]
+    running = [job for job in own if job.state == "running"] or [job for job in own if job.state in LIVE]
+    return next((job.id for job in [*running, *own]), None)
+
+
+def signature(job: JobView | None) -> tuple[Any, ...]:
+    """Changes whenever there is something new to show of a training."""
+    if job is None:
+        return ()
+    return job.id, job.state, job.place, job.message, job.steps[-1:], job.samples[-1:]
+
+
+def sample_spans(job: JobView) -> list[Span]:
+    """The newest sample texts, the last one first, each under its step."""
+    spans: list[Span] = []
+    for sample in reversed(job.samples[-SAMPLES:]):
+        end = "\n\n" if spans else ""
+        spans.append((f"{end}{words.SAMPLE_STEP.format(step=sample.step)}\n", PROMPT))
+        spans += [(job.order.sample_prompt, PROMPT), (sample.text, None)]
+    return spans

@@ -13,13 +13,14 @@ from demo.compare.form import default_panes
 from demo.compare.panes import Pane, offer, offered
 from demo.leaderboard.form import known_methods
 from demo.parts import words as common
+from demo.parts.actions import or_no_file
 from demo.parts.links import owner_of
 from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words
 from demo.train.adapter_list import (
     AdaptersPart,
-    lay_out,
+    adapter_rows,
     new_zip,
     on_delete,
     on_download,
@@ -27,7 +28,6 @@ from demo.train.adapter_list import (
     on_push,
     on_zip,
     open_card,
-    show_rows,
 )
 from tests.demo.train.conftest import MINE, TEXT
 
@@ -46,20 +46,20 @@ def part(services: Services) -> Iterator[AdaptersPart]:
     with gr.Blocks() as blocks:
         owner = gr.BrowserState(None)
         with gr.Tab("Train") as own:
-            yield lay_out(services, Page(blocks, own, owner, gr.State("")))
+            yield AdaptersPart(services, Page(blocks, own, owner, gr.State("")))
 
 
-def rows_of(services: Services, part: AdaptersPart, secret: Any) -> dict[str, list[str]]:
-    return {row[0]: row for row in show_rows(services, part, secret)[part.rows]}
+def rows_of(services: Services, secret: Any) -> dict[str, list[str]]:
+    return {row[0]: row for row in adapter_rows(services, secret)}
 
 
-def test_the_list_says_what_each_adapter_is_and_whose(services: Services, part: AdaptersPart) -> None:
-    rows = rows_of(services, part, MINE)
+def test_the_list_says_what_each_adapter_is_and_whose(services: Services) -> None:
+    rows = rows_of(services, MINE)
     parameters = f"{services.store.find('verse').num_parameters:,}"
     assert rows["verse"] == ["verse", "LoRA", "r = 3", parameters, "–", "–", words.SHIPPED]
     assert rows["facts"][1:3] == ["prefix tuning", "5 virtual tokens"]
     assert rows["waves"] == ["waves", "LoRA", "r = 3", parameters, "113, base 173", "+4\u00a0%", words.MINE]
-    assert rows_of(services, part, OTHER)["waves"][-1] == words.SOMEBODY
+    assert rows_of(services, OTHER)["waves"][-1] == words.SOMEBODY
 
 
 def test_a_card_shows_figures_and_texts_and_reads_nothing_as_markup(services: Services, part: AdaptersPart) -> None:
@@ -122,7 +122,6 @@ def test_an_adapter_is_downloaded_imported_and_its_card_opened(
     make = partial(new_zip, services)
     path, note = on_download(make, tmp_path, "waves")
     assert note == []
-    assert path is not None
     assert Path(path).is_relative_to(tmp_path)
     assert on_download(make, tmp_path, "waves")[0] != path, "two visitors do not write one file"
     updates = on_zip(services, part, path, " tides ", MINE)
@@ -141,7 +140,7 @@ def test_an_adapter_is_downloaded_imported_and_its_card_opened(
 
 def test_only_a_lora_can_be_merged_and_what_there_is_none_of_is_one_line(services: Services, tmp_path: Path) -> None:
     for made, name in ((services.library.merged, "facts"), (services.library.zip, None), (services.library.zip, "no")):
-        path, ((line, _),) = on_download(made, tmp_path, name)
+        path, ((line, _),) = or_no_file(on_download)(made, tmp_path, name)
         assert path is None
         assert "\n" not in line
 

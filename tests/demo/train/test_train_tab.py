@@ -23,7 +23,7 @@ from demo.services import Services
 from demo.train import words
 from demo.train.figures import loss_curve
 from demo.train.settings import on_estimate, on_method, on_upload
-from demo.train.tab import Seen, TrainPage, lay_out, look, on_follow, on_start, on_stop
+from demo.train.tab import Seen, TrainPage, look, on_follow, on_start, on_stop
 from leaderboard.store.database import Database
 from tests.demo.train.conftest import MINE, TEXT
 
@@ -34,6 +34,7 @@ TIMEOUT = 600  # seconds, of a training that really runs on a busy machine
 
 class Tab(NamedTuple):
     services: Services
+    around: Page
     page: TrainPage
     jobs: Path
     file: Path  # an upload
@@ -43,9 +44,9 @@ class Tab(NamedTuple):
         form = self.page.form
         values: Values = {component: component.value for component in form.inputs}
         small = {"steps": 30, "r": 1, "max_length": 16, "batch_size": 2, "sample_prompt": "The"}
-        values |= {form.settings.fields[key]: value for key, value in {**small, **settings}.items()}
+        values |= {form.fields[key]: value for key, value in {**small, **settings}.items()}
         values |= {form.data: f"your file: {self.file.name}", form.file: str(self.file)}
-        return values | {form.name: name, self.page.seen: Seen(), self.page.owner: secret, self.page.followed: None}
+        return values | {form.name: name, self.page.seen: Seen(), self.around.owner: secret, self.page.followed: None}
 
     def start(self, name: str = "waves", secret: Any = MINE, **settings: Any) -> Values:
         return on_start(self.services, self.page, self.values(name, secret, **settings))
@@ -88,8 +89,8 @@ def tab_of(services: Services, tmp_path: Path) -> Iterator[Tab]:
     with gr.Blocks() as blocks:
         owner = gr.BrowserState(None)
         with gr.Tab("Train") as own:
-            page = lay_out(services, Page(blocks, own, owner, gr.State("")))
-            yield Tab(services, page, tmp_path / "home" / "jobs", file)
+            page = Page(blocks, own, owner, gr.State(""))
+            yield Tab(services, page, TrainPage(services, page), tmp_path / "home" / "jobs", file)
 
 
 def test_a_training_is_followed_from_its_start_to_its_adapter(working: Tab) -> None:
@@ -155,8 +156,8 @@ class TestQueue:
         for secret in (OTHER, None, "x"):
             with pytest.raises(UserError, match="somebody else"):
                 on_follow(tab.services, tab.page, id, Seen(), secret)
-            stopped = on_stop(tab.services, tab.page, id, Seen(), secret)
-            assert stopped[tab.page.form.message][0][1] == ERROR
+            with pytest.raises(UserError):
+                on_stop(tab.services, tab.page, id, Seen(), secret)
         assert tab.services.trainer.jobs()[0].state == "running"
 
     def test_stop_ends_the_training_that_is_followed(self, tab: Tab) -> None:
@@ -166,8 +167,8 @@ class TestQueue:
         ((line, mark),) = updates[tab.page.head]
         assert line.startswith("waves: ")
         assert mark is None
-        nothing = on_stop(tab.services, tab.page, None, Seen(), MINE)
-        assert nothing == {tab.page.form.message: [(words.NOTHING_TO_STOP, ERROR)]}
+        with pytest.raises(UserError, match=words.NOTHING_TO_STOP):
+            on_stop(tab.services, tab.page, None, Seen(), MINE)
 
     def test_a_failed_training_says_why_in_one_line(self, tab: Tab) -> None:
         updates = tab.start()
@@ -178,13 +179,10 @@ class TestQueue:
         ("changes", "message"),
         [({"r": 0}, "r: "), ({"name": "a/b"}, ""), ({"secret": None}, common.NO_OWNER), ({"lr": 7}, "lr: ")],
     )
-    def test_what_cannot_be_started_is_one_line_and_nothing_else(
-        self, tab: Tab, changes: dict[str, Any], message: str
-    ) -> None:
-        updates = on_start(tab.services, tab.page, tab.values(**changes))
-        ((line, mark),) = updates.pop(tab.page.form.message)
-        assert (line[: len(message)], mark, updates) == (message, ERROR, {})
-        assert "\n" not in line
+    def test_what_cannot_be_started_is_one_line(self, tab: Tab, changes: dict[str, Any], message: str) -> None:
+        with pytest.raises(UserError, match=f"^{message}") as caught:
+            on_start(tab.services, tab.page, tab.values(**changes))
+        assert "\n" not in str(caught.value)
         assert not tab.services.trainer.jobs()
 
     def test_a_long_curve_is_thinned_and_keeps_every_check(self, tab: Tab) -> None:
@@ -198,19 +196,17 @@ class TestQueue:
 @pytest.mark.usefixtures("idle")
 def test_the_estimate_follows_the_form(tab: Tab) -> None:
     form = tab.page.form
-    data, path, note = on_upload(str(tab.file))
-    assert (data["value"], path, note) == ("your file: sea.txt", str(tab.file), [])
+    data, path = on_upload(str(tab.file))
+    assert (data["value"], path) == ("your file: sea.txt", str(tab.file))
     updates = on_estimate(tab.services, form, tab.values(steps=40))
     assert " · 40 steps of 2 × 16 tokens · " in updates[form.folded]["label"]
     ((line, mark),) = updates[form.estimate]
     assert "parameters are trained" in line
     assert "40 steps over " in line
     assert mark is None
-    refused = on_estimate(tab.services, form, tab.values(target_modules=["nose"]))
-    ((line, mark),) = refused[form.estimate]
-    assert "nose" in line
-    assert "\n" not in line
-    assert mark == ERROR
+    with pytest.raises(UserError, match="nose") as caught:
+        on_estimate(tab.services, form, tab.values(target_modules=["nose"]))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("idle")
