@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 import plotly.graph_objects as go
@@ -16,7 +16,7 @@ from adapters.methods import UserError
 from demo.attributes import words
 from demo.look.theme import COLORS
 from demo.parts import words as common
-from demo.parts.actions import Confirm, Work, build_confirm, wire_work
+from demo.parts.actions import Work, build_confirm, wire_work
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, told
 from demo.parts.links import is_own, owner_of
@@ -31,18 +31,26 @@ from leaderboard.tables.results import Cell
 CURVE_HEIGHT = 320  # px
 
 
-class Discriminators(NamedTuple):
-    """The components that show a discriminator."""
+class Discriminators:
+    """A discriminator and its figures."""
 
-    chosen: gr.Dropdown
-    delete: Confirm
-    message: gr.HighlightedText
-    confusion: gr.Dataframe
-    curve: gr.Plot
+    def __init__(self, services: Services) -> None:
+        gr.HTML(words.DISCRIMINATORS_HTML, elem_classes="section")
+        names = [*services.store.discriminators]
+        shown = {"value": names[0] if names else None, "allow_custom_value": True} | labelled("discriminator")
+        with gr.Row(elem_classes="below"):
+            self.chosen = gr.Dropdown(names, **shown)
+            self.delete = build_confirm(common.DELETE_ADAPTER_QUESTION)
+        self.message = message_line(words.HELD_OUT_ACCURACY, "shared-note")
+        with gr.Row(elem_classes="plots"):
+            with gr.Column(min_width=280):
+                self.confusion = text_table(words.CONFUSION, [words.ACTUAL_PREDICTED])
+            with gr.Column(min_width=280):
+                self.curve = gr.Plot(label=words.CURVE, show_label=False)
 
 
 def discriminators_section(services: Services, page: Page) -> None:
-    part = lay_out_discriminators(services)
+    part = Discriminators(services)
     show = told(part.message, show_discriminator, services, part)
     outputs = [part.message, part.confusion, part.curve, part.delete.ask, part.delete.row]
     gr.on([page.blocks.load, part.chosen.change], show, [part.chosen, page.owner], outputs, **LIGHT)
@@ -50,23 +58,6 @@ def discriminators_section(services: Services, page: Page) -> None:
     part.delete.yes.click(delete, [part.chosen, page.owner], [*outputs, part.chosen], **LIGHT)
     page.tab.select(partial(offer_discriminators, services), None, part.chosen, **LIGHT)
     training_section(services, part, page)
-
-
-def lay_out_discriminators(services: Services) -> Discriminators:
-    """A discriminator and its figures."""
-    gr.HTML(words.DISCRIMINATORS_HTML, elem_classes="section")
-    names = [*services.store.discriminators]
-    first = names[0] if names else None
-    with gr.Row(elem_classes="below"):
-        chosen = gr.Dropdown(names, value=first, allow_custom_value=True, **labelled("discriminator"))
-        delete = build_confirm(common.DELETE_ADAPTER_QUESTION)
-    line = message_line(words.HELD_OUT_ACCURACY, "shared-note")
-    with gr.Row(elem_classes="plots"):
-        with gr.Column(min_width=280):
-            table = text_table(words.CONFUSION, [words.ACTUAL_PREDICTED])
-        with gr.Column(min_width=280):
-            learned = gr.Plot(label=words.CURVE, show_label=False)
-    return Discriminators(chosen, delete, line, table, learned)
 
 
 def training_section(services: Services, part: Discriminators, page: Page) -> None:

@@ -1,6 +1,6 @@
 """The Attributes tab: lists of words and how they are split; below them the discriminators."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
@@ -17,39 +17,29 @@ from demo.parts.word_table import list_text, read_upload, summary, table
 from demo.services import Services
 
 
-class Lists(NamedTuple):
-    """The components that show a list of words."""
+class Lists:
+    """A list of words and its table."""
 
-    chosen: gr.Dropdown
-    words: gr.Textbox
-    upload: gr.UploadButton
-    send: gr.Button
-    message: gr.HighlightedText
-    table: gr.Dataframe
+    def __init__(self, services: Services) -> None:
+        gr.HTML(words.LISTS_HTML, elem_classes="section")
+        names = [common.OWN_WORDS, *services.attributes]
+        first = names[1] if len(names) > 1 else common.OWN_WORDS
+        typed = as_text(services.attributes.get(first, ()))
+        with gr.Row(elem_classes="bring"):
+            self.chosen = gr.Dropdown(names, value=first, allow_custom_value=True, min_width=200, **labelled("list"))
+            self.words = gr.Textbox(typed, lines=2, max_lines=6, scale=3, min_width=260, **labelled("list_words"))
+            with gr.Column(min_width=150, elem_classes="run"):
+                self.upload = gr.UploadButton(common.UPLOAD_LIST, size="sm")
+                self.send = gr.Button(words.SEND_WORDS, size="sm")
+        self.message = message_line(words.SPLITS, "shared-note")
+        self.table = text_table(words.SPLITS, words.COLUMNS, [180, 110, 240, 90, 600])
 
 
 def attributes_tab(services: Services, page: Page) -> None:
     with gr.Column(elem_classes="stack"):
-        lists = lay_out_lists(services)
+        lists = Lists(services)
         discriminators_section(services, page)
     wire_lists(services, lists, page)
-
-
-def lay_out_lists(services: Services) -> Lists:
-    """A list of words and its table."""
-    gr.HTML(words.LISTS_HTML, elem_classes="section")
-    with gr.Row(elem_classes="bring"):
-        names = [common.OWN_WORDS, *services.attributes]
-        first = names[1] if len(names) > 1 else common.OWN_WORDS
-        chosen = gr.Dropdown(names, value=first, allow_custom_value=True, min_width=200, **labelled("list"))
-        typed = as_text(services.attributes.get(first, ()))
-        own = gr.Textbox(typed, lines=2, max_lines=6, scale=3, min_width=260, **labelled("list_words"))
-        with gr.Column(min_width=150, elem_classes="run"):
-            upload = gr.UploadButton(common.UPLOAD_LIST, size="sm")
-            send = gr.Button(words.SEND_WORDS, size="sm")
-    line = message_line(words.SPLITS, "shared-note")
-    shown = text_table(words.SPLITS, words.COLUMNS, [180, 110, 240, 90, 600])
-    return Lists(chosen, own, upload, send, line, shown)
 
 
 def wire_lists(services: Services, lists: Lists, page: Page) -> None:

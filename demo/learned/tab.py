@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
@@ -25,95 +25,68 @@ from demo.services import Services
 MAX_PROMPT = 4_000  # characters
 
 
-class LearnedView(NamedTuple):
-    """The components: of every adapter, of a LoRA, of a prefix."""
+class LearnedView:
+    """What is chosen, then a column for a LoRA and one for a prefix: one of the two is visible."""
 
-    adapter: gr.Dropdown
-    save: gr.Button
-    message: gr.HighlightedText
+    def __init__(self) -> None:
+        gr.HTML(words.LEARNED_HTML, elem_classes="section")
+        with gr.Row(elem_classes="bring"):
+            self.adapter = gr.Dropdown([], allow_custom_value=True, scale=3, min_width=220, **control("adapter"))
+            with gr.Column(min_width=170, scale=0, elem_classes="run"):
+                self.save = gr.Button(words.SAVE_NUMBERS, size="sm")
+        self.message = message_line(words.LEARNED, "shared-note")
+        with gr.Column(visible=False, elem_classes="stack") as self.lora:
+            self.lay_out_lora()
+        with gr.Column(visible=False, elem_classes="stack") as self.prefix:
+            self.lay_out_prefix()
+        columns = [self.message, self.adapter, self.lora, self.prefix]
+        of_lora = [self.norms, self.ranks, self.module, self.module_line, self.singular, *self.squares]
+        self.outputs: list[Block] = [*columns, *of_lora, self.words, self.watched, self.far, self.seen]
 
-    lora: gr.Column
-    norms: gr.Plot
-    ranks: gr.Plot
-    module: gr.Dropdown
-    module_line: gr.HighlightedText
-    singular: gr.Plot
-    squares: tuple[gr.Plot, ...]  # W, what is added, both
+    def lay_out_lora(self) -> None:
+        """All modules beside each other, then one of them."""
+        with gr.Row(elem_classes="plots"):
+            self.norms, self.ranks = plot(words.NORMS), plot(words.RANKS)
+        self.module = gr.Dropdown([], allow_custom_value=True, **control("module"))
+        self.module_line = message_line(words.SINGULAR, "step-line")
+        self.singular = plot(words.SINGULAR)
+        with gr.Row(elem_classes="plots"):
+            self.squares = [plot(title) for title in (words.WEIGHT, words.CHANGE, words.ADAPTED)]
+        gr.HTML(f"<p>{words.LORA_HELP}</p>", elem_classes="help")
 
-    prefix: gr.Column
-    words: gr.Dataframe
-    far: gr.Column  # around `moved`: an empty plot is nothing to look at
-    moved: gr.Plot
-    prompt: gr.Textbox
-    watch: gr.Button
-    watched: gr.HighlightedText
-    seen: gr.Row  # around the two below
-    attention: gr.Plot
-    tokens: gr.Plot
+    def lay_out_prefix(self) -> None:
+        """The words near each virtual token, then what the tokens of a text look at."""
+        gr.HTML(f"<h3>{words.WORDS}</h3>", elem_classes="figure-title")
+        self.words = text_table(words.WORDS, words.WORD_COLUMNS, [110, 330, 330, 110], max_height=520)
+        with gr.Column(visible=False) as self.far:  # an empty plot is nothing to look at
+            self.moved = plot(words.MOVED)
+        gr.HTML(f"<p>{words.WORDS_HELP}</p>", elem_classes="help")
+        text = {"lines": 2, "max_lines": 6, "max_length": MAX_PROMPT} | control("watch")
+        with gr.Row(elem_classes="bring"):
+            self.prompt = gr.Textbox(words.PROMPT, scale=3, **text)
+            with gr.Column(min_width=150, scale=0, elem_classes="run"):
+                self.watch = gr.Button(words.WATCH, size="sm")
+        self.watched = message_line(words.ATTENTION, "step-line")
+        with gr.Row(visible=False, elem_classes="plots") as self.seen:
+            self.attention, self.tokens = plot(words.ATTENTION), plot(words.BY_TOKEN)
+        gr.HTML(f"<p>{words.ATTENTION_HELP}</p>", elem_classes="help")
 
 
 def learned_tab(services: Services, page: Page) -> None:
     with gr.Column(elem_classes="stack"):
-        view = lay_out_learned()
+        view = LearnedView()
         costs_section(services, page)
-    outputs: list[Block] = [view.message, *(part for part in view if isinstance(part, Block)), *view.squares]
     show, fill = (told(view.message, handler, services, view) for handler in (show_adapter, fill_words))
     opened = [page.blocks.load, page.tab.select, view.adapter.input]
-    chosen = gr.on(opened, show, view.adapter, outputs, **LIGHT)
+    chosen = gr.on(opened, show, view.adapter, view.outputs, **LIGHT)
     options = slow(view.message, "learned")
     chosen.then(fill, view.adapter, [view.message, view.words, view.far, view.moved], **options)
     redraw = told(view.message, show_module, services, view)
-    view.module.input(redraw, [view.adapter, view.module], outputs, **LIGHT)
+    view.module.input(redraw, [view.adapter, view.module], view.outputs, **LIGHT)
     watching, options = partial(watch, services, view), slow(view.watched, "model")
     shown = [view.watched, view.seen, view.attention, view.tokens]
     gr.on([view.watch.click, view.prompt.submit], watching, [view.adapter, view.prompt], shown, **options)
     save_on_click(view.save, partial(on_save, services), view.adapter, view.message)
-
-
-def lay_out_learned() -> LearnedView:
-    """What is chosen, then a column for a LoRA and one for a prefix: one of the two is visible."""
-    gr.HTML(words.LEARNED_HTML, elem_classes="section")
-    with gr.Row(elem_classes="bring"):
-        adapter = gr.Dropdown([], allow_custom_value=True, scale=3, min_width=220, **control("adapter"))
-        with gr.Column(min_width=170, scale=0, elem_classes="run"):
-            save = gr.Button(words.SAVE_NUMBERS, size="sm")
-    line = message_line(words.LEARNED, "shared-note")
-    with gr.Column(visible=False, elem_classes="stack") as lora:
-        lora_parts = lay_out_lora()
-    with gr.Column(visible=False, elem_classes="stack") as prefix:
-        prefix_parts = lay_out_prefix()
-    return LearnedView(adapter, save, line, lora, *lora_parts, prefix, *prefix_parts)
-
-
-def lay_out_lora() -> tuple[Any, ...]:
-    """All modules beside each other, then one of them."""
-    with gr.Row(elem_classes="plots"):
-        norms, ranks = plot(words.NORMS), plot(words.RANKS)
-    module = gr.Dropdown([], allow_custom_value=True, **control("module"))
-    line = message_line(words.SINGULAR, "step-line")
-    singular = plot(words.SINGULAR)
-    with gr.Row(elem_classes="plots"):
-        squares = tuple(map(plot, (words.WEIGHT, words.CHANGE, words.ADAPTED)))
-    gr.HTML(f"<p>{words.LORA_HELP}</p>", elem_classes="help")
-    return norms, ranks, module, line, singular, squares
-
-
-def lay_out_prefix() -> tuple[Any, ...]:
-    """The words near each virtual token, then what the tokens of a text look at."""
-    gr.HTML(f"<h3>{words.WORDS}</h3>", elem_classes="figure-title")
-    table = text_table(words.WORDS, words.WORD_COLUMNS, [110, 330, 330, 110], max_height=520)
-    with gr.Column(visible=False) as far:
-        moved = plot(words.MOVED)
-    gr.HTML(f"<p>{words.WORDS_HELP}</p>", elem_classes="help")
-    with gr.Row(elem_classes="bring"):
-        prompt = gr.Textbox(words.PROMPT, lines=2, max_lines=6, max_length=MAX_PROMPT, scale=3, **control("watch"))
-        with gr.Column(min_width=150, scale=0, elem_classes="run"):
-            watch = gr.Button(words.WATCH, size="sm")
-    line = message_line(words.ATTENTION, "step-line")
-    with gr.Row(visible=False, elem_classes="plots") as seen:
-        attention, tokens = plot(words.ATTENTION), plot(words.BY_TOKEN)
-    gr.HTML(f"<p>{words.ATTENTION_HELP}</p>", elem_classes="help")
-    return table, far, moved, prompt, watch, line, seen, attention, tokens
 
 
 def show_adapter(services: Services, view: LearnedView, name: Any) -> Values:

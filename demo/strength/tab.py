@@ -1,7 +1,7 @@
 """The Strength tab: the stored success and cost of steering at each strength, as a plot and a table."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 import plotly.graph_objects as go
@@ -41,14 +41,22 @@ SIGNS = {  # colour and mark of each algorithm
 }
 
 
-class StrengthView(NamedTuple):
-    """The components."""
+class StrengthView:
+    """The components, from top to bottom."""
 
-    goal: gr.Dropdown
-    across: gr.Dropdown
-    plot: gr.Plot
-    table: gr.Dataframe
-    message: gr.HighlightedText
+    def __init__(self, frontier: Frontier) -> None:
+        goals, costs = [goal.name for goal in frontier.goals], [(TITLES[name], name) for name in ACROSS]
+        with gr.Row():
+            self.goal = gr.Dropdown(goals, value=goals[0], min_width=260, **labelled("goal"))
+            self.across = gr.Dropdown(costs, value=ACROSS[0], min_width=260, **labelled("across"))
+        self.message = message_line(words.STRENGTH, "strength-error")
+        self.plot = gr.Plot(label=words.STRENGTH, show_label=False)
+        gr.HTML(f"<p>{words.STRENGTH_PLOT_HELP}</p>", elem_classes="help")
+        self.table = figures_table(words.STRENGTH)
+        gr.HTML(f"<p>{words.STRENGTH_TABLE_HELP}</p>", elem_classes="help")
+        gr.Textbox("\n".join(frontier.commands), buttons=["copy"], **labelled("measured_by", interactive=False))
+        with gr.Accordion(common.MADE_WITH, open=False):
+            facts_table(strength_facts(frontier))
 
 
 def strength_tab(services: Services, page: Page, file: Path = FILE) -> None:
@@ -63,27 +71,10 @@ def strength_tab(services: Services, page: Page, file: Path = FILE) -> None:
     if frontier.base != services.base:
         note = words.OTHER_BASE.format(measured=frontier.base, running=services.base)
         message_line(words.STRENGTH, "strength-note", note)
-    view = lay_out_strength(frontier)
+    view = StrengthView(frontier)
     draw = told(view.message, draw_strength, view, frontier)
     chosen, shown = [view.goal, view.across], [view.plot, view.table, view.message]
     gr.on([page.blocks.load, view.goal.input, view.across.input], draw, chosen, shown, **LIGHT)
-
-
-def lay_out_strength(frontier: Frontier) -> StrengthView:
-    goals = [goal.name for goal in frontier.goals]
-    with gr.Row():
-        goal = gr.Dropdown(goals, value=goals[0], min_width=260, **labelled("goal"))
-        costs = [(TITLES[name], name) for name in ACROSS]
-        across = gr.Dropdown(costs, value=ACROSS[0], min_width=260, **labelled("across"))
-    line = message_line(words.STRENGTH, "strength-error")
-    plot = gr.Plot(label=words.STRENGTH, show_label=False)
-    gr.HTML(f"<p>{words.STRENGTH_PLOT_HELP}</p>", elem_classes="help")
-    table = figures_table(words.STRENGTH)
-    gr.HTML(f"<p>{words.STRENGTH_TABLE_HELP}</p>", elem_classes="help")
-    gr.Textbox("\n".join(frontier.commands), buttons=["copy"], **labelled("measured_by", interactive=False))
-    with gr.Accordion(common.MADE_WITH, open=False):
-        facts_table(strength_facts(frontier))
-    return StrengthView(goal, across, plot, table, line)
 
 
 def draw_strength(view: StrengthView, frontier: Frontier, goal: Any, across: Any) -> Values:

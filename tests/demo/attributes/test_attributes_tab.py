@@ -14,13 +14,12 @@ from adapters.store.adapter_store import AdapterStore
 from demo.attributes import words
 from demo.attributes.discriminators import (
     Discriminators,
-    lay_out_discriminators,
     on_delete,
     show_discriminator,
     take_rows,
     train,
 )
-from demo.attributes.tab import Lists, fill_list, lay_out_lists, send_list, show_list, take_file
+from demo.attributes.tab import Lists, fill_list, send_list, show_list, take_file
 from demo.compare.panes import offer_attributes, take_list
 from demo.parts import words as common
 from demo.parts.actions import Work, on_stop, play, work_buttons
@@ -32,7 +31,7 @@ from tests.demo.attributes.conftest import ROWS, SECRET
 @pytest.fixture
 def tab(services: Services) -> Iterator[tuple[Lists, Discriminators, Work]]:
     with gr.Blocks():
-        yield lay_out_lists(services), lay_out_discriminators(services), work_buttons(words.TRAIN, words.TRAIN, "note")
+        yield Lists(services), Discriminators(services), work_buttons(words.TRAIN, words.TRAIN, "note")
 
 
 def test_every_word_says_whether_it_is_used_and_how_it_is_split(

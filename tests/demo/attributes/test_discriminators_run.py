@@ -18,7 +18,6 @@ from demo.attributes.discriminators import (
     confusion,
     curve,
     find_report,
-    lay_out_discriminators,
     read_rows,
     train,
 )
@@ -81,7 +80,7 @@ def test_rows_that_cannot_be_told_apart_are_one_line(
 @pytest.fixture
 def parts(services: Services) -> Iterator[tuple[Work, Discriminators]]:
     with gr.Blocks():
-        yield work_buttons(words.TRAIN, words.TRAIN, "note"), lay_out_discriminators(services)
+        yield work_buttons(words.TRAIN, words.TRAIN, "note"), Discriminators(services)
 
 
 Parts = tuple[Work, Discriminators]

@@ -13,7 +13,7 @@ from adapters.learned.spectrum import Crop, Update
 from adapters.methods import UserError
 from adapters.store.adapter_store import AdapterStore
 from demo.learned import figures, words
-from demo.learned.tab import LearnedView, fill_words, lay_out_learned, on_save, show_adapter, show_module, watch
+from demo.learned.tab import LearnedView, fill_words, on_save, show_adapter, show_module, watch
 from demo.parts.actions import or_no_file
 from demo.parts.marked import ERROR
 from demo.parts.words import percent
@@ -30,7 +30,7 @@ def services(lasting: Services) -> Services:
 @pytest.fixture
 def view() -> Iterator[LearnedView]:
     with gr.Blocks():
-        yield lay_out_learned()
+        yield LearnedView()
 
 
 def update(path: str, relative: float) -> Update:

@@ -14,8 +14,8 @@ from demo.services import Services
 from demo.strength import words
 from demo.strength.tab import (
     ACROSS,
+    StrengthView,
     draw_strength,
-    lay_out_strength,
     strength_facts,
     strength_plot,
     strength_tab,
@@ -101,7 +101,7 @@ def test_the_table_marks_what_is_held(made: Frontier) -> None:
 
 def test_what_is_chosen_is_shown_and_nothing_else(made: Frontier) -> None:
     with gr.Blocks():
-        view = lay_out_strength(made)
+        view = StrengthView(made)
     updates = draw_strength(view, made, "positive", "distinct_2")
     assert set(updates) == {view.plot, view.table}
     bad: list[tuple[Any, Any]] = [("topics", "longest_run"), ("nothing", "perplexity"), (None, None), ([], {})]
