@@ -1,7 +1,7 @@
 """The form of a run: prompts, methods, and the settings that all texts share."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -11,7 +11,7 @@ from demo.leaderboard import words
 from demo.leaderboard.form import RunForm, default_methods, known_methods, preview, read_run, read_set, read_upload
 from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click
-from demo.parts.controls import SamplingControls, labelled, lay_out_sampling
+from demo.parts.controls import labelled, lay_out_sampling
 from demo.parts.events import LIGHT
 from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.tables import text_table
@@ -20,67 +20,41 @@ from leaderboard.prompts import shipped_sets
 from leaderboard.records import PromptSet, RunSpec
 
 
-class Setup(NamedTuple):
-    """The components. `prompts` is the chosen set, `uploaded` the newest upload."""
-
-    column: gr.Column
-    set: gr.Dropdown
-    methods: gr.Dropdown
-    run: gr.Button
-    stop: gr.Button
-    note: gr.HighlightedText
-    folded_preview: gr.Accordion
-    preview: gr.Dataframe
-    upload: gr.UploadButton
-    download: gr.Button
-    folded: gr.Accordion  # of the settings; its label says their values
-    samples: gr.Slider
-    judge: gr.Dropdown
-    sampling: SamplingControls
-    estimate: gr.HighlightedText
-    prompts: gr.State
-    uploaded: gr.State
-
-    @property
-    def controls(self) -> list[Component]:
-        """Everything that determines a run, beside the prompts."""
-        sampling = [self.sampling.mode, self.sampling.seed, *self.sampling.fields.values()]
-        return [self.methods, self.samples, self.judge, *sampling]
-
-    @property
-    def inputs(self) -> list[Component]:
-        return [self.prompts, *self.controls]
-
-
-def lay_out_setup(services: Services) -> Setup:
+class Setup:
     """The components, from top to bottom."""
-    first, judges = read_set(next(iter(shipped_sets())), services), [words.BASE_JUDGE, *services.judges]
-    many = {"multiselect": True, "allow_custom_value": True} | labelled("methods")
-    known, chosen = known_methods(services), default_methods(services)
-    with gr.Column(elem_classes="stack setup") as column:
-        with gr.Row(elem_classes="top"):
-            sets = gr.Dropdown(list(shipped_sets()), value=first.name, scale=2, min_width=240, **labelled("set"))
-            methods = gr.Dropdown(known, value=chosen, scale=4, min_width=300, **many)
-            with gr.Column(min_width=150, elem_classes="run"):
-                run, stop = gr.Button(words.RUN, variant="primary"), gr.Button(common.STOP)
-        note = message_line(words.ABOUT_PROMPTS, "shared-note")
-        with gr.Row(elem_classes="shared"):
-            with gr.Accordion(words.prompts_line(first), open=False) as folded_preview:
-                headers, rows = preview(first)
-                shown = text_table(words.PREVIEW, headers, rows=rows)
-            upload = gr.UploadButton(words.UPLOAD, size="sm", min_width=110, scale=0)
-            download = gr.Button(words.DOWNLOAD_SET, size="sm", min_width=110, scale=0)
-        with (
-            gr.Row(elem_classes="shared"),
-            gr.Accordion(words.run_line(RunSpec((BASE,))), open=False) as folded,
-        ):
-            with gr.Row(elem_classes="sampling"):
-                samples = gr.Slider(1, 10, 3, step=1, **labelled("samples"))
-                judge = gr.Dropdown(judges, value=words.BASE_JUDGE, **labelled("judge"))
-            sampling = lay_out_sampling(services)
-        estimate = message_line(words.ESTIMATE, "estimate")
-    top, states = (column, sets, methods, run, stop, note), (gr.State(first), gr.State(None))
-    return Setup(*top, folded_preview, shown, upload, download, folded, samples, judge, sampling, estimate, *states)
+
+    def __init__(self, services: Services) -> None:
+        first, judges = read_set(next(iter(shipped_sets())), services), [words.BASE_JUDGE, *services.judges]
+        many = {"multiselect": True, "allow_custom_value": True} | labelled("methods")
+        known, chosen = known_methods(services), default_methods(services)
+        with gr.Column(elem_classes="stack setup") as self.column:
+            with gr.Row(elem_classes="top"):
+                sets = list(shipped_sets())
+                self.set = gr.Dropdown(sets, value=first.name, scale=2, min_width=240, **labelled("set"))
+                self.methods = gr.Dropdown(known, value=chosen, scale=4, min_width=300, **many)
+                with gr.Column(min_width=150, elem_classes="run"):
+                    self.run, self.stop = gr.Button(words.RUN, variant="primary"), gr.Button(common.STOP)
+            self.note = message_line(words.ABOUT_PROMPTS, "shared-note")
+            with gr.Row(elem_classes="shared"):
+                with gr.Accordion(words.prompts_line(first), open=False) as self.folded_preview:
+                    headers, rows = preview(first)
+                    self.preview = text_table(words.PREVIEW, headers, rows=rows)
+                self.upload = gr.UploadButton(words.UPLOAD, size="sm", min_width=110, scale=0)
+                self.download = gr.Button(words.DOWNLOAD_SET, size="sm", min_width=110, scale=0)
+            with (
+                gr.Row(elem_classes="shared"),
+                gr.Accordion(words.run_line(RunSpec((BASE,))), open=False) as self.folded,
+            ):
+                with gr.Row(elem_classes="sampling"):
+                    self.samples = gr.Slider(1, 10, 3, step=1, **labelled("samples"))
+                    self.judge = gr.Dropdown(judges, value=words.BASE_JUDGE, **labelled("judge"))
+                self.sampling = lay_out_sampling(services)
+            self.estimate = message_line(words.ESTIMATE, "estimate")
+        self.prompts, self.uploaded = gr.State(first), gr.State(None)  # the chosen set, and the newest upload
+        sampling = [self.sampling.mode, self.sampling.seed, *self.sampling.fields.values()]
+        # Everything that determines a run, beside the prompts.
+        self.controls: list[Component] = [self.methods, self.samples, self.judge, *sampling]
+        self.inputs: list[Component] = [self.prompts, *self.controls]
 
 
 def wire_setup(services: Services, setup: Setup) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
@@ -13,9 +13,9 @@ from adapters.methods import UserError
 from demo.leaderboard import words
 from demo.leaderboard.form import read_run
 from demo.leaderboard.results.load import find_own
-from demo.leaderboard.results.run_page import ResultsPage, open_run, results_page, wire_delete
+from demo.leaderboard.results.run_page import ResultsPage, open_run, wire_delete
 from demo.leaderboard.run import RunView, follow
-from demo.leaderboard.settings import Setup, lay_out_setup, offer_methods, on_estimate, read_setup, wire_setup
+from demo.leaderboard.settings import Setup, offer_methods, on_estimate, read_setup, wire_setup
 from demo.parts import words as common
 from demo.parts.events import LIGHT, or_message, slow
 from demo.parts.links import RUN, Link, owner_of, read_link
@@ -29,65 +29,48 @@ PATIENCE = 10.0  # seconds
 SHOW_RESULTS = "() => document.querySelector('.results')?.scrollIntoView({behavior: 'smooth'})"
 
 
-class Scoreboard(NamedTuple):
-    """The components of the tab; `going` is the id of the run that is running, or None."""
+class Scoreboard:
+    """The components of the tab, from top to bottom."""
 
-    setup: Setup
-    bar: gr.HTML
-    message: gr.HighlightedText
-    rows: gr.Dataframe
-    results: ResultsPage
-    list_column: gr.Column
-    earlier: gr.Dataframe
-    owner: gr.BrowserState
-    going: gr.State
-
-    @property
-    def outputs(self) -> list[Any]:
-        """Everything that a run changes."""
-        setup = [self.setup.run, self.setup.stop, self.setup.estimate]
-        return [self.message, *setup, self.bar, self.rows, self.going, *self.results.outputs]
+    def __init__(self, services: Services, owner: gr.BrowserState) -> None:
+        self.setup, self.owner = Setup(services), owner
+        self.message = message_line("Message", "shared-note")
+        self.bar = gr.HTML(elem_classes="bar")
+        self.rows = gr.Dataframe(
+            headers=[words.PROMPT, words.METHOD, words.NUMBER_OF_TEXT, words.WRITTEN, words.TOKENS],
+            datatype="str",
+            interactive=False,
+            visible=False,
+            wrap=True,
+            label=words.NEWEST,
+            buttons=[],
+            max_height=420,
+            column_widths=[280, 150, 60, 610, 90],
+            elem_classes=["quiet-table", "newest"],
+        )
+        self.results = ResultsPage(services, owner)
+        with gr.Column(elem_classes="stack") as self.list_column, gr.Accordion(words.EARLIER, open=True):
+            self.earlier = gr.Dataframe(
+                headers=words.EARLIER_COLUMNS,
+                datatype="str",
+                interactive=False,
+                show_search="filter",
+                label=words.EARLIER,
+                show_label=False,
+                max_height=360,
+                buttons=[],
+                elem_classes=["quiet-table", "earlier"],
+            )
+        self.going = gr.State(None)  # the id of the run that is running
+        changed = [self.setup.run, self.setup.stop, self.setup.estimate, self.bar, self.rows, self.going]
+        self.outputs = [self.message, *changed, *self.results.outputs]  # everything that a run changes
 
 
 def leaderboard_tab(services: Services, page: Page) -> None:
-    """The tab."""
-    board = lay_out(services, page.owner)
+    board = Scoreboard(services, page.owner)
     wire_setup(services, board.setup)
     wire_runs(services, board)
     wire_earlier(services, board, page)
-
-
-def lay_out(services: Services, owner: gr.BrowserState) -> Scoreboard:
-    """The components, from top to bottom."""
-    setup = lay_out_setup(services)
-    note = message_line("Message", "shared-note")
-    bar = gr.HTML(elem_classes="bar")
-    rows = gr.Dataframe(
-        headers=[words.PROMPT, words.METHOD, words.NUMBER_OF_TEXT, words.WRITTEN, words.TOKENS],
-        datatype="str",
-        interactive=False,
-        visible=False,
-        wrap=True,
-        label=words.NEWEST,
-        buttons=[],
-        max_height=420,
-        column_widths=[280, 150, 60, 610, 90],
-        elem_classes=["quiet-table", "newest"],
-    )
-    results = results_page(services, owner)
-    with gr.Column(elem_classes="stack") as earlier_runs, gr.Accordion(words.EARLIER, open=True):
-        earlier = gr.Dataframe(
-            headers=words.EARLIER_COLUMNS,
-            datatype="str",
-            interactive=False,
-            show_search="filter",
-            label=words.EARLIER,
-            show_label=False,
-            max_height=360,
-            buttons=[],
-            elem_classes=["quiet-table", "earlier"],
-        )
-    return Scoreboard(setup, bar, note, rows, results, earlier_runs, earlier, owner, gr.State(None))
 
 
 def wire_runs(services: Services, board: Scoreboard) -> None:

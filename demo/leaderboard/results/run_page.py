@@ -6,7 +6,7 @@ An inner tab is computed when it is opened, never before.
 from collections.abc import Callable, Mapping
 from functools import partial
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.events import Dependency
@@ -18,7 +18,7 @@ from demo.leaderboard.results.run_plots import plots_tab
 from demo.leaderboard.results.run_tables import beside_tab, table_tab
 from demo.leaderboard.results.run_texts import texts_tab
 from demo.parts import words as common
-from demo.parts.actions import Confirm, build_confirm, share_link
+from demo.parts.actions import build_confirm, share_link
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, told
 from demo.parts.links import RUN, address, is_own
@@ -37,45 +37,29 @@ INNER: dict[str, Callable[[Services, Opened], Inner]] = {
 }
 
 
-class ResultsPage(NamedTuple):
-    """The components; `opened.id` is the open run's, or None."""
-
-    column: gr.Column
-    head: gr.HTML
-    link: gr.Textbox
-    resume: gr.Button
-    delete: Confirm
-    tabs: gr.Tabs
-    body: gr.Column
-    opened: Opened
-    table: Inner
-
-    @property
-    def outputs(self) -> list[Any]:
-        """Everything that opening a run changes."""
-        opened = [self.opened.id, self.opened.tab, self.opened.slice]
-        parts = [self.column, self.body, self.head, self.link, self.resume, self.delete.ask, self.delete.row, self.tabs]
-        return [*opened, *parts, *self.table.outputs]
-
-
-def results_page(services: Services, owner: gr.BrowserState) -> ResultsPage:
+class ResultsPage:
     """The page, laid out and wired, hidden until a run is opened."""
-    with gr.Column(visible=False, elem_classes="stack results") as column:
-        with gr.Row(elem_classes="head-row"):
-            head = gr.HTML(elem_classes="link-head")
-            with gr.Row(elem_classes="below"):
-                resume = gr.Button(words.RESUME, size="sm", min_width=0, scale=0, variant="primary")
-                delete = build_confirm()
-        note = message_line("Message", "shared-note")
-        with gr.Column(elem_classes="stack") as body:
-            with gr.Row(elem_classes="link-row"):
-                link = share_link()
-                chosen = gr.Dropdown([words.ALL_PROMPTS], value=words.ALL_PROMPTS, **labelled("slice"))
-            opened = Opened(gr.State(None), gr.State(words.TABLE_TAB), chosen, owner, note)
-            with gr.Tabs() as tabs:
-                inner = {name: wire_inner(services, name, opened) for name in INNER}
-    wire_slice(opened, inner)
-    return ResultsPage(column, head, link, resume, delete, tabs, body, opened, inner[words.TABLE_TAB])
+
+    def __init__(self, services: Services, owner: gr.BrowserState) -> None:
+        with gr.Column(visible=False, elem_classes="stack results") as self.column:
+            with gr.Row(elem_classes="head-row"):
+                self.head = gr.HTML(elem_classes="link-head")
+                with gr.Row(elem_classes="below"):
+                    self.resume = gr.Button(words.RESUME, size="sm", min_width=0, scale=0, variant="primary")
+                    self.delete = build_confirm()
+            note = message_line("Message", "shared-note")
+            with gr.Column(elem_classes="stack") as self.body:
+                with gr.Row(elem_classes="link-row"):
+                    self.link = share_link()
+                    chosen = gr.Dropdown([words.ALL_PROMPTS], value=words.ALL_PROMPTS, **labelled("slice"))
+                self.opened = opened = Opened(gr.State(None), gr.State(words.TABLE_TAB), chosen, owner, note)
+                with gr.Tabs() as self.tabs:
+                    inner = {name: wire_inner(services, name, opened) for name in INNER}
+        wire_slice(opened, inner)
+        self.table = inner[words.TABLE_TAB]
+        shown = [opened.id, opened.tab, opened.slice, self.column, self.body, self.head, self.link, self.tabs]
+        buttons = [self.resume, self.delete.ask, self.delete.row]
+        self.outputs: list[Any] = [*shown, *buttons, *self.table.outputs]  # everything that opening a run changes
 
 
 def wire_inner(services: Services, name: str, opened: Opened) -> Inner:

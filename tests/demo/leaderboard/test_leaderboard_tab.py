@@ -22,7 +22,7 @@ from demo.leaderboard.results.run_plots import draw, fill_plots
 from demo.leaderboard.results.run_tables import fill_beside, fill_table, show_beside
 from demo.leaderboard.results.run_texts import fill_texts, show_prompt, sort_prompts
 from demo.leaderboard.settings import on_download, on_estimate, on_set, on_upload
-from demo.leaderboard.tab import Scoreboard, earlier_rows, lay_out, on_resume, on_run, on_stop, open_link
+from demo.leaderboard.tab import Scoreboard, earlier_rows, on_resume, on_run, on_stop, open_link
 from demo.parts import words as common
 from demo.parts.actions import Work, or_no_file, play, show_question, work_buttons
 from demo.parts.controls import FIRST_SEED
@@ -51,7 +51,7 @@ def every_view(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def board(services: Services) -> Scoreboard:
     with gr.Blocks():
-        return lay_out(services, gr.BrowserState())
+        return Scoreboard(services, gr.BrowserState())
 
 
 def upload(services: Services, board: Scoreboard, folder: Path, content: str, name: str = "mine.csv") -> Values:
