@@ -188,7 +188,6 @@ def curve(measured: Measured) -> go.Figure:
         annotation={"text": words.LARGEST_CLASS, "font": {"size": 12}},
         annotation_position="bottom right",
     )
-    plot.update_xaxes(type="log", title_text=words.TRAINING_TEXTS)
-    plot.update_xaxes(tickvals=[point.rows for point in points], ticktext=[f"{point.rows:,}" for point in points])
-    plot.update_yaxes(title_text=words.HELD_OUT_ACCURACY)
-    return dressed(plot, CURVE_HEIGHT)
+    sizes = [point.rows for point in points]
+    plot.update_xaxes(type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes])
+    return dressed(plot, CURVE_HEIGHT, words.TRAINING_TEXTS, words.HELD_OUT_ACCURACY)

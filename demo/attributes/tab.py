@@ -39,11 +39,6 @@ def attributes_tab(services: Services, page: Page) -> None:
     with gr.Column(elem_classes="stack"):
         lists = Lists(services)
         discriminators_section(services, page)
-    wire_lists(services, lists, page)
-
-
-def wire_lists(services: Services, lists: Lists, page: Page) -> None:
-    """The choice of a list, typing one, uploading one, and sending it to the panes."""
     show = told(lists.message, show_list, services, lists)
     shown: list[Any] = [lists.message, lists.table]
     gr.on([page.blocks.load, lists.words.change], show, lists.words, shown, trigger_mode="always_last", **LIGHT)

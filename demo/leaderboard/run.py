@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from adapters.methods import UserError
 from demo.leaderboard import words
@@ -17,16 +16,6 @@ PACE = 0.4  # seconds between two views
 NEWEST = 50  # texts that are shown while they arrive
 
 
-class Row(NamedTuple):
-    """A finished text."""
-
-    prompt: str
-    method: str
-    draw: int  # from 1
-    text: str
-    num_tokens: int
-
-
 @dataclass(frozen=True)
 class RunView:
     """What the tab shows of a run."""
@@ -38,7 +27,7 @@ class RunView:
     done: int = 0
     total: int = 0
     num_texts: int = 0
-    rows: tuple[Row, ...] = ()  # the newest first
+    rows: tuple[tuple[str, ...], ...] = ()  # prompt, method, draw from 1, text and its tokens; the newest first
 
 
 def follow(services: Services, run: Run) -> Iterator[RunView]:
@@ -68,7 +57,7 @@ def advance(view: RunView, run: Run, progress: Progress) -> RunView:
     """The view after one more item of progress."""
     prompts, methods = run.prompts.prompts, run.spec.methods
     new = [
-        Row(prompts[of.prompt].prompt, methods[of.method].name, of.draw + 1, of.text, of.num_tokens)
+        (prompts[of.prompt].prompt, methods[of.method].name, str(of.draw + 1), of.text, str(of.num_tokens))
         for of in progress.samples
     ]
     num_texts = view.num_texts + len(new)

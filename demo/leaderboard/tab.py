@@ -171,7 +171,7 @@ def run_updates(board: Scoreboard, view: RunView) -> Values:
         board.setup.estimate: [],
         board.message: message(view.message, view.is_error),
         board.bar: bar_html(view),
-        board.rows: gr.update(value=[[*map(str, row)] for row in view.rows], visible=bool(view.rows)),
+        board.rows: gr.update(value=[[*row] for row in view.rows], visible=bool(view.rows)),
         board.going: view.run_id,
         board.results.column: gr.update(visible=False),
     }

@@ -107,11 +107,6 @@ def square(table: Sequence[Sequence[float]], most: float, crop: Crop) -> go.Figu
     return plot
 
 
-def attention(found: Attention) -> go.Figure:
-    """The attention to each virtual token, by layer."""
-    return by_virtual(found.layers, ".1%")
-
-
 def by_token(found: Attention, tokens: Sequence[str]) -> go.Figure:
     """The attention that each token pays to the whole prefix, by layer; a line a token."""
     plot = heat(found.tokens, "prefix", "%{customdata}: %{z:.1%}", ".0%")

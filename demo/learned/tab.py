@@ -159,7 +159,7 @@ def watch(services: Services, view: LearnedView, name: Any, prompt: Any) -> Iter
                 yield {
                     view.watched: message(words.watched_line(seen)),
                     view.seen: gr.update(visible=True),
-                    view.attention: figures.attention(seen.attention),
+                    view.attention: figures.by_virtual(seen.attention.layers, ".1%"),
                     view.tokens: figures.by_token(seen.attention, seen.tokens),
                 }
 

@@ -1,10 +1,10 @@
 """The words of the page about what adapters have learned."""
 
-from typing import Any
+from functools import partial
 
 from adapters.learned.explorer import Watched
 from adapters.learned.spectrum import Update
-from demo.parts.controls import Control
+from demo.parts.controls import Control, labelled
 from demo.parts.words import percent, quote
 
 LEARNED = "What was learned"
@@ -17,6 +17,7 @@ CONTROLS = {
     "module": Control("Layer and module", "The update shown below; the one that changed most comes first."),
     "watch": Control("Prompt", "Continued with this prefix, to measure the attention of each new token."),
 }
+control = partial(labelled, of=CONTROLS)
 NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
 NO_ADAPTERS = "No adapter works with this base model yet: train or import one."
 SAVE_NUMBERS = "Save the numbers (JSON)"
@@ -71,11 +72,6 @@ NOT_MEASURED = (
     "and several times the memory of the model."
 )
 MEASURING_STOPPED = "Stopped: the earlier figures stay."
-
-
-def control(name: str) -> dict[str, Any]:
-    """Label and explanation of a control."""
-    return CONTROLS[name]._asdict()
 
 
 def lora_line(name: str, updates: list[Update], num_parameters: int) -> str:

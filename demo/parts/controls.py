@@ -1,5 +1,6 @@
 """Labels and help of the controls, and the controls that every text shares."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -78,9 +79,9 @@ def lay_out_sampling(services: Services) -> SamplingControls:
     return SamplingControls(fields, mode, seed)
 
 
-def labelled(name: str, interactive: bool = True) -> dict[str, Any]:
+def labelled(name: str, interactive: bool = True, of: Mapping[str, Control] = CONTROLS) -> dict[str, Any]:
     """Label and help of a control. A part that is built late is read-only unless it says otherwise."""
-    return CONTROLS[name]._asdict() | {"interactive": interactive}
+    return of[name]._asdict() | {"interactive": interactive}
 
 
 def slider(value: Any, scale: tuple[float, float, float], **labels: Any) -> gr.Slider:

@@ -110,9 +110,8 @@ def strength_plot(goal: Goal, across: str) -> go.Figure:
     if across in limits:
         plot.add_vline(x=limits[across], line=LIMIT)
     plot.add_hline(y=success_limit(goal), line=LIMIT)
-    plot.update_xaxes(title_text=TITLES[across])
-    plot.update_yaxes(title_text=TITLES["success"], rangemode="tozero")
-    dressed(plot, 460)
+    plot.update_yaxes(rangemode="tozero")
+    dressed(plot, 460, TITLES[across], TITLES["success"])
     return plot.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
 
 
@@ -132,7 +131,8 @@ def strength_table(goal: Goal) -> list[Column]:
     """A row for each point, a column for each figure; marks say which goals are reached."""
     wanted = {bar.figure: bar for bar in bars(goal)}
     names = [called(point) for point in goal.points]
-    columns = [Column(words.STRENGTH, names, names, [edge(point) for point in goal.points])]
+    edges = [f"box-shadow: inset 4px 0 0 {SIGNS[point.algorithm][0]}" for point in goal.points]
+    columns = [Column(words.STRENGTH, names, names, edges)]
     for name, title in TITLES.items():
         heading = f"{title}, {wanted[name].sign}" if name in wanted else title
         cells = [point.figures[name] for point in goal.points]
@@ -146,11 +146,6 @@ def strength_table(goal: Goal) -> list[Column]:
         ]
         columns.append(Column(heading, [cell.value for cell in cells], texts))
     return columns
-
-
-def edge(point: Point) -> str:
-    """CSS: the algorithm's colour at the left edge of its cell."""
-    return f"box-shadow: inset 4px 0 0 {SIGNS[point.algorithm][0]}"
 
 
 def strength_facts(frontier: Frontier) -> list[list[str]]:

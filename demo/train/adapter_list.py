@@ -52,22 +52,17 @@ def adapters_section(services: Services, page: Page) -> AdaptersPart:
     """The section, laid out and wired but for what fills the list when the tab is opened."""
     with gr.Column(elem_classes="stack next-section"):
         part = AdaptersPart(services, page)
-    wire_import(services, part)
-    wire_card(services, part)
+    wire_adapters(services, part)
     page.tab.select(lambda: message(services.library.room_line()), None, part.message, **LIGHT)
     return part
 
 
-def wire_import(services: Services, part: AdaptersPart) -> None:
-    """Import from a zip, or from the Hub."""
+def wire_adapters(services: Services, part: AdaptersPart) -> None:
+    """Import from a zip or from the Hub; opening a card, and its buttons."""
     options = slow(part.message, TURN)
     from_zip, from_hub = (told(part.message, handler, services, part) for handler in (on_zip, on_hub))
     part.upload.upload(from_zip, [part.upload, part.import_name, part.owner], part.outputs, **options)
     part.hub.click(from_hub, [part.hub_id, part.import_name, part.owner], part.outputs, **options)
-
-
-def wire_card(services: Services, part: AdaptersPart) -> None:
-    """Opening a card, and its buttons."""
     card = part.card
     open_it = told(part.message, open_card, services, part)
 

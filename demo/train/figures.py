@@ -41,13 +41,9 @@ def loss_curve(steps: Sequence[TrainStep] | Sequence[CurvePoint], total: int, ki
         best = min(checked, key=lambda point: point[1])
         ring = {"size": 16, "symbol": "circle-open", "color": COLORS[kind], "line": {"width": 2}}
         plot.add_scatter(x=[best[0]], y=[best[1]], mode="markers", marker=ring, hoverinfo="skip")
-    plot.update_xaxes(title_text=words.STEP, range=[0, max(total, 1) * 1.02])
-    plot.update_yaxes(title_text=words.LOSS)
-    return named_lines(dressed(plot, HEIGHT))
-
-
-def named_lines(plot: go.Figure) -> go.Figure:
-    """Add a legend above: two lines that meet leave no room for names beside them."""
+    plot.update_xaxes(range=[0, max(total, 1) * 1.02])
+    dressed(plot, HEIGHT, words.STEP, words.LOSS)
+    # Two lines that meet leave no room for names beside them, hence the legend above.
     plot.for_each_trace(lambda trace: trace.update(showlegend=bool(trace.name)))
     return plot.update_layout(
         showlegend=True,

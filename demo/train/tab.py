@@ -75,14 +75,10 @@ class TrainPage:
 
 
 def train_tab(services: Services, page: Page) -> None:
+    """The tab: its form, Start, Stop, the choice of a training, and the looks at their progress."""
     train = TrainPage(services, page)
-    wire_form(services, train.form, page)
-    wire_trainings(services, train, page)
-
-
-def wire_trainings(services: Services, train: TrainPage, page: Page) -> None:
-    """Start, Stop, the choice of a training, and the looks at their progress."""
     form = train.form
+    wire_form(services, form, page)
     begin, stop, chosen = (told(form.message, handler, services, train) for handler in (on_start, on_stop, on_follow))
     form.start.click(begin, {*form.inputs, *train.looked}, train.outputs, **LIGHT)
     form.stop.click(stop, train.looked, train.outputs, **LIGHT)

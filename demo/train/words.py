@@ -1,11 +1,12 @@
 """The words of the Train tab: training adapters, the queue, and the list of adapters."""
 
+from functools import partial
 from typing import Any
 
 from adapters.lora.settings import LoraSettings
 from adapters.training.queue import JobView
 from adapters.training.training_estimate import Estimate
-from demo.parts.controls import Control
+from demo.parts.controls import Control, labelled
 from demo.parts.words import count, duration, percent
 
 LORA, PREFIX = "LoRA", "prefix tuning"
@@ -105,9 +106,7 @@ CONTROLS = {
 }
 
 
-def control(name: str, interactive: bool = True) -> dict[str, Any]:
-    """Label and explanation of a control. A part that is built late is read-only unless it says otherwise."""
-    return CONTROLS[name]._asdict() | {"interactive": interactive}
+control = partial(labelled, of=CONTROLS)
 
 
 def method_name(kind: str) -> str:

@@ -84,9 +84,7 @@ def trade_off(results: Results, methods: Mapping[str, Method], across: str, up: 
             hoverinfo="text",
             hovertext=f"{name}: {number(x.value)}, {number(y.value)}",
         )
-    plot.update_xaxes(title_text=axis(results, across))
-    plot.update_yaxes(title_text=axis(results, up))
-    return dressed(plot, 430)
+    return dressed(plot, 430, axis(results, across), axis(results, up))
 
 
 def bars(results: Results, methods: Mapping[str, Method], metric: str) -> go.Figure:
@@ -110,9 +108,9 @@ def bars(results: Results, methods: Mapping[str, Method], metric: str) -> go.Fig
             hovertext=[f"{name}: {cell_text(cell)}".replace("\n", ", ") for name, cell in shown.items()],
         )
     )
-    plot.update_xaxes(title_text=axis(results, metric), rangemode="tozero")
+    plot.update_xaxes(rangemode="tozero")
     plot.update_yaxes(autorange="reversed", ticksuffix="  ")
-    return dressed(plot, 120 + 44 * len(shown))
+    return dressed(plot, 120 + 44 * len(shown), axis(results, metric))
 
 
 def axis(results: Results, metric: str) -> str:

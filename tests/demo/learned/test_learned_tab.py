@@ -170,5 +170,5 @@ def test_a_module_outside_of_the_layers_has_a_column_of_its_own() -> None:
 
 def test_a_figure_of_nothing_but_zeros_has_a_scale() -> None:
     zeros = Attention(((0.0, 0.0),), ((0.0,),))
-    assert figures.attention(zeros).data[0].zmax == 1
+    assert figures.by_virtual(zeros.layers, ".1%").data[0].zmax == 1
     assert figures.norms([update("model.layers.0.q", 0.0)]).data[0].zmax == 1
