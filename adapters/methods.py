@@ -4,7 +4,6 @@ Knows names, numbers and their bounds; knows nothing of tensors, files or Gradio
 made, whether its values come from a slider, the API or a file; `explain` turns a failed check into one line.
 """
 
-import math
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -60,10 +59,8 @@ def weighted_word(text: str) -> tuple[str, float]:
     """
     word, colon, weight = text.rpartition(":")
     try:
-        value = float(weight) if colon else math.nan
+        value = float(weight if colon else "")
     except ValueError:
-        return text.strip(), 1.0
-    if not colon:
         return text.strip(), 1.0
     if not 0 < value <= MAX_WORD_WEIGHT:
         raise UserError(

@@ -1,7 +1,6 @@
-"""Rows that step together, a token at a time.
+"""Batches: texts of different lengths padded on the left, scored at once, or continued as rows that step together.
 
-Knows rows, their tokens and when they end; knows nothing of texts, files or other batches.
-Letters: B rows still running, V vocabulary.
+Letters: S texts, Q tokens of the longest text, B rows still running, V vocabulary.
 """
 
 import time
@@ -12,14 +11,18 @@ import torch
 from torch import Tensor
 
 from adapters.base_model import BaseModel
-from adapters.decoding.row import Row
+from adapters.decoding.likelihood import LogLikelihood
 from adapters.decoding.sampling import Choose
+from adapters.decoding.text import Row
 from adapters.kv import KV
-from adapters.lora.rows import LoraRows
-from adapters.pplm.forward import read
+from adapters.lora.rows import LoraRows, ScaledLora
+from adapters.pplm.past import read
 from adapters.pplm.steering import Steered, Steering
 
 STEERED_SHARE = 0.4  # of the unsteered rows' time: with steered neighbours they take at most 1.4 times as long
+TOKENS_A_PASS = 1024  # padded tokens that are scored at once
+
+Pair = tuple[Sequence[int], Sequence[int]]  # context ids, not empty, and the ids to score
 
 
 class Start(NamedTuple):
@@ -57,10 +60,6 @@ class Batch:
         self.seconds = 0.0  # spent in `advance`
         self._pieces = self._run(start.logits)
 
-    @property
-    def running(self) -> bool:
-        return bool(self.rows)
-
     def advance(self) -> None:
         """Do one piece of work: a token of all rows, or one iteration towards it."""
         before = time.perf_counter()
@@ -78,14 +77,9 @@ class Batch:
             self.started = True
             yield
             if self.rows and self.steering is None:
-                logits = self._read(token)
-
-    def _read(self, token: Tensor) -> Tensor:
-        """Clean logits (B, V) after the newest tokens (B, 1)."""
-        with torch.no_grad():
-            logits = read(self.base.model, token, self.kv, self.kv.cache(), self.lora).logits
-        self.kv.length += 1
-        return logits
+                with torch.no_grad():
+                    logits = read(self.base.model, token, self.kv, self.kv.cache(), self.lora).logits
+                self.kv.length += 1
 
     def _choose(self, step: Steered) -> Tensor:
         """Draw a token for every row from its fused logits and add it to the row; returns the tokens (B, 1)."""
@@ -120,8 +114,55 @@ class Batch:
 
 def next_batch(plain: Batch, steered: Batch) -> Batch:
     """The batch to advance: every row gets its first token at once, then steered rows get their share of the time."""
-    if not (plain.running and steered.running):
-        return plain if plain.running else steered
+    if not (plain.rows and steered.rows):
+        return plain if plain.rows else steered
     if not plain.started:
         return plain
     return steered if not steered.started or steered.seconds < STEERED_SHARE * plain.seconds else plain
+
+
+def padded(
+    base: BaseModel, texts: Sequence[Sequence[int]], prefixes: Sequence[Tensor | None], room: int
+) -> tuple[KV, Tensor]:
+    """A cache that holds the prefixes, with `room` for columns after the texts; and ids (S, Q) to read next."""
+    num_virtual = max(0 if prefix is None else prefix.shape[-2] for prefix in prefixes)
+    longest = max(len(text) for text in texts)
+    mask = torch.ones(len(texts), num_virtual + longest + room, dtype=torch.bool)
+    ids = torch.zeros(len(texts), longest, dtype=torch.long)
+    for row, (text, prefix) in enumerate(zip(texts, prefixes, strict=True)):
+        ids[row, longest - len(text) :] = torch.tensor(text)
+        mask[row, : num_virtual - (0 if prefix is None else prefix.shape[-2])] = False
+        mask[row, num_virtual : num_virtual + longest - len(text)] = False
+    kv = KV.empty(base.cache_shape, mask.to(base.device), next(base.model.parameters()))
+    for row, prefix in enumerate(prefixes):
+        if prefix is not None:
+            kv.data[:, :, row, :, num_virtual - prefix.shape[-2] : num_virtual] = prefix
+    kv.length = num_virtual
+    return kv, ids.to(base.device)
+
+
+def by_length(texts: Sequence[Pair]) -> Iterator[list[int]]:
+    """Indices of texts of similar length, so many that they fit in one pass."""
+    lengths = [len(context) + len(scored) for context, scored in texts]
+    order = sorted(range(len(texts)), key=lengths.__getitem__)
+    while order:
+        count = sum(lengths[i] * (n + 1) <= TOKENS_A_PASS for n, i in enumerate(order)) or 1
+        yield order[:count]
+        order = order[count:]
+
+
+def score(
+    base: BaseModel, texts: Sequence[Pair], lora: ScaledLora | None, prefix: Tensor | None
+) -> list[LogLikelihood]:
+    """The log-likelihoods of some texts, in one pass."""
+    kv, ids = padded(base, [[*context, *scored] for context, scored in texts], [prefix] * len(texts), 0)
+    keep = max(len(scored) for _, scored in texts)
+    with torch.no_grad(), LoraRows.of(base.model, [lora] * len(texts)).applied():
+        output = base.model(
+            input_ids=ids, past_key_values=kv.cache(), logits_to_keep=keep + 1, **kv.inputs(ids.shape[1])
+        )
+        logits = output.logits[:, :-1].float()  # (S, keep, V): each predicts the next of the last `keep` tokens
+        chosen = logits.gather(-1, ids[:, ids.shape[1] - keep :, None])[..., 0] - logits.logsumexp(-1)
+    return [
+        LogLikelihood(tuple(row[keep - len(scored) :])) for row, (_, scored) in zip(chosen.tolist(), texts, strict=True)
+    ]

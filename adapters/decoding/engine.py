@@ -8,27 +8,66 @@ row depends on neither its batch nor its neighbours.
 """
 
 import hashlib
+import threading
 import time
-from collections.abc import Generator, Hashable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from adapters.base_model import BaseModel
-from adapters.decoding.batch import Batch, Start, next_batch
+from adapters.decoding.batch import Batch, Pair, Start, by_length, next_batch, padded, score
 from adapters.decoding.likelihood import LogLikelihood
-from adapters.decoding.padded import Pair, by_length, padded, score
-from adapters.decoding.row import Row
 from adapters.decoding.sampling import Choose, Sampler
-from adapters.decoding.scheduler import FairLock
-from adapters.decoding.text import Continuation, Text
+from adapters.decoding.text import Continuation, Row, Text
 from adapters.lora.rows import LoraRows, ScaledLora
 from adapters.methods import Attribute, Method, Request, Sampling, UserError
 from adapters.pplm.bags import WeightedLoss, attribute_loss
-from adapters.pplm.forward import read
+from adapters.pplm.past import read
 from adapters.store.adapter_store import AdapterStore
 
 Continuations = Generator[list[Continuation], None, None]
+LossOf = Callable[[tuple[Attribute, ...]], WeightedLoss]
+
+
+class FairLock:
+    """A lock granted in the order of asking, so that a long run cannot keep others from their steps."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._queue: deque[threading.Lock] = deque()  # the first holds the turn; each waits on a lock of its own
+        self._holder: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether the calling thread holds the lock."""
+        return self._holder == threading.get_ident()
+
+    def __enter__(self) -> None:
+        mine = threading.Lock()
+        with self._guard:
+            if self._queue:
+                mine.acquire()
+            self._queue.append(mine)
+        try:
+            mine.acquire()  # waits until the one before lets go
+        except BaseException:
+            self._leave(mine)
+            raise
+        self._holder = threading.get_ident()
+
+    def __exit__(self, *_: object) -> None:
+        self._holder = None
+        self._leave(self._queue[0])
+
+    def _leave(self, mine: threading.Lock) -> None:
+        with self._guard:
+            was_first = self._queue[0] is mine
+            self._queue.remove(mine)
+            if was_first and self._queue:
+                self._queue[0].release()
 
 
 class Engine:
@@ -44,8 +83,12 @@ class Engine:
         Checks everything first (UserError), then yields the state of all requests, in order, after each piece of work:
         a token of the unsteered rows, or one PPLM iteration.
         """
-        losses: dict[tuple[Attribute, ...], WeightedLoss] = {}
-        candidates = [self._candidates(request, sampling, losses) for request in requests]
+        loss_of = cache(self._loss)  # one object for all rows with the same attributes: they are computed together
+        candidates = []
+        for request in requests:
+            count = 1 if request.method.steering is None else request.method.steering.best_of
+            seeds = [candidate_seed(request.seed, number) for number in range(count)]
+            candidates.append([self._row(request, seed, sampling.max_new_tokens, loss_of) for seed in seeds])
         return self._decode(candidates, Sampler(sampling))
 
     def loglikelihood(self, texts: Sequence[Pair], method: Method) -> list[LogLikelihood]:
@@ -59,31 +102,24 @@ class Engine:
 
     def batch(self, request: Request, sampler: Choose, max_new_tokens: int) -> Batch:
         """A batch of one request, to be advanced token by token while holding `turn`. Raises UserError."""
-        row = self._row(request, request.seed, Sampling(max_new_tokens=max_new_tokens), {})
-        return next(batch for batch in self._batches([row], sampler) if batch.running)
+        row = self._row(request, request.seed, max_new_tokens, self._loss)
+        return next(batch for batch in self._batches([row], sampler) if batch.rows)
 
     def _adapters(self, method: Method) -> tuple[ScaledLora | None, Tensor | None]:
         lora = None if method.lora is None else ScaledLora(self.store.lora(method.lora), method.lora_scale)
         return lora, None if method.prefix is None else self.store.prefix(method.prefix)
 
-    def _candidates(
-        self, request: Request, sampling: Sampling, losses: dict[tuple[Attribute, ...], WeightedLoss]
-    ) -> list[Row]:
-        """The rows of a request: `best_of`, else one."""
-        count = 1 if request.method.steering is None else request.method.steering.best_of
-        seeds = [candidate_seed(request.seed, number) for number in range(count)]
-        return [self._row(request, seed, sampling, losses) for seed in seeds]
+    def _loss(self, attributes: tuple[Attribute, ...]) -> WeightedLoss:
+        return attribute_loss(self.base.tokenizer, attributes, self.base.device, self.store.class_loss)
 
-    def _row(
-        self, request: Request, seed: int, sampling: Sampling, losses: dict[tuple[Attribute, ...], WeightedLoss]
-    ) -> Row:
-        """A row, checked. `losses` holds one WeightedLoss for all rows with the same attributes."""
+    def _row(self, request: Request, seed: int, max_new_tokens: int, loss_of: LossOf) -> Row:
+        """A row, checked."""
         if not request.prompt.strip():
             raise UserError("The prompt is empty: write the beginning of a text.")
         lora, prefix = self._adapters(request.method)
         prompt_ids = self.base.encode(request.prompt, request.chat)
         generator = torch.Generator(self.base.device).manual_seed(seed)
-        row = Row(request, prompt_ids, sampling.max_new_tokens, generator, lora, prefix)
+        row = Row(request, prompt_ids, max_new_tokens, generator, lora, prefix)
         needed = row.prefix_length + len(prompt_ids) + row.room
         if needed > self.base.context_length:
             raise UserError(
@@ -92,19 +128,14 @@ class Engine:
                 f"{self.base.context_length}: shorten the prompt or ask for fewer tokens."
             )
         if request.method.steering is not None:
-            attributes = request.method.steering.attributes
-            if attributes not in losses:
-                losses[attributes] = attribute_loss(
-                    self.base.tokenizer, attributes, self.base.device, self.store.class_loss
-                )
-            row.attribute_loss = losses[attributes]
+            row.attribute_loss = loss_of(request.method.steering.attributes)
         return row
 
     def _decode(self, candidates: list[list[Row]], sampler: Sampler) -> Continuations:
         started = time.perf_counter()
         texts = [[Text(self.base, row, started) for row in rows] for rows in candidates]
         batches = self._batches([row for rows in candidates for row in rows], sampler)
-        while any(batch.running for batch in batches):
+        while any(batch.rows for batch in batches):
             batch = next_batch(*batches)
             with self.turn:
                 batch.advance()

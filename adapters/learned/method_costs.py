@@ -31,7 +31,7 @@ from adapters.base_model import BaseModel, load_base_model, store_by_long_side
 from adapters.decoding.engine import Engine
 from adapters.learned.costs import COLUMNS, FULL, LORA, MERGED, PREFIX, Cost, Costs, about, rows
 from adapters.learned.prefix_attention import private
-from adapters.lora.merge import merged_state
+from adapters.lora.lora import merged_state
 from adapters.lora.settings import LoraSettings
 from adapters.methods import BASE, Method, Request, Sampling, UserError, from_json, to_json
 from adapters.prefix.settings import PrefixSettings

@@ -14,7 +14,7 @@ from adapters.adapter_files import CARD_FILE, METRICS_FILE, check_name, read_con
 from adapters.base_model import BaseModel
 from adapters.library.fetch import HUB_ERRORS, check_repo, fetch, one_line
 from adapters.library.zips import LIMITS, pack, unpack
-from adapters.lora.merge import write_merged
+from adapters.lora.lora import write_merged
 from adapters.methods import UserError, from_json
 from adapters.pplm.discriminator import DISCRIMINATOR_FILE
 from adapters.store.adapter_store import Adapter, AdapterStore

@@ -1,4 +1,4 @@
-"""LoRA (Hu et al., ICLR 2022, arXiv 2106.09685): a PEFT model to train, and plain weights to run.
+"""LoRA (Hu et al., ICLR 2022, arXiv 2106.09685): a PEFT model to train, plain weights to run or to merge.
 
     y = W x + scaling * B (A x),   scaling = lora_alpha / r, or lora_alpha / sqrt(r) with use_rslora
 
@@ -8,9 +8,11 @@ and DoRA (Liu et al., ICML 2024, arXiv 2402.09353), which trains a magnitude m f
 
 """
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,14 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from adapters.adapter_files import read_tensors
-from adapters.base_model import BaseModel
+from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO, BaseModel
 from adapters.lora.rows import LoraWeights
 from adapters.lora.settings import LoraFile, LoraSettings
 from adapters.methods import UserError, from_json
 
 ALL_LINEAR = "all-linear"
 MAGNITUDE = "magnitude_vector"
+PART = "base_model.model.{}.lora_{}"  # PEFT's name for a part of the LoRA of the module at a path
 
 
 class Dropout(nn.Module):
@@ -48,16 +51,9 @@ class Dropout(nn.Module):
 
 def lora_model(base: BaseModel, settings: LoraSettings, seed: int) -> PeftModel:
     """The base model wrapped (in place) with a new LoRA; only the LoRA has gradients. Raises UserError."""
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=settings.r,
-        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # PEFT takes any number
-        lora_dropout=settings.lora_dropout,
-        target_modules=list(targets(base.model, settings.target_modules)),
-        use_rslora=settings.use_rslora,
-        use_dora=settings.use_dora,
-        fan_in_fan_out=any(isinstance(module, Conv1D) for module in base.model.modules()),
-    )
+    fields = asdict(settings) | {"target_modules": list(targets(base.model, settings.target_modules))}
+    turned = any(isinstance(module, Conv1D) for module in base.model.modules())
+    config = LoraConfig(task_type="CAUSAL_LM", fan_in_fan_out=turned, **fields)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = get_peft_model(base.model, config)
@@ -89,9 +85,9 @@ def dropping(model: nn.Module) -> Iterator[None]:
 
 def targets(model: PreTrainedModel, asked: Sequence[str]) -> tuple[str, ...]:
     """Path endings of the layers to adapt; see `LoraSettings.target_modules`. Raises UserError."""
-    if not asked:
-        return attention_projections(model)
     known = linear_endings(model)
+    if not asked:  # those of attention
+        return tuple(ending for ending in known if "att" in ending.partition(".")[0])
     if tuple(asked) == (ALL_LINEAR,):
         return known
     for name in asked:
@@ -106,11 +102,6 @@ def linear_endings(model: PreTrainedModel) -> tuple[str, ...]:
     head = model.get_output_embeddings()
     paths = [path for path, module in model.named_modules() if linear_shape(module) and module is not head]
     return tuple(sorted({".".join(path.split(".")[-2:]) for path in paths}))
-
-
-def attention_projections(model: PreTrainedModel) -> tuple[str, ...]:
-    """Path endings of the linear layers of attention, such as `self_attn.q_proj` or `attn.c_attn`."""
-    return tuple(ending for ending in linear_endings(model) if "att" in ending.partition(".")[0])
 
 
 def target_shapes(model: PreTrainedModel, endings: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -148,17 +139,14 @@ def read_lora(folder: Path, config: dict[str, Any], base: BaseModel) -> LoraWeig
         raise UserError(f"target_modules: {base.id} has no layer called {', '.join(file.target_modules)[:100]}.")
     shapes: dict[str, tuple[int, ...]] = {}
     for path, (size_in, size_out) in modules.items():
-        shapes[tensor_name(path, "A.weight")] = (file.r, size_in)
-        shapes[tensor_name(path, "B.weight")] = (size_out, file.r)
+        shapes |= {PART.format(path, "A.weight"): (file.r, size_in), PART.format(path, "B.weight"): (size_out, file.r)}
         if file.use_dora:
-            shapes[tensor_name(path, MAGNITUDE)] = (size_out,)
+            shapes[PART.format(path, MAGNITUDE)] = (size_out,)
     tensors = read_tensors(folder, shapes)
     scaling = file.lora_alpha / (math.sqrt(file.r) if file.use_rslora else file.r)
-    pairs = {p: (tensors[tensor_name(p, "A.weight")], tensors[tensor_name(p, "B.weight")]) for p in modules}
-    if not file.use_dora:
-        return LoraWeights(scaling, pairs)
-    sizes = {path: tensors[tensor_name(path, MAGNITUDE)] for path in modules}
-    return LoraWeights(scaling, pairs, {p: gain(base.model, p, sizes[p], pairs[p], scaling) for p in modules})
+    pairs = {p: (tensors[PART.format(p, "A.weight")], tensors[PART.format(p, "B.weight")]) for p in modules}
+    sizes = {p: tensors[PART.format(p, MAGNITUDE)] for p in modules if file.use_dora}
+    return LoraWeights(scaling, pairs, {p: gain(base.model, p, size, pairs[p], scaling) for p, size in sizes.items()})
 
 
 def gain(model: PreTrainedModel, path: str, magnitude: Tensor, pair: tuple[Tensor, Tensor], scaling: float) -> Tensor:
@@ -176,6 +164,68 @@ def gain(model: PreTrainedModel, path: str, magnitude: Tensor, pair: tuple[Tenso
     return found.cpu()
 
 
-def tensor_name(path: str, part: str) -> str:
-    """PEFT's name for a part of the LoRA of the module at `path`."""
-    return f"base_model.model.{path}.lora_{part}"
+def write_merged(base: BaseModel, lora: LoraWeights, name: str, folder: Path) -> None:
+    """Write the base model with a LoRA merged into it, its tokenizer and a card. Raises UserError.
+
+    Equal to PEFT's `merge_and_unload` in float32; in another dtype the sum is rounded once. Needs no engine's turn:
+    merged weights are new tensors, and `save_pretrained` writes into the config of a copy.
+    """
+    shell: Any = copy.copy(base.model)
+    shell.config = copy.deepcopy(base.model.config)
+    shell.save_pretrained(folder, state_dict=merged_state(base, lora))
+    base.tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text(merged_card(base, name), "utf-8")
+
+
+@torch.no_grad()
+def merged_state(base: BaseModel, lora: LoraWeights) -> dict[str, Tensor]:
+    """The state of the merged model on the CPU; tied weights stay tied.
+
+    Raises UserError if a merged weight would also change another layer.
+    """
+    kept: dict[int, Tensor] = {}
+    merged: dict[str, Tensor] = {}
+    state = base.model.state_dict()
+    shared = [tensor.data_ptr() for tensor in state.values()]
+    for name, weight in state.items():
+        path = name.removesuffix(".weight")
+        if path in lora.modules and name != path:
+            if shared.count(weight.data_ptr()) > 1:
+                raise UserError(f"{path} shares its weights with another layer, so a LoRA cannot be merged into it.")
+            turned = isinstance(base.model.get_submodule(path), Conv1D)  # GPT-2 stores (in, out)
+            whole = added(weight.cpu().float().T if turned else weight.cpu().float(), lora, path)
+            merged[name] = (whole.T if turned else whole).to(weight.dtype).contiguous()
+        else:
+            merged[name] = kept.setdefault(weight.data_ptr(), weight.cpu().contiguous())
+    return merged
+
+
+def added(weight: Tensor, lora: LoraWeights, path: str) -> Tensor:
+    """The weight (out, in) of the module at `path` under a LoRA: W + scaling * B A, times the gains of a DoRA.
+
+    >>> lora = LoraWeights(1.0, {"q": (torch.tensor([[0.5, 0.6]]), torch.tensor([[0.1], [0.2]]))})
+    >>> added(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), lora, "q")
+    tensor([[1.0500, 2.0600],
+            [3.1000, 4.1200]])
+    """
+    a, b = lora.modules[path]
+    whole = weight + lora.scaling * (b @ a).to(weight.device)
+    gain = lora.gains.get(path)
+    return whole if gain is None else gain.to(whole.device)[:, None] * whole
+
+
+def merged_card(base: BaseModel, name: str) -> str:
+    """The README.md of the merged model; the embedded model is named by its Hub repository."""
+    return f"""---
+base_model: {EMBEDDED_REPO if base.id == EMBEDDED_ID else base.id}
+library_name: transformers
+pipeline_tag: text-generation
+tags:
+- steerboard
+---
+
+# {name}, merged
+
+`{base.id}` with the LoRA `{name}` added to its weights. It is a plain model and needs no PEFT.
+The card of the LoRA tells its training data and its scores.
+"""

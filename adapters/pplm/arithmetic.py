@@ -16,7 +16,6 @@ Letters: L layers, B rows, H key/value heads, W pushed columns, D head size, V v
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,32 +27,16 @@ HALVINGS = 8  # of the interval of the affordable share
 TINY = 1e-15  # smallest norm: a gradient of zero moves nothing
 
 
-class Knobs(NamedTuple):
-    """The settings of B rows, a tensor (B,) each."""
+class Knobs:
+    """The settings of B rows: each field or property of PPLM as a tensor (B,), made when it is first asked for."""
 
-    step_size: Tensor
-    num_iterations: Tensor
-    window_length: Tensor
-    gamma: Tensor
-    kl_scale: Tensor
-    gm_scale: Tensor
-    cooldown: Tensor
-    strength: Tensor
-    allowance: Tensor
-    kl_budget: Tensor
-    carry: Tensor
-    decay: Tensor
-    horizon_length: Tensor
-    grad_length: Tensor
-    has_discriminator: Tensor
+    def __init__(self, settings: Sequence[PPLM], device: torch.device) -> None:
+        self.settings, self.device = settings, device
 
-    def rows(self, index: Tensor) -> "Knobs":
-        return Knobs(*(knob.index_select(0, index) for knob in self))
-
-
-def stack_knobs(settings: Sequence[PPLM], device: torch.device) -> Knobs:
-    """The settings of one row each."""
-    return Knobs(*(torch.tensor([getattr(s, name) for s in settings], device=device) for name in Knobs._fields))
+    def __getattr__(self, name: str) -> Tensor:
+        made = torch.tensor([getattr(row, name) for row in self.settings], device=self.device)
+        setattr(self, name, made)
+        return made
 
 
 def kl_divergence(steered: Tensor, clean: Tensor) -> Tensor:

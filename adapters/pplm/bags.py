@@ -12,7 +12,7 @@ M longest beginning.
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -44,6 +44,7 @@ class Evidence(NamedTuple):
 
 
 AttributeLoss = Callable[[Evidence], Tensor]  # -> loss (B,), -log p(a | x)
+Piece = tuple[tuple[int, ...], int]  # the tokens that must be the newest ones, and the token to push after them
 
 
 class WeightedLoss(NamedTuple):
@@ -74,13 +75,10 @@ class WordSplit(NamedTuple):
     def used(self) -> bool:
         return any(self.counts)
 
-
-class Piece(NamedTuple):
-    """A token to push while `standing` are the newest tokens."""
-
-    standing: tuple[int, ...]
-    token_id: int
-    weight: float
+    @property
+    def pushed(self) -> list[Piece]:
+        """The pieces that count."""
+        return [(self.token_ids[:at], token) for at, token in enumerate(self.token_ids) if self.counts[at]]
 
 
 @lru_cache
@@ -171,30 +169,28 @@ def problem(pieces: Sequence[str], counts: Sequence[bool]) -> str:
     return f"only finished once the text has begun it: {reason}" if any(counts) else reason
 
 
-def bag_of_words(splits: Iterable[WordSplit]) -> tuple[Piece, ...]:
-    """The pieces that count, equal ones once with their largest weight."""
-    heaviest: dict[tuple[tuple[int, ...], int], float] = {}
+def bag_of_words(splits: Iterable[WordSplit]) -> dict[Piece, float]:
+    """The pieces that count, with their largest weight."""
+    heaviest: dict[Piece, float] = {}
     for split in splits:
-        for place, token in enumerate(split.token_ids):
-            if split.counts[place]:
-                key = split.token_ids[:place], token
-                heaviest[key] = max(split.weight, heaviest.get(key, 0.0))
-    return tuple(Piece(*key, weight) for key, weight in heaviest.items())
+        for piece in split.pushed:
+            heaviest[piece] = max(split.weight, heaviest.get(piece, 0.0))
+    return heaviest
 
 
-def bag_loss(bag: Sequence[Piece], device: torch.device) -> AttributeLoss:
+def bag_loss(bag: Mapping[Piece, float], device: torch.device) -> AttributeLoss:
     """-log of the weighted sum over the bag of p(w) (equation 4 of the paper), piece by piece.
 
     Tokens that do not count now get no gradient, so a bag with all words in their cooldown moves nothing.
     """
-    unique = {token: place for place, token in enumerate(dict.fromkeys(piece.token_id for piece in bag))}
-    longest = max(len(piece.standing) for piece in bag)
-    padded = [[NO_TOKEN] * (longest - len(piece.standing)) + list(piece.standing) for piece in bag]
+    unique = {token: place for place, token in enumerate(dict.fromkeys(token for _, token in bag))}
+    longest = max(len(before) for before, _ in bag)
+    padded = [[NO_TOKEN] * (longest - len(before)) + [*before] for before, _ in bag]
     tokens = torch.tensor(list(unique), device=device)  # (U,)
-    places = torch.tensor([unique[piece.token_id] for piece in bag], device=device)  # (E,)
+    places = torch.tensor([unique[token] for _, token in bag], device=device)  # (E,)
     standing = torch.tensor(padded, device=device, dtype=torch.long)  # (E, M)
-    first = torch.tensor([not piece.standing for piece in bag], device=device)  # (E,)
-    weights = torch.tensor([math.log(piece.weight) for piece in bag], device=device)  # (E,)
+    first = torch.tensor([not before for before, _ in bag], device=device)  # (E,)
+    weights = torch.tensor([math.log(weight) for weight in bag.values()], device=device)  # (E,)
 
     @lru_cache(maxsize=1)  # the steps of a token ask about twelve times with the same tensors
     def log_weights_now(recent: Tensor, cooldown: Tensor) -> Tensor:
@@ -219,7 +215,7 @@ def just_used(recent: Tensor, cooldown: Tensor) -> Tensor:
     return recent.masked_fill(age >= cooldown[:, None], NO_TOKEN)
 
 
-def attribute_bag(tokenizer: PreTrainedTokenizerBase, attribute: Attribute) -> tuple[Piece, ...]:
+def attribute_bag(tokenizer: PreTrainedTokenizerBase, attribute: Attribute) -> dict[Piece, float]:
     """The bag of an attribute. Raises UserError if none of its words can begin."""
     splits = split_words(tokenizer, words_of(attribute))
     if not any(split.counts[:1] == (True,) for split in splits):

@@ -6,9 +6,9 @@ With the modules that it imports, this file is also `custom_generate/generate.py
 Letters: B rows, R of them still running, T tokens so far, N tokens at most, V vocabulary.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,10 +28,8 @@ from adapters.kv import KV, cache_shape
 from adapters.lora.rows import LoraRows
 from adapters.methods import PPLM, UserError, from_json
 from adapters.pplm.bags import AttributeLoss, WeightedLoss, attribute_loss, unknown_class
-from adapters.pplm.forward import read
+from adapters.pplm.past import read
 from adapters.pplm.steering import Steering
-
-T = TypeVar("T")
 
 MODES = (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
 # Arguments that `generate` adds. Positions are counted from the mask, and the cache is our own.
@@ -155,20 +153,15 @@ class SteeredRows:
         """Steered logits (B, V) after the newest tokens (B,); 0 in dropped rows, so that the others draw the same."""
         newest = tokens.to(self.running.device)[self.running, None]
         with torch.enable_grad():  # `generate` turns it off; steering knows where it needs none
-            fused = result(self.steering.step(newest, self.kv, self.lora)).fused  # (R, V)
+            steps = self.steering.step(newest, self.kv, self.lora)
+            try:
+                while True:
+                    next(steps)
+            except StopIteration as end:
+                fused: Tensor = end.value.fused  # (R, V)
         if not fused.isfinite().all():
             raise UserError("The text diverged while steering: lower step_size or gamma.")
         return fused.new_zeros(self.count, fused.shape[-1]).index_copy(0, self.running, fused)
-
-
-def result(steps: Generator[None, None, T]) -> T:
-    """The return value of a generator, run to its end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            value: T = end.value
-            return value
 
 
 def prompt_mask(

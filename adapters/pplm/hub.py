@@ -18,16 +18,15 @@ from adapters.pplm.bags import known_words, word_lists
 PACKAGE = Path(__file__).parents[1]
 ENTRY = "pplm.generate"
 OWN_IMPORT = re.compile(r"^from adapters\.([\w.]+) import", re.MULTILINE)
+IMPORT = re.compile(r"^(?:from|import) (\w+)[\w.]*(?: import| as|$)", re.MULTILINE)
 CARD = Path(__file__).with_name("hub_card.md")
 
 
-def curated_lists() -> dict[str, tuple[str, ...]]:
-    """The word lists of this project; those of others have other licences and are left out."""
-    return {name: words for name, words in word_lists().items() if "/" not in name}
-
-
-# Functions that read data files.
-VALUES: dict[str, Callable[[], object]] = {"word_lists": curated_lists, "known_words": known_words}
+# Functions that read data files, and their values. Word lists of others have other licences and are left out.
+VALUES: dict[str, Callable[[], object]] = {
+    "word_lists": lambda: {name: words for name, words in word_lists().items() if "/" not in name},
+    "known_words": known_words,
+}
 
 
 def write_hub_folder(folder: Path) -> None:
@@ -78,11 +77,6 @@ def self_contained(source: str) -> str:
 
 def requirements(sources: dict[str, str]) -> list[str]:
     """The libraries that the modules import, with their versions here as the least."""
-    imported = set()
-    for node in (node for source in sources.values() for node in ast.walk(ast.parse(source))):
-        if isinstance(node, ast.Import):
-            imported |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imported.add(str(node.module).split(".")[0])
+    imported = {name for source in sources.values() for name in IMPORT.findall(source)}
     foreign = sorted(imported - stdlib_module_names - {PACKAGE.name})
     return [f"{name}>={version(name).partition('+')[0]}" for name in foreign]

@@ -1,27 +1,44 @@
-"""The pushed past of steered rows: how it is read, moved and kept in step with the clean past.
+"""One forward pass over the newest tokens of a batch; and the pushed past of steered rows.
 
-Letters: as in arithmetic.py; N columns of capacity.
+Letters: as in arithmetic.py; Q tokens, C hidden size, N columns of capacity.
 """
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from adapters.kv import KV
 from adapters.lora.rows import LoraRows
 from adapters.pplm.arithmetic import gradient_norms, push
-from adapters.pplm.forward import Reading, read
 
 MOST_TWINS = 8  # rows; more are faster in two passes than in one of twice as many, half of which needs no gradient
 
 
-class First(NamedTuple):
-    """The readings of the first iteration."""
+class Reading(NamedTuple):
+    """What the model computes for the last of Q tokens of each row."""
 
-    clean: Reading  # after the clean past, without a graph
-    pushed: Reading  # after the pushed past, with its graph
+    logits: Tensor  # (B, V), float32
+    hidden: Tensor  # (B, Q, C), float32: the decoder's last states, after the final norm
+
+    def detach(self) -> "Reading":
+        return Reading(self.logits.detach(), self.hidden.detach())
+
+
+def read(model: PreTrainedModel, tokens: Tensor, kv: KV, cache: Cache, lora: LoraRows) -> Reading:
+    """Read ids (B, Q) or embeddings (B, Q, C) after the columns of `kv`, through a cache of it."""
+    name = "inputs_embeds" if tokens.is_floating_point() else "input_ids"
+    states: list[Tensor] = []
+    hook = model.base_model.register_forward_hook(lambda module, args, out: states.append(out.last_hidden_state))
+    try:
+        with lora.applied():
+            output = model(
+                **{name: tokens}, past_key_values=cache, use_cache=True, logits_to_keep=1, **kv.inputs(tokens.shape[1])
+            )
+    finally:
+        hook.remove()
+    return Reading(output.logits[:, -1].float(), states[0].float())
 
 
 class PushedPast:
@@ -53,25 +70,25 @@ class PushedPast:
         self.buffer = torch.empty_like(self.kv.data)
         self.norms = self.norms.index_select(1, index)
 
-    def first(self, gradient: Tensor, token: Tensor, clean: KV, lora: LoraRows, with_graph: bool) -> First:
-        """Read `token` after both pasts; this also writes the clean past's new column.
+    def first(self, gradient: Tensor, token: Tensor, clean: KV, lora: LoraRows, graph: bool) -> tuple[Reading, Reading]:
+        """Read `token` after the clean past (no graph) and the pushed one; also writes the clean past's new column.
 
         If no past is carried on, this is one pass: nothing is pushed yet. Else a few rows are read twice in one batch,
         after their clean and after their pushed past, which costs less than two passes.
         """
         new = slice(clean.length, clean.length + 1)
-        with torch.set_grad_enabled(with_graph):
+        with torch.set_grad_enabled(graph):
             if self.twins is not None:
                 cache = self.twins.followed(self.probe, gradient)
                 both = read(self.model, token.repeat_interleave(2, 0), self.twins, cache, lora.twice)
                 clean.data[..., new, :] = self.twins.data[:, :, ::2, :, new]
-                return First(Reading(*(part[::2] for part in both)).detach(), Reading(*(part[1::2] for part in both)))
+                return Reading(*(part[::2] for part in both)).detach(), Reading(*(part[1::2] for part in both))
             pushed = self.follow(gradient, token, lora)
         if not self.carrying:
             clean.data[..., new, :] = self.kv.data[..., new, :]
-            return First(pushed.detach(), pushed)
+            return pushed.detach(), pushed
         with torch.no_grad():
-            return First(read(self.model, token, clean, clean.cache(), lora), pushed)
+            return read(self.model, token, clean, clean.cache(), lora), pushed
 
     def follow(self, gradient: Tensor, token: Tensor, lora: LoraRows) -> Reading:
         """Read `token` after the pushed past; a backward pass to the probe then fills `gradient`."""

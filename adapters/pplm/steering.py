@@ -15,25 +15,16 @@ from transformers import PreTrainedModel
 from adapters.kv import KV
 from adapters.lora.rows import LoraRows
 from adapters.methods import NO_LIMIT, PPLM
-from adapters.pplm.arithmetic import (
-    affordable,
-    divergence,
-    fuse,
-    stack_knobs,
-    window_weights,
-    without_echoes,
-    worthwhile,
-)
+from adapters.pplm.arithmetic import Knobs, affordable, divergence, fuse, window_weights, without_echoes, worthwhile
 from adapters.pplm.bags import MAX_PIECES, NO_TOKEN, Evidence, WeightedLoss, just_used
-from adapters.pplm.forward import Reading, read
-from adapters.pplm.past import PushedPast
+from adapters.pplm.past import PushedPast, Reading, read
 
 
 class Steered(NamedTuple):
     """The result of a step."""
 
     clean: Tensor  # (B, V) logits of the next token, unsteered
-    fused: Tensor  # (B, V)
+    fused: Tensor  # (B, V); NaN in rows that diverged
     likelihood: Tensor  # (B,) of the attributes before any step; 0 if nothing is ranked by it
 
 
@@ -74,7 +65,7 @@ class Steering:
         """
         self.model, self.settings, self.losses = model, list(settings), list(losses)
         device, count = clean.mask.device, len(settings)
-        self.knobs = stack_knobs(settings, device)
+        self.knobs = Knobs(self.settings, device)
         self.past = PushedPast(model, clean, any(s.carry for s in settings))
         known = max(MAX_PIECES, *(s.cooldown for s in settings))
         newest = [[*[NO_TOKEN] * known, *row[:-1]][-known:] for row in ids]
@@ -88,11 +79,11 @@ class Steering:
     def keep(self, index: Tensor, rows: Sequence[int]) -> None:
         """Keep only the rows at `index`, also given as ints in `rows`."""
         self.past.keep(index)
-        self.knobs = self.knobs.rows(index)
         self.recent = self.recent.index_select(0, index)
         self.hidden_sum = self.hidden_sum.index_select(0, index)
         self.num_hidden = self.num_hidden.index_select(0, index)
         self.settings = [self.settings[row] for row in rows]
+        self.knobs = Knobs(self.settings, index.device)
         self.losses = [self.losses[row] for row in rows]
 
     def step(self, token: Tensor, clean: KV, lora: LoraRows) -> Generator[None, None, Steered]:
@@ -100,10 +91,10 @@ class Steering:
         self.recent = torch.cat([self.recent, token], dim=1)[:, -self.recent.shape[1] :]
         self.groups = self._groups()
         iterations, past = max(s.num_iterations for s in self.settings), self.past
-        gradient = past.buffer[..., : self._width(), :]  # (L, 2, B, H, W, D), new in each iteration
-        first = past.first(gradient, token, clean, lora, iterations > 0)
-        likelihood, log_clean = self._likelihood(first.clean), first.clean.logits.log_softmax(-1)
-        reading = first.pushed
+        width = min(past.kv.length, max(s.window_length or past.kv.length for s in self.settings))  # pushed by any
+        gradient = past.buffer[..., :width, :]  # (L, 2, B, H, W, D), new in each iteration
+        unsteered, reading = past.first(gradient, token, clean, lora, iterations > 0)
+        likelihood, log_clean = self._likelihood(unsteered), unsteered.logits.log_softmax(-1)
         for iteration in range(iterations):
             with torch.enable_grad():
                 if iteration > 0:
@@ -119,14 +110,18 @@ class Steering:
             yield
         with torch.no_grad():
             steered = read(self.model, token, past.kv, past.kv.cache(), lora) if iterations else reading.detach()
-            drawn = self._without_echoes(steered, first.clean)
-            share = self._share(drawn, first.clean)
-            fused = self._fuse(drawn, first.clean, share)
+            drawn = self._without_echoes(steered.logits, unsteered.logits)
+            share = self._share(drawn, unsteered)
+            sound = past.norms.isfinite().all(0)[:, None]  # attention on a CPU can hide a NaN
+            fused = torch.where(sound, fuse(drawn, unsteered.logits, share), torch.nan)
             if self.observer is not None:
                 loss = self._by_attributes(WeightedLoss.__call__, self._evidence(steered, clean, lora))
-                self.observer.on_fused(first.clean.logits, steered, loss, share, fused)
-            self._advance(gradient.shape[-2], first.clean, clean)
-        return Steered(first.clean.logits, fused, likelihood)
+                self.observer.on_fused(unsteered.logits, steered, loss, share, fused)
+            past.advance(width, clean, None if all(s.carry for s in self.settings) else self.knobs.carry)
+            self.hidden_sum = self.hidden_sum + unsteered.hidden[:, -1]
+            self.num_hidden = self.num_hidden + 1
+            self.num_steps += 1
+        return Steered(unsteered.logits, fused, likelihood)
 
     def _groups(self) -> list[Group]:
         """The different losses with their rows and newest tokens, once a token."""
@@ -138,12 +133,6 @@ class Steering:
             return [Group(self.losses[0], None, recent, cooldown)]
         indices = [(loss, torch.tensor(rows, device=recent.device)) for loss, rows in rows_of.items()]
         return [Group(loss, i, recent.index_select(0, i), cooldown.index_select(0, i)) for loss, i in indices]
-
-    def _width(self) -> int:
-        """Columns that any row may push."""
-        windows = [s.window_length for s in self.settings]
-        length = self.past.kv.length
-        return length if 0 in windows else min(max(windows), length)
 
     def _evidence(self, reading: Reading, clean: KV, lora: LoraRows) -> Evidence:
         """What the attributes are computed from after a reading."""
@@ -213,24 +202,23 @@ class Steering:
         pushing = (iteration < knobs.num_iterations) & steering  # (B,)
         self.past.push(gradient, knobs.step_size * pushing, knobs.gamma, knobs.has_discriminator)
 
-    def _without_echoes(self, steered: Reading, clean: Reading) -> Reading:
-        """The steered reading, with no token among a row's last `cooldown` ones likelier than in the clean one.
+    def _without_echoes(self, steered: Tensor, clean: Tensor) -> Tensor:
+        """The steered logits (B, V), with no token among a row's last `cooldown` ones likelier than in the clean ones.
 
         A push towards the words of a list lifts similar words too, also one that was just used.
         """
         if all(s.cooldown == 0 for s in self.settings):
             return steered
-        tokens, size = just_used(self.recent, self.knobs.cooldown), steered.logits.shape[1]
+        tokens, size = just_used(self.recent, self.knobs.cooldown), steered.shape[1]
         columns = torch.where(tokens == NO_TOKEN, size, tokens)  # (B, K)
-        used = steered.logits.new_zeros(len(tokens), size + 1, dtype=torch.bool).scatter(1, columns, True)[:, :size]
-        return steered._replace(logits=without_echoes(steered.logits, clean.logits, used))
+        used = steered.new_zeros(len(tokens), size + 1, dtype=torch.bool).scatter(1, columns, True)[:, :size]
+        return without_echoes(steered, clean, used)
 
-    def _share(self, steered: Reading, clean: Reading) -> Tensor:
-        """Share of the steered distribution in the fused one (B,)."""
-        knobs = self.knobs
-        share = knobs.gm_scale
+    def _share(self, steered: Tensor, clean: Reading) -> Tensor:
+        """Share (B,) of the steered distribution, of logits (B, V), in the fused one."""
+        knobs, share = self.knobs, self.knobs.gm_scale
         if any(s.kl_budget < NO_LIMIT for s in self.settings):
-            share = affordable(steered.logits, clean.logits, share, knobs.kl_budget)
+            share = affordable(steered, clean.logits, share, knobs.kl_budget)
         if all(s.strength == NO_LIMIT for s in self.settings):
             return share
         # A class says nothing of the next word: its likelihood after the clean state is the same for every share.
@@ -239,17 +227,5 @@ class Steering:
         def likelihood(logprobs: Tensor) -> Tensor:
             return self._by_attributes(WeightedLoss.likelihood, evidence._replace(logprobs=logprobs))
 
-        worth = worthwhile(steered.logits, clean.logits, share, knobs.strength, knobs.allowance, likelihood)
+        worth = worthwhile(steered, clean.logits, share, knobs.strength, knobs.allowance, likelihood)
         return torch.where(knobs.strength == NO_LIMIT, share, worth)
-
-    def _fuse(self, steered: Reading, clean: Reading, share: Tensor) -> Tensor:
-        """Fused logits (B, V), NaN in rows that diverged."""
-        sound = self.past.norms.isfinite().all(0)[:, None]  # attention on a CPU can hide a NaN
-        return torch.where(sound, fuse(steered.logits, clean.logits, share), torch.nan)
-
-    def _advance(self, width: int, reading: Reading, clean: KV) -> None:
-        """Count the token just read, of whose past `width` columns were pushed."""
-        self.past.advance(width, clean, None if all(s.carry for s in self.settings) else self.knobs.carry)
-        self.hidden_sum = self.hidden_sum + reading.hidden[:, -1]
-        self.num_hidden = self.num_hidden + 1
-        self.num_steps += 1

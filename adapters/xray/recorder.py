@@ -4,7 +4,6 @@ Letters: L layers, W pushed columns, V vocabulary, C hidden size, m gradient ste
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -13,8 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from adapters.methods import PPLM
 from adapters.pplm.arithmetic import gradient_norms, kl_divergence
-from adapters.pplm.bags import WORD_START, split_words, words_of
-from adapters.pplm.forward import Reading
+from adapters.pplm.bags import WORD_START, Piece, split_words, words_of
+from adapters.pplm.past import Reading
 from adapters.xray.trace import DIGITS, POSITIONS, Candidate, Step, Word
 
 LIKELIEST = 10  # tokens kept of each distribution
@@ -33,15 +32,11 @@ class NextPiece(NamedTuple):
 
 def bag_pieces(tokenizer: PreTrainedTokenizerBase, steering: PPLM) -> list[NextPiece]:
     """The pieces of the attributes' words that can be pushed, equal ones once."""
-    found: dict[tuple[str, tuple[int, ...], int], NextPiece] = {}
+    found: dict[tuple[str, Piece], NextPiece] = {}
     for attribute in steering.attributes:
-        if attribute.is_discriminator:
-            continue
-        for split in split_words(tokenizer, words_of(attribute)):
-            for at, (token, counts) in enumerate(zip(split.token_ids, split.counts, strict=True)):
-                if counts:
-                    found_piece = NextPiece(split.word, attribute.name, split.token_ids[:at], token)
-                    found.setdefault((attribute.name, found_piece.standing, token), found_piece)
+        for split in () if attribute.is_discriminator else split_words(tokenizer, words_of(attribute)):
+            for pushed in split.pushed:
+                found.setdefault((attribute.name, pushed), NextPiece(split.word, attribute.name, *pushed))
     return list(found.values())
 
 
@@ -87,16 +82,15 @@ class Recorder:
         likeliest = probabilities.topk(min(LIKELIEST, probabilities.shape[-1])).indices.flatten().tolist()
         before = list(ids[-1:])
         ranks = (1 + (self.logits > self.logits[:, token, None]).sum(-1)).tolist()  # (3,)
-        clean = self.logits[:1]
-        kl = torch.cat([kl_divergence(self.logits[row : row + 1], clean) for row in (1, 2)])
+        _, kl_perturbed, kl_fused = kl_divergence(self.logits, self.logits[:1]).tolist()
         step = Step(
             chosen=self._candidate(before, token, probabilities),
             rank_clean=ranks[0],
             rank_perturbed=ranks[1],
             rank_fused=ranks[2],
             candidates=tuple(self._candidate(before, other, probabilities) for other in dict.fromkeys(likeliest)),
-            kl_perturbed=short(kl[0]),
-            kl_fused=short(kl[1]),
+            kl_perturbed=short(kl_perturbed),
+            kl_fused=short(kl_fused),
             share=short(self.share),
             losses=tuple(map(short, losses.tolist())),
             norms=tuple(tuple(map(short, row)) for row in norms.tolist()),
@@ -122,15 +116,10 @@ class Recorder:
         change = (probabilities[2] - probabilities[0])[index]
         most = [due[i] for i in change.abs().topk(min(WORDS, len(due))).indices.tolist()]
         rested = set(ids[-self.cooldown :]) if self.cooldown else set()
-        words = [
-            Word(
-                p.word,
-                self._candidate(list(ids[-1:]), p.token_id, probabilities),
-                p.attribute,
-                not p.standing and p.token_id in rested,
-            )
-            for p in most
-        ]
+        words = []
+        for p in most:
+            candidate = self._candidate(list(ids[-1:]), p.token_id, probabilities)
+            words.append(Word(p.word, candidate, p.attribute, not p.standing and p.token_id in rested))
         return tuple(sorted(words, key=lambda word: word.token.clean - word.token.fused))
 
 
@@ -156,12 +145,6 @@ def paths(states: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     variance = moved.new_zeros(COMPONENTS)
     variance[:count] = sizes[:count] ** 2 / (sizes**2).sum().clamp(min=torch.finfo(sizes.dtype).tiny)
     return along, variance
-
-
-def with_paths(steps: Sequence[Step], along: Tensor) -> tuple[Step, ...]:
-    """The steps with their paths (T, m + 1, 3)."""
-    rounded = [tuple((short(x), short(y), short(z)) for x, y, z in path) for path in along.tolist()]
-    return tuple(replace(step, path=path) for step, path in zip(steps, rounded, strict=True))
 
 
 def piece(tokenizer: PreTrainedTokenizerBase, before: Sequence[int], token: int) -> str:

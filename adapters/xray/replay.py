@@ -16,7 +16,7 @@ from adapters.decoding.engine import Engine
 from adapters.decoding.sampling import likeliest
 from adapters.decoding.text import TOKENS_BEFORE
 from adapters.methods import Method, Request, UserError
-from adapters.xray.recorder import LIKELIEST, Recorder, paths, pieces, short, with_paths
+from adapters.xray.recorder import LIKELIEST, Recorder, paths, pieces, short
 from adapters.xray.trace import MAX_STEPS, POSITIONS, NextTokens, Scored, XRay
 
 VIRTUAL = "⟨virtual {number}⟩"  # a token of a prefix
@@ -71,7 +71,9 @@ class XRays:
         if xray.steps:
             along, variance = paths(recorder.states)
             first, second, third = map(short, variance)
-            xray = replace(xray, steps=with_paths(xray.steps, along), variance=(first, second, third))
+            rounded = [tuple((short(x), short(y), short(z)) for x, y, z in path) for path in along.tolist()]
+            steps = tuple(replace(step, path=path) for step, path in zip(xray.steps, rounded, strict=True))
+            xray = replace(xray, steps=steps, variance=(first, second, third))
         yield replace(xray, diverged=len(xray.steps) < len(token_ids))
 
     def next_tokens(self, requests: Sequence[Request]) -> Iterator[list[NextTokens]]:
@@ -107,7 +109,7 @@ class XRays:
     def _tokens(self, batch: Batch) -> Iterator[list[int]]:
         """The tokens of a batch's only row, after each piece of work."""
         row = batch.rows[0]
-        while batch.running:
+        while batch.rows:
             with self.engine.turn:
                 batch.advance()
             yield row.token_ids

@@ -115,6 +115,9 @@ class TextRecord:
     version: int = VERSION
 
 
+RECORD = TypeAdapter(TextRecord)  # reads and writes its JSON
+
+
 def unsteered(methods: Sequence[Method]) -> list[Method]:
     """The different methods without their steering, named after the rest."""
     plain = []
@@ -125,20 +128,10 @@ def unsteered(methods: Sequence[Method]) -> list[Method]:
     return list(dict.fromkeys(plain))
 
 
-def as_json(record: TextRecord) -> bytes:
-    """A record as JSON."""
-    return TypeAdapter(TextRecord).dump_json(record)
-
-
-def from_json(data: bytes) -> TextRecord:
-    """A record from its JSON."""
-    return TypeAdapter(TextRecord).validate_json(data)
-
-
 def pack(record: TextRecord) -> bytes:
     """A record as deflated JSON."""
-    return zlib.compress(as_json(record))
+    return zlib.compress(RECORD.dump_json(record))
 
 
 def unpack(data: bytes) -> TextRecord:
-    return from_json(zlib.decompress(data))
+    return RECORD.validate_json(zlib.decompress(data))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from adapters.methods import UserError
-from adapters.xray.trace import Scored, TextRecord, as_json, pack, unpack
+from adapters.xray.trace import RECORD, Scored, TextRecord, pack, unpack
 from demo.parts.actions import as_file, save_on_click
 from demo.parts.events import LIGHT, MODEL, slow
 from demo.parts.marked import Marked, Values, head_html, message
@@ -156,7 +156,7 @@ def on_save(data: bytes | None) -> tuple[dict[str, str] | None, Marked]:
     """The record as a file. Raises UserError."""
     if data is None:
         raise UserError(words.NOTHING_TO_XRAY)
-    return as_file("xray.json", as_json(opened(data))), []
+    return as_file("xray.json", RECORD.dump_json(opened(data))), []
 
 
 def on_inner_tab(page: XRayPage, name: str, data: bytes | None, number: Any) -> Values:

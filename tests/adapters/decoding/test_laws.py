@@ -187,7 +187,7 @@ def test_law_8_loglikelihood_equals_one_text_without_batch_or_cache(
     bench: Bench, method: Method, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "adapters.decoding.padded.TOKENS_A_PASS", 40
+        "adapters.decoding.batch.TOKENS_A_PASS", 40
     )  # several batches, one of them a text that is too long
     encode = bench.base.encode
     pairs = [("The quick", " brown fox"), ("A", "b"), ("Once upon a time there was", " a" * 20), ("Hello", "")]

@@ -19,7 +19,7 @@ from adapters.decoding.text import Continuation
 from adapters.discriminators.features import read_features
 from adapters.learned.explorer import Explorer
 from adapters.learned.spectrum import crop, updates
-from adapters.lora.merge import write_merged
+from adapters.lora.lora import write_merged
 from adapters.lora.settings import LoraSettings
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling
 from adapters.pplm.discriminator import write_discriminator

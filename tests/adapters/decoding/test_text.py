@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.base_model import BaseModel
-from adapters.decoding.row import Row
-from adapters.decoding.text import HALF, TOKENS_BEFORE, Text
+from adapters.decoding.text import HALF, TOKENS_BEFORE, Row, Text
 from adapters.methods import BASE, Request
 
 EOS = frozenset([257])

@@ -13,17 +13,17 @@ from adapters.decoding.sampling import Sampler
 from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, Request, Sampling, as_in_paper
 from adapters.pplm.arithmetic import (
     SHARES,
+    Knobs,
     affordable,
     fuse,
     gradient_norms,
     kl_divergence,
     push,
-    stack_knobs,
     window_weights,
     without_echoes,
     worthwhile,
 )
-from adapters.pplm.forward import Reading
+from adapters.pplm.past import Reading
 from tests.adapters.conftest import Bench
 from tests.adapters.discriminators.mood import MOOD
 
@@ -55,7 +55,7 @@ def test_the_window_is_the_newest_positions_and_decays_towards_the_oldest() -> N
         PPLM((Attribute("x"),), window_length=w, decay=d) for w, d in ((2, False), (0, False), (2, True), (0, True))
     ]
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 0, 0, 1]]).bool()
-    weights = window_weights(stack_knobs(knobs, torch.device("cpu")), mask)
+    weights = window_weights(Knobs(knobs, torch.device("cpu")), mask)
     assert weights.tolist() == [[0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0.5, 1], [0.5, 0, 0, 1]]
 
 
@@ -151,11 +151,11 @@ def test_what_a_token_costs_is_never_more_than_it_brings() -> None:
 def test_every_setting_becomes_a_column() -> None:
     first = PPLM((Attribute("science"),), step_size=0.5, carry=True)
     second = PPLM((Attribute("science"),), window_length=3)
-    knobs = stack_knobs([first, second], torch.device("cpu"))
+    knobs = Knobs([first, second], torch.device("cpu"))
     assert knobs.step_size.tolist() == pytest.approx([0.5, second.step_size])
     assert knobs.carry.tolist() == [True, False]
     assert knobs.window_length.tolist() == [0, 3]
-    assert knobs.rows(torch.tensor([1])).window_length.tolist() == [3]
+    assert knobs.allowance.tolist() == [0.0, 0.0]
 
 
 class Reference:
@@ -304,7 +304,7 @@ def test_no_step_lifts_what_was_just_said(bench: Bench, monkeypatch: pytest.Monk
     assert batch.steering is not None
     (row,) = batch.rows
     seen = batch.steering.observer = Lifted(list(row.prompt_ids), settings.cooldown)
-    while batch.running:
+    while batch.rows:
         batch.advance()
         seen.ids = [*row.prompt_ids, *row.token_ids]
     assert len(seen.drawn) == len(row.token_ids)

@@ -11,7 +11,6 @@ from adapters.pplm.bags import (
     NO_TOKEN,
     AttributeLoss,
     Evidence,
-    Piece,
     attribute_bag,
     attribute_loss,
     bag_loss,
@@ -43,7 +42,7 @@ def pushed(loss: AttributeLoss, recent: list[int], cooldown: int = 0) -> list[fl
 
 def test_a_word_is_pushed_piece_by_piece() -> None:
     """The word 1 2 3, beside the word 4."""
-    loss = bag_loss([Piece((), 1, 1.0), Piece((1,), 2, 1.0), Piece((1, 2), 3, 1.0), Piece((), 4, 1.0)], CPU)
+    loss = bag_loss({((), 1): 1.0, ((1,), 2): 1.0, ((1, 2), 3): 1.0, ((), 4): 1.0}, CPU)
     assert pushed(loss, [0]) == pytest.approx([0.2 + 0.25])
     assert pushed(loss, [0, 1]) == pytest.approx([0.2 + 0.25 + 0.3])
     assert pushed(loss, [0, 1, 2]) == pytest.approx([0.2 + 0.25 + 0.15])
@@ -54,14 +53,14 @@ def test_a_word_is_pushed_piece_by_piece() -> None:
 
 
 def test_a_token_that_counts_twice_is_counted_once_with_the_larger_weight() -> None:
-    loss = bag_loss([Piece((), 2, 1.0), Piece((1,), 2, 3.0)], CPU)
+    loss = bag_loss({((), 2): 1.0, ((1,), 2): 3.0}, CPU)
     assert pushed(loss, [0]) == pytest.approx([0.3])
     assert pushed(loss, [1]) == pytest.approx([0.9])
 
 
 def test_a_word_just_used_rests_but_not_its_next_piece() -> None:
     """The word 1 1 2: its second token is the one that was just used."""
-    loss = bag_loss([Piece((), 1, 1.0), Piece((1,), 1, 1.0), Piece((1, 1), 2, 1.0), Piece((), 4, 1.0)], CPU)
+    loss = bag_loss({((), 1): 1.0, ((1,), 1): 1.0, ((1, 1), 2): 1.0, ((), 4): 1.0}, CPU)
     assert pushed(loss, [0], 2) == pytest.approx([0.2 + 0.25])
     assert pushed(loss, [0, 1], 2) == pytest.approx([0.2 + 0.25]), "1 goes on with the word"
     assert pushed(loss, [1, 1], 2) == pytest.approx([0.2 + 0.25 + 0.3])
@@ -73,7 +72,7 @@ def test_a_word_just_used_rests_but_not_its_next_piece() -> None:
 def test_a_bag_whose_words_were_all_just_used_pushes_nowhere() -> None:
     logits = torch.zeros(2, 5, requires_grad=True)
     seen = evidence([[2, 4], [2, 4]], 0, logits.log_softmax(-1))._replace(cooldown=torch.tensor([0, 2]))
-    both = bag_loss([Piece((), 2, 1.0), Piece((), 4, 1.0)], CPU)
+    both = bag_loss({((), 2): 1.0, ((), 4): 1.0}, CPU)
     (gradient,) = torch.autograd.grad(both(seen).sum(), logits)
     assert gradient[0].abs().sum() > 0
     assert not gradient[1].any()
@@ -127,11 +126,7 @@ def test_each_word_says_how_it_is_split_and_whether_it_is_used(
     assert long.problem == "it has 17 tokens, at most 16 can be followed"
     assert a.problem == qi.problem == ""
     ids = bee.token_ids
-    assert bag_of_words([a, bee]) == (
-        Piece((), a.token_ids[0], 1.0),
-        Piece(ids[:1], ids[1], 1.0),
-        Piece(ids[:2], ids[2], 1.0),
-    )
+    assert bag_of_words([a, bee]) == {((), a.token_ids[0]): 1.0, (ids[:1], ids[1]): 1.0, (ids[:2], ids[2]): 1.0}
     with pytest.raises(UserError, match="No word of 'bees' can be begun with this model's tokens .tried: bee"):
         attribute_bag(tiny_llama.tokenizer, Attribute("bees", words=("bee",)))
     with pytest.raises(UserError, match="There is no attribute 'nonsense': choose one of science, space"):

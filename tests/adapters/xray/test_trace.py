@@ -18,12 +18,11 @@ from adapters.xray.replay import XRays
 from adapters.xray.trace import (
     MAX_STEPS,
     POSITIONS,
+    RECORD,
     Candidate,
     Step,
     TextRecord,
     XRay,
-    as_json,
-    from_json,
     pack,
     unpack,
     unsteered,
@@ -207,9 +206,9 @@ def test_a_record_survives_json(bench: Bench) -> None:
     *_, found = xrays.next_tokens(requests)
     xray = last(xrays.text(row.request, row.token_ids, ("a",)))
     record = TextRecord("Once upon", 0, False, tuple(found), tuple(models), tuple(scores), xray)
-    assert from_json(as_json(record)) == record
+    assert RECORD.validate_json(RECORD.dump_json(record)) == record
     assert unpack(pack(record)) == record
-    assert len(pack(record)) < len(as_json(record)) / 2
+    assert len(pack(record)) < len(RECORD.dump_json(record)) / 2
 
 
 def test_next_tokens_are_those_of_plain_passes_and_of_the_first_step(bench: Bench) -> None:

@@ -11,7 +11,7 @@ import pytest
 import demo.xray.tab
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError
 from adapters.xray.replay import XRays
-from adapters.xray.trace import Candidate, NextTokens, Step, TextRecord, Word, XRay, from_json, pack, unpack
+from adapters.xray.trace import RECORD, Candidate, NextTokens, Step, TextRecord, Word, XRay, pack, unpack
 from demo.compare.board import Board, Outcome
 from demo.compare.comparisons import texts_of_board
 from demo.compare.shared import find_texts, on_share
@@ -307,7 +307,7 @@ def test_a_judged_token_tells_its_numbers(data: bytes, record: TextRecord) -> No
 def test_the_record_is_saved_as_json(page: XRayPage, data: bytes, record: TextRecord) -> None:
     file, line = on_save(data)
     assert file is not None
-    assert from_json(base64.b64decode(file["data"])) == record
+    assert RECORD.validate_json(base64.b64decode(file["data"])) == record
     assert line == []
     told = guarded(page.message, on_save)(None)
     assert told == {page.message: [(words.NOTHING_TO_XRAY, ERROR)]}
