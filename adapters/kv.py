@@ -57,10 +57,6 @@ class KV:
         """A copy of the rows at `index` (R,); a row may be named more than once."""
         return KV(self.data.index_select(2, index), self.mask.index_select(0, index), self.length)
 
-    def twins(self) -> "KV":
-        """A copy in which each row stands twice in a row."""
-        return KV(self.data.repeat_interleave(2, 2), self.mask.repeat_interleave(2, 0), self.length)
-
     def every_second(self) -> "KV":
         """The second, fourth, … row; the memory is shared."""
         return KV(self.data[:, :, 1::2], self.mask[1::2], self.length)

@@ -38,12 +38,6 @@ class FairLock:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._queue: deque[threading.Lock] = deque()  # the first holds the turn; each waits on a lock of its own
-        self._holder: int | None = None
-
-    @property
-    def held(self) -> bool:
-        """Whether the calling thread holds the lock."""
-        return self._holder == threading.get_ident()
 
     def __enter__(self) -> None:
         mine = threading.Lock()
@@ -56,10 +50,8 @@ class FairLock:
         except BaseException:
             self._leave(mine)
             raise
-        self._holder = threading.get_ident()
 
     def __exit__(self, *_: object) -> None:
-        self._holder = None
         self._leave(self._queue[0])
 
     def _leave(self, mine: threading.Lock) -> None:

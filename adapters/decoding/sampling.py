@@ -30,16 +30,14 @@ class Sampler:
     def __call__(self, logits: Tensor, ids: Sequence[list[int]], generators: Sequence[Generator]) -> Tensor:
         """Tokens (B,) from logits (B, V), given the tokens of each row so far and its generator."""
         if self.sampling.repetition_penalty != 1:
-            logits = torch.cat([self._penalise(row, seen) for row, seen in zip(logits.split(1), ids, strict=True)])
+            penalise = RepetitionPenaltyLogitsProcessor(self.sampling.repetition_penalty)
+            seen = (torch.tensor([row], device=logits.device) for row in ids)
+            logits = torch.cat([penalise(row, own) for row, own in zip(seen, logits.split(1), strict=True)])
         if self.sampling.temperature < GREEDY:
             return logits.argmax(-1)
         weights, tokens = candidates(logits / self.sampling.temperature, self.sampling.top_k, self.sampling.top_p)
         column = draw(weights, generators)[:, None]  # (B, 1)
         return (column if tokens is None else tokens.gather(-1, column))[:, 0]
-
-    def _penalise(self, logits: Tensor, seen: list[int]) -> Tensor:
-        processor = RepetitionPenaltyLogitsProcessor(self.sampling.repetition_penalty)
-        return processor(torch.tensor([seen], device=logits.device), logits)
 
 
 def candidates(logits: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tensor | None]:

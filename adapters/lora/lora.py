@@ -26,7 +26,7 @@ from transformers.pytorch_utils import Conv1D
 from adapters.adapter_files import read_tensors
 from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO, BaseModel
 from adapters.lora.rows import LoraWeights
-from adapters.lora.settings import LoraFile, LoraSettings
+from adapters.lora.settings import UNUSED, LoraFile, LoraSettings
 from adapters.methods import UserError, from_json
 
 ALL_LINEAR = "all-linear"
@@ -133,7 +133,11 @@ def linear_shape(module: nn.Module) -> tuple[int, int] | None:
 
 def read_lora(folder: Path, config: dict[str, Any], base: BaseModel) -> LoraWeights:
     """The LoRA in `folder` with the adapter_config.json `config`. Raises UserError."""
-    file = from_json(LoraFile, config)
+    fields = dict(config)
+    for name in UNUSED.split():
+        if (value := fields.pop(name, None)) is not None:
+            raise UserError(f"{name}: Input should be None (got {value!r:.60})")
+    file = from_json(LoraFile, fields)
     modules = target_shapes(base.model, file.target_modules)
     if not modules:
         raise UserError(f"target_modules: {base.id} has no layer called {', '.join(file.target_modules)[:100]}.")

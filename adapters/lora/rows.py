@@ -91,27 +91,17 @@ class LoraRows:
     @cached_property
     def parts(self) -> list[Part]:
         """The products that a module needs."""
-        parts: list[tuple[int, int, int, int]] = []  # first row, first LoRA, number of LoRAs, rows of each
-        row = 0
-        for use, same in groupby(use and use.number for use in self.uses):
-            size = len(list(same))
-            if use is not None:
-                start, first, count, each = parts[-1] if parts else (row, use, 0, size)
-                if (use, size) == (first + count, each):
-                    parts[-1:] = [(start, first, count + 1, each)]
-                else:
-                    parts.append((row, use, 1, size))
-            row += size
-        return [
-            Part(slice(start, start + count * each), slice(first, first + count), self._scales(start, count * each))
-            for start, first, count, each in parts
-        ]
-
-    def _scales(self, start: int, count: int) -> Tensor | None:
-        scales = [use.scale for use in self.uses[start : start + count] if use is not None]
-        if all(scale == 1 for scale in scales):
-            return None
-        return self.stacks[0].a.new_tensor(scales)[:, None, None]
+        uses = [use for use in self.uses if use is not None]
+        runs = [(number, len(list(same))) for number, same in groupby(use.number for use in uses)]
+        parts, row = [], 0  # among the rows with a LoRA
+        # Runs of one size, of LoRAs that follow each other: their numbers grow like their places.
+        for (_, size), following in groupby(enumerate(runs), lambda run: (run[1][0] - run[0], run[1][1])):
+            numbers = [number for _, (number, _) in following]
+            scales = [use.scale for use in uses[row : row + size * len(numbers)]]
+            first, row = len(self.uses) - len(uses) + row, row + len(scales)
+            factors = None if set(scales) == {1} else self.stacks[0].a.new_tensor(scales)[:, None, None]
+            parts.append(Part(slice(first, first + len(scales)), slice(numbers[0], numbers[-1] + 1), factors))
+        return parts
 
     @contextmanager
     def applied(self) -> Iterator[None]:

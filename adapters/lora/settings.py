@@ -24,9 +24,17 @@ class LoraSettings:
     use_dora: bool = False  # train the norm of each output's weights apart from their direction
 
 
+# Features of PEFT that change what an adapter computes: null in the file of one without them.
+UNUSED = """
+auto_mapping exclude_modules modules_to_save layers_to_transform layer_replication megatron_config
+trainable_token_indices target_parameters eva_config corda_config lora_ga_config velora_config monteclora_config
+kasa_config arrow_config use_bdlora alora_invocation_tokens
+"""
+
+
 @dataclass(frozen=True, config=STRICT)
 class LoraFile:
-    """The fields of adapter_config.json. Those that change what the adapter computes must be neutral."""
+    """The fields of adapter_config.json but UNUSED. Those that change what the adapter computes must be neutral."""
 
     peft_type: Literal["LORA"]
     base_model_name_or_path: str
@@ -52,20 +60,3 @@ class LoraFile:
     alpha_pattern: Annotated[dict[str, float], Field(max_length=0)] = Field(default_factory=dict)
     loftq_config: Annotated[dict[str, Any], Field(max_length=0)] | None = None
     layers_pattern: Annotated[list[str], Field(max_length=0)] | None = None
-    auto_mapping: None = None
-    exclude_modules: None = None
-    modules_to_save: None = None
-    layers_to_transform: None = None
-    layer_replication: None = None
-    megatron_config: None = None
-    trainable_token_indices: None = None
-    target_parameters: None = None
-    eva_config: None = None
-    corda_config: None = None
-    lora_ga_config: None = None
-    velora_config: None = None
-    monteclora_config: None = None
-    kasa_config: None = None
-    arrow_config: None = None
-    use_bdlora: None = None
-    alora_invocation_tokens: None = None

@@ -72,10 +72,6 @@ class WordSplit(NamedTuple):
     problem: str  # why the word is not used, or not from its beginning; "" if it is
 
     @property
-    def used(self) -> bool:
-        return any(self.counts)
-
-    @property
     def pushed(self) -> list[Piece]:
         """The pieces that count."""
         return [(self.token_ids[:at], token) for at, token in enumerate(self.token_ids) if self.counts[at]]

@@ -53,7 +53,8 @@ class PushedPast:
         count = clean.data.shape[2]
         self.model, self.carrying = model, carrying
         own = KV(clean.data.to(torch.float32, copy=True), clean.mask, clean.length)
-        self.twins = own.twins() if carrying and count <= MOST_TWINS else None  # clean and pushed, row by row
+        twice = torch.arange(2 * count, device=clean.mask.device) // 2
+        self.twins = own.rows(twice) if carrying and count <= MOST_TWINS else None  # clean and pushed, row by row
         self.kv = own if self.twins is None else self.twins.every_second()
         self.probe = torch.zeros((), device=clean.mask.device, requires_grad=True)
         self.buffer = torch.empty_like(self.kv.data)  # of gradients (L, 2, B, H, N, D)

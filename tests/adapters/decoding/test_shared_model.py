@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from adapters.base_model import BaseModel
-from adapters.decoding.engine import Engine
+from adapters.decoding.engine import Engine, FairLock
 from adapters.decoding.text import Continuation
 from adapters.discriminators.features import read_features
 from adapters.learned.explorer import Explorer
@@ -103,13 +103,29 @@ def test_law_9_adapters_are_read_and_offered_while_others_generate(engine: Engin
     assert together == [alone] * len(together)
 
 
+class Turn(FairLock):
+    """The engine's turn, which tells who holds it."""
+
+    holder: int | None = None
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self.holder = threading.get_ident()
+
+    def __exit__(self, *error: object) -> None:
+        self.holder = None
+        super().__exit__(*error)
+
+
 @pytest.fixture
 def guarded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """An engine whose model may be run, hooked or changed by nobody but the holder of the engine's turn."""
     own = set(engine.base.model.modules())
+    turn = engine.turn = Turn()
 
     def check(module: nn.Module) -> None:
-        assert module not in own or engine.turn.held, f"{type(module).__name__} is touched outside the engine's turn"
+        held = turn.holder == threading.get_ident()
+        assert module not in own or held, f"{type(module).__name__} is touched outside the engine's turn"
 
     def checked(name: str) -> None:
         original = getattr(nn.Module, name)
