@@ -1,4 +1,4 @@
-"""Reads the two files of an adapter, `adapter_config.json` and `adapter_model.safetensors`, without trust.
+"""Folders of adapters: written whole, with an owner and a time of last use, and their two files read without trust.
 
 PEFT's own loader allocates whatever a file asks for, takes regular expressions, and lets extra tensors overwrite base
 weights, so it is not used.
@@ -10,10 +10,10 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import torch
@@ -21,8 +21,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from adapters.methods import UserError
+from adapters.methods import UserError, from_json
 
+T = TypeVar("T")
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 METRICS_FILE = "metrics.json"
@@ -77,6 +78,37 @@ def read_owner(folder: Path) -> str | None:
     return file.read_text("utf-8") if file.is_file() else None
 
 
+def note_use(folder: Path) -> None:
+    """Mark what a visitor left in `folder` as used now: the time of its owner file. Do nothing for other folders."""
+    with suppress(OSError):
+        os.utime(folder / OWNER_FILE)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of the files directly in `folder`."""
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+
+
+def to_remove(own: Path, needed: int, max_bytes: int, keep: Collection[str]) -> tuple[str, ...]:
+    """Names of what visitors left in `own` to remove so that `needed` more bytes fit, the longest unused first.
+
+    None of those in `keep`. Raises UserError where even that is not enough.
+    """
+    owners = sorted(own.glob(f"[!.]*/{OWNER_FILE}"), key=lambda file: file.stat().st_mtime)
+    left = {file.parent.name: folder_bytes(file.parent) for file in owners}
+    excess, names = sum(left.values()) + needed - max_bytes, []
+    for name in (name for name in left if name not in keep):
+        if excess <= 0:
+            break
+        excess -= left[name]
+        names.append(name)
+    if excess > 0:
+        raise UserError(
+            f"It needs {needed / 1e6:.3g} MB, and visitors may leave {max_bytes / 1e6:.3g} MB: make it smaller."
+        )
+    return tuple(names)
+
+
 def read_config(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:
     """The JSON object in a file of the folder. Raises UserError."""
     most = MAX_METRICS_BYTES if name == METRICS_FILE else MAX_CONFIG_BYTES
@@ -86,25 +118,35 @@ def read_config(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:
         if len(text) > most:
             raise UserError(f"{name} is longer than {most} bytes.")
         config = json.loads(text)
+    except UserError:
+        raise
     except (OSError, RecursionError) as error:
         raise UserError(f"Cannot read {name}: {error}") from error
     except ValueError as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{name} is not JSON: {error}") from error
     if not isinstance(config, dict):
         raise UserError(f"{name} is not a JSON object.")
     return config
 
 
+def read_report(folder: Path, kind: type[T]) -> T | None:
+    """The report of this kind in `metrics.json`, None where there is no such file. Raises UserError."""
+    return from_json(kind, read_config(folder, METRICS_FILE)) if (folder / METRICS_FILE).is_file() else None
+
+
 def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """Exactly the tensors named in `shapes`, as float32 copies, checked by name, shape and dtype before they are read.
 
-    Raises UserError where a tensor is missing, extra, of another shape or dtype, or not finite.
+    Raises UserError where the header, which is read first, is missing or huge, and where a tensor is missing, extra, of
+    another shape or dtype, or not finite.
     """
-    check_header_size(folder / WEIGHTS_FILE)
+    path = folder / WEIGHTS_FILE
     try:
-        with safe_open(folder / WEIGHTS_FILE, framework="pt", device="cpu") as file:
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+        if not 0 < size <= MAX_HEADER_BYTES:
+            raise UserError(f"Cannot read {WEIGHTS_FILE}: it is no safetensors file, or its header is damaged.")
+        with safe_open(path, framework="pt", device="cpu") as file:
             check_header(file, shapes)
             tensors = {name: file.get_tensor(name).to(torch.float32, copy=True) for name in shapes}
     except (OSError, SafetensorError) as error:
@@ -113,17 +155,6 @@ def read_tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
         if not torch.isfinite(tensor).all():
             raise UserError(f"{WEIGHTS_FILE}: {name} holds numbers that are not finite.")
     return tensors
-
-
-def check_header_size(path: Path) -> None:
-    """Raise UserError where the header of a safetensors file, which is read first, is missing or huge."""
-    try:
-        with path.open("rb") as stream:
-            size = int.from_bytes(stream.read(8), "little")
-    except OSError as error:
-        raise UserError(f"Cannot read {WEIGHTS_FILE}: {error}") from error
-    if not 0 < size <= MAX_HEADER_BYTES:
-        raise UserError(f"Cannot read {WEIGHTS_FILE}: it is no safetensors file, or its header is damaged.")
 
 
 def check_header(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -62,13 +62,12 @@ def read_table(data: bytes, max_rows: int, max_bytes: int) -> tuple[list[str], l
 def values(name: str, column: Any) -> list[Any]:
     """Values of a column as Python objects. Raises ValueError with the row."""
     found: list[Any] = []
-    for value in column:
-        try:
+    try:
+        for value in column:
             found.append(value.as_py())
-        except UnicodeDecodeError as error:
-            byte = error.object[error.start]
-            place = f"Row {len(found) + 1}, field {name[:60]!r}"
-            raise ValueError(f"{place}: byte 0x{byte:02X} is not UTF-8: write the text as UTF-8.") from error
+    except UnicodeDecodeError as error:
+        place, byte = f"Row {len(found) + 1}, field {name[:60]!r}", error.object[error.start]
+        raise ValueError(f"{place}: byte 0x{byte:02X} is not UTF-8: write the text as UTF-8.") from error
     return found
 
 
@@ -76,10 +75,9 @@ def check_size(metadata: Any, max_rows: int, max_bytes: int) -> None:
     """Refuse a file that is too large by its own account."""
     if metadata.num_rows > max_rows:
         raise ValueError(f"The file has {metadata.num_rows:,} rows, at most {max_rows:,} can be read: split the file.")
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    size = sum(
-        max(group.column(index).total_uncompressed_size, 0) for group in groups for index in range(group.num_columns)
-    )
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    columns = (group.column(index) for group in groups for index in range(group.num_columns))
+    size = sum(max(column.total_uncompressed_size, 0) for column in columns)
     if size > EXPANSION * max_bytes:
         raise ValueError(
             f"The file unfolds to {size:,} bytes, at most {EXPANSION * max_bytes:,} can be read: split the file."
@@ -118,11 +116,9 @@ def main() -> None:
     max_rows, max_bytes = map(int, sys.argv[1:])
     try:
         sys.stdout.buffer.write(json.dumps(read_table(sys.stdin.buffer.read(), max_rows, max_bytes)).encode())
-    except MemoryError:
-        sys.stdout.write(TOO_MUCH)
-        sys.exit(REFUSED)
-    except ValueError as error:
-        sys.stdout.buffer.write(str(error).encode(errors="backslashreplace"))
+    except (MemoryError, ValueError) as error:
+        reason = TOO_MUCH if isinstance(error, MemoryError) else str(error)
+        sys.stdout.buffer.write(reason.encode(errors="backslashreplace"))
         sys.exit(REFUSED)
 
 

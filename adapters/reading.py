@@ -123,26 +123,24 @@ def table_records(text: str, delimiter: str, check: CheckNames) -> Iterator[Reco
         except csv.Error as error:
             record = "\n".join(lines[start - 1 : reader.line_num])
             index = broken_field(record, delimiter, str(error))
-            refuse(where, header[index] if index < len(header) else index + 1, csv_reason(error))
+            reason = next((told for part, told in CSV_REASONS.items() if part in str(error)), str(error))
+            refuse(where, header[index] if index < len(header) else index + 1, reason)
         start = reader.line_num + 1
         if cells is None:
             return
-        if header and cells:
-            yield Record(where, even(header, cells, where))
-        elif cells:
+        if not cells:
+            continue
+        row += 1
+        if not header:
             header = cells
             check(header, where)
-        row += bool(cells)
-
-
-def even(header: list[str], cells: list[str], where: str) -> list[tuple[str, str]]:
-    """Cells with their names; refuse a row with more or fewer."""
-    counts = f"columns in the header: {len(header)}, in the row: {len(cells)}"
-    if len(cells) < len(header):
-        refuse(where, header[len(cells)], f"it is missing: {counts}")
-    if len(cells) > len(header):
-        refuse(where, len(header) + 1, f"there is no such column: {counts}; put text with delimiters in quotes")
-    return list(zip(header, cells, strict=True))
+            continue
+        counts = f"columns in the header: {len(header)}, in the row: {len(cells)}"
+        if len(cells) < len(header):
+            refuse(where, header[len(cells)], f"it is missing: {counts}")
+        if len(cells) > len(header):
+            refuse(where, len(header) + 1, f"there is no such column: {counts}; put text with delimiters in quotes")
+        yield Record(where, list(zip(header, cells, strict=True)))
 
 
 def broken_field(record: str, delimiter: str, reason: str) -> int:
@@ -158,11 +156,6 @@ def broken_field(record: str, delimiter: str, reason: str) -> int:
     length = len(record) if reason == UNCLOSED else bisect_left(range(len(record)), True, key=refused)
     cells = next(csv.reader([record[: length - 1]], delimiter=delimiter), [])
     return max(len(cells), 1) - 1
-
-
-def csv_reason(error: csv.Error) -> str:
-    """What is wrong, in plain words."""
-    return next((reason for part, reason in CSV_REASONS.items() if part in str(error)), str(error))
 
 
 def json_records(text: str, wanted: Wanted) -> Iterator[Record]:
@@ -216,12 +209,11 @@ def decode(data: bytes) -> str:
 
 def check_names(names: list[str], where: str) -> None:
     """Refuse an empty name of a column, and a name that is there twice."""
-    for index, name in enumerate(names):
-        if not name:
-            refuse(where, index + 1, "it has no name: name the column or remove it")
-        check_text(name, where, name)
     seen: set[str] = set()
-    for name in names:
+    for number, name in enumerate(names, start=1):
+        if not name:
+            refuse(where, number, "it has no name: name the column or remove it")
+        check_text(name, where, name)
         if name in seen:
             refuse(where, name, "it is there twice: rename one of them")
         seen.add(name)

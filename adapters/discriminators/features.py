@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from adapters.base_model import BaseModel
 from adapters.training.batches import chunks
@@ -35,11 +36,21 @@ def read_features(
     folder.mkdir(parents=True, exist_ok=True)
     with turn:
         base_hash = base.weights_hash
+    done = 0
     for part in chunks(texts, TEXTS_A_FILE):
         key = json.dumps([base_hash, MAX_TOKENS, part])
         file = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
-        means = yield from kept(base, part, file, sum(len(part) for part in parts), turn)
+        try:
+            means = load_file(file)["means"]
+            file.touch()
+        except (OSError, SafetensorError, KeyError):  # missing or damaged
+            means = yield from read_means(base, part, done, turn)
+            scratch = file.with_suffix(f".{os.getpid()}")
+            save_file({"means": means}, scratch)
+            scratch.replace(file)
         parts.append(means)
+        done += len(part)
+        yield done
     trim(folder)
     return torch.cat(parts)
 
@@ -51,20 +62,6 @@ def trim(folder: Path) -> None:
         left -= file.stat().st_size
         if left < 0:
             file.unlink(missing_ok=True)
-
-
-def kept(base: BaseModel, texts: Sequence[str], file: Path, done: int, turn: Turn) -> Generator[int, None, Tensor]:
-    """Means of some texts from `file`, which is written if it is missing or damaged."""
-    try:
-        means = load_file(file)["means"]
-        file.touch()
-    except (OSError, SafetensorError, KeyError):
-        means = yield from read_means(base, texts, done, turn)
-        scratch = file.with_suffix(f".{os.getpid()}")
-        save_file({"means": means}, scratch)
-        scratch.replace(file)
-    yield done + len(texts)
-    return means
 
 
 def read_means(base: BaseModel, texts: Sequence[str], done: int, turn: Turn) -> Generator[int, None, Tensor]:
@@ -84,10 +81,8 @@ def read_means(base: BaseModel, texts: Sequence[str], done: int, turn: Turn) -> 
 @torch.no_grad()
 def mean_hidden(base: BaseModel, rows: Sequence[Sequence[int]]) -> Tensor:
     """Means (B, C) over the tokens of each row."""
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True).to(base.device)  # (B, T), padded behind
     lengths = torch.tensor([len(row) for row in rows], device=base.device)  # (B,)
-    ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long, device=base.device)  # (B, T), padded behind
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(row)
     mask = torch.arange(ids.shape[1], device=base.device) < lengths[:, None]
     hidden = base.model.base_model(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float()  # (B, T, C)
     return (hidden.masked_fill(~mask[..., None], 0).sum(1) / lengths[:, None]).cpu()

@@ -5,7 +5,6 @@ regularisation and from the scaling of features.
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic.dataclasses import dataclass
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix
@@ -22,9 +20,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from adapters.base_model import BaseModel
+from adapters.discriminators.discriminator_card import Accuracy, Measured
 from adapters.discriminators.features import ALONE, Turn, read_features
 from adapters.discriminators.labelled import Labelled
-from adapters.methods import STRICT
 from adapters.pplm.discriminator import Discriminator, class_names
 from adapters.training.corpus import hashed_share
 
@@ -36,40 +34,7 @@ SMALLEST = 5  # texts of each class for a point of the curve, at least
 MAX_ITERATIONS = 2000
 
 Features = NDArray[np.float32]
-Labels = NDArray[np.int64]
-
-
-@dataclass(frozen=True, config=STRICT)
-class Accuracy:
-    """Share of held-out texts predicted right after training on `rows` texts, with its 95 % Wilson interval."""
-
-    rows: int
-    share: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, config=STRICT)
-class Measured:
-    """Figures of a trained discriminator."""
-
-    classes: tuple[str, ...]
-    training_rows: int
-    held_out_rows: int
-    largest_class: float  # share of the most frequent class in the held-out texts
-    strength: float  # C of scikit-learn, chosen by cross-entropy in 5 folds of the training texts
-    confusion: tuple[tuple[int, ...], ...]  # held-out texts of a class (row) predicted as another (column)
-    curve: tuple[Accuracy, ...]  # with more and more training texts; the last point uses all
-    seconds: float  # of reading, choosing and fitting; cached features take none
-
-    @property
-    def accuracy(self) -> Accuracy:
-        return self.curve[-1]
-
-    @property
-    def enough(self) -> int:
-        """Smallest number of texts with an accuracy within the interval of the one trained on all."""
-        return next(point.rows for point in self.curve if point.share >= self.accuracy.low)
+Labels = NDArray[np.int64]  # class indices of texts, or indices of texts
 
 
 class Trained(NamedTuple):
@@ -108,12 +73,15 @@ def train_discriminator(
     strength = yield from best_strength(data)
     curve = []
     for share in SHARES:
-        few = TrainTest(*first_of_each(data, share), *data[2:])
-        if np.bincount(few.labels, minlength=len(classes)).min() >= SMALLEST or share == 1:
-            model = fit(few, strength)
-            curve.append(accuracy(few, model.predict(few.held_out_features)))
-            yield f"trained on {curve[-1].rows:,} texts: {curve[-1].share:.1%} of the held-out ones right"
-    confusion = confusion_matrix(data.held_out_labels, model.predict(data.held_out_features))
+        few = np.sort(first_of_each(np.arange(len(data.labels)), data.labels, share))
+        if np.bincount(data.labels[few], minlength=len(classes)).min() >= SMALLEST or share == 1:
+            model = regression(strength).fit(data.features[few], data.labels[few])
+            predicted = model.predict(data.held_out_features)
+            right = binomtest(int((predicted == data.held_out_labels).sum()), len(predicted))
+            interval = right.proportion_ci(method="wilson")
+            curve.append(Accuracy(len(few), float(right.statistic), float(interval.low), float(interval.high)))
+            yield f"trained on {len(few):,} texts: {curve[-1].share:.1%} of the held-out ones right"
+    confusion = confusion_matrix(data.held_out_labels, predicted)
     measured = Measured(
         classes=classes,
         training_rows=len(data.labels),
@@ -129,29 +97,21 @@ def train_discriminator(
 
 def split(rows: Sequence[Labelled], classes: Sequence[str], features: Features) -> TrainTest:
     """Hold out the rows of each class with the lowest hashes of their texts."""
-    by_class: dict[str, list[int]] = defaultdict(list)
-    for index in sorted(range(len(rows)), key=lambda index: hashed_share(rows[index].text)):
-        by_class[rows[index].label].append(index)
-    held_out = {i for own in by_class.values() for i in own[: max(1, round(HELD_OUT * len(own)))]}
-    order = sorted(range(len(rows)), key=lambda index: hashed_share(f"order {rows[index].text}"))
     labels = np.array([classes.index(row.label) for row in rows])
-    training, rest = ([i for i in order if (i in held_out) == part] for part in (False, True))
+    by_hash, order = (np.argsort([hashed_share(how + row.text) for row in rows]) for how in ("", "order "))
+    held_out = np.isin(order, first_of_each(by_hash, labels, HELD_OUT))
+    training, rest = order[~held_out], order[held_out]
     return TrainTest(features[training], labels[training], features[rest], labels[rest])
 
 
-def first_of_each(data: TrainTest, share: float) -> tuple[Features, Labels]:
-    """First texts to train on, the same share of each class."""
-    own = [np.flatnonzero(data.labels == label) for label in np.unique(data.labels)]
-    kept = np.sort(np.concatenate([indices[: round(share * len(indices))] for indices in own]))
-    return data.features[kept], data.labels[kept]
+def first_of_each(order: Labels, labels: Labels, share: float) -> Labels:
+    """First indices in an order, the same share of each class, but at least one."""
+    own = [order[labels[order] == label] for label in np.unique(labels)]
+    return np.concatenate([indices[: max(1, round(share * len(indices)))] for indices in own])
 
 
 def regression(strength: float) -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=MAX_ITERATIONS))
-
-
-def fit(data: TrainTest, strength: float) -> Pipeline:
-    return regression(strength).fit(data.features, data.labels)
 
 
 def best_strength(data: TrainTest) -> Generator[str, None, float]:
@@ -162,13 +122,6 @@ def best_strength(data: TrainTest) -> Generator[str, None, float]:
         folds = cross_val_score(regression(strength), data.features, data.labels, cv=FOLDS, scoring="neg_log_loss")
         scores[strength] = float(folds.mean())
     return max(scores, key=scores.__getitem__)
-
-
-def accuracy(data: TrainTest, predicted: Labels) -> Accuracy:
-    """Accuracy on the held-out texts."""
-    result = binomtest(int((predicted == data.held_out_labels).sum()), len(predicted))
-    interval = result.proportion_ci(method="wilson")
-    return Accuracy(len(data.labels), float(result.statistic), float(interval.low), float(interval.high))
 
 
 def as_discriminator(model: Pipeline, classes: tuple[str, ...]) -> Discriminator:

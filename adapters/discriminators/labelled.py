@@ -4,25 +4,16 @@ Equal rows count once.
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from adapters.methods import UserError
-from adapters.reading import Record, Wanted, plain, read_records, refuse
+from adapters.reading import Wanted, plain, read_records, refuse
 
 MAX_BYTES = 20_000_000
 MAX_ROWS = 50_000  # different texts
 MAX_CHARACTERS = 20_000  # of a text
 MIN_ROWS = 10  # of a class
 COLUMNS = ("text", "label")
-WANTED_LABELLED = Wanted(
-    endings=(".csv", ".jsonl"),
-    check=lambda names, where: check_columns(names, where, COLUMNS),
-    example='{"text": "…", "label": "…"}',
-    empty="The file holds no row: write a text and its label in each.",
-    max_bytes=MAX_BYTES,
-    max_rows=MAX_BYTES,  # equal rows count once, so different texts are counted below
-)
 
 
 class Labelled(NamedTuple):
@@ -32,9 +23,34 @@ class Labelled(NamedTuple):
     label: str
 
 
+def check_columns(names: list[str], where: str) -> None:
+    """Refuse columns unless each needed one is there exactly once."""
+    if missing := [column for column in COLUMNS if names.count(column) != 1]:
+        raise UserError(
+            f"{where} must name the column {missing[0]!r} once: the columns needed are {', '.join(COLUMNS)}."
+        )
+
+
+WANTED_LABELLED = Wanted(
+    endings=(".csv", ".jsonl"),
+    check=check_columns,
+    example='{"text": "…", "label": "…"}',
+    empty="The file holds no row: write a text and its label in each.",
+    max_bytes=MAX_BYTES,
+    max_rows=MAX_BYTES,  # equal rows count once, so different texts are counted below
+)
+
+
 def read_labelled(data: bytes, filename: str) -> list[Labelled]:
     """Rows of a CSV or JSONL file. Raises UserError with the row."""
-    labels = unique(read_records(data, filename, WANTED_LABELLED))
+    labels: dict[str, str] = {}
+    for where, pairs in read_records(data, filename, WANTED_LABELLED):
+        fields = dict(pairs)
+        text, label = (value(fields[column], where, column) for column in COLUMNS)
+        if labels.setdefault(text, label) != label:
+            raise UserError(f"{where} labels a text {label!r} that an earlier row labels {labels[text]!r}: keep one.")
+        if len(labels) > MAX_ROWS:
+            raise UserError(f"{where}: at most {MAX_ROWS:,} texts can be read: shorten the file.")
     if not labels:
         raise UserError(WANTED_LABELLED.empty)
     counts = Counter(labels.values())
@@ -44,27 +60,6 @@ def read_labelled(data: bytes, filename: str) -> list[Labelled]:
     if number < MIN_ROWS:
         raise UserError(f"The class {small!r} has {number} different texts: give each class at least {MIN_ROWS}.")
     return [Labelled(text, label) for text, label in labels.items()]
-
-
-def check_columns(names: list[str], where: str, needed: tuple[str, ...]) -> None:
-    """Refuse columns unless each needed one is there exactly once."""
-    if missing := [column for column in needed if names.count(column) != 1]:
-        raise UserError(
-            f"{where} must name the column {missing[0]!r} once: the columns needed are {', '.join(needed)}."
-        )
-
-
-def unique(records: Iterable[Record]) -> dict[str, str]:
-    """Labels by text. Raises UserError for a text with two labels, and for too many texts."""
-    labels: dict[str, str] = {}
-    for where, pairs in records:
-        fields = dict(pairs)
-        text, label = (value(fields[column], where, column) for column in COLUMNS)
-        if labels.setdefault(text, label) != label:
-            raise UserError(f"{where} labels a text {label!r} that an earlier row labels {labels[text]!r}: keep one.")
-        if len(labels) > MAX_ROWS:
-            raise UserError(f"{where}: at most {MAX_ROWS:,} texts can be read: shorten the file.")
-    return labels
 
 
 def value(found: Any, where: str, column: str) -> str:

@@ -1,24 +1,23 @@
 """Trains discriminators: from labelled rows to a folder with its card, which is then offered.
 
-The modules `fit` and `discriminator_card` need scikit-learn, which takes a second to import, so they are imported on
-first use.
+The module `fit` needs scikit-learn, which takes a second to import, so it is imported on first use.
 """
 
+import json
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from adapters.adapter_files import METRICS_FILE, read_config
+from adapters.adapter_files import CARD_FILE, METRICS_FILE, new_folder, read_report, write_owner
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
+from adapters.discriminators.discriminator_card import DiscriminatorReport, discriminator_card
 from adapters.discriminators.features import ALONE, Turn
 from adapters.discriminators.labelled import Labelled
-from adapters.methods import from_json
+from adapters.methods import to_json
+from adapters.pplm.discriminator import write_discriminator
 from adapters.training.card import machine
 from adapters.training.corpus import UNKNOWN
-
-if TYPE_CHECKING:
-    from adapters.discriminators.discriminator_card import DiscriminatorReport
 
 
 class Order(NamedTuple):
@@ -33,17 +32,20 @@ class Order(NamedTuple):
 
 def make_discriminator(
     base: BaseModel, rows: Sequence[Labelled], order: Order, home: Path, out: Path, turn: Turn = ALONE
-) -> Generator[str, None, "DiscriminatorReport"]:
+) -> Generator[str, None, DiscriminatorReport]:
     """Train and measure a discriminator, write its folder into `out`; yield what it is doing. Raises UserError.
 
     Features are cached in `home`. Nothing is written before all is measured.
     """
-    from adapters.discriminators.discriminator_card import DiscriminatorReport, write_discriminator_folder
     from adapters.discriminators.fit import train_discriminator
 
     discriminator, measured = yield from train_discriminator(base, rows, home / "features", turn)
     report = DiscriminatorReport(order.name, base.id, order.about, order.licence, order.command, machine(), measured)
-    write_discriminator_folder(discriminator, base, report, out / order.name, order.owner)
+    with new_folder(out / order.name) as made:
+        write_discriminator(discriminator, base, made)
+        (made / METRICS_FILE).write_text(json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (made / CARD_FILE).write_text(discriminator_card(report), "utf-8")
+        write_owner(made, order.owner)
     return report
 
 
@@ -55,7 +57,7 @@ class DiscriminatorTrainer:
 
     def train(
         self, name: str, rows: Sequence[Labelled], owner: str | None = None
-    ) -> Generator[str, None, "DiscriminatorReport"]:
+    ) -> Generator[str, None, DiscriminatorReport]:
         """Train a discriminator for visitors, offered when this ends; yield what it is doing.
 
         Its name is reserved until then. Raises UserError. Closing it early, or an error, leaves nothing behind.
@@ -68,12 +70,7 @@ class DiscriminatorTrainer:
             store.offer(self._own / name)
         return report
 
-    def report(self, name: str) -> "DiscriminatorReport | None":
+    def report(self, name: str) -> DiscriminatorReport | None:
         """Figures of a discriminator, None where its folder has none. Raises UserError for damaged ones."""
-        from adapters.discriminators.discriminator_card import DiscriminatorReport
-
         self._engine.store.discriminator(name)
-        folder = self._engine.store.folder(name)
-        if not (folder / METRICS_FILE).is_file():
-            return None
-        return from_json(DiscriminatorReport, read_config(folder, METRICS_FILE))
+        return read_report(self._engine.store.folder(name), DiscriminatorReport)

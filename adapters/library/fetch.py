@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from collections.abc import Collection
 from pathlib import Path
 
 from huggingface_hub import HfApi
@@ -22,7 +21,10 @@ def fetch(api: HfApi, repo: str, scratch: Path, folder: Path) -> None:
     try:
         info = api.model_info(repo, files_metadata=True)
         sizes = {file.rfilename: file.size for file in info.siblings or []}
-        check_listing(repo, sizes)
+        if missing := [name for name in (CONFIG_FILE, WEIGHTS_FILE) if name not in sizes]:
+            pickled = any(file.startswith("adapter_model") and file.endswith(PICKLES) for file in sizes)
+            why = f"only a pickle, which can run code: it has to be saved as {WEIGHTS_FILE}"
+            raise UserError(f"{repo} holds {why if pickled else f'no {missing[0]}: it is no PEFT adapter'}.")
         for name in (name for name in FETCHED if name in sizes):
             check_size(name, sizes[name])
             found = api.hf_hub_download(repo, name, revision=info.sha, local_dir=scratch)
@@ -36,15 +38,6 @@ def check_repo(repo: str) -> None:
     """Raise UserError for a text that cannot be the name of a repository."""
     if not isinstance(repo, str) or not REPO.fullmatch(repo) or ".." in repo or "--" in repo:
         raise UserError(f"{str(repo)[:100]!r} is no repository of the Hub: write it as OWNER/NAME.")
-
-
-def check_listing(repo: str, names: Collection[str]) -> None:
-    """Raise UserError where a repository lacks one of the two files."""
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if name not in names:
-            pickled = any(file.startswith("adapter_model") and file.endswith(PICKLES) for file in names)
-            why = f"only a pickle, which can run code: it has to be saved as {WEIGHTS_FILE}"
-            raise UserError(f"{repo} holds {why if pickled else f'no {name}: it is no PEFT adapter'}.")
 
 
 def check_size(name: str, size: int | None) -> None:

@@ -6,19 +6,19 @@ An import is written aside, read as it will be run, and only then renamed into p
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from adapters.adapter_files import CARD_FILE, METRICS_FILE, check_name, read_config, read_owner, write_owner
+from adapters.adapter_files import CARD_FILE, check_name, folder_bytes, read_owner, read_report, write_owner
 from adapters.base_model import BaseModel
 from adapters.library.fetch import HUB_ERRORS, check_repo, fetch, one_line
 from adapters.library.zips import LIMITS, pack, unpack
 from adapters.lora.lora import write_merged
-from adapters.methods import UserError, from_json
+from adapters.methods import UserError
 from adapters.pplm.discriminator import DISCRIMINATOR_FILE
 from adapters.store.adapter_store import Adapter, AdapterStore
-from adapters.store.disk import folder_bytes
 from adapters.training.card import Report
 
 PUBLIC = (*LIMITS, DISCRIMINATOR_FILE)  # files that may leave the machine; the owner's is none of them
@@ -59,11 +59,7 @@ class Library:
         """Import the adapter in a zip as `name`. Raises UserError; then nothing is new."""
         if file.stat().st_size > self._max_bytes:
             raise UserError(f"The zip has {file.stat().st_size:,} bytes, at most {self._max_bytes:,} are read here.")
-        with self._store.reserve(name), self._scratch() as scratch:
-            made = Path(scratch) / name
-            made.mkdir()
-            unpack(file, made)
-            return self._place(made, owner)
+        return self._import(name, owner, lambda made: unpack(file, made))
 
     def import_from_hub(self, repo: str, name: str, owner: str | None) -> Adapter:
         """Import the adapter in a repository of the Hub as `name`; a local folder is never looked at.
@@ -75,11 +71,8 @@ class Library:
                 "No adapters from the Hub are permitted here: the operator may set STEERBOARD_HUB_ADAPTERS=1."
             )
         check_repo(repo)
-        with self._store.reserve(name), self._scratch() as scratch:
-            made = Path(scratch) / name
-            made.mkdir()
-            fetch(self._source, repo, Path(scratch) / "hub", made)
-            return self._place(made, owner)
+        source = self._source
+        return self._import(name, owner, lambda made: fetch(source, repo, made.parent / "hub", made))
 
     def room_line(self) -> str:
         """One line that says what the largest import would remove; empty while there is room."""
@@ -161,42 +154,39 @@ class Library:
 
     def card(self, name: str) -> str:
         """README.md of an adapter or discriminator, "" where there is none. It may be a stranger's text."""
-        file = self._store.folder(name) / CARD_FILE
-        return file.read_text("utf-8") if file.is_file() else ""
+        return read_card(self._store.folder(name))
 
     def report(self, name: str) -> Report | None:
         """Figures in the folder of an adapter, None where there are none. Raises UserError."""
-        folder = self._store.find(name).folder
-        return from_json(Report, read_config(folder, METRICS_FILE)) if (folder / METRICS_FILE).is_file() else None
+        return read_report(self._store.find(name).folder, Report)
 
     # Inside
 
-    def _scratch(self) -> "tempfile.TemporaryDirectory[str]":
-        self._own.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".import-", dir=self._own)
+    def _import(self, name: str, owner: str | None, write: Callable[[Path], None]) -> Adapter:
+        """Write an adapter aside, check it as it will be run, move it among the visitors' and offer it."""
+        with self._store.reserve(name):
+            self._own.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".import-", dir=self._own) as scratch:
+                made, folder = Path(scratch) / name, self._own / name
+                made.mkdir()
+                write(made)
+                read_card(made)
+                read_report(made, Report)
+                self._store.check(made)
+                write_owner(made, owner)
+                self._store.make_room(folder_bytes(made))
+                made.rename(folder)
+            try:
+                self._store.offer(folder)
+            except UserError:
+                shutil.rmtree(folder)
+                raise
+            return self._store.find(name)
 
-    def _place(self, made: Path, owner: str | None) -> Adapter:
-        """Check an adapter as it will be run, move its folder among the visitors' and offer it. Raises UserError."""
-        check_texts(made)
-        self._store.check(made)
-        write_owner(made, owner)
-        self._store.make_room(folder_bytes(made))
-        folder = self._own / made.name
-        made.rename(folder)
-        try:
-            self._store.offer(folder)
-        except UserError:
-            shutil.rmtree(folder)
-            raise
-        return self._store.find(made.name)
 
-
-def check_texts(folder: Path) -> None:
-    """Raise UserError where the card or the figures that came with an adapter cannot be read."""
+def read_card(folder: Path) -> str:
+    """README.md of an adapter, "" where there is none. Raises UserError."""
     try:
-        if (folder / CARD_FILE).is_file():
-            (folder / CARD_FILE).read_text("utf-8")
+        return (folder / CARD_FILE).read_text("utf-8") if (folder / CARD_FILE).is_file() else ""
     except UnicodeDecodeError as error:
         raise UserError(f"{CARD_FILE} is not text in UTF-8: save it so, or leave it out.") from error
-    if (folder / METRICS_FILE).is_file():
-        from_json(Report, read_config(folder, METRICS_FILE))

@@ -72,24 +72,19 @@ def unpack(file: Path, folder: Path) -> None:
     with ShortReads(file) as stream:
         try:
             archive = ZipFile(stream)
+        except UserError:
+            raise
         except (BadZipFile, ValueError, NotImplementedError, OSError) as error:
-            if isinstance(error, UserError):
-                raise
             raise UserError("This is no plain zip file: make one of the adapter's folder.") from error
         try:
             with archive:
                 for name, entry in adapter_entries(archive.infolist()).items():
-                    extract(archive, entry, folder / name)
+                    with archive.open(entry) as source, (folder / name).open("xb") as into:
+                        shutil.copyfileobj(source, into, CHUNK)  # no more than the size that was checked
+                        if into.tell() != entry.file_size:
+                            raise UserError(f"The zip is damaged: {entry.filename} is shorter than it says.")
         except (BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
             raise UserError(f"The zip is damaged: {' '.join(str(error).split())[:200]}.") from error
-
-
-def extract(archive: ZipFile, entry: ZipInfo, target: Path) -> None:
-    """Write one entry, at most as many bytes as it says. Raises UserError where there are fewer."""
-    with archive.open(entry) as source, target.open("xb") as into:  # reads no more than the size that was checked
-        shutil.copyfileobj(source, into, CHUNK)
-        if into.tell() != entry.file_size:
-            raise UserError(f"The zip is damaged: {entry.filename} is shorter than it says.")
 
 
 def adapter_entries(entries: list[ZipInfo]) -> dict[str, ZipInfo]:
@@ -119,26 +114,25 @@ def adapter_entries(entries: list[ZipInfo]) -> dict[str, ZipInfo]:
 
 
 def check_entry(entry: ZipInfo) -> None:
-    """Raise UserError for an entry that is no file of an adapter, or not plainly stored."""
-    shown = repr(entry.filename[:100])
-    parts = entry.filename.removesuffix("/").split("/")
-    if any(part in ("", ".", "..") for part in parts) or "\\" in entry.filename or ":" in entry.filename:
-        raise UserError(f"The zip holds {shown}, a path out of the folder: zip the adapter's folder again.")
-    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise UserError(f"The zip holds {shown}, a link and no file: zip the files themselves.")
-    if entry.flag_bits & 1 or entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        raise UserError(f"{shown} is encrypted or compressed in an unusual way: make a plain zip.")
-    if len(parts) > (1 if entry.is_dir() else 2):
-        raise UserError(f"The zip holds {shown}: put the files at its top or into one folder.")
-    if not entry.is_dir():
-        check_file_name(parts[-1], shown)
-
-
-def check_file_name(name: str, shown: str) -> None:
-    """Raise UserError for a file that no adapter needs, and say why it can do harm."""
-    if name.lower().endswith(PICKLES):
-        raise UserError(f"The zip holds {shown}, a pickle, which can run code: save the adapter as {WEIGHTS_FILE}.")
-    if name.lower().endswith(ARCHIVES):
-        raise UserError(f"The zip holds {shown}, an archive within the archive: unpack it first.")
-    if name not in LIMITS:
-        raise UserError(f"The zip holds {shown}: an adapter is {', '.join(LIMITS)} and nothing else.")
+    """Raise UserError for an entry that is no file of an adapter or not plainly stored, and say why it can do harm."""
+    path, is_file = entry.filename, not entry.is_dir()
+    parts = path.removesuffix("/").split("/")
+    kind, ending = stat.S_IFMT(entry.external_attr >> 16), parts[-1].lower()
+    holds = f"The zip holds {path[:100]!r}"
+    faults = {
+        f"{holds}, a path out of the folder: zip the adapter's folder again.": (
+            not {"", ".", ".."}.isdisjoint(parts) or "\\" in path or ":" in path
+        ),
+        f"{holds}, a link and no file: zip the files themselves.": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
+        f"{path[:100]!r} is encrypted or compressed in an unusual way: make a plain zip.": (
+            entry.flag_bits & 1 or entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED)
+        ),
+        f"{holds}: put the files at its top or into one folder.": len(parts) > 1 + is_file,
+        f"{holds}, a pickle, which can run code: save the adapter as {WEIGHTS_FILE}.": (
+            is_file and ending.endswith(PICKLES)
+        ),
+        f"{holds}, an archive within the archive: unpack it first.": is_file and ending.endswith(ARCHIVES),
+        f"{holds}: an adapter is {', '.join(LIMITS)} and nothing else.": is_file and parts[-1] not in LIMITS,
+    }
+    if found := next((fault for fault, applies in faults.items() if applies), None):
+        raise UserError(found)

@@ -23,8 +23,7 @@ def parse_words(text: str) -> tuple[str, ...]:
     """
     if len(text) > MAX_BYTES:
         raise UserError(f"The list has {len(text):,} characters, at most {MAX_BYTES:,} can be read: shorten it.")
-    parts = SEPARATOR.split(text) if SEPARATOR.search(text) else text.split()
-    return checked(parts)
+    return checked(SEPARATOR.split(text) if SEPARATOR.search(text) else text.split())
 
 
 def read_word_list(data: bytes, filename: str) -> tuple[str, ...]:
@@ -32,9 +31,10 @@ def read_word_list(data: bytes, filename: str) -> tuple[str, ...]:
 
     Raises UserError.
     """
+    records = read_records(data, filename, WANTED_WORDS)
     if filename.lower().endswith(".txt"):
-        return parse_words("".join(str(record.fields[0][1]) for record in read_records(data, filename, WANTED_WORDS)))
-    return checked([weighted(record) for record in read_records(data, filename, WANTED_WORDS)])
+        return parse_words(next(records).fields[0][1])
+    return checked([weighted(record) for record in records])
 
 
 def check_word_column(names: list[str], where: str) -> None:

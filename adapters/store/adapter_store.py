@@ -9,11 +9,19 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from adapters.adapter_files import CONFIG_FILE, MAX_OWN, WEIGHTS_FILE, check_name, read_config, sweep
+from adapters.adapter_files import (
+    CONFIG_FILE,
+    MAX_OWN,
+    WEIGHTS_FILE,
+    check_name,
+    note_use,
+    read_config,
+    sweep,
+    to_remove,
+)
 from adapters.base_model import BaseModel
 from adapters.lora.lora import read_lora
 from adapters.lora.rows import LoraWeights
@@ -22,7 +30,6 @@ from adapters.pplm.bags import AttributeLoss
 from adapters.pplm.discriminator import DISCRIMINATOR_FILE, Discriminator, discriminator_loss, read_discriminator
 from adapters.prefix.prefix import PrefixKV, read_prefix
 from adapters.store.digest import weights_digest
-from adapters.store.disk import note_use, to_remove
 from adapters.store.weight_cache import WeightCache, Weights
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # the adapters that come with the project
@@ -48,12 +55,8 @@ class Offered(NamedTuple):
 
     adapters: dict[str, Adapter]
     discriminators: dict[str, Discriminator]
-    folders: dict[str, Path]  # of the discriminators
+    folders: dict[str, Path]  # of both
     refused: dict[str, str]  # name -> why it cannot be used
-
-    def without(self, name: str) -> "Offered":
-        """A copy in which `name` is unknown."""
-        return Offered(*({key: value for key, value in part.items() if key != name} for part in self))  # type: ignore[arg-type]
 
 
 class AdapterStore:
@@ -80,7 +83,11 @@ class AdapterStore:
             sweep(parent)
             for folder in sorted(parent.glob("[!.]*/")):
                 if (folder / CONFIG_FILE).is_file() or (folder / DISCRIMINATOR_FILE).is_file():
-                    self._offer_or_refuse(folder)
+                    try:
+                        self._offer(folder)
+                    except UserError as error:
+                        name = f"{folder.name} ({parent})" if folder.name in self.names else folder.name
+                        self._offered.refused[name] = str(error)
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:
@@ -98,8 +105,7 @@ class AdapterStore:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of everything that can be used."""
-        offered = self._offered
-        return (*offered.adapters, *offered.discriminators)
+        return tuple(self._offered.folders)
 
     # Finding and reading
 
@@ -138,8 +144,7 @@ class AdapterStore:
 
     def folder(self, name: str) -> Path:
         """Folder of an adapter or a discriminator. Raises UserError for an unknown name."""
-        folder = self._offered.folders.get(name)
-        return self.find(name).folder if folder is None else folder
+        return self._offered.folders.get(name) or self.find(name).folder
 
     def discriminator_bytes(self, name: str) -> int:
         """Size of a discriminator's weights file. Raises UserError for an unknown name."""
@@ -148,9 +153,10 @@ class AdapterStore:
 
     # Coming and going
 
-    def check(self, folder: Path) -> None:
-        """Check the files in `folder` without offering them. Raises UserError."""
-        self._read_any(folder)
+    def check(self, folder: Path) -> "Discriminator | Adapter":
+        """Read the files in `folder` without offering them. Raises UserError."""
+        is_discriminator = (folder / DISCRIMINATOR_FILE).is_file()
+        return read_discriminator(folder, self._base) if is_discriminator else self._read(folder)[0]
 
     def offer(self, folder: Path) -> None:
         """Offer the adapter or discriminator in `folder` under the folder's name, in place of its earlier version.
@@ -164,8 +170,7 @@ class AdapterStore:
     def withdraw(self, name: str) -> None:
         """Stop offering `name`, which may be unknown. Texts that are being written go on."""
         with self._changing:
-            self._forget_weights(name)
-            self._offered = self._offered.without(name)
+            self._offered = self._without(name)
 
     def is_taken(self, name: str) -> bool:
         """Whether something has this name, even if it cannot be used or is still being made."""
@@ -180,7 +185,8 @@ class AdapterStore:
         with self._changing:
             if self.is_taken(name) or any((folder / name).exists() for folder in self._folders):
                 raise UserError(f"There is already something called {name!r}: choose another name.")
-            if self._num_own() + len(self._reserved) >= MAX_OWN:
+            num_own = sum(1 for _ in self._folders[-1].glob("[!.]*/")) if self._folders else 0
+            if num_own + len(self._reserved) >= MAX_OWN:
                 raise UserError(f"There are {MAX_OWN} adapters of your own already: delete one first.")
             self._reserved.add(name)
         stack = ExitStack()
@@ -218,32 +224,23 @@ class AdapterStore:
     # Inside
 
     def _offer(self, folder: Path) -> None:
-        name, read = folder.name, self._read_any(folder)
+        name, read = folder.name, self.check(folder)
         with self._changing:
             if name in self.names and self.folder(name) != folder:
                 raise UserError(f"There is already an adapter called {name}: rename one.")
-            self._forget_weights(name)
-            offered = self._offered.without(name)
+            offered = self._without(name)
+            offered.folders[name] = folder
             if isinstance(read, Discriminator):
-                offered.discriminators[name], offered.folders[name] = read, folder
+                offered.discriminators[name] = read
             else:
-                offered.adapters[name], _ = read
+                offered.adapters[name] = read
             self._offered = offered
 
-    def _offer_or_refuse(self, folder: Path) -> None:
-        try:
-            self._offer(folder)
-        except UserError as error:
-            key = f"{folder.name} ({folder.parent})" if folder.name in self.names else folder.name
-            self._offered = self._offered._replace(refused=self.refused | {key: str(error)})
-
-    def _num_own(self) -> int:
-        own = self._folders[-1] if self._folders else None
-        return sum(1 for _ in own.glob("[!.]*/")) if own else 0
-
-    def _forget_weights(self, name: str) -> None:
+    def _without(self, name: str) -> Offered:
+        """A copy of what is offered in which `name` is unknown; its weights are forgotten."""
         if name in self._offered.adapters:
             self._cache.drop(self._offered.adapters[name].digest)
+        return Offered(*({key: value for key, value in part.items() if key != name} for part in self._offered))  # type: ignore[arg-type]
 
     def _unknown(self, kind: str, name: str, known: Sequence[str]) -> UserError:
         if name in self.refused:
@@ -251,23 +248,20 @@ class AdapterStore:
         return UserError(f"There is no {kind} {name!r}: choose one of {', '.join(known) or 'none'}.")
 
     def _weights(self, adapter: Adapter) -> Weights:
+        """Weights from memory, or from disk with every check made again. Raises UserError unless they are those that
+        were offered."""
+
+        def read() -> Weights:
+            try:
+                found, weights = self._read(adapter.folder)
+            except UserError as error:
+                raise UserError(f"The files of {adapter.name} have changed on disk: {error}") from error
+            if found.digest != adapter.digest:
+                raise UserError(f"The files of {adapter.name} have changed on disk: restart the app to use them.")
+            return weights
+
         note_use(adapter.folder)
-        size = FLOAT_BYTES * adapter.num_parameters
-        return self._cache.get(adapter.digest, size, partial(self._read_again, adapter))
-
-    def _read_again(self, adapter: Adapter) -> Weights:
-        """Weights from disk, with every check made again. Raises UserError unless they are those that were offered."""
-        try:
-            found, weights = self._read(adapter.folder)
-        except UserError as error:
-            raise UserError(f"The files of {adapter.name} have changed on disk: {error}") from error
-        if found.digest != adapter.digest:
-            raise UserError(f"The files of {adapter.name} have changed on disk: restart the app to use them.")
-        return weights
-
-    def _read_any(self, folder: Path) -> "Discriminator | tuple[Adapter, Weights]":
-        is_discriminator = (folder / DISCRIMINATOR_FILE).is_file()
-        return read_discriminator(folder, self._base) if is_discriminator else self._read(folder)
+        return self._cache.get(adapter.digest, FLOAT_BYTES * adapter.num_parameters, read)
 
     def _read(self, folder: Path) -> tuple[Adapter, Weights]:
         config = read_config(folder)
@@ -278,9 +272,8 @@ class AdapterStore:
         if kind == "LORA":
             weights = read_lora(folder, config, self._base)
             pairs = list(weights.modules.values())
-            magnitudes = sum(gain.numel() for gain in weights.gains.values())
-            parameters = sum(a.numel() + b.numel() for a, b in pairs) + magnitudes
             name, size = "lora", pairs[0][0].shape[0]
+            parameters = sum(tensor.numel() for part in (*pairs, weights.gains.values()) for tensor in part)
         elif kind == "PREFIX_TUNING":
             weights = read_prefix(folder, config, self._base)
             name, size, parameters = "prefix", weights.shape[3], weights.numel()

@@ -19,40 +19,30 @@ class WeightCache:
         self._max_bytes = max_bytes
         self._recent: OrderedDict[str, tuple[Weights, int]] = OrderedDict()  # least recently used first; with bytes
         self._held: WeakValueDictionary[str, Weights] = WeakValueDictionary()  # so that equal rows share one copy
-        self._guard = threading.Lock()
+        self._guard = threading.Lock()  # of `_recent`
         self._reading = threading.Lock()  # one read at a time; others may take what is there
 
     @property
     def num_bytes(self) -> int:
         """Bytes that the cache itself keeps in memory."""
-        with self._guard:
-            return sum(size for _, size in self._recent.values())
+        return sum(size for _, size in self._recent.copy().values())
 
     def get(self, digest: str, num_bytes: int, read: Callable[[], Weights]) -> Weights:
         """Weights with this digest, from memory or else by `read`, which may raise."""
-        found = self._find(digest, num_bytes)
-        if found is not None:
-            return found
-        with self._reading:
-            found = self._find(digest, num_bytes)  # another thread may have read them meanwhile
-            return self._add(digest, num_bytes, read()) if found is None else found
+        weights = self._held.get(digest)
+        if weights is None:
+            with self._reading:
+                weights = self._held.get(digest)  # another thread may have read them meanwhile
+                if weights is None:
+                    weights = self._held[digest] = read()
+        with self._guard:
+            self._recent[digest] = weights, num_bytes
+            self._recent.move_to_end(digest)
+            while self.num_bytes > self._max_bytes:
+                self._recent.popitem(last=False)
+        return weights
 
     def drop(self, digest: str) -> None:
         """Forget the weights with this digest; they may be unknown."""
         with self._guard:
             self._recent.pop(digest, None)
-
-    def _find(self, digest: str, num_bytes: int) -> Weights | None:
-        with self._guard:
-            weights = self._held.get(digest)
-        return None if weights is None else self._add(digest, num_bytes, weights)
-
-    def _add(self, digest: str, num_bytes: int, weights: Weights) -> Weights:
-        """Note a use, and let the least recently used go until the rest fits."""
-        with self._guard:
-            self._held[digest] = weights
-            self._recent[digest] = weights, num_bytes
-            self._recent.move_to_end(digest)
-            while sum(size for _, size in self._recent.values()) > self._max_bytes:
-                self._recent.popitem(last=False)
-        return weights

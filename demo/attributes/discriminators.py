@@ -9,8 +9,7 @@ from typing import Any
 import gradio as gr
 import plotly.graph_objects as go
 
-from adapters.discriminators.discriminator_card import DiscriminatorReport
-from adapters.discriminators.fit import Measured
+from adapters.discriminators.discriminator_card import DiscriminatorReport, Measured
 from adapters.discriminators.labelled import Labelled, read_labelled
 from adapters.methods import UserError
 from demo.attributes import words

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from adapters.discriminators.fit import Measured
+from adapters.discriminators.discriminator_card import Measured
 from demo.parts.words import percent
 
 # Attributes: lists of words

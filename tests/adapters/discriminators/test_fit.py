@@ -14,9 +14,9 @@ import torch
 from adapters.__main__ import main
 from adapters.adapter_files import METRICS_FILE
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
-from adapters.discriminators.discriminator_card import DiscriminatorReport, confusion, discriminator_card
+from adapters.discriminators.discriminator_card import DiscriminatorReport, Measured, confusion, discriminator_card
 from adapters.discriminators.features import mean_hidden, read_features, trim
-from adapters.discriminators.fit import Measured, Trained, TrainTest, as_discriminator, fit, split, train_discriminator
+from adapters.discriminators.fit import Trained, TrainTest, as_discriminator, regression, split, train_discriminator
 from adapters.discriminators.labelled import Labelled
 from adapters.methods import from_json
 from adapters.pplm.discriminator import Discriminator
@@ -89,7 +89,7 @@ def test_the_head_says_what_the_regression_says(count: int) -> None:
     draw = np.random.default_rng(0)
     labels = np.arange(90) % count
     features = (draw.normal(3, 5, (90, 4)) + labels[:, None]).astype(np.float32)
-    model = fit(TrainTest(features, labels, features, labels), 0.1)
+    model = regression(0.1).fit(features, labels)
     discriminator = as_discriminator(model, tuple("abc"[:count]))
     told = discriminator.logits(torch.tensor(features)).softmax(-1).numpy()
     np.testing.assert_allclose(told, model.predict_proba(features), atol=1e-5)

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.adapter_files import OWNER_FILE, write_owner
+from adapters.adapter_files import OWNER_FILE, folder_bytes, write_owner
 from adapters.base_model import BaseModel
 from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.store.adapter_store import AdapterStore
-from adapters.store.disk import folder_bytes
 from tests.adapters.store.test_adapter_store import saved
 
 NAMES = ("first", "second", "third", "lines")

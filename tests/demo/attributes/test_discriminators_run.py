@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from adapters.discriminators.fit import Accuracy, Measured
+from adapters.discriminators.discriminator_card import Accuracy, Measured
 from adapters.discriminators.labelled import Labelled
 from adapters.methods import UserError
 from demo.attributes import words
