@@ -48,23 +48,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="python -m leaderboard", description="Score methods on a prompt set.")
     commands = top.add_subparsers(required=True)
-    add_run_options(commands.add_parser("run", help="write and score texts of every method for every prompt"))
-    show = commands.add_parser("show", help="print the table of a run")
-    show.set_defaults(command=show_command)
-    show.add_argument("run", help=RUN_HELP)
-    show.add_argument("--out", type=Path, help=OUT_HELP)
-    erase = commands.add_parser("delete", help="delete a run of the command line")
-    erase.set_defaults(command=delete_command)
-    erase.add_argument("run", help=RUN_HELP)
-    commands.add_parser("list", help="list the runs of the command line").set_defaults(command=list_command)
-    for command in commands.choices.values():
-        command.add_argument("--home", type=Path, default=Path(".steerboard"), help="folder of models and runs")
-        command.add_argument("--database", help="URL of the database; default: steerboard.db in the home folder")
-    return top
-
-
-def add_run_options(run: argparse.ArgumentParser) -> None:
-    """The options of `run`."""
+    run = commands.add_parser("run", help="write and score texts of every method for every prompt")
     run.set_defaults(command=run_command)
     shipped = ", ".join(shipped_sets())
     run.add_argument("prompts", help=f"a CSV, TSV, JSONL, TXT or Parquet file, or a shipped set: {shipped}")
@@ -80,6 +64,18 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--actors", type=int, default=2, help="ray: number of models")
     run.add_argument("--address", help="ray: an existing cluster; default: processes of this machine")
     run.add_argument("--out", type=Path, help=OUT_HELP)
+    show = commands.add_parser("show", help="print the table of a run")
+    show.set_defaults(command=show_command)
+    show.add_argument("run", help=RUN_HELP)
+    show.add_argument("--out", type=Path, help=OUT_HELP)
+    erase = commands.add_parser("delete", help="delete a run of the command line")
+    erase.set_defaults(command=delete_command)
+    erase.add_argument("run", help=RUN_HELP)
+    commands.add_parser("list", help="list the runs of the command line").set_defaults(command=list_command)
+    for command in commands.choices.values():
+        command.add_argument("--home", type=Path, default=Path(".steerboard"), help="folder of models and runs")
+        command.add_argument("--database", help="URL of the database; default: steerboard.db in the home folder")
+    return top
 
 
 def run_command(options: argparse.Namespace) -> int:

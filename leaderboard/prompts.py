@@ -47,7 +47,10 @@ def read_prompts(data: bytes, filename: str, limits: Limits = LIMITS) -> PromptS
         prompts.append(read_prompt(record, limits))
     if not prompts:
         raise UserError("The file holds no prompt: write at least one below the names of the columns.")
-    refuse_equal_ids(prompts)
+    rows: dict[str, int] = {}
+    for row, prompt in enumerate(prompts, start=1):
+        if prompt.id is not None and (first := rows.setdefault(prompt.id, row)) != row:
+            refuse(f"Row {row}", "id", f"{quoted(prompt.id)} is the id of row {first} too: give it another")
     return PromptSet(set_name(filename), tuple(prompts))
 
 
@@ -88,11 +91,3 @@ def read_prompt(record: Record, limits: Limits) -> Prompt:
         refuse(record.where, "prompt", "it is empty: write something to continue, or remove the row")
     reference, identity = values.pop("reference", None) or None, values.pop("id", None) or None
     return Prompt(prompt, reference, identity, tuple(values.items()))
-
-
-def refuse_equal_ids(prompts: list[Prompt]) -> None:
-    """Refuse an id that two prompts share."""
-    rows: dict[str, int] = {}
-    for row, prompt in enumerate(prompts, start=1):
-        if prompt.id is not None and (first := rows.setdefault(prompt.id, row)) != row:
-            refuse(f"Row {row}", "id", f"{quoted(prompt.id)} is the id of row {first} too: give it another")

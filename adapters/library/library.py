@@ -41,17 +41,8 @@ class Library:
         `max_bytes`: of a zip that is imported."""
         self._base, self._store, self._own, self._max_bytes = base, store, own, max_bytes
         self._source, self._target = source, target
+        self.can_fetch, self.can_push = source is not None, target is not None  # what the operator permits
         self._merging, self._deleting = threading.Lock(), threading.Lock()
-
-    @property
-    def can_fetch(self) -> bool:
-        """Whether the operator permits adapters from the Hub."""
-        return self._source is not None
-
-    @property
-    def can_push(self) -> bool:
-        """Whether the operator gave a token for the Hub."""
-        return self._target is not None
 
     # In
 

@@ -146,11 +146,6 @@ class AdapterStore:
         """Folder of an adapter or a discriminator. Raises UserError for an unknown name."""
         return self._offered.folders.get(name) or self.find(name).folder
 
-    def discriminator_bytes(self, name: str) -> int:
-        """Size of a discriminator's weights file. Raises UserError for an unknown name."""
-        self.discriminator(name)
-        return (self.folder(name) / WEIGHTS_FILE).stat().st_size
-
     # Coming and going
 
     def check(self, folder: Path) -> "Discriminator | Adapter":

@@ -30,14 +30,6 @@ class Fingerprints:
         vocabulary = json.dumps(sorted(self._base.tokenizer.get_vocab().items()))
         return sha256(kind, vocabulary, *pieces(self._base.model.state_dict().items()))
 
-    def lora(self, name: str) -> str:
-        """Hash of a LoRA's matrices, scaling and gains. Raises UserError for an unknown name."""
-        return self._store.find(name, "lora").digest
-
-    def prefix(self, name: str) -> str:
-        """Hash of a prefix's keys and values. Raises UserError for an unknown name."""
-        return self._store.find(name, "prefix").digest
-
     def attribute(self, attribute: Attribute) -> str:
         """Hash of the words of a list, or of a discriminator and its class. Raises UserError for an unknown name."""
         if not attribute.is_discriminator:
@@ -50,12 +42,8 @@ class Fingerprints:
         """Hash of everything that a method does to the base; its name does not count."""
         return sha256(json.dumps(self._parts(method), sort_keys=True))
 
-    def request(self, request: Request, sampling: Sampling) -> str:
-        """Hash of everything that determines the text of a request."""
-        return self.requests([request], sampling)[0]
-
     def requests(self, requests: Sequence[Request], sampling: Sampling) -> list[str]:
-        """Hashes of many requests; each method is hashed once."""
+        """Hash of everything that determines the text of each request."""
         methods = {method: self._parts(method) for method in {request.method for request in requests}}
         shared = {"sampling": to_json(sampling)}
         own = ({"prompt": request.prompt, "seed": request.seed, "chat": request.chat} for request in requests)
@@ -69,22 +57,21 @@ class Fingerprints:
         found = {"base": self.base}
         for method in methods:
             if method.lora is not None:
-                found[f"lora:{method.lora}"] = self.lora(method.lora)
+                found[f"lora:{method.lora}"] = self._store.find(method.lora, "lora").digest
             if method.prefix is not None:
-                found[f"prefix:{method.prefix}"] = self.prefix(method.prefix)
+                found[f"prefix:{method.prefix}"] = self._store.find(method.prefix, "prefix").digest
             for attribute in method.steering.attributes if method.steering else ():
                 kind = "discriminator" if attribute.is_discriminator else "words"
                 found[f"{kind}:{attribute.name}"] = self.attribute(attribute)
         return found
 
     def _parts(self, method: Method) -> dict[str, Any]:
-        steering = None
+        parts: dict[str, Any] = {"base": self.base, "lora": None, "prefix": None, "steering": None}
+        if method.lora is not None:
+            parts["lora"] = [self._store.find(method.lora, "lora").digest, method.lora_scale]
+        if method.prefix is not None:
+            parts["prefix"] = self._store.find(method.prefix, "prefix").digest
         if method.steering is not None:
             attributes = [[self.attribute(a), a.weight] for a in method.steering.attributes]
-            steering = to_json(method.steering) | {"attributes": attributes}
-        return {
-            "base": self.base,
-            "lora": None if method.lora is None else [self.lora(method.lora), method.lora_scale],
-            "prefix": None if method.prefix is None else self.prefix(method.prefix),
-            "steering": steering,
-        }
+            parts["steering"] = to_json(method.steering) | {"attributes": attributes}
+        return parts

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, measurement
+from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, measurement, ratio
 
 ONCE = "none: measured once"
 
@@ -34,11 +34,7 @@ def _speed(texts: Texts) -> Array:
 
 
 def _once(texts: Texts, field: str) -> Array:
-    return np.array([[np.nan if texts.costs is None else getattr(texts.costs, field)]])
-
-
-def _sum(rows: Array, weights: Array) -> Array:
-    return (weights @ rows)[:, 0]
+    return np.array([[np.nan if texts.costs is None else getattr(texts.costs, field), 1]])
 
 
 def columns(setting: Setting) -> list[Metric]:
@@ -51,9 +47,9 @@ def columns(setting: Setting) -> list[Metric]:
     memory = Passport("peak memory", False, most, interval=ONCE)
     return [
         Metric("speed", speed, _speed, value),
-        Metric("parameters", parameters, partial(_once, field="num_parameters"), _sum),
-        Metric("bytes", disk, partial(_once, field="num_bytes"), _sum),
-        Metric("memory", memory, partial(_once, field="peak_bytes"), _sum),
+        Metric("parameters", parameters, partial(_once, field="num_parameters"), ratio),
+        Metric("bytes", disk, partial(_once, field="num_bytes"), ratio),
+        Metric("memory", memory, partial(_once, field="peak_bytes"), ratio),
     ]
 
 

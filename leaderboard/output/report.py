@@ -15,7 +15,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from adapters.methods import Method, from_json, to_json
 from leaderboard.metrics.distinct import distinct
-from leaderboard.metrics.metric import Passport
 from leaderboard.output import drawing
 from leaderboard.records import Prompt, RunData, Sample
 from leaderboard.tables.display import bracket, number, with_interval
@@ -45,6 +44,8 @@ class Look(NamedTuple):
 def run_report(data: RunData, results: Results) -> str:
     """The report of a run."""
     spec = data.run.spec
+    unused = {"title": None, "higher_is_better": None}
+    passports = results.passports.values()
     looks = [look(index, method) for index, method in enumerate(spec.methods)]
     return render(
         "run.html",
@@ -55,7 +56,7 @@ def run_report(data: RunData, results: Results) -> str:
         groups=[looks[start : start + ABREAST] for start in range(0, len(looks), ABREAST)],
         looks=looks,
         plot=trade_off(results, {each.name: each.kinds.split()[0] for each in looks}),
-        passports=[(passport.title, passport_facts(passport)) for passport in results.passports.values()],
+        passports=[(each.title, flat({"direction": each.direction, **asdict(each), **unused})) for each in passports],
         sections=list(shown_sections(data)),
     )
 
@@ -97,11 +98,10 @@ def look(index: int, method: Method) -> Look:
 
 def all_settings(looks: Sequence[Look], methods: Sequence[Method]) -> list[tuple[Look, list[tuple[str, str]]]]:
     """The settings of each method."""
-    found = []
-    for each, method in zip(looks, methods, strict=True):
-        unused = {"name": None} | ({"lora_scale": None} if method.lora is None else {})
-        found.append((each, flat(to_json(method) | unused)))
-    return found
+    return [
+        (each, flat(to_json(method) | {"name": None} | ({"lora_scale": None} if method.lora is None else {})))
+        for each, method in zip(looks, methods, strict=True)
+    ]
 
 
 def flat(settings: Any, name: str = "") -> list[tuple[str, str]]:
@@ -119,11 +119,6 @@ def signed(cell: Cell) -> str:
     """The difference to the base with its interval; empty if it is missing."""
     difference = Cell(cell.difference, cell.difference_low, cell.difference_high)
     return f"{'+' if cell.difference > 0 else ''}{with_interval(difference)}" if math.isfinite(cell.difference) else ""
-
-
-def passport_facts(passport: Passport) -> list[tuple[str, str]]:
-    """The facts of a column, beside its title."""
-    return flat({"direction": passport.direction, **asdict(passport), "title": None, "higher_is_better": None})
 
 
 def shown_sections(data: RunData) -> Iterator[tuple[int, Prompt, list[list[Sample]]]]:

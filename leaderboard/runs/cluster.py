@@ -36,12 +36,11 @@ def distribute(
     """Write the texts that a run lacks; yields after each batch. Closing it keeps what is stored.
 
     `load` builds the engine in an actor; on another machine its files must be there too. `address` is of an existing
-    cluster; None: processes of this machine. Raises UserError if an actor
-    has another model or other adapters than this machine.
+    cluster; None: processes of this machine. Raises UserError if an actor has another model or other adapters.
     """
     plan = Plan(run.spec, run.prompts, runner.hashes, runner.rows)
     known = runner.database.known(plan.keys)
-    missing = {(batch.first_prompt, batch.number): batch for batch in plan.missing(known)}
+    missing = {(batch.prompts.start, batch.number): batch for batch in plan.missing(known)}
     clock = Clock(plan, known, None)
     yield clock.progress("generating")
     if not missing:
@@ -72,7 +71,7 @@ class Writer:
         self.engine, self.run = load(), run
         self.hashes = Fingerprints(self.engine.base, self.engine.store)
         plan = Plan(run.spec, run.prompts, self.hashes, rows)
-        self.batches = {(batch.first_prompt, batch.number): batch for part in plan.parts for batch in part}
+        self.batches = {(batch.prompts.start, batch.number): batch for part in plan.parts for batch in part}
 
     def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
         """Write the batch of a task: one piece with all its texts."""

@@ -5,7 +5,7 @@ scored. So a stopped run can be compared as far as it came, and a batch has the 
 """
 
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from typing import NamedTuple
 
 from adapters.methods import Method, Request
@@ -23,12 +23,9 @@ class Batch(NamedTuple):
 
     number: int  # index of the method
     method: Method
+    prompts: range  # their indices
     requests: dict[Position, Request]
     keys: dict[Position, str]  # sha256 of everything that determines each text
-
-    @property
-    def first_prompt(self) -> int:
-        return min(self.requests)[0]
 
 
 class Plan:
@@ -46,12 +43,6 @@ class Plan:
     def keys(self) -> list[str]:
         """The keys of all texts, in the order of the work."""
         return [key for part in self.parts for batch in part for key in batch.keys.values()]
-
-    @staticmethod
-    def prompts_of(part: Sequence[Batch]) -> range:
-        """Indices of the prompts of a part."""
-        indices = [prompt for prompt, _, _ in part[0].requests]
-        return range(min(indices), max(indices) + 1)
 
     def cost(self, batch: Batch) -> float:
         """Estimated cost of writing and scoring a batch, in tokens of a plain row alone."""
@@ -72,7 +63,7 @@ class Plan:
                 seed = self.spec.sample_seed(prompt, draw)
                 requests[index, number, draw] = Request(prompt, method, seed, self.spec.chat)
         keys = hashes.requests(list(requests.values()), self.spec.sampling)
-        return Batch(number, method, requests, dict(zip(requests, keys, strict=True)))
+        return Batch(number, method, part, requests, dict(zip(requests, keys, strict=True)))
 
 
 def evenly(count: int, most: int) -> list[range]:

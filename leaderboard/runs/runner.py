@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from adapters.adapter_files import WEIGHTS_FILE
 from adapters.base_model import load_base_model
 from adapters.decoding.engine import Engine
 from adapters.methods import Method, Sampling, UserError, from_json, to_json
@@ -176,7 +177,7 @@ class Runner:
                     yield clock.progress("generating", batch, piece.num_tokens, new)
                 clock.finish(batch)
             self._check_unchanged(run)
-            for _ in self._score(run, plan.prompts_of(part), models, judges):
+            for _ in self._score(run, part[0].prompts, models, judges):
                 yield clock.progress("scoring")
         yield clock.progress("done")
 
@@ -227,9 +228,10 @@ class Runner:
         """Parameters and bytes of the adapters and discriminators of a method."""
         store, steered = self.engine.store, method.steering.attributes if method.steering else ()
         names = {attribute.name.partition(":")[0] for attribute in steered if attribute.is_discriminator}
-        used = [a for a in store.adapters if a.name in (method.lora, method.prefix)]
+        used = [store.find(name) for name in (method.lora, method.prefix) if name is not None]
         parameters = [a.num_parameters for a in used] + [store.discriminator(name).num_parameters for name in names]
-        return AdapterCost(sum(parameters), sum(a.num_bytes for a in used) + sum(map(store.discriminator_bytes, names)))
+        sizes = [a.num_bytes for a in used] + [(store.folder(name) / WEIGHTS_FILE).stat().st_size for name in names]
+        return AdapterCost(sum(parameters), sum(sizes))
 
     def _scorers(self, spec: RunSpec) -> list[Scorer]:
         if spec.judge is not None and spec.judge not in self._loaded:

@@ -58,7 +58,7 @@ def pieces(engine: Engine, batch: Batch, sampling: Sampling, scorer: str) -> Gen
             waiting -= set(done)
             tokens = sum(len(row.token_ids) for row in rows.values())
             seconds = time.perf_counter() - started
-            timing = None if waiting else Timing(batch.number, batch.first_prompt, tokens, seconds, peak)
+            timing = None if waiting else Timing(batch.number, batch.prompts.start, tokens, seconds, peak)
             new = tuple(as_written(position, batch.keys[position], rows[position], scorer) for position in done)
             yield Piece(tokens, new, timing)
 

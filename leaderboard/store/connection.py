@@ -1,15 +1,23 @@
-"""Connections to SQLite in one file, or to PostgreSQL."""
+"""Connections to SQLite in one file, or to PostgreSQL, and the upgrade of their schema.
+
+Alembic runs the migrations: one file per change in `migrations/versions`; a released file is never edited.
+"""
 
 import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from adapters.methods import UserError
 
 BACKENDS = ("sqlite", "postgresql")
 BUSY_SECONDS = 30  # that SQLite waits for other writers
+MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS_LOCK = 7_371_643  # any number, the same in every process
 
 
 def open_engine(url: URL) -> Engine:
@@ -50,3 +58,13 @@ def begin_sqlite(connection: Connection) -> None:
     """Begin a transaction; a writing one takes its turn now, because it could not wait later."""
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def migrate(connection: Connection) -> None:
+    """Upgrade the schema inside the connection's transaction, one process at a time."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATIONS_LOCK})")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -15,8 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 
 from adapters.methods import UserError, to_json
 from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunLine, Sample, Tally, Timing, Trace, Written
-from leaderboard.store.connection import open_engine
-from leaderboard.store.migrations import migrate
+from leaderboard.store.connection import migrate, open_engine
 from leaderboard.store.schema import (
     VERSION,
     as_line,

@@ -39,29 +39,26 @@ class Figure(NamedTuple):
 
 def tabulate(data: RunData, where: Where | None = None) -> Results:
     """The table of a run, or of the prompts for which `where` holds."""
-    with threadpool_limits(1, user_api="blas"):  # small products: threads would wait for each other
-        return _tabulate(data, comparable(data, where))
-
-
-def _tabulate(data: RunData, seen: Comparable) -> Results:
-    names = [method.name for method in data.run.spec.methods]
-    measured = [(metric, figures(metric, seen, names)) for metric in metrics(seen)]
-    found = [(metric, each) for metric, each in measured if any(math.isfinite(one.values[0]) for one in each)]
-    crossed = {label: perplexity.under(label, title(label, data), seen.setting.n) for label in data.run.spec.scorers}
+    seen, spec = comparable(data, where), data.run.spec
+    names = [method.name for method in spec.methods]
     base = None if seen.base is None else names[seen.base]
-    return Results(
-        methods=tuple(names),
-        metrics=tuple(metric.name for metric, _ in found),
-        cells={metric.name: column(each, base) for metric, each in found},
-        best={metric.name: best_of(each, metric.passport.higher_is_better) for metric, each in found},
-        cross={label: column(figures(metric, seen, names), base) for label, metric in crossed.items()},
-        prompts_perplexity=of_prompts(data, seen, "prompt"),
-        references_perplexity=of_prompts(data, seen, "reference"),
-        passports={metric.name: metric.passport for metric in (*(metric for metric, _ in found), *crossed.values())}
-        | of_prompts_passports(len(seen.prompts)),
-        num_prompts=len(seen.prompts),
-        num_texts=seen.num_texts,
-    )
+    with threadpool_limits(1, user_api="blas"):  # small products: threads would wait for each other
+        measured = [(metric, figures(metric, seen, names)) for metric in metrics(seen)]
+        found = [(metric, each) for metric, each in measured if any(math.isfinite(one.values[0]) for one in each)]
+        crossed = {label: perplexity.under(label, title(label, data), seen.setting.n) for label in spec.scorers}
+        kept = (*(metric for metric, _ in found), *crossed.values())
+        return Results(
+            methods=tuple(names),
+            metrics=tuple(metric.name for metric, _ in found),
+            cells={metric.name: column(each, base) for metric, each in found},
+            best={metric.name: best_of(each, metric.passport.higher_is_better) for metric, each in found},
+            cross={label: column(figures(metric, seen, names), base) for label, metric in crossed.items()},
+            prompts_perplexity=of_prompts(data, seen, "prompt"),
+            references_perplexity=of_prompts(data, seen, "reference"),
+            passports={metric.name: metric.passport for metric in kept} | of_prompts_passports(len(seen.prompts)),
+            num_prompts=len(seen.prompts),
+            num_texts=seen.num_texts,
+        )
 
 
 def metrics(seen: Comparable) -> list[Metric]:

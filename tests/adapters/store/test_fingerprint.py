@@ -59,8 +59,8 @@ def test_every_setting_counts(hashes: Fingerprints) -> None:
         steered(carry=True),
     ]
     samplings = [replace(SAMPLING, **{name: value}) for name, value in SAMPLINGS.items()]
-    found = [hashes.request(request, SAMPLING) for request in requests]
-    found += [hashes.request(REQUEST, sampling) for sampling in samplings]
+    found = hashes.requests(requests, SAMPLING)
+    found += [hash for sampling in samplings for hash in hashes.requests([REQUEST], sampling)]
     assert len(set(found)) == len(found)
 
 
@@ -75,7 +75,7 @@ SAMPLINGS: dict[str, Any] = {
 
 def test_names_do_not_count(hashes: Fingerprints) -> None:
     other = replace(METHOD, name="other", steering=PPLM((Attribute("another", words=("a", "b")),)))
-    assert hashes.request(REQUEST._replace(method=other), SAMPLING) == hashes.request(REQUEST, SAMPLING)
+    assert hashes.requests([REQUEST._replace(method=other)], SAMPLING) == hashes.requests([REQUEST], SAMPLING)
     assert hashes.method(other) == hashes.method(METHOD)
 
 
@@ -100,12 +100,13 @@ def test_the_base_counts_in_every_request(bench: Bench, hashes: Fingerprints) ->
     with torch.no_grad():
         next(other.model.parameters()).view(-1)[0] += 1e-3
     changed = Fingerprints(other, bench.engine.store)
-    assert changed.request(REQUEST, SAMPLING) != hashes.request(REQUEST, SAMPLING)
+    assert changed.requests([REQUEST], SAMPLING) != hashes.requests([REQUEST], SAMPLING)
 
 
-def test_what_a_run_uses_is_named(hashes: Fingerprints) -> None:
+def test_what_a_run_uses_is_named(bench: Bench, hashes: Fingerprints) -> None:
     assert set(hashes.named([BASE, METHOD])) == {"base", "lora:verse", "prefix:facts", "words:own"}
-    assert hashes.named([METHOD])["lora:verse"] == hashes.lora("verse") != hashes.lora("space")
+    verse, space = (bench.engine.store.find(name).digest for name in ("verse", "space"))
+    assert hashes.named([METHOD])["lora:verse"] == verse != space
     with pytest.raises(UserError, match="There is no LoRA adapter 'nobody'"):
         hashes.method(Method("x", lora="nobody"))
 

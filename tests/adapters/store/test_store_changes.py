@@ -115,18 +115,21 @@ def test_a_text_goes_on_with_the_weights_it_began_with(
 def test_other_weights_under_the_same_name_have_another_hash(store: AdapterStore, tmp_path: Path) -> None:
     store.offer(tmp_path / "own" / "facts")
     hashes = Fingerprints(store._base, store)
-    before = hashes.lora("verse"), hashes.prefix("facts"), hashes.request(LORA, GREEDY)
+
+    def found() -> list[str]:
+        return [store.find("verse").digest, store.find("facts").digest, *hashes.requests([LORA], GREEDY)]
+
+    before = found()
     for name in ("verse", "facts"):
         store.offer(tmp_path / "own" / name)  # the same weights again
-    assert (hashes.lora("verse"), hashes.prefix("facts"), hashes.request(LORA, GREEDY)) == before
+    assert found() == before
     for name in ("verse", "facts"):
         scale(tmp_path / "own" / name, 2)
         store.offer(tmp_path / "own" / name)
-    after = hashes.lora("verse"), hashes.prefix("facts"), hashes.request(LORA, GREEDY)
-    assert all(old != new for old, new in zip(before, after, strict=True))
+    assert all(old != new for old, new in zip(before, found(), strict=True))
     store.withdraw("verse")
     with pytest.raises(UserError, match="no LoRA adapter"):
-        hashes.lora("verse")
+        hashes.requests([LORA], GREEDY)
 
 
 def test_two_versions_in_one_batch_are_read_apart(store: AdapterStore, tiny_llama: BaseModel, tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from adapters.pplm.discriminator import write_discriminator
 from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.store.digest import pieces, sha256
-from adapters.store.fingerprint import Fingerprints
 from adapters.store.weight_cache import WeightCache, Weights
 from tests.adapters.discriminators.mood import MOOD
 from tests.adapters.store.test_adapter_store import saved
@@ -103,11 +102,11 @@ def test_two_names_with_equal_weights_are_both_usable(store: AdapterStore, tiny_
     assert store.lora("verse") is verse
 
 
-def test_fingerprints_are_those_of_the_tensors_that_run(store: AdapterStore, tiny_llama: BaseModel) -> None:
-    hashes, verse = Fingerprints(tiny_llama, store), store.lora("verse")
+def test_fingerprints_are_those_of_the_tensors_that_run(store: AdapterStore) -> None:
+    verse = store.lora("verse")
     named = [(f"{path}.{part}", t) for path, pair in verse.modules.items() for part, t in enumerate(pair)]
-    assert hashes.lora("verse") == sha256(str(verse.scaling), *pieces(named))
-    assert hashes.prefix("facts") == sha256(*pieces([("prefix", store.prefix("facts"))]))
+    assert store.find("verse").digest == sha256(str(verse.scaling), *pieces(named))
+    assert store.find("facts").digest == sha256(*pieces([("prefix", store.prefix("facts"))]))
 
 
 def test_nothing_runs_the_model_when_adapters_come_and_go(
