@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> int:
     words = [DISCRIMINATOR, *arguments[2:]] if arguments[:2] == DISCRIMINATOR.split() else arguments
     options = parser().parse_args(words)
     try:
-        return COMMANDS[options.command](options, shlex.join(["python", "-m", "adapters", *arguments]))
+        code = COMMANDS[options.command](options, shlex.join(["python", "-m", "adapters", *arguments]))
+        return code if isinstance(code, int) else 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -70,23 +71,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def card_command(options: argparse.Namespace) -> int:
+def card_command(options: argparse.Namespace, _: str) -> None:
     """Write the figures and cards of some adapters again. Raises UserError."""
     for folder in options.folder:
         write_texts(from_json(Report, read_config(folder, METRICS_FILE)), folder)
-    return 0
-
-
-def convert_command(options: argparse.Namespace) -> int:
-    """Make the embedded base model. Raises UserError."""
-    embedded_folder(options.home, options.wheel)
-    return 0
-
-
-def hub_command(options: argparse.Namespace) -> int:
-    """Write the folder for the Hub. Raises UserError."""
-    write_hub_folder(options.folder)
-    return 0
 
 
 def train_discriminator_command(options: argparse.Namespace, command: str) -> int:
@@ -103,10 +91,10 @@ def train_discriminator_command(options: argparse.Namespace, command: str) -> in
     return 0 if measured.accuracy.low > measured.largest_class else 1
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace, str], int]] = {
-    "convert": lambda options, _: convert_command(options),
-    "hub": lambda options, _: hub_command(options),
-    "card": lambda options, _: card_command(options),
+COMMANDS: dict[str, Callable[[argparse.Namespace, str], object]] = {
+    "convert": lambda options, _: embedded_folder(options.home, options.wheel),
+    "hub": lambda options, _: write_hub_folder(options.folder),
+    "card": card_command,
     "train": train_command.run,
     "methods": lambda options, _: method_costs.run(options, say),
     DISCRIMINATOR: train_discriminator_command,

@@ -3,6 +3,7 @@
 An import is written aside, read as it will be run, and only then renamed into place: no failure leaves anything behind.
 """
 
+import re
 import shutil
 import tempfile
 import threading
@@ -10,11 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from huggingface_hub import HfApi
+from huggingface_hub.errors import HFValidationError, HTTPError
 
-from adapters.adapter_files import CARD_FILE, check_name, folder_bytes, read_owner, read_report, write_owner
+from adapters.adapter_files import (
+    CARD_FILE,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    check_name,
+    folder_bytes,
+    read_owner,
+    read_report,
+    write_owner,
+)
 from adapters.base_model import BaseModel
-from adapters.library.fetch import HUB_ERRORS, check_repo, fetch, one_line
-from adapters.library.zips import LIMITS, pack, unpack
+from adapters.library.zips import LIMITS, PICKLES, pack, unpack
 from adapters.lora.lora import write_merged
 from adapters.methods import UserError
 from adapters.pplm.discriminator import DISCRIMINATOR_FILE
@@ -23,6 +33,9 @@ from adapters.training.card import Report
 
 PUBLIC = (*LIMITS, DISCRIMINATOR_FILE)  # files that may leave the machine; the owner's is none of them
 MAX_ZIP_BYTES = 100_000_000
+REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
+FETCHED = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
+HUB_ERRORS = (HTTPError, HFValidationError, OSError)
 
 
 class Library:
@@ -181,3 +194,38 @@ def read_card(folder: Path) -> str:
         return (folder / CARD_FILE).read_text("utf-8") if (folder / CARD_FILE).is_file() else ""
     except UnicodeDecodeError as error:
         raise UserError(f"{CARD_FILE} is not text in UTF-8: save it so, or leave it out.") from error
+
+
+def fetch(api: HfApi, repo: str, scratch: Path, folder: Path) -> None:
+    """Fetch the two files and the card of a repository, all of one commit, into `folder`. Raises UserError."""
+    try:
+        info = api.model_info(repo, files_metadata=True)
+        sizes = {file.rfilename: file.size for file in info.siblings or []}
+        if missing := [name for name in (CONFIG_FILE, WEIGHTS_FILE) if name not in sizes]:
+            pickled = any(file.startswith("adapter_model") and file.endswith(PICKLES) for file in sizes)
+            why = f"only a pickle, which can run code: it has to be saved as {WEIGHTS_FILE}"
+            raise UserError(f"{repo} holds {why if pickled else f'no {missing[0]}: it is no PEFT adapter'}.")
+        for name in (name for name in FETCHED if name in sizes):
+            check_size(name, sizes[name])
+            found = api.hf_hub_download(repo, name, revision=info.sha, local_dir=scratch)
+            check_size(name, Path(found).stat().st_size)
+            shutil.copyfile(found, folder / name)
+    except HUB_ERRORS as error:
+        raise UserError(f"Cannot fetch {repo!r} from the Hub: {one_line(error)}") from error
+
+
+def check_repo(repo: str) -> None:
+    """Raise UserError for a text that cannot be the name of a repository."""
+    if not isinstance(repo, str) or not REPO.fullmatch(repo) or ".." in repo or "--" in repo:
+        raise UserError(f"{str(repo)[:100]!r} is no repository of the Hub: write it as OWNER/NAME.")
+
+
+def check_size(name: str, size: int | None) -> None:
+    """Raise UserError for a file that is too large or of unknown size."""
+    if size is None or size > LIMITS[name]:
+        raise UserError(f"{name} has {size or 'unknown'} bytes, at most {LIMITS[name]:,} can be imported.")
+
+
+def one_line(error: Exception) -> str:
+    """Message of an error of the Hub, shortened."""
+    return " ".join(str(error).split())[:300]

@@ -22,7 +22,6 @@ from leaderboard.metrics.metric import Setting, figure, plain
 from leaderboard.records import Prompt, PromptSet, RunSpec
 from leaderboard.runs.plan import Plan
 from leaderboard.runs.runner import Runner
-from leaderboard.runs.writing import steps
 from leaderboard.store.database import Database
 
 METHODS = tuple(parse_method(name) for name in ("base", "lora:poetry", "prefix:facts", "pplm:science"))
@@ -99,7 +98,7 @@ def batches(runner: Runner, prompts: PromptSet, rounds: int, num_tokens: int = 2
         for part in Plan(spec, prompts, runner.hashes).parts:
             for batch in part:
                 steered = batch.method.steering is not None
-                together[steered] += drain(steps(runner.engine, batch, spec.sampling))
+                together[steered] += drain(runner.engine.generate(list(batch.requests.values()), spec.sampling))
         for method in METHODS:
             for prompt in prompts.prompts[:4]:
                 took = drain(runner.engine.generate([Request(prompt.prompt, method)], spec.sampling))

@@ -1,7 +1,5 @@
 """The metrics of the leaderboard, in the order of their columns: a file here and a name below for each."""
 
 from leaderboard.metrics import attribute, bleu, chrf, compression, cost, distinct, perplexity, rouge_l, self_bleu
-from leaderboard.metrics.metric import Columns
 
 MODULES = (perplexity, distinct, self_bleu, compression, attribute, bleu, rouge_l, chrf, cost)
-METRICS: tuple[Columns, ...] = tuple(module.columns for module in MODULES)

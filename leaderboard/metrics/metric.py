@@ -119,9 +119,6 @@ class Metric:
     value: Callable[[Array, Array], Array]  # rows (P, K), weights (R, P) -> (R,); NaN: nothing to count
 
 
-Columns = Callable[[Setting], Sequence[Metric]]
-
-
 def plain(texts: Sequence[str], prompts: Sequence[Hashable] | None = None) -> Texts:
     """Whole texts without a run; `prompts` holds the prompt of each (None: each has its own)."""
     of = range(len(texts)) if prompts is None else prompts

@@ -26,43 +26,28 @@ def samples_frame(data: RunData) -> pd.DataFrame:
     For every scorer `sum_logprob:LABEL` (nats) and `num_tokens:LABEL`; for every attribute `attribute:NAME:shown` and
     `attribute:NAME:judged`, the numbers of judgements that found it and of all.
     """
-    rows = [text_row(data, sample) for sample in data.samples]
-    types = column_types(data).items()
-    table = pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in types})
+    samples, methods = data.samples, data.run.spec.methods
+    of = [data.run.prompts.prompts[sample.prompt] for sample in samples]
+    tags = [dict(prompt.tags) for prompt in of]
+    columns: dict[str, tuple[str, list[Any]]] = {"row": ("int64", [sample.prompt + 1 for sample in samples])}
+    for name in ("id", "prompt", "reference"):
+        columns[name] = "str", [getattr(prompt, name) for prompt in of]
+    for name in data.run.prompts.tag_names:
+        columns[f"tag:{name}"] = "str", [own.get(name) for own in tags]
+    columns["method"] = "str", [methods[sample.method].name for sample in samples]
+    for name in ("draw", "seed", "text", "num_tokens", "finish_reason", "key"):
+        kind = "int64" if Sample.__annotations__[name] is int else "str"
+        columns[name] = kind, [getattr(sample, name) for sample in samples]
+    for label, tallies in data.tallies.items():
+        total, number = f"sum_logprob:{label}", f"num_tokens:{label}"
+        if label.startswith(ATTRIBUTE):
+            total, number = f"{label}:shown", f"{label}:judged"
+        found = [tallies.get(sample.key) for sample in samples]
+        columns[total] = "float64", [tally and tally.total for tally in found]
+        columns[number] = "Int64", [tally and tally.number for tally in found]
+    table = pd.DataFrame({name: pd.Series(values, dtype=kind) for name, (kind, values) in columns.items()})
     table.attrs.update(describe(data))
     return table
-
-
-def column_types(data: RunData) -> dict[str, str]:
-    """The columns of the frame of texts with their types."""
-    tags = dict.fromkeys(f"tag:{name}" for prompt in data.run.prompts.prompts for name, _ in prompt.tags)
-    of_text = ("method", "draw", "seed", "text", "num_tokens", "finish_reason", "key")
-    names = ("row", "id", "prompt", "reference", *tags, *of_text)
-    types = {name: "int64" if name in ("row", "draw", "seed", "num_tokens") else "str" for name in names}
-    for label in data.tallies:
-        total, number = tally_columns(label)
-        types |= {total: "float64", number: "Int64"}
-    return types
-
-
-def text_row(data: RunData, sample: Sample) -> dict[str, Any]:
-    """A text with its prompt, its method and its scores; missing values are left out."""
-    prompt = data.run.prompts.prompts[sample.prompt]
-    row: dict[str, Any] = sample._asdict() | {f"tag:{name}": value for name, value in prompt.tags}
-    row |= {"row": sample.prompt + 1, "id": prompt.id, "prompt": prompt.prompt, "reference": prompt.reference}
-    row["method"] = data.run.spec.methods[sample.method].name
-    for label, tallies in data.tallies.items():
-        if sample.key in tallies:
-            total, number = tally_columns(label)
-            row |= {total: tallies[sample.key].total, number: tallies[sample.key].number}
-    return row
-
-
-def tally_columns(label: str) -> tuple[str, str]:
-    """The columns of the total and of the number of a tally."""
-    if label.startswith(ATTRIBUTE):
-        return f"{label}:shown", f"{label}:judged"
-    return f"sum_logprob:{label}", f"num_tokens:{label}"
 
 
 def describe(data: RunData) -> dict[str, Any]:

@@ -5,7 +5,7 @@ content security policy tells the browser so.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -34,11 +34,12 @@ FROM_PAGE = {drawing.INK: "currentColor", GROUND: "var(--ground)", drawing.STYLE
 
 
 class Look(NamedTuple):
-    """A method's number, name and colours, the same everywhere in a report."""
+    """A method's number, name and colours, the same everywhere in a report, and its settings."""
 
     number: int
     name: str
     kinds: str  # classes of the style sheet; the first says the colour
+    settings: list[tuple[str, str]]
 
 
 def run_report(data: RunData, results: Results) -> str:
@@ -52,7 +53,6 @@ def run_report(data: RunData, results: Results) -> str:
         data=data,
         results=results,
         settings=flat({**to_json(spec), "methods": None, "judge": spec.judge_label}),
-        methods=all_settings(looks, spec.methods),
         groups=[looks[start : start + ABREAST] for start in range(0, len(looks), ABREAST)],
         looks=looks,
         plot=trade_off(results, {each.name: each.kinds.split()[0] for each in looks}),
@@ -63,15 +63,14 @@ def run_report(data: RunData, results: Results) -> str:
 
 def comparison_report(record: Mapping[str, Any]) -> str:
     """The report of a shared comparison."""
-    methods = [from_json(Method, pane["method"]) for pane in record["panes"]]
-    looks = [look(index, method) for index, method in enumerate(methods)]
+    looks = [look(index, from_json(Method, pane["method"])) for index, pane in enumerate(record["panes"])]
     return render(
         "comparison.html",
         record=record,
         created=datetime.fromisoformat(record["created"]),
         panes=list(zip(looks, record["panes"], strict=True)),
         settings=flat({name: record[name] for name in ("seed", "chat", "sampling")}),
-        methods=all_settings(looks, methods),
+        looks=looks,
     )
 
 
@@ -84,24 +83,18 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "with_interval": with_interval}
-    texts = {"sample_figures": sample_figures, "pane_figures": pane_figures}
-    return environment.get_template(template).render(**values, **texts, bracket=bracket, signed=signed)
+    environment.filters |= {"number": number, "with_interval": with_interval, "bracket": bracket, "signed": signed}
+    environment.globals |= {"ENDS": ENDS, "FIGURES": FIGURES, "distinct": distinct, "isfinite": math.isfinite}
+    return environment.get_template(template).render(**values)
 
 
 def look(index: int, method: Method) -> Look:
-    """The number, name and colours of a method."""
+    """The number, name, colours and settings of a method."""
     parts = {"lora": method.lora, "prefix": method.prefix, "pplm": method.steering}
     kinds = [kind for kind, part in parts.items() if part is not None] or ["base"]
-    return Look(index + 1, method.name, " ".join([kinds[0], *(f"and-{kind}" for kind in kinds[1:2])]))
-
-
-def all_settings(looks: Sequence[Look], methods: Sequence[Method]) -> list[tuple[Look, list[tuple[str, str]]]]:
-    """The settings of each method."""
-    return [
-        (each, flat(to_json(method) | {"name": None} | ({"lora_scale": None} if method.lora is None else {})))
-        for each, method in zip(looks, methods, strict=True)
-    ]
+    settings = to_json(method) | {"name": None} | ({"lora_scale": None} if method.lora is None else {})
+    colours = " ".join([kinds[0], *(f"and-{kind}" for kind in kinds[1:2])])
+    return Look(index + 1, method.name, colours, flat(settings))
 
 
 def flat(settings: Any, name: str = "") -> list[tuple[str, str]]:
@@ -134,33 +127,6 @@ def shown_sections(data: RunData) -> Iterator[tuple[int, Prompt, list[list[Sampl
             return
         room -= len(prompt.prompt) + length
         yield row, prompt, texts
-
-
-def sample_figures(data: RunData, sample: Sample) -> str:
-    """Length, perplexity under the judge and end of a text, in one line."""
-    tally = data.tallies.get(data.run.spec.judge_label, {}).get(sample.key)
-    parts = [] if tally is None else [f"perplexity {number(tally.perplexity)}"]
-    return " · ".join([tokens(sample.num_tokens), *parts, ENDS.get(sample.finish_reason, sample.finish_reason)])
-
-
-def pane_figures(pane: Mapping[str, Any]) -> str:
-    """The figures of a shared pane in one line; those without a value are left out.
-
-    distinct-2 is counted again: older releases counted it otherwise.
-    """
-    parts = [tokens(len(pane["token_ids"]))]
-    figures = pane["figures"]
-    if "distinct_2" in figures:
-        figures = figures | {"distinct_2": distinct([pane["text"]], 2)}
-    for name, value in figures.items():
-        if name != "tokens" and value is not None and math.isfinite(value):
-            parts.append(f"{FIGURES.get(name, name)} {value if isinstance(value, int) else number(value)}")
-    return " · ".join([*parts, ENDS.get(pane["finish_reason"], str(pane["finish_reason"]))])
-
-
-def tokens(count: int) -> str:
-    """A number of tokens."""
-    return f"{count:,} token{'' if count == 1 else 's'}"
 
 
 def trade_off(results: Results, kinds: Mapping[str, str]) -> str | None:

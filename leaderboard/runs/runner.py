@@ -20,7 +20,7 @@ from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunSpec
 from leaderboard.runs.estimator import Estimate, Estimator
 from leaderboard.runs.plan import ROWS, Batch, Clock, Plan, Position, Progress
 from leaderboard.runs.scoring import Scorer, attributes, judge_texts, score_prompts, score_texts, scorer_hash, scorers
-from leaderboard.runs.writing import steps, write
+from leaderboard.runs.writing import write
 from leaderboard.store.database import Database
 from leaderboard.store.schema import new_id
 from leaderboard.tables.results import Results
@@ -192,7 +192,8 @@ class Runner:
     def _differences(self, batch: Batch, old: Mapping[Position, str], sampling: Sampling) -> Iterator[Difference]:
         """Write a batch again; yields the texts with other tokens than the stored ones."""
         traces = self.database.traces(list(old.values()))
-        *_, rows = steps(self.engine, batch, sampling)
+        *_, last = self.engine.generate(list(batch.requests.values()), sampling)
+        rows = dict(zip(batch.requests, last, strict=True))
         for position, key in old.items():
             stored, mine = traces[key].token_ids, rows[position].token_ids
             pairs = enumerate(zip_longest(stored, mine), start=1)

@@ -51,8 +51,9 @@ def pieces(engine: Engine, batch: Batch, sampling: Sampling, scorer: str) -> Gen
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     waiting, peak, started = set(batch.requests), 0, time.perf_counter()
-    with closing(steps(engine, batch, sampling)) as states:
-        for rows in states:
+    with closing(engine.generate(list(batch.requests.values()), sampling)) as states:
+        for state in states:
+            rows = dict(zip(batch.requests, state, strict=True))
             peak = max(peak, memory(device))
             done = sorted(position for position in waiting if rows[position].finish_reason)
             waiting -= set(done)
@@ -61,13 +62,6 @@ def pieces(engine: Engine, batch: Batch, sampling: Sampling, scorer: str) -> Gen
             timing = None if waiting else Timing(batch.number, batch.prompts.start, tokens, seconds, peak)
             new = tuple(as_written(position, batch.keys[position], rows[position], scorer) for position in done)
             yield Piece(tokens, new, timing)
-
-
-def steps(engine: Engine, batch: Batch, sampling: Sampling) -> Generator[dict[Position, Continuation], None, None]:
-    """The state of every text of a batch after each step of the engine."""
-    with closing(engine.generate(list(batch.requests.values()), sampling)) as states:
-        for rows in states:
-            yield dict(zip(batch.requests, rows, strict=True))
 
 
 def as_written(position: Position, key: str, row: Continuation, scorer: str) -> Written:

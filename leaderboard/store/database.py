@@ -73,9 +73,7 @@ class Database:
             "scorers": dict(scorers),
         }
         row = (run.id, naive(run.created), run.owner, set_id, run.status, record, None, None)
-        with self._writer.begin() as connection:
-            self._insert(connection, prompt_sets, [(set_id, to_json(run.prompts))])
-            self._insert(connection, runs, [row])
+        self._insert((prompt_sets, [(set_id, to_json(run.prompts))]), (runs, [row]))
 
     def run(self, id: str) -> Run | None:
         """The run with this id. Raises UserError if a newer release stored it."""
@@ -169,24 +167,22 @@ class Database:
 
     def adopt(self, run_id: str, keys: Mapping[tuple[int, int, int], str]) -> None:
         """Make stored texts part of a run: (prompt, method, draw) -> key."""
-        with self._writer.begin() as connection:
-            self._insert_members(connection, [(run_id, *cell, key) for cell, key in keys.items()])
+        self._insert((run_samples, [(run_id, *cell, key) for cell, key in keys.items()]))
 
     def keep(self, run_id: str, written: Sequence[Written], timing: Timing | None = None) -> None:
         """Store new texts of a run with their tallies, and the timing of their batch."""
-        with self._writer.begin() as connection:
-            # the first fields of a Sample say where it is in the run, the others are columns of `samples`
-            self._insert(connection, samples, [(*t.sample[3:], [[*part] for part in t.trace]) for t in written])
-            self._insert_members(connection, [(run_id, *t.sample[:3], t.sample.key) for t in written])
-            sound = [text for text in written if text.sample.finish_reason != "diverged"]
-            self._insert(connection, tallies, [(t.sample.key, t.scorer, *t.tally) for t in sound])
-            if timing is not None:
-                self._insert(connection, timings, [(run_id, *timing)])
+        sound = [text for text in written if text.sample.finish_reason != "diverged"]
+        # the first fields of a Sample say where it is in the run, the others are columns of `samples`
+        self._insert(
+            (samples, [(*t.sample[3:], [[*part] for part in t.trace]) for t in written]),
+            (run_samples, [(run_id, *t.sample[:3], t.sample.key) for t in written]),
+            (tallies, [(t.sample.key, t.scorer, *t.tally) for t in sound]),
+            (timings, [] if timing is None else [(run_id, *timing)]),
+        )
 
     def keep_tallies(self, scorer: str, counted: Mapping[str, Tally]) -> None:
         """Store the tallies of a scorer by key."""
-        with self._writer.begin() as connection:
-            self._insert(connection, tallies, [(key, scorer, *tally) for key, tally in counted.items()])
+        self._insert((tallies, [(key, scorer, *tally) for key, tally in counted.items()]))
 
     def scored_prompts(self, prompts: PromptSet, kind: str, scorer: str) -> set[int]:
         """Indices of the prompts (or references, by `kind`) that the scorer has a tally for."""
@@ -198,17 +194,14 @@ class Database:
     def keep_prompt_tallies(self, prompts: PromptSet, kind: str, scorer: str, counted: Mapping[int, Tally]) -> None:
         """Store the tallies of prompts or references by index."""
         set_id = prompt_set_id(prompts)
-        with self._writer.begin() as connection:
-            rows = [(set_id, kind, scorer, index, *tally) for index, tally in counted.items()]
-            self._insert(connection, prompt_tallies, rows)
+        self._insert((prompt_tallies, [(set_id, kind, scorer, index, *tally) for index, tally in counted.items()]))
 
     # Comparisons
 
     def add_comparison(self, record: Mapping[str, Any], owner: str) -> str:
         """Store a comparison; returns its new id."""
         id = new_id()
-        with self._writer.begin() as connection:
-            self._insert(connection, comparisons, [(id, naive(datetime.now(UTC)), owner, dict(record))])
+        self._insert((comparisons, [(id, naive(datetime.now(UTC)), owner, dict(record))]))
         return id
 
     def comparison(self, id: str) -> dict[str, Any] | None:
@@ -236,17 +229,18 @@ class Database:
         with self._writer.begin() as connection:
             connection.execute(update(runs).where(runs.c.id == id).values(**values))
 
-    def _insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-        """Insert rows, in the order of the table's columns; those with a known primary key stay as they are."""
-        if rows:
-            insert = sqlite.insert if self._reader.dialect.name == "sqlite" else postgresql.insert
-            named = [dict(zip(table.columns.keys(), row, strict=True)) for row in rows]
-            connection.execute(insert(table).on_conflict_do_nothing(), named)
+    def _insert(self, *parts: tuple[Table, Sequence[Row]]) -> None:
+        """Insert rows, in the order of each table's columns; those with a known primary key stay as they are.
 
-    def _insert_members(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Make stored texts part of a run. Raises UserError if the run was deleted."""
+        Raises UserError if their run was deleted.
+        """
+        insert = sqlite.insert if self._reader.dialect.name == "sqlite" else postgresql.insert
         try:
-            self._insert(connection, run_samples, rows)
+            with self._writer.begin() as connection:
+                for table, rows in parts:
+                    if rows:
+                        named = [dict(zip(table.columns.keys(), row, strict=True)) for row in rows]
+                        connection.execute(insert(table).on_conflict_do_nothing(), named)
         except IntegrityError as error:
             raise UserError("This run was deleted while it was running: start it again.") from error
 

@@ -10,7 +10,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from adapters.methods import BASE
-from leaderboard.metrics import METRICS, perplexity
+from leaderboard.metrics import MODULES, perplexity
 from leaderboard.metrics.distinct import distinct, repetition
 from leaderboard.metrics.metric import Array, Metric, Passport
 from leaderboard.records import RunData, Tally
@@ -62,7 +62,7 @@ def tabulate(data: RunData, where: Where | None = None) -> Results:
 
 
 def metrics(seen: Comparable) -> list[Metric]:
-    return [metric for columns in METRICS for metric in columns(seen.setting)]
+    return [metric for module in MODULES for metric in module.columns(seen.setting)]
 
 
 def title(label: str, data: RunData) -> str:
