@@ -5,8 +5,8 @@ from threading import Lock
 from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, HfApi
-from huggingface_hub.errors import HFValidationError, HTTPError
 
+from adapters.library.library import HUB_ERRORS, one_line
 from adapters.methods import UserError
 from leaderboard.output.export import FILES
 from leaderboard.records import RunData
@@ -71,7 +71,6 @@ def push_to_hub(data: RunData, results: Results, repo_id: str, api: HfApi) -> st
         operations = [CommitOperationAdd(path, content) for path, content in made.items()]
         message = f"Add run {data.run.id} of {data.run.prompts.name}"
         api.create_commit(repo_id, operations, commit_message=message, repo_type="dataset")
-    except (HTTPError, HFValidationError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"The Hub refused the run in {repo_id!r}: {reason[:300]}") from error
+    except HUB_ERRORS as error:
+        raise UserError(f"The Hub refused the run in {repo_id!r}: {one_line(error)}") from error
     return f"{api.endpoint}/datasets/{repo_id}/tree/main/{folder}"

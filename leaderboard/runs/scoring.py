@@ -12,6 +12,7 @@ from adapters.decoding.engine import Engine
 from adapters.methods import BASE, Method
 from adapters.store.digest import sha256
 from adapters.store.fingerprint import Fingerprints
+from adapters.training.batches import chunks
 from leaderboard.judges import NEUTRAL, TOPICS, describe, judge_of
 from leaderboard.records import ATTRIBUTE, Prompt, Run, RunSpec, Sample, Tally, Trace
 from leaderboard.store.database import Database
@@ -102,8 +103,7 @@ def complete(database: Database, scorer: str, samples: Sequence[Sample], score: 
     """Store the tallies that a scorer lacks, in portions, so that a run can be stopped between them."""
     known = database.scored([sample.key for sample in samples], scorer)
     new = [sample for sample in samples if sample.key not in known and sample.finish_reason != "diverged"]
-    for start in range(0, len(new), TEXTS_AT_ONCE):
-        some = new[start : start + TEXTS_AT_ONCE]
+    for some in chunks(new, TEXTS_AT_ONCE):
         database.keep_tallies(scorer, finite([sample.key for sample in some], score(some)))
         yield len(some)
 

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from adapters.methods import UserError, to_json
+from adapters.training.batches import chunks
 from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunLine, Sample, Tally, Timing, Trace, Written
 from leaderboard.store.connection import migrate, open_engine
 from leaderboard.store.schema import (
@@ -120,7 +121,7 @@ class Database:
             if not connection.execute(own).rowcount:
                 return False
             used = select(run_samples.c.sample_key)
-            for some in chunks(sorted(set(keys))):
+            for some in chunks(sorted(set(keys)), KEYS_A_QUERY):
                 connection.execute(delete(samples).where(samples.c.key.in_(some), samples.c.key.not_in(used)))
             connection.execute(delete(prompt_sets).where(prompt_sets.c.id.not_in(select(runs.c.prompt_set_id))))
         return True
@@ -247,7 +248,7 @@ class Database:
     def _by_key(self, query: Select[Any], column: ColumnElement[str], keys: Sequence[str]) -> Iterator[Any]:
         """The rows with one of these keys; a few keys per query."""
         with self._reader.connect() as connection:
-            for some in chunks(keys):
+            for some in chunks(keys, KEYS_A_QUERY):
                 yield from connection.execute(query.where(column.in_(some)))
 
     def _samples(self, connection: Connection, id: str, prompts: range | None = None) -> tuple[Sample, ...]:
@@ -275,8 +276,3 @@ class Database:
             for label in labels[scorer]:
                 found[kind, label][index] = Tally(total, number)
         return dict(found)
-
-
-def chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The keys in portions that fit a query."""
-    return (keys[start : start + KEYS_A_QUERY] for start in range(0, len(keys), KEYS_A_QUERY))

@@ -93,8 +93,7 @@ def common_tallies(data: RunData, label: str, written: dict[int, list[Sample]]) 
 
 def costs(data: RunData, method: int, base: int | None, local: dict[int, int]) -> Costs:
     """Costs of a method; only batches with a first prompt that counts."""
-    peaks = [timing.peak_bytes for timing in data.timings if timing.method == method]
-    most = max(peaks, default=np.nan)
+    most = max((timing.peak_bytes for timing in data.timings if timing.method == method), default=np.nan)
     return Costs(speed(data, method, local), speed(data, base, local), *data.costs[method], most)
 
 

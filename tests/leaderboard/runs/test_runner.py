@@ -288,7 +288,7 @@ def test_a_run_whose_model_changed_does_not_go_on(
 ) -> None:
     run = runner.add(SPEC, PROMPTS, None)
     other = Runner(bench.engine, runner.database, rows=4)
-    monkeypatch.setattr(other.hashes, "lora", lambda name: "another")
+    monkeypatch.setattr(other.hashes, "named", lambda methods: {**run.hashes, "lora:verse": "another"})
     with pytest.raises(UserError, match="lora:verse changed"):
         next(other.run(run.id))
     assert runner.data(run.id).run.status == "stopped"
@@ -298,7 +298,7 @@ def test_a_run_stops_where_an_adapter_changes_under_it(runner: Runner, monkeypat
     run = runner.add(SPEC, PROMPTS, None)
     steps = runner.run(run.id)
     next(steps)
-    monkeypatch.setattr(runner.hashes, "lora", lambda name: "another")
+    monkeypatch.setattr(runner.hashes, "named", lambda methods: {**run.hashes, "lora:verse": "another"})
     with pytest.raises(UserError, match="lora:verse changed"):
         list(steps)
     assert runner.data(run.id).run.status == "failed"
