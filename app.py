@@ -6,9 +6,10 @@ The only reader of environment variables; README.md says what each does.
 import os
 import socket
 import sys
+from dataclasses import Field, dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from adapters.methods import UserError
 
@@ -23,67 +24,59 @@ QUIET = {  # no library may report home; they read this when they are imported
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-LARGEST = {  # what may be set, for each number among the settings
-    "STEERBOARD_MAX_BYTES": 10**9,
-    "STEERBOARD_MAX_PROMPTS": 10**6,
-    "STEERBOARD_MAX_CHARACTERS": 10**6,
-    "STEERBOARD_MAX_ADAPTER_BYTES": 10**10,
-    "STEERBOARD_MAX_DISK_MB": 10**7,
-    "STEERBOARD_MAX_CACHE_MB": 10**6,
-    "STEERBOARD_MAX_RUN_MINUTES": 10**6,
-    "STEERBOARD_MAX_TRAINING_MINUTES": 10**7,
-    "STEERBOARD_MAX_TRAINING_MB": 10**7,
-}
 MB = 1_000_000
 
 
-class Settings(NamedTuple):
+def number(default: int, most: int) -> Any:
+    """A setting that is a whole number from 1 to `most`."""
+    return field(default=default, metadata={"most": most})
+
+
+@dataclass(frozen=True)
+class Settings:
     """The settings of the environment, named like their variables."""
 
     model: str | None
     home: Path
     host: str
-    port: int
+    port: int = number(7860, 65535)
     database_url: str | None = None
     judges: tuple[str, ...] = ()
     results: str | None = None
     hub_adapters: bool = False
     token: str | None = None
-    max_bytes: int = 2_000_000
-    max_prompts: int = 500
-    max_characters: int = 4_000
-    max_adapter_bytes: int = 100_000_000
-    max_disk_mb: int = 2_000
-    max_cache_mb: int = 500
-    max_run_minutes: int = 120
-    max_training_minutes: int = 240
-    max_training_mb: int = 4_000
+    max_bytes: int = number(2_000_000, 10**9)
+    max_prompts: int = number(500, 10**6)
+    max_characters: int = number(4_000, 10**6)
+    max_adapter_bytes: int = number(100_000_000, 10**10)
+    max_disk_mb: int = number(2_000, 10**7)
+    max_cache_mb: int = number(500, 10**6)
+    max_run_minutes: int = number(120, 10**6)
+    max_training_minutes: int = number(240, 10**7)
+    max_training_mb: int = number(4_000, 10**7)
 
 
 def read_settings() -> Settings:
     """The settings of the environment; raises UserError."""
-    read, numbers = os.environ.get, {}
-    for name, most in LARGEST.items():
-        field = name.removeprefix("STEERBOARD_").lower()
-        numbers[field] = read_number(name, Settings._field_defaults[field], most)
+    read = os.environ.get
     judges = [name.strip() for name in read("STEERBOARD_JUDGES", "").split(",")]
     return Settings(
         read("STEERBOARD_MODEL") or None,
         Path(read("STEERBOARD_HOME") or ".steerboard"),
         read("STEERBOARD_HOST") or ("0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"),
-        read_number("STEERBOARD_PORT", 7860, 65535),
-        read("STEERBOARD_DATABASE_URL") or None,
-        tuple(name for name in judges if name),
-        read("STEERBOARD_RESULTS") or None,
-        read_switch("STEERBOARD_HUB_ADAPTERS"),
-        read("HF_TOKEN") or None,
-        **numbers,
+        database_url=read("STEERBOARD_DATABASE_URL") or None,
+        judges=tuple(name for name in judges if name),
+        results=read("STEERBOARD_RESULTS") or None,
+        hub_adapters=read_switch("STEERBOARD_HUB_ADAPTERS"),
+        token=read("HF_TOKEN") or None,
+        **{each.name: read_number(each) for each in fields(Settings) if each.metadata},
     )
 
 
-def read_number(name: str, default: int, most: int) -> int:
+def read_number(setting: Field[Any]) -> int:
     """A whole number of the environment, at least 1. Raises UserError."""
-    value = os.environ.get(name, str(default))
+    name, most = f"STEERBOARD_{setting.name.upper()}", setting.metadata["most"]
+    value = os.environ.get(name, str(setting.default))
     if not (value.isascii() and value.isdigit() and 0 < int(value) <= most):
         raise UserError(f"{name} is {value!r}: set it to a number from 1 to {most}.")
     return int(value)
@@ -127,13 +120,16 @@ def check_address(settings: Settings) -> None:
 def serve(settings: Settings) -> None:
     """Open the database, load the model and serve the page. Raises UserError or OSError."""
     from adapters.base_model import load_base_model
-    from demo.page import build_app, launch
+    from demo.page import build_app, start
+    from demo.parts.words import TITLE
     from leaderboard.store.database import Database
 
     database = Database(settings.database_url or f"sqlite:///{settings.home / 'steerboard.db'}")
     services = services_of(load_base_model(settings.model, settings.home), database, settings)
-    most = max(services.limits.max_bytes, settings.max_adapter_bytes // 2)  # Gradio lets twice as much through
-    launch(build_app(services), settings.host, settings.port, most)
+    most = max(settings.max_bytes, settings.max_adapter_bytes // 2)  # Gradio lets twice as much through
+    page = build_app(services)
+    print(f"{TITLE} is at {start(page, settings.host, settings.port, most)}", flush=True)
+    page.block_thread()
 
 
 def services_of(base: "BaseModel", database: "Database", settings: Settings) -> "Services":
@@ -146,7 +142,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
     from adapters.learned.explorer import Explorer
     from adapters.learned.method_costs import MethodCosts
     from adapters.library.library import Library
-    from adapters.pplm.bags import split_words, word_lists
+    from adapters.pplm.bags import word_lists
     from adapters.store.adapter_store import WEIGHTS, AdapterStore
     from adapters.training.queue import Trainer
     from adapters.xray.replay import XRays
@@ -175,16 +171,12 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
         attributes=word_lists(),
         base=base.id,
         num_parameters=base.model.num_parameters(),
-        decode=lambda ids: str(base.tokenizer.decode(list(ids))),
-        has_chat=bool(base.tokenizer.chat_template),
         runner=runner,
         database=database,
-        fingerprints=runner.hashes,
         versions=runner.versions(),
         limits=Limits(settings.max_bytes, settings.max_prompts, settings.max_characters),
         judges=settings.judges,
         publisher=publisher,
-        splits=partial(split_words, base.tokenizer),
         discriminator_trainer=DiscriminatorTrainer(engine, settings.home, own),
         trainer=Trainer(base, settings.home, store, settings.max_training_minutes, settings.max_training_mb),
         library=library,

@@ -116,9 +116,3 @@ def start(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD)
         prevent_thread_lock=True,
     )
     return address
-
-
-def launch(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> None:
-    """Serve the page and print its address, until interrupted. Raises OSError if the port is taken."""
-    print(f"{words.TITLE} is at {start(blocks, host, port, max_upload)}", flush=True)
-    blocks.block_thread()

@@ -1,6 +1,6 @@
 """The services that tabs may use, in one NamedTuple of the real classes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from adapters.decoding.engine import Engine
@@ -8,9 +8,7 @@ from adapters.discriminators.trainer import DiscriminatorTrainer
 from adapters.learned.explorer import Explorer
 from adapters.learned.method_costs import MethodCosts
 from adapters.library.library import Library
-from adapters.pplm.bags import WordSplit
 from adapters.store.adapter_store import Adapter, AdapterStore
-from adapters.store.fingerprint import Fingerprints
 from adapters.training.queue import Trainer
 from adapters.xray.replay import XRays
 from leaderboard.output.publish import Publisher
@@ -28,16 +26,12 @@ class Services(NamedTuple):
     attributes: Mapping[str, Sequence[str]]  # word lists by name
     base: str  # id of the base model
     num_parameters: int  # of the base model
-    decode: Callable[[Sequence[int]], str]  # token ids -> text
-    has_chat: bool  # whether the base model has a chat template
     runner: Runner
     database: Database
-    fingerprints: Fingerprints
     versions: Mapping[str, str]  # of the libraries
     limits: Limits  # of an upload
     judges: Sequence[str]  # models beside the base that may score
     publisher: Publisher | None  # of runs on the Hub; None: not set up
-    splits: Callable[[Sequence[str]], Sequence[WordSplit]]  # words -> how the tokenizer splits them
     discriminator_trainer: DiscriminatorTrainer
     trainer: Trainer
     library: Library

@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from adapters.pplm.bags import split_words
 from adapters.pplm.word_list import as_text, parse_words
 from demo.attributes import words
 from demo.attributes.discriminators import discriminators_section
@@ -53,7 +54,7 @@ def show_list(services: Services, lists: Lists, typed: Any) -> Values:
     """The table of a list. Raises UserError."""
     if not str(typed or "").strip():
         return {lists.table: []}
-    splits = services.splits(parse_words(str(typed)))
+    splits = split_words(services.engine.base.tokenizer, parse_words(str(typed)))
     return {lists.table: table(splits), lists.message: message(summary(splits))}
 
 

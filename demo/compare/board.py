@@ -1,11 +1,10 @@
 """The contents of the Compare tab, as frozen data. Knows nothing of Gradio or of how a text comes about."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from adapters.decoding.text import Continuation
-from adapters.methods import BASE, Method, Request, Sampling, UserError
+from adapters.methods import BASE, Method, Sampling, UserError
 from demo.compare import words
 from demo.parts.numbers import Span
 
@@ -35,9 +34,8 @@ class PaneView(NamedTuple):
 class Outcome(NamedTuple):
     """A finished comparison: enough to keep it, and to write it again."""
 
-    requests: dict[int, Request]
     sampling: Sampling
-    rows: Sequence[Continuation]
+    rows: dict[int, Continuation]  # by place
 
 
 @dataclass(frozen=True)

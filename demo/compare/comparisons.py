@@ -39,22 +39,19 @@ class Comparison(NamedTuple):
 
 def make_record(services: Services, board: Board, outcome: Outcome) -> dict[str, Any]:
     """A finished comparison as JSON."""
-    requests = list(outcome.requests.values())
+    requests = [row.request for row in outcome.rows.values()]
     first = requests[0]
     return {
         "version": VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "base": services.base,
-        "hashes": dict(services.fingerprints.named([request.method for request in requests])),
+        "hashes": dict(services.runner.hashes.named([request.method for request in requests])),
         "versions": dict(services.versions),
         "prompt": first.prompt,
         "chat": first.chat,
         "seed": first.seed,
         "sampling": to_json(outcome.sampling),
-        "panes": [
-            pane_record(row, board.panes[place].figures)
-            for place, row in zip(outcome.requests, outcome.rows, strict=True)
-        ],
+        "panes": [pane_record(row, board.panes[place].figures) for place, row in outcome.rows.items()],
     }
 
 
@@ -126,9 +123,5 @@ def replay_boards(services: Services, comparison: Comparison) -> Iterator[Board]
 
 def texts_of_board(board: Board) -> dict[int, Text]:
     """The finished texts in the panes, by their place."""
-    if board.outcome is None:
-        return {}
-    rows = zip(board.outcome.requests.items(), board.outcome.rows, strict=True)
-    return {
-        place: Text(request, tuple(row.token_ids), row.finish_reason == "diverged") for (place, request), row in rows
-    }
+    rows = board.outcome.rows if board.outcome else {}
+    return {place: Text(row.request, row.token_ids, row.finish_reason == "diverged") for place, row in rows.items()}

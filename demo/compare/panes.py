@@ -118,7 +118,7 @@ class Pane:
             self.remove = gr.Button("Remove this pane", size="sm")
         # Long lists in every dropdown of every pane would be a third of the page, so these come when they can be seen.
         further = [self.controls[name] for name in SEVERAL if name in KIND]
-        several.expand(partial(offer_attributes, services, len(further)), None, further, **LIGHT)
+        several.expand(partial(offer_attributes, services, further), None, [*further, self.view.note], **LIGHT)
         upload.upload(take_list, upload, [self.controls["words"], self.view.note], **LIGHT)
 
     def read(self, values: Values) -> PaneForm:
@@ -147,9 +147,9 @@ def offered(services: Services) -> Choices:
     return adapters | {"attribute": [NONE, OWN_WORDS, *services.attribute_names()]}
 
 
-def offer_attributes(services: Services, number: int) -> list[Any]:
-    """The choices for so many dropdowns of attributes."""
-    return [gr.update(choices=offered(services)["attribute"])] * number
+def offer_attributes(services: Services, dropdowns: Sequence[Component]) -> Values:
+    """The choices for dropdowns of attributes."""
+    return dict.fromkeys(dropdowns, gr.update(choices=offered(services)["attribute"]))
 
 
 def offer(services: Services, panes: Sequence[Pane], before: Choices) -> Values:

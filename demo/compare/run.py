@@ -42,13 +42,10 @@ def write(services: Services, form: Form, board: Board) -> Iterator[Board]:
     started = Board(old | waiting, words.MEND_SOME if errors else "", bool(errors), running=True, errors=errors)
     board = started
     yield board
-    rows: Sequence[Continuation] = ()
-    for continuations, panes in watch(services, requests, steps):
-        rows = continuations
-        if old | panes != board.panes:
-            board = replace(started, panes=old | panes)
-            yield board
-    yield replace(board, running=False, outcome=Outcome(requests, sampling, rows))
+    for rows, panes in watch(services, requests, steps):
+        outcome, board = Outcome(sampling, rows), replace(started, panes=old | panes)
+        yield board
+    yield replace(board, running=False, outcome=outcome)
 
 
 def compare_as_json(
@@ -56,11 +53,8 @@ def compare_as_json(
 ) -> Iterator[list[dict[str, Any]]]:
     """Continue the request's prompt by every method; yield the rows as JSON after each token. Raises UserError."""
     requests = {place: request._replace(method=method) for place, method in enumerate(methods)}
-    done = -1
     for rows, views in watch(services, requests, start(services, requests, sampling)):
-        if (tokens := sum(len(row.token_ids) for row in rows)) != done or all(row.finish_reason for row in rows):
-            done = tokens
-            yield [as_json(row, views[place]) for place, row in enumerate(rows)]
+        yield [as_json(row, views[place]) for place, row in rows.items()]
 
 
 def as_json(row: Continuation, view: PaneView) -> dict[str, Any]:
@@ -91,11 +85,8 @@ def refusal(services: Services, request: Request, sampling: Sampling) -> str | N
 
 def watch(
     services: Services, requests: dict[int, Request], steps: Steps
-) -> Iterator[tuple[Sequence[Continuation], dict[int, PaneView]]]:
-    """The continuations and the views of their panes, after each step of the engine.
-
-    Only the views of rows with a new token, or that have just ended, are made again.
-    """
+) -> Iterator[tuple[dict[int, Continuation], dict[int, PaneView]]]:
+    """The continuations and the views of their panes, whenever a row has a new token or has just ended."""
     pattern = word_pattern(attribute_words(services, [request.method for request in requests.values()]))
     seen: dict[int, tuple[Any, ...]] = {}
     views: dict[int, PaneView] = {}
@@ -103,11 +94,11 @@ def watch(
         for continuations in steps:
             rows = dict(zip(requests, continuations, strict=True))
             states = {place: (row.token_ids, row.finish_reason) for place, row in rows.items()}
-            new = {place: row for place, row in rows.items() if states[place] != seen.get(place)}
-            scores = score(services, new)
-            views = views | {place: view(row, pattern, scores.get(place)) for place, row in new.items()}
-            seen = states
-            yield continuations, views
+            if new := {place: row for place, row in rows.items() if states[place] != seen.get(place)}:
+                scores = score(services, new)
+                views = views | {place: view(row, pattern, scores.get(place)) for place, row in new.items()}
+                seen = states
+                yield rows, views
 
 
 def attribute_words(services: Services, methods: Sequence[Method]) -> set[str]:
@@ -186,8 +177,8 @@ def verdict(services: Services, mine: Sequence[int], other: Sequence[int], equal
         return equal
     unequal = (i for i, (one, two) in enumerate(zip(mine, other, strict=False)) if one != two)
     index = next(unequal, min(len(mine), len(other)))
-    pieces = (ids[index : index + 1] for ids in (mine, other))
-    return differs.format(index + 1, *(f"“{services.decode(piece)}”" if piece else words.THE_END for piece in pieces))
+    pieces, decode = (list(ids[index : index + 1]) for ids in (mine, other)), services.engine.base.tokenizer.decode
+    return differs.format(index + 1, *(f"“{decode(piece)}”" if piece else words.THE_END for piece in pieces))
 
 
 def rewrite(

@@ -11,7 +11,7 @@ from gradio.events import Dependency
 
 from adapters.methods import UserError
 from demo.compare.board import Board
-from demo.compare.comparisons import Comparison, find_comparison, make_record, replay
+from demo.compare.comparisons import Comparison, find_comparison, make_record, replay, texts_of_board
 from demo.compare.panes import View
 from demo.compare.words import NOTHING_TO_SHARE, SHARED_COMPARISON
 from demo.parts import words as common
@@ -150,8 +150,10 @@ def find(services: Services, id: Any) -> Comparison | None:
         return None
 
 
-def find_texts(services: Services, id: Any) -> dict[int, Text]:
-    """The texts of the comparison with this id; empty if there is none."""
+def texts_on_page(services: Services, board: Board, id: Any) -> dict[int, Text]:
+    """The texts of the open shared comparison, else those that were written last."""
+    if id is None:
+        return texts_of_board(board)
     comparison = find(services, id)
     return {} if comparison is None else comparison.texts
 

@@ -15,11 +15,10 @@ from adapters.methods import Sampling, UserError, from_json
 from demo.compare import words
 from demo.compare.api import compare_endpoint
 from demo.compare.board import Board, PaneView
-from demo.compare.comparisons import texts_of_board
 from demo.compare.form import SLOTS, Form, default_panes, first_shown, has_own_words, read_method, read_seed
 from demo.compare.panes import Choices, Pane, offer, offered
 from demo.compare.run import check_parity, compare
-from demo.compare.shared import SharedPage, find_texts, on_share, wire_shared
+from demo.compare.shared import SharedPage, on_share, texts_on_page, wire_shared
 from demo.parts import words as common
 from demo.parts.actions import share_link, small_button
 from demo.parts.controls import FIRST_SEED, labelled, lay_out_sampling
@@ -28,11 +27,8 @@ from demo.parts.marked import MAX_PANES, Values, message, message_line
 from demo.parts.running import closed_at_end
 from demo.parts.views import Page
 from demo.services import Services
-from demo.xray.run import Text
 from demo.xray.tab import Source, xray_section
 from demo.xray.words import XRAY
-
-Run = Callable[[Services, Form, Board], Iterator[Board]]
 
 
 class Bench:
@@ -100,25 +96,16 @@ def wire_runs(services: Services, bench: Bench) -> None:
     """Generate, Stop and Check parity."""
     controls = [control for pane in bench.panes for control in pane.controls.values()]
     inputs = {bench.prompt, bench.shown, bench.board, *bench.shared, *controls}
-    outputs = [
-        bench.board,
-        bench.message,
-        bench.generate,
-        bench.stop,
-        bench.parity,
-        bench.xray,
-        bench.share,
-        bench.link,
-    ]
-    outputs += [part for pane in bench.panes for part in pane.view.parts]
+    outputs = [bench.board, bench.message, bench.generate, bench.stop, bench.parity, bench.xray, bench.share]
+    outputs += [bench.link, *(part for pane in bench.panes for part in pane.view.parts)]
     options = slow(bench.message, MODEL)
     write, check = (partial(play, services, bench, run) for run in (compare, check_parity))
     events = [
         gr.on([bench.generate.click, bench.prompt.submit], write, inputs, outputs, **options),
         bench.parity.click(check, inputs, outputs, **options),
     ]
-    stop = partial(on_stop, services, bench)
-    bench.stop.click(None, cancels=events).then(stop, bench.board, outputs, **LIGHT)
+    stopped = bench.stop.click(None, cancels=events)
+    stopped.then(partial(on_stop, services, bench), bench.board, outputs, **LIGHT)
 
 
 def wire_settings(services: Services, bench: Bench) -> None:
@@ -163,7 +150,7 @@ def wire_choices(services: Services, bench: Bench, page: Page) -> None:
 # Handlers: values in, values out
 
 
-def play(services: Services, bench: Bench, run: Run, values: Values) -> Iterator[Values]:
+def play(services: Services, bench: Bench, run: Callable[..., Iterator[Board]], values: Values) -> Iterator[Values]:
     """Run the engine and show its boards one after the other."""
     before = values[bench.board]
     with closed_at_end(run(services, read_bench(bench, values), before)) as boards:
@@ -205,7 +192,7 @@ def on_pane_settings(services: Services, bench: Bench, place: int, values: Value
 
 def on_example(services: Services, bench: Bench, example: words.Example, values: Values) -> Values:
     """The example's prompt and mode; its adapter and attribute in every pane that has one."""
-    mode = common.CHAT if example.chat and services.has_chat else common.PLAIN
+    mode = common.CHAT if example.chat and services.engine.base.tokenizer.chat_template else common.PLAIN
     updates: Values = {bench.prompt: example.prompt, bench.sampling.mode: mode}
     wanted = {"lora": (example.lora, services.names("lora")), "attribute": (example.attribute, services.attributes)}
     for name, (choice, known) in wanted.items():
@@ -248,11 +235,6 @@ def new_seed() -> int:
 
 
 # Between components and data
-
-
-def texts_on_page(services: Services, board: Board, id: Any) -> dict[int, Text]:
-    """The texts of the open shared comparison, else those that were written last."""
-    return texts_of_board(board) if id is None else find_texts(services, id)
 
 
 def show_panes(bench: Bench, shown: Sequence[int]) -> Values:

@@ -62,7 +62,7 @@ class SamplingControls(NamedTuple):
 
 def lay_out_sampling(services: Services) -> SamplingControls:
     """Put the controls on the page."""
-    modes = [PLAIN, CHAT] if services.has_chat else [PLAIN]
+    modes = [PLAIN, CHAT] if services.engine.base.tokenizer.chat_template else [PLAIN]
     with gr.Row(elem_classes="sampling"):
         mode = gr.Radio(modes, value=PLAIN, **labelled("mode"))
         seed = gr.Number(FIRST_SEED, minimum=0, maximum=2**32 - 1, step=1, **labelled("seed"))

@@ -44,7 +44,7 @@ def changed(
     services: Services, methods: Sequence[Method], hashes: Mapping[str, str], versions: Mapping[str, str]
 ) -> list[str]:
     """One sentence that names the models, adapters, word lists and libraries that have changed; none if none has."""
-    now = services.fingerprints.named(methods)
+    now = services.runner.hashes.named(methods)
     parts = [name for name, value in hashes.items() if now.get(name) != value]
     parts += [
         f"{name} {old} → {services.versions.get(name, '–')}"

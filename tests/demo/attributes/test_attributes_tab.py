@@ -123,10 +123,10 @@ def test_a_training_ends_with_a_discriminator_to_choose_and_to_delete(
     assert all(part.chosen not in update for update in updates)
     assert end[training.begin]["interactive"] is True
     assert (last[part.chosen]["value"], last[part.chosen]["choices"]) == ("temper", list(services.store.discriminators))
-    offered = offer_attributes(services, 3)
+    offered = offer_attributes(services, [part.chosen, gr.Dropdown(), gr.Dropdown()])
     assert len(offered) == 3
-    assert all({"temper:early", "temper:late"} < set(update["choices"]) for update in offered)
-    assert all("value" not in update for update in offered), "what is chosen stays"
+    assert all({"temper:early", "temper:late"} < set(update["choices"]) for update in offered.values())
+    assert all("value" not in update for update in offered.values()), "what is chosen stays"
     assert show_discriminator(services, part, "temper", SECRET)[part.delete.ask]["visible"] is True
     assert show_discriminator(services, part, "temper", "1" * 32)[part.delete.ask]["visible"] is False
     for name, secret in (("temper", "1" * 32), ("temper", None), ("sentiment", SECRET), (["temper"], SECRET)):

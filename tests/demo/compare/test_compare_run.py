@@ -83,7 +83,7 @@ def test_all_panes_run_in_one_batch_with_the_same_prompt_and_seed(
 
 def test_perplexity_is_always_the_base_models(lasting: Services, boards: list[Board]) -> None:
     assert boards[-1].outcome is not None
-    for place, row in enumerate(boards[-1].outcome.rows):
+    for place, row in boards[-1].outcome.rows.items():
         (scored,) = lasting.engine.loglikelihood([(row.prompt_ids, row.token_ids)], BASE)
         figures = boards[-1].panes[place].figures
         assert figures is not None

@@ -100,7 +100,7 @@ def test_only_what_changed_is_sent(bench: Bench, played: list[Values]) -> None:
 def test_hidden_panes_do_not_run(services: Services, bench: Bench) -> None:
     values = fresh(bench) | {bench.shown: (0, 1), bench.sampling.fields["max_new_tokens"]: 1}
     last = list(play(services, bench, compare, values))[-1][bench.board]
-    assert [request.method.name for request in last.outcome.requests.values()] == ["base", "lora:verse"]
+    assert [row.request.method.name for row in last.outcome.rows.values()] == ["base", "lora:verse"]
 
 
 def test_stop_shows_stopped_panes_and_wakes_generate(services: Services, bench: Bench, boards: list[Board]) -> None:
@@ -125,7 +125,7 @@ def test_an_error_in_one_pane_stands_there_and_the_others_go_on(
     assert updates[0][bench.panes[3].view.note] == [(NO_WORDS, ERROR)]
     assert updates[0][bench.message] == [(words.MEND_SOME, ERROR)]
     last = updates[-1][bench.board]
-    assert last.outcome.requests.keys() == {0, 1, 2}
+    assert last.outcome.rows.keys() == {0, 1, 2}
     assert last.panes[3] == before.panes[3]._replace(status=words.CHANGED), "its older text stays, and says so"
     mended = values | {bench.board: last, controls["words"]: "a"}
     assert next(play(services, bench, compare, mended))[bench.panes[3].view.note] == []
@@ -317,7 +317,7 @@ def test_a_number_beyond_the_scale_reaches_the_form_that_says_so(services: Servi
         values = fresh(bench) | {strength: strength.preprocess(number)}
         last = list(play(services, bench, compare, values))[-1][bench.board]
         assert "strength: " in last.errors[3]
-        assert last.outcome.requests.keys() == {0, 1, 2}, "the others go on"
+        assert last.outcome.rows.keys() == {0, 1, 2}, "the others go on"
 
 
 def test_words_that_were_sent_reach_the_panes_with_an_attribute_once(bench: Bench) -> None:

@@ -83,16 +83,18 @@ def test_a_record_is_json_and_holds_what_a_replay_needs(lasting: Services, finis
     assert record["seed"] == 5
     assert record["hashes"].keys() == {"base", "lora:verse", "prefix:facts", "words:own words"}
     assert all(len(value) >= 16 for value in record["hashes"].values())
-    assert [pane["text"] for pane in record["panes"]] == [row.text for row in finished.outcome.rows]
+    assert [pane["text"] for pane in record["panes"]] == [row.text for row in finished.outcome.rows.values()]
     assert all(len(pane["token_ids"]) == len(pane["logprobs"]) > 0 for pane in record["panes"])
     comparison = read_record(lasting, record)
-    assert [text.request for text in comparison.texts.values()] == list(finished.outcome.requests.values())
+    assert [text.request for text in comparison.texts.values()] == [
+        row.request for row in finished.outcome.rows.values()
+    ]
     assert comparison.sampling == finished.outcome.sampling
 
 
 def test_numbers_that_json_does_not_have_are_null(lasting: Services, finished: Board) -> None:
     assert finished.outcome is not None
-    rows = [row._replace(logprobs=(math.nan, -math.inf)) for row in finished.outcome.rows]
+    rows = {place: row._replace(logprobs=(math.nan, -math.inf)) for place, row in finished.outcome.rows.items()}
     record = make_record(lasting, finished, finished.outcome._replace(rows=rows))
     assert record["panes"][0]["logprobs"] == [None, None]
     json.dumps(record, allow_nan=False)

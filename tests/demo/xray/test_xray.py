@@ -14,7 +14,7 @@ from adapters.xray.replay import XRays
 from adapters.xray.trace import RECORD, Candidate, NextTokens, Step, TextRecord, Word, XRay, pack, unpack
 from demo.compare.board import Board, Outcome
 from demo.compare.comparisons import texts_of_board
-from demo.compare.shared import find_texts, on_share
+from demo.compare.shared import on_share, texts_on_page
 from demo.parts.events import guarded
 from demo.parts.links import new_secret
 from demo.parts.marked import ERROR, Values
@@ -45,9 +45,9 @@ TOKENS = 4
 
 def finished(services: Services, methods: list[Method]) -> Board:
     """A board with finished texts."""
-    requests = {place: Request("The movie was", method, 7) for place, method in enumerate(methods)}
-    rows = list(services.engine.generate(list(requests.values()), Sampling(max_new_tokens=TOKENS)))[-1]
-    return Board(outcome=Outcome(requests, Sampling(), rows))
+    requests = [Request("The movie was", method, 7) for method in methods]
+    rows = list(services.engine.generate(requests, Sampling(max_new_tokens=TOKENS)))[-1]
+    return Board(outcome=Outcome(Sampling(), dict(enumerate(rows))))
 
 
 @pytest.fixture(scope="module")
@@ -288,12 +288,12 @@ def test_a_kept_comparison_is_looked_at_like_a_new_one(services: Services) -> No
 
     board = run(services, form(panes={0: STEERED}, max_new_tokens=2))[-1]
     update, _ = on_share(services, board, new_secret())
-    kept = find_texts(services, str(update["value"]).removeprefix("?compare="))
+    kept = texts_on_page(services, Board(), str(update["value"]).removeprefix("?compare="))
     assert [one.token_ids for one in kept.values()] == [one.token_ids for one in texts_of_board(board).values()]
     view = list(examine(services, kept, 0, ""))[-1]
     assert view.record.xray is not None
     assert view.record.prompt == "The movie was"
-    assert find_texts(services, "nonsense") == {}
+    assert texts_on_page(services, Board(), "nonsense") == {}
 
 
 def test_a_judged_token_tells_its_numbers(data: bytes, record: TextRecord) -> None:
