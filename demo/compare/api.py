@@ -38,13 +38,8 @@ def compare_endpoint(services: Services) -> Callable[..., Iterator[Rows]]:
         A method is base, lora:NAME, prefix:NAME or pplm:NAME, or several of them joined by +. Each answer has one row
         per method: its text so far, finish_reason (null while it runs) and figures; the last answer is the result.
         """
-        sampling = {
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "repetition_penalty": repetition_penalty,
-            "max_new_tokens": max_new_tokens,
-        }
+        sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "max_new_tokens": max_new_tokens}
+        sampling["repetition_penalty"] = repetition_penalty
         try:
             names = read_names(methods)
             request = Request(read_prompt(prompt), BASE, read_seed(seed), chat is True)

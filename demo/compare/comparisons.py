@@ -28,10 +28,7 @@ VERSION = 1
 class Comparison(NamedTuple):
     """A comparison read from its record."""
 
-    created: str  # ISO 8601, UTC
-    base: str
-    hashes: Mapping[str, str]
-    versions: Mapping[str, str]
+    record: Mapping[str, Any]
     texts: dict[int, Text]  # by place, as those of `board`
     sampling: Sampling
     board: Board
@@ -88,8 +85,7 @@ def read_record(services: Services, record: Mapping[str, Any]) -> Comparison:
         texts[place] = Text(request, tuple(pane["token_ids"]), reason == "diverged")
         pieces = spans(request.prompt, pane["text"], pattern)
         views[place] = pane_view(method, pieces, stored_figures(pane), reason)
-    origin = record["created"], record["base"], record["hashes"], record["versions"]
-    return Comparison(*origin, texts, from_json(Sampling, record["sampling"]), Board(views))
+    return Comparison(record, texts, from_json(Sampling, record["sampling"]), Board(views))
 
 
 def stored_figures(pane: Mapping[str, Any]) -> Figures:
@@ -117,7 +113,7 @@ def replay_boards(services: Services, comparison: Comparison) -> Iterator[Board]
         panes[place] = comparison.board.panes[place]._replace(note=note, is_error=False)
     equal = sum(view.note == words.REPLAY_EQUAL for view in panes.values())
     methods = [request.method for request in requests]
-    changes = changed(services, methods, comparison.hashes, comparison.versions)
+    changes = changed(services, methods, comparison.record["hashes"], comparison.record["versions"])
     yield Board(panes, " ".join([replayed(equal, len(panes)), *changes]))
 
 

@@ -54,13 +54,11 @@ def compare_as_json(
     """Continue the request's prompt by every method; yield the rows as JSON after each token. Raises UserError."""
     requests = {place: request._replace(method=method) for place, method in enumerate(methods)}
     for rows, views in watch(services, requests, start(services, requests, sampling)):
-        yield [as_json(row, views[place]) for place, row in rows.items()]
-
-
-def as_json(row: Continuation, view: PaneView) -> dict[str, Any]:
-    """One row of a comparison as JSON."""
-    figures = view.figures._asdict() if view.figures else {}
-    return {"method": row.request.method.name, "text": row.text, "finish_reason": row.finish_reason, **figures}
+        figures = [view.figures._asdict() if view.figures else {} for view in views.values()]
+        yield [
+            {"method": row.request.method.name, "text": row.text, "finish_reason": row.finish_reason} | found
+            for row, found in zip(rows.values(), figures, strict=True)
+        ]
 
 
 def start(services: Services, requests: dict[int, Request], sampling: Sampling) -> Steps:

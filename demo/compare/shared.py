@@ -86,16 +86,15 @@ def open_shared(services: Services, page: SharedPage, live: gr.Column, link: Lin
     comparison = None if link is None or link.kind != COMPARE else find(services, link.id)
     if link is None or comparison is None:
         return {page.id: None}
-    owner = owner_of(secret)
-    first = next(iter(comparison.texts.values())).request
+    owner, record = owner_of(secret), comparison.record
     mine = owner is not None and services.database.owns_comparison(link.id, owner)
     updates: Values = {
         live: gr.update(visible=False),
         page.column: gr.update(visible=True),
         page.head: head_html(comparison),
-        page.settings: f"<p>{escape(common.sampling_line(comparison.sampling, first.seed, first.chat))}</p>",
+        page.settings: f"<p>{escape(common.sampling_line(comparison.sampling, record['seed'], record['chat']))}</p>",
         page.delete.ask: gr.update(visible=mine),
-        page.facts: model_facts(comparison.base, comparison.hashes, comparison.versions),
+        page.facts: model_facts(record["base"], record["hashes"], record["versions"]),
         page.id: link.id,
     }
     for place, view in comparison.board.panes.items():
@@ -125,10 +124,7 @@ def on_stop(page: SharedPage) -> Values:
 
 def on_report(services: Services, id: Any) -> tuple[dict[str, str] | None, Marked]:
     """The comparison as one HTML file. Raises UserError."""
-    record = services.database.comparison(id) if is_id(id) else None
-    if record is None:
-        raise UserError(common.NOTHING_HERE)
-    return as_file("comparison.html", comparison_report(record).encode()), []
+    return as_file("comparison.html", comparison_report(find_comparison(services, id).record).encode()), []
 
 
 def on_delete(services: Services, page: SharedPage, id: Any, secret: Any) -> Values:
@@ -165,5 +161,5 @@ def running_buttons(page: SharedPage, running: bool) -> Values:
 
 def head_html(comparison: Comparison) -> str:
     """The heading of the page."""
-    made = common.moment(datetime.fromisoformat(comparison.created))
+    made = common.moment(datetime.fromisoformat(comparison.record["created"]))
     return f"<h2>{SHARED_COMPARISON}</h2><p>made {made} UTC · <a href='?'>{common.OWN}</a></p>"

@@ -132,7 +132,7 @@ def test_a_replay_says_identical(lasting: Services, found: Comparison) -> None:
 def test_a_replay_shows_the_first_token_that_differs(lasting: Services, found: Comparison) -> None:
     text = found.texts[0]
     ids = list(text.token_ids)
-    now = lasting.decode(ids[3:4])
+    now = lasting.engine.base.tokenizer.decode(ids[3:4])
     (ids[3],) = lasting.engine.base.tokenizer.encode("x", add_special_tokens=False)
     last = list(replay(lasting, found._replace(texts=found.texts | {0: text._replace(token_ids=tuple(ids))})))[-1]
     assert last.panes[0].note == f"✗ Re-written just now: token 4 is “{now}”, it was “x”."
@@ -140,11 +140,12 @@ def test_a_replay_shows_the_first_token_that_differs(lasting: Services, found: C
 
 
 def test_a_replay_says_what_has_changed_since(lasting: Services, found: Comparison) -> None:
-    then = found._replace(hashes={**found.hashes, "lora:verse": "another"}, versions={"torch": "1.0"})
-    last = list(replay(lasting, then))[-1]
+    hashes, versions = found.record["hashes"], found.record["versions"]
+    then = dict(found.record) | {"hashes": hashes | {"lora:verse": "another"}, "versions": {"torch": "1.0"}}
+    last = list(replay(lasting, found._replace(record=then)))[-1]
     assert last.message.endswith(f"Changed since: lora:verse, torch 1.0 → {lasting.versions['torch']}.")
     methods = [text.request.method for text in found.texts.values()]
-    assert changed(lasting, methods, found.hashes, found.versions) == []
+    assert changed(lasting, methods, hashes, versions) == []
 
 
 def test_a_replay_that_cannot_be_says_why_and_keeps_the_texts(lasting: Services, found: Comparison) -> None:
@@ -208,7 +209,7 @@ def test_a_link_opens_read_only_and_delete_is_for_the_owner(lasting: Services, p
     assert mine[page.column]["visible"] is True
     assert [place for place, pane in enumerate(page.panes) if pane.column in mine] == [0, 1, 2, 3]
     assert "seed 5" in mine[page.settings]
-    assert ["sha256 of base", lasting.fingerprints.base] in mine[page.facts]
+    assert ["sha256 of base", lasting.runner.hashes.base] in mine[page.facts]
     assert mine[page.delete.ask]["visible"] is True
     assert others[page.delete.ask]["visible"] is False
 
