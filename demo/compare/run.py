@@ -54,10 +54,10 @@ def compare_as_json(
     """Continue the request's prompt by every method; yield the rows as JSON after each token. Raises UserError."""
     requests = {place: request._replace(method=method) for place, method in enumerate(methods)}
     for rows, views in watch(services, requests, start(services, requests, sampling)):
-        figures = [view.figures._asdict() if view.figures else {} for view in views.values()]
         yield [
-            {"method": row.request.method.name, "text": row.text, "finish_reason": row.finish_reason} | found
-            for row, found in zip(rows.values(), figures, strict=True)
+            {"method": row.request.method.name, "text": row.text, "finish_reason": row.finish_reason}
+            | (views[place].figures or Figures(0))._asdict()
+            for place, row in rows.items()
         ]
 
 

@@ -76,8 +76,7 @@ def compare_tab(services: Services, page: Page) -> None:
         bench = Bench(services)
     wire_runs(services, bench)
     wire_settings(services, bench)
-    wire_panes(services, bench)
-    wire_choices(services, bench, page)
+    wire_panes(services, bench, page)
     shared = SharedPage(services)
     deleted = wire_shared(services, shared, live, page)
     share = partial(on_share, services)
@@ -119,8 +118,8 @@ def wire_settings(services: Services, bench: Bench) -> None:
         button.click(use, {*chosen}, [bench.message, bench.prompt, bench.sampling.mode, *chosen], **LIGHT)
 
 
-def wire_panes(services: Services, bench: Bench) -> None:
-    """Each pane's settings, adding a pane and removing one."""
+def wire_panes(services: Services, bench: Bench, page: Page) -> None:
+    """Each pane's settings, adding a pane and removing one, and the choices, which change while the app runs."""
     outputs = [bench.shown, bench.message, bench.add, *(pane.view.column for pane in bench.panes)]
     bench.add.click(told(bench.message, on_add, bench), bench.shown, outputs, **LIGHT)
     for place, pane in enumerate(bench.panes):
@@ -128,16 +127,6 @@ def wire_panes(services: Services, bench: Bench) -> None:
         change = partial(on_pane_settings, services, bench, place)
         on_any_change(controls, change, {bench.board, *controls}, [*pane.view.parts, pane.own])
         pane.remove.click(told(bench.message, on_remove, bench, place), bench.shown, outputs, **LIGHT)
-
-
-def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, outputs: Any) -> None:
-    """Call the handler when a control changes; of changes that come faster than it answers, for the last."""
-    changes = [control.change for control in controls]  # type: ignore[attr-defined]
-    gr.on(changes, handler, inputs, outputs, trigger_mode="always_last", **LIGHT)
-
-
-def wire_choices(services: Services, bench: Bench, page: Page) -> None:
-    """The choices, which change while the app runs, and the word list that the Attributes tab sends."""
     dropdowns = bench.controls("lora", "prefix", *(name for name, _ in SLOTS))
     again = [page.tab.select, *(pane.settings.expand for pane in bench.panes)]
     update = partial(on_open, services, bench)
@@ -145,6 +134,12 @@ def wire_choices(services: Services, bench: Bench, page: Page) -> None:
     chosen = [page.words, *bench.controls("attribute", "words")]
     take = partial(on_words, bench, page)
     page.tab.select(take, {*chosen}, [bench.message, *chosen], **LIGHT)
+
+
+def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, outputs: Any) -> None:
+    """Call the handler when a control changes; of changes that come faster than it answers, for the last."""
+    changes = [control.change for control in controls]  # type: ignore[attr-defined]
+    gr.on(changes, handler, inputs, outputs, trigger_mode="always_last", **LIGHT)
 
 
 # Handlers: values in, values out
