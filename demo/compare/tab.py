@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from gradio.components import Component
 
 from adapters.methods import Sampling, UserError, from_json
@@ -94,7 +95,7 @@ def compare_tab(services: Services, page: Page) -> None:
 def wire_runs(services: Services, bench: Bench) -> None:
     """Generate, Stop and Check parity."""
     controls = [control for pane in bench.panes for control in pane.controls.values()]
-    inputs = {bench.prompt, bench.shown, bench.board, *bench.shared, *controls}
+    inputs: set[Block] = {bench.prompt, bench.shown, bench.board, *bench.shared, *controls}
     outputs = [bench.board, bench.message, bench.generate, bench.stop, bench.parity, bench.xray, bench.share]
     outputs += [bench.link, *(part for pane in bench.panes for part in pane.view.parts)]
     options = slow(bench.message, MODEL)
