@@ -8,17 +8,8 @@ from pydantic.dataclasses import dataclass
 from adapters.methods import BASE, STRICT
 
 LORA, PREFIX, FULL, MERGED = "LoRA", "prefix", "full fine-tuning", "merged LoRA"
-COLUMNS = [
-    "method",
-    "parameters trained",
-    "kept, MB",
-    "memory to train, MB",
-    "of full",
-    "a step, s",
-    "of full",
-    "a token, of base",
-]
-AS_LORA = "as the LoRA"
+COLUMNS = ["method", "parameters trained", "kept, MB"]
+COLUMNS += ["memory to train, MB", "of full", "a step, s", "of full", "a token, of base"]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -62,16 +53,21 @@ def rows(costs: Costs) -> list[list[str]]:
     return [
         [
             cost.name,
-            AS_LORA if cost.trained is None else f"{cost.trained:,}",
+            "as the LoRA" if cost.trained is None else f"{cost.trained:,}",
             f"{cost.num_bytes / 1e6:,.1f}",
-            "" if cost.memory is None else f"{cost.memory / 1e6:,.0f}",
+            ratio(cost.memory, 1e6, ",.0f"),
             ratio(cost.memory, full.memory),
-            "" if cost.step_seconds is None else f"{cost.step_seconds:.2f}",
+            ratio(cost.step_seconds, 1),
             ratio(cost.step_seconds, full.step_seconds),
             ratio(cost.token_seconds, base.token_seconds),
         ]
         for cost in costs.methods
     ]
+
+
+def ratio(value: float | None, of: float | None, spec: str = ".2f") -> str:
+    """`value` as a multiple of `of`; empty where one is missing."""
+    return "" if value is None or not of else format(value / of, spec)
 
 
 def about(costs: Costs) -> str:
@@ -83,8 +79,3 @@ def about(costs: Costs) -> str:
         f"{costs.batch} x {costs.tokens} tokens with AdamW, memory beyond the loaded model; {costs.decoded} tokens of "
         f"one row; seconds are {clock}, medians of {costs.rounds} rounds."
     )
-
-
-def ratio(value: float | None, of: float | None) -> str:
-    """`value` as a multiple of `of`; empty where one is missing."""
-    return "" if value is None or not of else f"{value / of:.2f}"

@@ -16,7 +16,8 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -53,21 +54,61 @@ ADAPTERS: dict[str, LoraSettings | PrefixSettings] = {LORA: LoraSettings(), PREF
 Steps = Generator[str, None, Any]
 
 
-def measure(model: str | None, home: Path, rounds: int = ROUNDS) -> Generator[str, None, Costs]:
-    """Measure all methods; yield what is being done. Closing it ends the child. Raises UserError."""
-    facts, token = yield from in_child(decoded, model, home, rounds)
-    trained = {}
-    for name in (LORA, PREFIX, FULL):
-        trained[name] = yield from in_child(trained_cost, model, home, rounds, name)
-    whole = facts["num_parameters"] * FLOAT32
-    costs = (
-        Cost(BASE.name, 0, 0, token_seconds=token[BASE.name]),
-        replace(trained[LORA], token_seconds=token[LORA]),
-        Cost(MERGED, None, whole, token_seconds=token[MERGED]),
-        replace(trained[PREFIX], token_seconds=token[PREFIX]),
-        trained[FULL],
-    )
-    return Costs(**facts, measured=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), rounds=rounds, methods=costs)
+class MethodCosts:
+    """The figures of one base model, kept in the home folder."""
+
+    def __init__(self, model: str | None, base: str, home: Path) -> None:
+        """`base`: the id of the base model that `model` names."""
+        self._model, self._base, self._home = model, base, home
+
+    def stored(self) -> Costs | None:
+        """The newest figures of this base model; None where there are none. Raises UserError for a damaged file."""
+        if not (self._home / FILE).is_file():
+            return None
+        costs = from_json(Costs, read_config(self._home, FILE))
+        return costs if costs.base == self._base else None
+
+    def measure(self, rounds: int = ROUNDS) -> Generator[str, None, Costs]:
+        """Measure all methods and keep the figures; yield what is being done. Closing it ends the child.
+
+        Raises UserError.
+        """
+        costs = yield from in_child(decoded, self._model, self._home, rounds)
+        found = {cost.name: cost for cost in costs.methods}
+        for name in (LORA, PREFIX, FULL):
+            cost = yield from in_child(trained_cost, self._model, self._home, rounds, name)
+            found[name] = replace(cost, token_seconds=found[name].token_seconds if name in found else None)
+        costs = replace(costs, methods=tuple(found.values()))
+        write_costs(costs, self._home / FILE)
+        return costs
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """The options of `methods`."""
+    command.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the app finds the figures")
+    command.add_argument("--model", help="another base model: a Hub id or a local folder")
+    command.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
+    command.add_argument("--json", type=Path, help="write the figures to this file too")
+
+
+def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+    """Measure, keep and print the figures. Raises UserError."""
+    if options.rounds < 1:
+        raise UserError(f"--rounds is {options.rounds}: measure at least one.")
+    costs = finish(MethodCosts(options.model, "", options.home).measure(options.rounds), say)
+    if options.json:
+        write_costs(costs, options.json)
+    print("\n".join(f"| {' | '.join(row)} |" for row in (COLUMNS, ["---"] * len(COLUMNS), *rows(costs))))
+    print(f"\n{about(costs)}")
+    return 0
+
+
+def write_costs(costs: Costs, file: Path) -> None:
+    """Write the figures, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f".{file.name}.part")
+    scratch.write_text(json.dumps(to_json(costs), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    scratch.replace(file)
 
 
 def in_child(work: Callable[..., Steps], *arguments: Any) -> Steps:
@@ -98,8 +139,6 @@ def send(pipe: Connection, work: Callable[..., Steps], *arguments: Any) -> None:
         pipe.send(finish(work(*arguments), pipe.send))
     except UserError as error:
         pipe.send(error)
-    except BrokenPipeError:  # nobody listens any longer
-        return
 
 
 def trained_cost(model: str | None, home: Path, rounds: int, name: str) -> Generator[str, None, Cost]:
@@ -117,59 +156,52 @@ def trained_cost(model: str | None, home: Path, rounds: int, name: str) -> Gener
     seconds, peaks = [], []
     for number in range(rounds + 1):
         yield f"training steps of {name}, round {number} of {rounds}"
-        with Peak(base.device) as peak:
+        with watched_memory(base.device) as seen:
             began = now(base.device)
             update(trained, batch, optimizer, settings)
             seconds.append(now(base.device) - began)
-        peaks.append(peak.bytes - before)
+        peaks.append(max(seen) - before)
     count = sum(p.numel() for p in parameters)
     return Cost(name, count, count * FLOAT32, max(peaks[1:]), statistics.median(seconds[1:]))
 
 
-def decoded(model: str | None, home: Path, rounds: int) -> Steps:
-    """Decode by every method in turn; return the facts of the run, and name -> seconds a token."""
+def decoded(model: str | None, home: Path, rounds: int) -> Generator[str, None, Costs]:
+    """Decode by every method in turn; return the facts of the run, with the seconds a token of each.
+
+    Fresh adapters cost as much as trained ones.
+    """
     yield "loading the base model"
     base = load_base_model(model, home)
+    merged = replace(base, model=copy.deepcopy(base.model))
     with tempfile.TemporaryDirectory() as folder:  # the store reads weights when they are needed
-        engines = decoders(base, Path(folder))
-        taken: dict[str, list[float]] = {name: [] for name in engines}
+        for name, settings in ADAPTERS.items():
+            adapter: Any = adapted(private(base), TrainSettings(adapter=settings))
+            adapter.save_pretrained(Path(folder) / name, save_embedding_layers=False)
+        engine = Engine(base, AdapterStore([Path(folder)], base))
+        merged.model.load_state_dict(merged_state(base, engine.store.lora(LORA)))
+        if base.device.type == "cpu":
+            store_by_long_side(merged.model)
+        methods = {
+            BASE.name: (engine, BASE),
+            LORA: (engine, Method(LORA, lora=LORA)),
+            MERGED: (Engine(merged, AdapterStore([], merged)), BASE),
+            PREFIX: (engine, Method(PREFIX, prefix=PREFIX)),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in methods}
         for number in range(rounds + 1):
             yield f"decoding, round {number} of {rounds}"
-            for name, (engine, method) in engines.items():
-                taken[name].append(token_seconds(engine, method))
-    facts = {
-        "base": base.id,
-        "num_parameters": base.model.num_parameters(),
-        "device": base.device.type,
-        "dtype": str(base.model.dtype).removeprefix("torch."),
-        "machine": machine(),
-        "rank": LoraSettings().r,
-        "virtual": PrefixSettings().num_virtual_tokens,
-        "batch": BATCH,
-        "tokens": TOKENS,
-        "decoded": DECODED,
-    }
-    return facts, {name: statistics.median(each[1:]) for name, each in taken.items()}
-
-
-def decoders(base: BaseModel, folder: Path) -> dict[str, tuple[Engine, Method]]:
-    """An engine and a method for each way of decoding; fresh adapters, in `folder`, cost as much as trained ones."""
-    for name, settings in ADAPTERS.items():
-        model: Any = adapted(private(base), TrainSettings(adapter=settings))
-        model.save_pretrained(folder / name, save_embedding_layers=False)
-    store = AdapterStore([folder], base)
-    merged = copy.deepcopy(base.model)
-    merged.load_state_dict(merged_state(base, store.lora(LORA)))
-    engine = Engine(base, store)
-    if base.device.type == "cpu":
-        store_by_long_side(merged)
-    other = replace(base, model=merged)
-    return {
-        BASE.name: (engine, BASE),
-        LORA: (engine, Method(LORA, lora=LORA)),
-        MERGED: (Engine(other, AdapterStore([], other)), BASE),
-        PREFIX: (engine, Method(PREFIX, prefix=PREFIX)),
-    }
+            for name, method in methods.items():
+                taken[name].append(token_seconds(*method))
+    seconds = {name: statistics.median(each[1:]) for name, each in taken.items()}
+    size, dtype = base.model.num_parameters(), str(base.model.dtype).removeprefix("torch.")
+    return Costs(
+        *(base.id, size, base.device.type, dtype, machine(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M")),
+        *(LoraSettings().r, PrefixSettings().num_virtual_tokens, BATCH, TOKENS, DECODED, rounds),
+        methods=tuple(
+            Cost(name, None if name == MERGED else 0, size * FLOAT32 * (name == MERGED), token_seconds=each)
+            for name, each in seconds.items()
+        ),
+    )
 
 
 def token_seconds(engine: Engine, method: Method) -> float:
@@ -195,25 +227,24 @@ def memory(device: torch.device) -> int:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else int(psutil.Process().memory_info().rss)
 
 
-class Peak:
-    """`bytes`: the most memory while it is entered, looked at every 2 ms."""
+@contextmanager
+def watched_memory(device: torch.device) -> Iterator[list[int]]:
+    """A list of the memory in use, looked at every 2 ms while it is entered."""
+    seen: list[int] = []
+    done = threading.Event()
 
-    def __init__(self, device: torch.device) -> None:
-        self._device, self._done, self.bytes = device, threading.Event(), 0
-        self._thread = threading.Thread(target=self._look)
+    def look() -> None:
+        while not done.wait(0.002):
+            seen.append(memory(device))
+        seen.append(memory(device))
 
-    def __enter__(self) -> "Peak":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._done.wait(0.002):
-            self.bytes = max(self.bytes, memory(self._device))
-        self.bytes = max(self.bytes, memory(self._device))
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
 
 
 def check_memory(base: BaseModel) -> None:
@@ -224,51 +255,3 @@ def check_memory(base: BaseModel) -> None:
             f"Measuring {base.id} takes about {math.ceil(needed / 1e9)} GB of memory, {free / 1e9:.1f} GB are free: "
             "end something, or copy methods.json from another machine into the home folder."
         )
-
-
-class MethodCosts:
-    """The figures of one base model, kept in the home folder."""
-
-    def __init__(self, model: str | None, base: str, home: Path) -> None:
-        """`base`: the id of the base model that `model` names."""
-        self._model, self._base, self._home = model, base, home
-
-    def stored(self) -> Costs | None:
-        """The newest figures of this base model; None where there are none. Raises UserError for a damaged file."""
-        if not (self._home / FILE).is_file():
-            return None
-        costs = from_json(Costs, read_config(self._home, FILE))
-        return costs if costs.base == self._base else None
-
-    def measure(self) -> Generator[str, None, None]:
-        """Measure and keep the figures; yield what is being done. Raises UserError."""
-        costs = yield from measure(self._model, self._home)
-        write_costs(costs, self._home / FILE)
-
-
-def write_costs(costs: Costs, file: Path) -> None:
-    """Write the figures, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f".{file.name}.part")
-    scratch.write_text(json.dumps(to_json(costs), indent=1, ensure_ascii=False) + "\n", "utf-8")
-    scratch.replace(file)
-
-
-def add_options(command: argparse.ArgumentParser) -> None:
-    """The options of `methods`."""
-    command.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the app finds the figures")
-    command.add_argument("--model", help="another base model: a Hub id or a local folder")
-    command.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
-    command.add_argument("--json", type=Path, help="write the figures to this file too")
-
-
-def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
-    """Measure, keep and print the figures. Raises UserError."""
-    if options.rounds < 1:
-        raise UserError(f"--rounds is {options.rounds}: measure at least one.")
-    costs = finish(measure(options.model, options.home, options.rounds), say)
-    for file in filter(None, (options.home / FILE, options.json)):
-        write_costs(costs, file)
-    print("\n".join(f"| {' | '.join(row)} |" for row in (COLUMNS, ["---"] * len(COLUMNS), *rows(costs))))
-    print(f"\n{about(costs)}")
-    return 0

@@ -24,6 +24,7 @@ from transformers import Cache, DynamicCache, PreTrainedTokenizerBase
 
 from adapters.base_model import BaseModel
 from adapters.kv import AppendingLayer
+from adapters.learned.spectrum import Matrix, plain
 from adapters.prefix.prefix import PrefixKV, prefix_model
 from adapters.prefix.settings import PrefixSettings
 
@@ -37,8 +38,8 @@ PROBES = 8  # tokens that show whether positions matter
 class Attention(NamedTuple):
     """How much of their attention generated tokens pay to a prefix; means over heads, shares of 1."""
 
-    layers: tuple[tuple[float, ...], ...]  # (L, P) mean over the generated tokens
-    tokens: tuple[tuple[float, ...], ...]  # (N, L) to all virtual tokens together
+    layers: Matrix  # (L, P) mean over the generated tokens
+    tokens: Matrix  # (N, L) to all virtual tokens together
 
 
 class Neighbour(NamedTuple):
@@ -78,7 +79,7 @@ def prefix_attention(
     )
     start = len(prompt_ids) - 1
     paid = torch.stack([layer[0, :, start:, :virtual].float().mean(0) for layer in output.attentions])  # (L, N, P)
-    return Attention(nested(paid.mean(1)), nested(paid.sum(-1).T))
+    return Attention(plain(paid.mean(1)), plain(paid.sum(-1).T))
 
 
 @torch.no_grad()
@@ -98,7 +99,7 @@ def nearest_words(own: BaseModel, prefix: PrefixKV, start: PrefixKV | None, turn
         known = known if fixed or place == 0 else vocabulary_values(own, place, turn=turn)
         for found, mine in zip(lists, values, strict=True):
             found.append(neighbours(own.tokenizer, torch.cosine_similarity(mine[place], known, dim=-1)))
-    moved = nested(movement(start, prefix).T) if start is not None else ((),) * count
+    moved = plain(movement(start, prefix).T) if start is not None else ((),) * count
     before = lists[0] if start is not None else [()] * count
     return tuple(map(Virtual, before, lists[-1], moved))
 
@@ -160,7 +161,3 @@ def private(base: BaseModel) -> BaseModel:
     """
     weights = [*base.model.parameters(), *base.model.buffers()]
     return replace(base, model=copy.deepcopy(base.model, {id(tensor): tensor for tensor in weights}))
-
-
-def nested(table: Tensor) -> tuple[tuple[float, ...], ...]:
-    return tuple(map(tuple, table.tolist()))

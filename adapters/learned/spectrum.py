@@ -44,8 +44,7 @@ class Update(NamedTuple):
     @property
     def module(self) -> str:
         """The path within the layer, such as `self_attn.q_proj`."""
-        found = LAYER.search(self.path)
-        return self.path[found.end() :] if found else self.path
+        return LAYER.split(self.path, 1)[-1]
 
     @property
     def norm(self) -> float:
@@ -59,7 +58,10 @@ class Update(NamedTuple):
 
     @property
     def effective_rank(self) -> float:
-        return effective_rank(self.singular_values)
+        """exp of the entropy of the normalised singular values; 0 where all of them are 0."""
+        total = sum(self.singular_values)
+        shares = [value / total for value in self.singular_values if value > 0]
+        return round(math.exp(-sum(share * math.log(share) for share in shares)), 12) if shares else 0.0
 
 
 class Crop(NamedTuple):
@@ -71,17 +73,6 @@ class Crop(NamedTuple):
     weight: Matrix
     change: Matrix
     adapted: Matrix
-
-
-def effective_rank(values: tuple[float, ...]) -> float:
-    """exp of the entropy of the normalised singular values; 0 where all of them are 0.
-
-    >>> effective_rank((2.0, 2.0, 2.0)), effective_rank((5.0, 0.0)), effective_rank((0.0,))
-    (3.0, 1.0, 0.0)
-    """
-    total = sum(values)
-    shares = [value / total for value in values if value > 0]
-    return round(math.exp(-sum(share * math.log(share) for share in shares)), 12) if shares else 0.0
 
 
 @torch.no_grad()

@@ -14,13 +14,12 @@ from adapters.learned.costs import FULL, LORA, MERGED, PREFIX, Cost, Costs, abou
 from adapters.learned.method_costs import (
     FILE,
     MethodCosts,
-    Peak,
     check_memory,
     decoded,
     in_child,
-    measure,
     memory,
     trained_cost,
+    watched_memory,
     write_costs,
 )
 from adapters.methods import UserError
@@ -72,28 +71,25 @@ def test_each_method_trains_its_own_parameters(tiny_llama: BaseModel, folder: Pa
 
 
 def test_decoding_is_timed_for_every_method(tiny_llama: BaseModel, folder: Path) -> None:
-    facts, seconds = finish(decoded(str(folder), folder, 1), print)
-    assert (facts["base"], facts["num_parameters"]) == (str(folder), tiny_llama.model.num_parameters())
-    assert (facts["device"], facts["dtype"], facts["rank"], facts["virtual"]) == ("cpu", "float32", 8, 20)
-    assert list(seconds) == ["base", LORA, MERGED, PREFIX]
-    assert all(0 < each < 10 for each in seconds.values())
+    costs = finish(decoded(str(folder), folder, 1), print)
+    assert (costs.base, costs.num_parameters) == (str(folder), tiny_llama.model.num_parameters())
+    assert (costs.device, costs.dtype, costs.rank, costs.virtual) == ("cpu", "float32", 8, 20)
+    assert [cost.name for cost in costs.methods] == ["base", LORA, MERGED, PREFIX]
+    assert all(0 < (cost.token_seconds or 0) < 10 for cost in costs.methods)
 
 
 def test_memory_is_the_most_while_it_is_taken() -> None:
     before = memory(torch.device("cpu"))
-    with Peak(torch.device("cpu")) as peak:
+    with watched_memory(torch.device("cpu")) as seen:
         block = torch.ones(20_000_000)  # 80 MB
         del block
-    assert 70e6 < peak.bytes - before < 300e6
+    assert 70e6 < max(seen) - before < 300e6
 
 
-def test_the_whole_measurement_runs_in_children_that_are_gone_afterwards(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_whole_measurement_runs_in_children_that_are_gone_afterwards(folder: Path, tmp_path: Path) -> None:
     costs = MethodCosts(str(folder), str(folder), tmp_path)
     assert costs.stored() is None
-    monkeypatch.setattr(measure, "__defaults__", (1,))
-    said = list(costs.measure())
+    said = list(costs.measure(1))
     assert said[0] == "loading the base model"
     assert "decoding, round 1 of 1" in said
     assert children() == []
@@ -115,7 +111,7 @@ def test_what_a_child_cannot_do_is_one_line(tmp_path: Path) -> None:
 
 
 def test_closing_a_measurement_ends_its_child(folder: Path, tmp_path: Path) -> None:
-    measuring = measure(str(folder), tmp_path)
+    measuring = MethodCosts(str(folder), "", tmp_path).measure()
     next(measuring)
     assert len(children()) == 1
     measuring.close()

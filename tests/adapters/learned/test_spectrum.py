@@ -22,7 +22,7 @@ from adapters.learned.prefix_attention import (
     starting_prefix,
     vocabulary_values,
 )
-from adapters.learned.spectrum import BLOCK, crop, effective_rank, updates
+from adapters.learned.spectrum import BLOCK, Update, crop, updates
 from adapters.lora.rows import LoraWeights
 from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
@@ -77,10 +77,14 @@ def test_a_rank_beyond_the_size_of_a_module_is_no_trouble(tiny_llama: BaseModel,
 
 
 def test_effective_rank_counts_directions() -> None:
-    assert effective_rank((1.0, 1.0, 1.0, 1.0)) == pytest.approx(4)
-    assert effective_rank((3.0, 0.0, 0.0)) == 1
-    assert effective_rank((0.0, 0.0)) == 0
-    assert effective_rank((0.5, 0.25, 0.25)) == pytest.approx(2**1.5)
+    def effective_rank(*values: float) -> float:
+        return Update("q", (4, 4), 0, values, 1.0).effective_rank
+
+    assert effective_rank(1.0, 1.0, 1.0, 1.0) == pytest.approx(4)
+    assert effective_rank(2.0, 2.0, 2.0) == 3
+    assert effective_rank(3.0, 0.0, 0.0) == 1
+    assert effective_rank(0.0, 0.0) == 0
+    assert effective_rank(0.5, 0.25, 0.25) == pytest.approx(2**1.5)
 
 
 @pytest.mark.parametrize("dora", [False, True])
