@@ -4,14 +4,16 @@ import json
 import os
 import platform
 import re
+from pathlib import Path
 
 import torch
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic.dataclasses import dataclass
 
 from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.methods import STRICT, to_json
 from adapters.training.batches import evenly
-from adapters.training.corpus import GENERAL, UNKNOWN, VALIDATION_SHARE
+from adapters.training.corpus import GENERAL, VALIDATION_SHARE
 from adapters.training.order import CurvePoint, End, TrainSettings
 from adapters.training.scores import SAMPLE_TEMPERATURE, SAMPLE_TOKENS, SAMPLE_TOP_P, Sample, Scores
 
@@ -57,86 +59,37 @@ class Report:
 
 
 def card(report: Report) -> str:
-    """The README.md of an adapter, with the Hub's front matter."""
-    parts = (front_matter(report), about(report), measured(report), curve(report), continuations(report))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    """The README.md of an adapter, with the Hub's front matter. `base_model` in it must be a Hub id."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    templates.filters["fenced"] = fenced
+    asked = report.prompted or report.base_scores.exact_match is not None
+    drawn = f"seed 0, temperature {SAMPLE_TEMPERATURE}, top-p {SAMPLE_TOP_P}, at most {SAMPLE_TOKENS} tokens"
+    return templates.get_template("card.md").render(
+        report=report,
+        base_model=EMBEDDED_REPO if report.base == EMBEDDED_ID else report.base,
+        settings=json.dumps(to_json(report.settings), ensure_ascii=False),
+        ended=why_ended(report),
+        table=table(report),
+        general=GENERAL.about,
+        curve=(*evenly(report.curve[:-1], CURVE_ROWS - 1), *report.curve[-1:]),
+        drawn="greedy" if asked else drawn,
+    )
+
+
+def why_ended(report: Report) -> str:
+    return ENDED[report.ended].format(patience=report.settings.patience)
 
 
 def outcome(report: Report) -> str:
     """One line about the result."""
     before, after = report.base_scores.perplexity, report.adapter_scores.perplexity
     figures = f"Step {report.best_step} of {report.steps} was the best: perplexity {after:.2f}, base {before:.2f}."
-    ended = ENDED[report.ended].format(patience=report.settings.patience)
     worse = "" if after < before else "It is no better than the base model: try another lr, more steps or more rows."
-    return " ".join(part for part in (ended, figures, worse) if part)
-
-
-def front_matter(report: Report) -> str:
-    """The Hub's front matter. `base_model` must be a Hub id; only its owner can license an adapter of an upload."""
-    return f"""---
-base_model: {EMBEDDED_REPO if report.base == EMBEDDED_ID else report.base}
-library_name: peft
-pipeline_tag: text-generation
-license: {"unknown" if report.licence == UNKNOWN else "apache-2.0"}
-language: en
-tags:
-- {"lora" if report.kind == "LoRA" else "prefix-tuning"}
-- steerboard
----"""
-
-
-def about(report: Report) -> str:
-    """Data, settings and the command."""
-    settings = json.dumps(to_json(report.settings), ensure_ascii=False)
-    read = "" if report.epochs is None else f" (the rows were read {report.epochs:.1f} times)"
-    ended = ENDED[report.ended].format(patience=report.settings.patience)
-    end = f"\n  {ended}" if ended else ""
-    notes = "".join(f"\n  {note}" for note in report.notes)
-    return f"""# {report.name}
-
-A {report.kind} adapter for `{report.base}`.
-
-- **Data**: {report.about}. Licence: {report.licence}.
-- **Split**: {report.training_rows} rows to train, {report.validation_rows} held out by key to validate.{notes}
-- **Training**: {report.steps} steps{read} in {report.seconds / 60:.0f} minutes on {report.machine}. The weights are
-  those of step {report.best_step}, which had the lowest validation loss.{end}
-
-Settings (seed {report.settings.seed}):
-
-{fenced(settings)}
-
-Make it again:
-
-{fenced(report.command)}"""
-
-
-def measured(report: Report) -> str:
-    """The figures and their meaning."""
-    return f"""## Measured
-
-{table(report)}
-
-Perplexity is exp of the mean loss per token, over the same tokens for both. General text is {report.general_rows} rows
-of {GENERAL.about}; where the adapter's figure is the higher one, that is what was
-forgotten."""
-
-
-def curve(report: Report) -> str:
-    """Training and validation loss of at most CURVE_ROWS measurements."""
-    if not report.curve:
-        return ""
-    chosen = [*evenly(report.curve[:-1], CURVE_ROWS - 1), report.curve[-1]]
-    rows = [f"| {point.step} | {point.loss:.3f} | {point.validation_loss:.3f} |" for point in chosen]
-    about = "Nats per scored token; training: the mean over the batches since the measurement before."
-    return "\n".join(["## On the way", "", about, "", "| step | training | validation |", "|---|---|---|", *rows])
-
-
-def continuations(report: Report) -> str:
-    """The samples, unedited."""
-    asked = report.prompted or report.base_scores.exact_match is not None
-    drawn = f"seed 0, temperature {SAMPLE_TEMPERATURE}, top-p {SAMPLE_TOP_P}, at most {SAMPLE_TOKENS} tokens"
-    texts = [f"Prompt:\n{fenced(s.prompt)}\n\nContinuation:\n{fenced(s.continuation)}" for s in report.samples]
-    return "\n\n".join([f"## Two continuations, unedited ({'greedy' if asked else drawn})", *texts])
+    return " ".join(part for part in (why_ended(report), figures, worse) if part)
 
 
 def table(report: Report) -> str:
