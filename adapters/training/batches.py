@@ -72,9 +72,10 @@ def chunks(items: Sequence[T], size: int) -> list[list[T]]:
     return [list(items[i : i + size]) for i in range(0, len(items), size)]
 
 
-def evenly(items: Sequence[T], count: int) -> list[T]:
-    """At most `count` of the items, evenly spread over them."""
-    return [items[i * len(items) // count] for i in range(count)] if count < len(items) else list(items)
+def evenly(items: Sequence[T], count: int | None) -> list[T]:
+    """At most `count` of the items, evenly spread over them; None: all."""
+    most = len(items) if count is None else count
+    return [items[i * len(items) // most] for i in range(most)] if most < len(items) else list(items)
 
 
 def collate(examples: Sequence[Example]) -> TrainBatch:
@@ -103,12 +104,7 @@ def token_losses(model: nn.Module, batch: TrainBatch) -> Tensor:
 
 def measure(model: nn.Module, examples: Sequence[Example], batch_size: int) -> Tally:
     """The summed likelihood of the examples' scored tokens."""
-    return total(tallies(model, examples, batch_size))
-
-
-def total(parts: Sequence[Tally]) -> Tally:
-    """Sum tallies."""
-    text_nll, text_tokens, end_nll, end_tokens = zip(*parts, strict=True)
+    text_nll, text_tokens, end_nll, end_tokens = zip(*tallies(model, examples, batch_size), strict=True)
     return Tally(math.fsum(text_nll), sum(text_tokens), math.fsum(end_nll), sum(end_tokens))
 
 

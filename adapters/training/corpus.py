@@ -157,17 +157,13 @@ def shapes(names: list[str]) -> list[tuple[str, ...]]:
 
 def row_of(record: Record) -> Row:
     """The fields to train on. Raises UserError with row, field and reason."""
-    fields = dict(record.fields)
+    fields, row = dict(record.fields), {}
     (shape,) = shapes(list(fields))
-    return {name: value(fields[name], record.where, name) for name in shape}
-
-
-def value(found: Any, where: str, name: str) -> str:
-    """A field as text; refuse an empty one."""
-    text = plain(found, where, name)
-    if not text or not text.strip():
-        refuse(where, name, "it is empty: write some text, or remove the row")
-    return text
+    for name in shape:
+        row[name] = plain(fields[name], record.where, name)
+        if not (row[name] or "").strip():
+            refuse(record.where, name, "it is empty: write some text, or remove the row")
+    return row
 
 
 def read_rows(file: Path) -> list[Row]:
@@ -226,20 +222,12 @@ class Encoded(NamedTuple):
     cut: int  # texts cut into pieces
     left_out: int  # rows with too long a prompt and completion
 
-    def notes(self, num_rows: int, max_length: int) -> list[str]:
-        """A line for each of the two that is not zero."""
-        told = ((self.cut, "cut into pieces of that length"), (self.left_out, "left out"))
-        long = f"of {num_rows:,} rows longer than {max_length:,} tokens (max_length)"
-        return [f"{count:,} {long}: {what}." for count, what in told if count]
-
-
-def encode_rows(base: BaseModel, rows: Sequence[Row], max_length: int, whole: bool = True) -> list[Example]:
-    """The rows as token ids of at most `max_length`; `whole` texts end with the end token."""
-    return encode(base, rows, max_length, whole).examples
-
 
 def encode(base: BaseModel, rows: Sequence[Row], max_length: int, whole: bool = True) -> Encoded:
-    """As `encode_rows`, with counts of what was cut. Raises UserError for a base model without an end token."""
+    """The rows as token ids of at most `max_length`; `whole` texts end with the end token.
+
+    Raises UserError for a base model without one.
+    """
     eos = base.tokenizer.eos_token_id
     if eos is None:
         raise UserError(f"{base.id} has no end token: it cannot be trained to end a text.")

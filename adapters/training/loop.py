@@ -26,7 +26,7 @@ from adapters.training.batches import IGNORED, Example, TrainBatch, batches, col
 from adapters.training.order import CurvePoint, End, TrainSettings, TrainStep
 
 TOO_HIGH = "lower the learning rate (lr)"
-MAX_CURVE = 1_000  # points of a curve, which every checkpoint holds
+MAX_CURVE = 1_000  # points of a curve, which every checkpoint holds; where it is full, every second one is dropped
 FAR_ABOVE, BATCHES_ABOVE = 1.5, 3  # times the loss, batches in a row: single batches vary much under a random prefix
 
 
@@ -52,10 +52,6 @@ class Saved(NamedTuple):
     tensors: dict[str, Tensor]
 
 
-def never() -> bool:
-    return False
-
-
 def adapted(base: BaseModel, settings: TrainSettings) -> nn.Module:
     """The base model wrapped (in place) with a fresh adapter."""
     if isinstance(settings.adapter, LoraSettings):
@@ -76,7 +72,7 @@ class Training:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.lr, weight_decay=settings.weight_decay)
         self.checks = evenly(validation, settings.eval_examples)
-        self.progress, self._losses = Progress(), list[float]()  # of the batches since the newest measurement
+        self.progress = Progress()
         self.best_weights = [p.detach().clone() for p in self.parameters]
         device = self.parameters[0].device
         self.dropout = torch.Generator(device).manual_seed(settings.seed)
@@ -84,7 +80,7 @@ class Training:
             if isinstance(module, Dropout):
                 module.generator = self.dropout
 
-    def run(self, stop: Callable[[], bool] = never) -> Generator[TrainStep, None, End]:
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Generator[TrainStep, None, End]:
         """Yield each step from here on; return why the training ended.
 
         `stop` is asked after each step; where it is true, that step is measured and is the last. However it ends, also
@@ -125,11 +121,11 @@ class Training:
         for place, (parameter, best) in enumerate(zip(self.parameters, self.best_weights, strict=True)):
             tensors |= {f"{place}.weight": parameter.detach(), f"{place}.best": best}
             tensors |= {f"{place}.{name}": value for name, value in self.optimizer.state[parameter].items()}
-        return Saved(self.progress._replace(losses=tuple(self._losses)), tensors)
+        return Saved(self.progress, tensors)
 
     def go_on(self, saved: Saved) -> None:
         """Take up a state of a training with the same settings and examples."""
-        self.progress, self._losses = saved.progress, list(saved.progress.losses)
+        self.progress = saved.progress
         self.dropout.set_state(saved.tensors["dropout"])
         names = sorted({name.partition(".")[2] for name in saved.tensors if "." in name} - {"weight", "best"})
         state = {p: {name: saved.tensors[f"{p}.{name}"] for name in names} for p in range(len(self.parameters))}
@@ -145,13 +141,13 @@ class Training:
 
     def _note(self, step: int, loss: float, checked: float | None) -> bool:
         """Note a step; keep its weights and return True where it is the best so far."""
-        now = self.progress._replace(step=step)
-        self._losses.append(loss)
+        now = self.progress._replace(step=step, losses=(*self.progress.losses, loss))
         if now.first_loss is None:
             now = now._replace(first_loss=loss)
         if checked is not None:
-            point = CurvePoint(step, math.fsum(self._losses) / len(self._losses), checked)
-            now, self._losses = now._replace(curve=thinned(now.curve, point), worse=now.worse + 1), []
+            point = CurvePoint(step, math.fsum(now.losses) / len(now.losses), checked)
+            kept = now.curve if len(now.curve) < MAX_CURVE else now.curve[::2]
+            now = now._replace(curve=(*kept, point), losses=(), worse=now.worse + 1)
         better = checked is not None and (now.best is None or checked < now.best)
         if better:
             now = now._replace(best=checked, best_step=step, worse=0)
@@ -171,11 +167,6 @@ class Training:
     def _restore(self, weights: Sequence[Tensor]) -> None:
         for parameter, weight in zip(self.parameters, weights, strict=True):
             parameter.copy_(weight)
-
-
-def thinned(curve: tuple[CurvePoint, ...], point: CurvePoint) -> tuple[CurvePoint, ...]:
-    """The curve with one more point; every second one is dropped where it would grow beyond MAX_CURVE."""
-    return (*(curve if len(curve) < MAX_CURVE else curve[::2]), point)
 
 
 def round_to_float16(model: nn.Module) -> None:

@@ -12,8 +12,7 @@ from adapters.lora.settings import LoraSettings
 from adapters.methods import STRICT
 from adapters.prefix.settings import PrefixSettings
 
-GENERAL_ROWS = 128  # rows of general text measured at the end
-QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT = 32, 128  # fewer in the app: one core measures 128 rows in minutes
+QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT = 32, 128  # measured at the end in the app: few, as one core takes minutes for 128
 MAX_STEPS = 100_000
 KINDS: dict[str, type[Any]] = {"lora": LoraSettings, "prefix": PrefixSettings}
 DEFAULT_LR = {"lora": 1e-3, "prefix": 1e-2}

@@ -11,7 +11,7 @@ from torch import nn
 from adapters.base_model import BaseModel
 from adapters.methods import STRICT
 from adapters.training.batches import Example, evenly, measure
-from adapters.training.corpus import GENERAL, Row, encode_rows, pair, read_rows
+from adapters.training.corpus import GENERAL, Row, encode, pair, read_rows
 
 ASKED_ROWS = 200  # prompts at most for exact match
 SHORT = 40  # characters; longer completions are not expected word for word
@@ -47,7 +47,7 @@ def score(
 ) -> Scores:
     """The scores of `model`: the base model, with an adapter or without."""
     length = min(MEASURE_LENGTH, base.context_length // 2)
-    general = encode_rows(base, evenly(read_rows(GENERAL.file), general_rows), length, GENERAL.whole)
+    general = encode(base, evenly(read_rows(GENERAL.file), general_rows), length, GENERAL.whole).examples
     tally = measure(model, validation, MEASURE_BATCH)
     matches = exact_matches(base, model, rows)
     return Scores(
@@ -83,14 +83,6 @@ def greedy(base: BaseModel, model: Any, prompts: Sequence[str], max_new_tokens: 
     return texts
 
 
-def sampled(base: BaseModel, model: Any, prompt: str, seed: int) -> Sample:
-    """A continuation drawn at SAMPLE_TEMPERATURE and SAMPLE_TOP_P."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        knobs = {"do_sample": True, "temperature": SAMPLE_TEMPERATURE, "top_p": SAMPLE_TOP_P, "top_k": 0}
-        return Sample(prompt, write(base, model, [base.encode(prompt)], max_new_tokens=SAMPLE_TOKENS, **knobs)[0])
-
-
 @torch.no_grad()
 def write(base: BaseModel, model: Any, prompts: list[list[int]], **settings: Any) -> list[str]:
     """Continuations of prompts of one length, without special tokens."""
@@ -105,6 +97,12 @@ def samples(base: BaseModel, model: Any, rows: Sequence[Row]) -> tuple[Sample, .
     chosen = [rows[0], rows[len(rows) // 2]]
     prompts = [texts[0] for row in chosen if (texts := pair(row))]
     if len(prompts) == len(chosen):
-        return tuple(Sample(p, t) for p, t in zip(prompts, greedy(base, model, prompts, SAMPLE_TOKENS), strict=True))
-    openings = [" ".join(row["text"].split(" ")[:OPENING_WORDS]) for row in chosen if "text" in row]
-    return tuple(sampled(base, model, opening, seed=0) for opening in openings)
+        return tuple(map(Sample, prompts, greedy(base, model, prompts, SAMPLE_TOKENS)))
+    drawn = {"do_sample": True, "temperature": SAMPLE_TEMPERATURE, "top_p": SAMPLE_TOP_P, "top_k": 0}
+    found = []
+    for opening in (" ".join(row["text"].split(" ")[:OPENING_WORDS]) for row in chosen if "text" in row):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            (text,) = write(base, model, [base.encode(opening)], max_new_tokens=SAMPLE_TOKENS, **drawn)
+        found.append(Sample(opening, text))
+    return tuple(found)

@@ -16,10 +16,9 @@ from adapters.methods import UserError, from_json
 from adapters.store.adapter_store import WEIGHTS
 from adapters.training.card import table
 from adapters.training.corpus import DATASETS, dataset
-from adapters.training.making import Place, make_adapter
+from adapters.training.making import GENERAL_ROWS, Place, make_adapter
 from adapters.training.order import (
     DEFAULT_LR,
-    GENERAL_ROWS,
     KINDS,
     Event,
     Plan,

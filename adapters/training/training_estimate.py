@@ -12,9 +12,10 @@ DoRA, batches of 256 and 1,024 tokens): 1.9 to 4.3 GB, within a fifth. For prefi
 
 import json
 import threading
-import time
-from collections import OrderedDict
+from functools import cache, lru_cache, partial
 from pathlib import Path
+from statistics import fmean
+from timeit import repeat
 from typing import NamedTuple
 
 import psutil
@@ -27,14 +28,8 @@ from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.prefix import prefix
 from adapters.training.corpus import Dataset
-from adapters.training.material import Material, encoded, fitting, with_steps
-from adapters.training.order import (
-    QUEUED_GENERAL_ROWS,
-    QUEUED_HELD_OUT,
-    TrainOrder,
-    TrainSettings,
-    TrainStep,
-)
+from adapters.training.making import encoded, fitting, with_steps
+from adapters.training.order import QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT, TrainOrder, TrainSettings, TrainStep
 
 LIBRARIES = 410_000_000  # bytes, once they are imported
 SPEED_FILE = "speed.json"
@@ -78,27 +73,36 @@ class Estimator:
         """`jobs`: the folder of the file of speeds. What is beyond the limits is refused."""
         self._base, self._jobs, self._max_minutes, self._max_mb = base, jobs, max_minutes, max_mb
         self._lock = threading.Lock()
-        self._counts: OrderedDict[tuple[object, ...], Counts] = OrderedDict()
-        self._probed: float | None = None  # seconds a token
+        self._counts = lru_cache(KEPT_COUNTS)(partial(counted, base))
+        self._probed = cache(partial(probed_speed, base))
 
     def estimate(self, order: TrainOrder, data: Dataset) -> Estimate:
         """What an order takes. Raises UserError for what cannot be trained."""
         base = self._base
         settings, notes = fitting(base, order)
-        counts = self._count(data, settings, order.validation_share)
+        try:
+            now = data.file.stat()
+        except OSError as error:
+            raise UserError(f"Cannot read {data.file.name}: {error.strerror}.") from error
+        with self._lock:
+            changed = now.st_size, now.st_mtime_ns
+            counts = self._counts(data, settings.max_length, order.validation_share, changed)
         settings, late = with_steps(order, settings, counts.training)
-        trainable = num_trainable(base, settings)
+        if isinstance(settings.adapter, LoraSettings):
+            trainable = lora.num_parameters(base.model, settings.adapter)
+        else:
+            trainable = prefix.num_parameters(base.cache_shape, settings.adapter)
         speed, told = self._speed(settings)
         seconds, num_bytes = speed * num_tokens(settings, counts), memory(base, settings, counts, trainable)
         refusal = self._refusal(seconds, num_bytes)
         return Estimate(
-            trainable=trainable,
-            share=trainable / (base.model.num_parameters() + trainable),
-            num_bytes=num_bytes,
-            seconds=seconds,
-            training_examples=counts.training,
-            validation_examples=counts.validation,
-            steps=settings.steps,
+            trainable,
+            trainable / (base.model.num_parameters() + trainable),
+            num_bytes,
+            seconds,
+            counts.training,
+            counts.validation,
+            settings.steps,
             notes=(*filter(None, [refusal]), *notes, *counts.notes, *late, told),
             refusal=refusal,
         )
@@ -113,49 +117,27 @@ class Estimator:
             return f"It needs {needed}: lower batch_size or max_length."
         return ""
 
-    def _count(self, data: Dataset, settings: TrainSettings, share: float) -> Counts:
-        """The counts of a data set, from memory where the file has not changed."""
-        try:
-            now = data.file.stat()
-        except OSError as error:
-            raise UserError(f"Cannot read {data.file.name}: {error.strerror}.") from error
-        key = (data.file, now.st_size, now.st_mtime_ns, data.whole, settings.max_length, share)
-        with self._lock:
-            if key not in self._counts:
-                self._counts[key] = counted(encoded(self._base, data, settings, share))
-                if len(self._counts) > KEPT_COUNTS:
-                    self._counts.popitem(last=False)
-            return self._counts[key]
-
     def _speed(self, settings: TrainSettings) -> tuple[float, str]:
         """Seconds a training token, and where they come from."""
         known = speeds(self._jobs).get(key(self._base.id, settings))
         if known is not None:
             return float(known), "Time: as fast as the newest training here."
-        if self._probed is None:
-            self._probed = probed_speed(self._base)
-        return self._probed, "Time: from a matrix product timed here; after the first training it comes from that."
+        return self._probed(), "Time: from a matrix product timed here; after the first training it comes from that."
 
 
-def counted(material: Material) -> Counts:
-    """The counts of encoded examples."""
+def counted(base: BaseModel, data: Dataset, max_length: int, share: float, changed: tuple[int, int]) -> Counts:
+    """The counts of a data set. `changed`: size and time of its file, so that a cache knows its versions."""
+    material = encoded(base, data, max_length, share)
     training, validation = ([len(e.ids) for e in part] for part in (material.training, material.validation))
     return Counts(
         len(training),
         len(validation),
-        sum(training) / len(training),
-        sum(validation) / len(validation),
+        fmean(training),
+        fmean(validation),
         max(training),
         max(len(example.ids) - example.start for example in material.training),
         material.notes,
     )
-
-
-def num_trainable(base: BaseModel, settings: TrainSettings) -> int:
-    """Trained parameters, from shapes alone. Raises UserError."""
-    if isinstance(settings.adapter, LoraSettings):
-        return lora.num_parameters(base.model, settings.adapter)
-    return prefix.num_parameters(base.cache_shape, settings.adapter)
 
 
 def memory(base: BaseModel, settings: TrainSettings, counts: Counts, trainable: int) -> int:
@@ -187,11 +169,7 @@ def probed_speed(base: BaseModel) -> float:
     layers = [m for m in base.model.modules() if isinstance(m, nn.Linear | lora.Conv1D) and m is not head]
     weight = max((layer.weight.detach() for layer in layers), key=torch.numel)
     rows = torch.ones(PROBE_ROWS, weight.shape[0], device=weight.device, dtype=weight.dtype)
-    times = []
-    for _ in range(PROBE_ROUNDS):
-        began = time.perf_counter()
-        (rows @ weight)[0, 0].item()
-        times.append(time.perf_counter() - began)
+    times = repeat(lambda: (rows @ weight)[0, 0].item(), number=1, repeat=PROBE_ROUNDS)
     a_parameter = min(times) / (PROBE_ROWS * weight.numel())  # seconds for one row and one parameter
     return 2 * SLOWER * a_parameter * base.model.num_parameters()
 

@@ -24,7 +24,7 @@ from adapters.methods import STRICT, UserError, from_json, to_json
 from adapters.training.batches import tallies
 from adapters.training.corpus import Dataset
 from adapters.training.loop import Training, adapted
-from adapters.training.material import Material, prepare
+from adapters.training.making import Material, prepare
 from adapters.training.order import TrainOrder, TrainSettings
 from adapters.training.scores import MEASURE_BATCH, exact_matches
 
@@ -131,7 +131,7 @@ def sweep(
 ) -> Iterator[str | Results]:
     """Run the missing trainings; yields messages, and the results after each training. Raises UserError."""
     orders = [TrainOrder("sweep", each, validation_share=share) for each in settings]
-    materials = [prepare(base, order, data) for order in orders]  # check everything before the first training
+    materials = [prepare(base, order, data)[1] for order in orders]  # check everything before the first training
     for number, (order, material) in enumerate(zip(orders, materials, strict=True), start=1):
         index, results = noted(results, base, data, order, material)
         if results.find(index, order.settings) is not None:

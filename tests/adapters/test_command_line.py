@@ -19,7 +19,7 @@ from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.training.batches import measure
 from adapters.training.card import Report, card, fenced
-from adapters.training.corpus import Row, dataset, encode_rows, rows_of, split
+from adapters.training.corpus import Row, dataset, encode, rows_of, split
 from adapters.training.order import TrainOrder, TrainSettings, command_line
 from adapters.training.scores import exact_matches
 from adapters.training.train_command import first_interrupt, read_order
@@ -68,7 +68,7 @@ def test_a_trained_adapter_is_whole_and_reloads_to_the_measured_figures(
     assert report.adapter_scores.perplexity < report.base_scores.perplexity
     assert (report.training_rows, report.validation_rows, report.steps) == (36, 4, 6)
     data = dataset(str(questions))
-    held_out = encode_rows(base, split(rows_of(data), data)[1], 128)
+    held_out = encode(base, split(rows_of(data), data)[1], 128).examples
     assert measure(base.model, held_out, 8).perplexity == pytest.approx(report.base_scores.perplexity, rel=1e-4)
     assert (report.about, report.licence) == ("numbers", "CC0")
     assert {tensor.dtype for tensor in load_file(adapter.folder / WEIGHTS_FILE).values()} == {torch.float16}

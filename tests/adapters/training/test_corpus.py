@@ -1,5 +1,6 @@
 """Rows to examples: what is read, where it is cut, how it is split."""
 
+import json
 import math
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from adapters.training.corpus import (
     Dataset,
     dataset,
     encode,
-    encode_rows,
     read_rows,
     rows_of,
     split,
 )
+from adapters.training.making import encoded
 
 BOS, EOS = 256, 257
 
@@ -58,49 +59,51 @@ def test_general_text_is_no_training_set() -> None:
 
 
 def test_a_text_begins_with_bos_and_ends_with_eos(tiny_llama: BaseModel) -> None:
-    (example,) = encode_rows(tiny_llama, [{"text": "ab"}], 8)
+    (example,) = encode(tiny_llama, [{"text": "ab"}], 8).examples
     assert example.ids == (*tiny_llama.encode("ab"), EOS)
     assert (example.ids[0], example.start, example.ends) == (BOS, 1, True)
 
 
 def test_long_texts_are_cut_into_pieces_that_begin_with_bos(tiny_llama: BaseModel) -> None:
     body = tiny_llama.encode("abcdefgh")[1:]
-    pieces = encode_rows(tiny_llama, [{"text": "abcdefgh"}], 4)
+    pieces = encode(tiny_llama, [{"text": "abcdefgh"}], 4).examples
     assert [piece.ids for piece in pieces] == [(BOS, *body[:3]), (BOS, *body[3:6]), (BOS, *body[6:], EOS)]
     assert [piece.ends for piece in pieces] == [False, False, True]
     assert {piece.start for piece in pieces} == {1}
 
 
 def test_paragraphs_of_a_longer_text_do_not_end_with_eos(tiny_llama: BaseModel) -> None:
-    (example,) = encode_rows(tiny_llama, [{"text": "ab"}], 8, whole=False)
+    (example,) = encode(tiny_llama, [{"text": "ab"}], 8, whole=False).examples
     assert example == Example(tuple(tiny_llama.encode("ab")), 1, False)
     assert [name for name, data in DATASETS.items() if not data.whole] == ["scifi", "austen"]
 
 
 def test_a_long_question_is_left_out(tiny_llama: BaseModel) -> None:
     rows = [{"q": "How?", "a": "so"}, {"q": "How " * 50, "a": "so"}]
-    assert len(encode_rows(tiny_llama, rows, 64)) == 1
+    assert len(encode(tiny_llama, rows, 64).examples) == 1
 
 
 def test_completions_follow_their_prompts_and_alone_are_scored(tiny_llama: BaseModel) -> None:
     decode = tiny_llama.tokenizer.decode
     rows = [{"prompt": "Hue:", "completion": "red"}, {"prompt": "Hue:\n", "completion": "red"}]
-    blank, kept = encode_rows(tiny_llama, rows, 64)
+    blank, kept = encode(tiny_llama, rows, 64).examples
     assert decode(list(blank.ids[1:])) == "Hue: red</s>"
     assert [decode([token]) for token in blank.ids[blank.start :]] == [" ", "r", "e", "d", "</s>"]
     assert [decode([token]) for token in kept.ids[kept.start :]] == ["r", "e", "d", "</s>"]
     assert decode(list(kept.ids[1 : kept.start])) == "Hue:\n"
-    question = encode_rows(tiny_llama, [{"q": "Hue?", "a": "red"}], 64)
-    assert question == encode_rows(tiny_llama, [{"prompt": "Question: Hue?\nAnswer:", "completion": "red"}], 64)
+    question = encode(tiny_llama, [{"q": "Hue?", "a": "red"}], 64).examples
+    assert question == encode(tiny_llama, [{"prompt": "Question: Hue?\nAnswer:", "completion": "red"}], 64).examples
 
 
-def test_what_was_too_long_is_said(tiny_llama: BaseModel) -> None:
-    rows = [{"text": "abcdefgh"}, {"text": "ab"}, {"prompt": "abcdefgh", "completion": "a"}]
-    assert encode(tiny_llama, rows, 4).notes(3, 4) == [
-        "1 of 3 rows longer than 4 tokens (max_length): cut into pieces of that length.",
-        "1 of 3 rows longer than 4 tokens (max_length): left out.",
-    ]
-    assert encode(tiny_llama, rows, 64).notes(3, 64) == []
+def test_what_was_too_long_is_said(tiny_llama: BaseModel, tmp_path: Path) -> None:
+    rows = [*({"text": text} for text in ("abcdefgh", "ab", "cd", "ef")), {"prompt": "abcdefgh", "completion": "a"}]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert encoded(tiny_llama, dataset(str(file)), 4, 0.5).notes == (
+        "1 of 5 rows longer than 4 tokens (max_length): cut into pieces of that length.",
+        "1 of 5 rows longer than 4 tokens (max_length): left out.",
+    )
+    assert encoded(tiny_llama, dataset(str(file)), 64, 0.5).notes == ()
 
 
 def test_an_unknown_data_set_is_refused_and_a_file_is_taken(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError, from_json, to_json
 from adapters.prefix.settings import PrefixSettings
 from adapters.training.batches import IGNORED, Example, batches, collate, measure, token_losses
-from adapters.training.corpus import encode_rows
+from adapters.training.corpus import encode
 from adapters.training.loop import (
     Training,
     adapted,
@@ -59,7 +59,7 @@ def slow_losses(model: nn.Module, example: Example) -> list[float]:
 
 def test_labels_are_the_answer_and_its_end_token_and_nothing_else(tiny_llama: BaseModel) -> None:
     row = {"q": "Hue?", "a": "red"}
-    example, longer = encode_rows(tiny_llama, [row, {"q": "What colour?", "a": "red"}], 64)
+    example, longer = encode(tiny_llama, [row, {"q": "What colour?", "a": "red"}], 64).examples
     batch = collate([example, longer])
     decode = tiny_llama.tokenizer.decode
     assert batch.ids[0, 0] == tiny_llama.tokenizer.bos_token_id
@@ -74,7 +74,7 @@ def test_labels_are_the_answer_and_its_end_token_and_nothing_else(tiny_llama: Ba
 @pytest.mark.parametrize("kind", KINDS)
 def test_batched_losses_equal_those_of_each_example_alone(tiny_base: BaseModel, kind: str) -> None:
     model = adapted(own_copy(tiny_base), quick(kind))
-    examples = encode_rows(tiny_base, [ROWS[0], {"text": "A longer text than the question."}, {"text": "ab"}], 64)
+    examples = encode(tiny_base, [ROWS[0], {"text": "A longer text than the question."}, {"text": "ab"}], 64).examples
     slow = [slow_losses(model, example) for example in examples]
     batch = collate(examples)
     losses = token_losses(model, batch)
@@ -92,7 +92,7 @@ def test_batched_losses_equal_those_of_each_example_alone(tiny_base: BaseModel, 
 def test_training_lowers_the_loss_and_touches_only_the_adapter(tiny_base: BaseModel, kind: str) -> None:
     base = own_copy(tiny_base)
     before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
-    examples = encode_rows(base, ROWS, 64)
+    examples = encode(base, ROWS, 64).examples
     model = adapted(base, quick(kind))
     start = measure(model, examples, 8).loss
     steps = list(train(model, quick(kind), examples[5:], examples[:5]))
@@ -111,7 +111,7 @@ def test_training_lowers_the_loss_and_touches_only_the_adapter(tiny_base: BaseMo
 
 def test_gradient_of_a_batch_is_the_mean_over_its_scored_tokens(tiny_llama: BaseModel) -> None:
     model = adapted(own_copy(tiny_llama), quick("prefix"))
-    examples = encode_rows(tiny_llama, [ROWS[1], {"q": "And?", "a": "a long answer"}], 64)
+    examples = encode(tiny_llama, [ROWS[1], {"q": "And?", "a": "a long answer"}], 64).examples
     settings = quick("prefix", steps=1, max_grad_norm=1e9, batch_size=2)
     weight = next(p for p in model.parameters() if p.requires_grad)
     total = torch.zeros(())
@@ -133,8 +133,8 @@ def trained(base: BaseModel, settings: TrainSettings, examples: Sequence[Example
 
 
 def test_the_best_step_is_kept_although_later_ones_are_worse(tiny_llama: BaseModel) -> None:
-    training = encode_rows(tiny_llama, [row | {"a": "aaaa"} for row in ROWS], 64)
-    validation = encode_rows(tiny_llama, [row | {"a": "bbbb"} for row in ROWS[:5]], 64)
+    training = encode(tiny_llama, [row | {"a": "aaaa"} for row in ROWS], 64).examples
+    validation = encode(tiny_llama, [row | {"a": "bbbb"} for row in ROWS[:5]], 64).examples
     settings = quick("lora", steps=10, eval_every=1)
     model = adapted(own_copy(tiny_llama), settings)
     steps = list(train(model, settings, training, validation))
@@ -146,7 +146,7 @@ def test_the_best_step_is_kept_although_later_ones_are_worse(tiny_llama: BaseMod
 
 
 def test_closing_early_leaves_the_best_weights(tiny_llama: BaseModel) -> None:
-    examples = encode_rows(tiny_llama, ROWS, 64)
+    examples = encode(tiny_llama, ROWS, 64).examples
     settings = quick("lora", eval_every=3)
     model = adapted(own_copy(tiny_llama), settings)
     source = train(model, settings, examples[5:], examples[:5])
@@ -158,7 +158,7 @@ def test_closing_early_leaves_the_best_weights(tiny_llama: BaseModel) -> None:
 
 
 def test_the_seed_decides_everything_and_the_global_generator_nothing(tiny_llama: BaseModel) -> None:
-    examples = encode_rows(tiny_llama, ROWS, 64)
+    examples = encode(tiny_llama, ROWS, 64).examples
     torch.manual_seed(1)
     first = trained(tiny_llama, quick("lora"), examples)[1]
     torch.manual_seed(2)
@@ -171,7 +171,7 @@ def test_the_seed_decides_everything_and_the_global_generator_nothing(tiny_llama
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bfloat16_steps_learn_nearly_what_float32_steps_learn(tiny_llama: BaseModel, kind: str) -> None:
-    examples = encode_rows(tiny_llama, ROWS, 64)
+    examples = encode(tiny_llama, ROWS, 64).examples
     exact = [step.loss for step in trained(tiny_llama, quick(kind, lr=3e-3), examples)[1]]
     model, steps = trained(tiny_llama, quick(kind, lr=3e-3, bfloat16=True), examples)
     rounded = [step.loss for step in steps]
@@ -181,7 +181,7 @@ def test_bfloat16_steps_learn_nearly_what_float32_steps_learn(tiny_llama: BaseMo
 
 
 def test_each_round_reads_every_example_once(tiny_llama: BaseModel) -> None:
-    examples = encode_rows(tiny_llama, ROWS, 64)
+    examples = encode(tiny_llama, ROWS, 64).examples
     source = batches(examples, 3, torch.Generator().manual_seed(0))
     rounds = [[example for _ in range(7) for example in next(source)] for _ in range(2)]
     assert sorted(rounds[0]) == sorted(rounds[1]) == sorted(examples)
@@ -201,7 +201,7 @@ def test_a_training_that_goes_on_equals_one_that_was_never_interrupted(
     tiny_llama: BaseModel, tmp_path: Path, adapter: LoraSettings | PrefixSettings
 ) -> None:
     settings = quick("lora", adapter=to_json(adapter), patience=3, lr=3e-3)
-    examples = encode_rows(tiny_llama, ROWS, 64)
+    examples = encode(tiny_llama, ROWS, 64).examples
     whole, steps = trained(tiny_llama, settings, examples)
     first = Training(adapted(own_copy(tiny_llama), settings), settings, examples[5:], examples[:5])
     run = first.run()
@@ -222,7 +222,7 @@ def test_a_training_that_goes_on_equals_one_that_was_never_interrupted(
 
 
 def test_dropout_changes_the_steps_and_not_what_is_measured(tiny_llama: BaseModel) -> None:
-    examples = encode_rows(tiny_llama, ROWS, 64)
+    examples = encode(tiny_llama, ROWS, 64).examples
     dropout = to_json(LoraSettings(r=2, lora_dropout=0.5))
     state = torch.get_rng_state()
     model, steps = trained(tiny_llama, quick("lora", adapter=dropout), examples)
@@ -246,8 +246,8 @@ def test_dropout_leaves_out_its_share_and_scales_the_rest() -> None:
 
 
 def test_patience_ends_it_and_stop_ends_it_measured(tiny_llama: BaseModel) -> None:
-    training = encode_rows(tiny_llama, [row | {"a": "aaaa"} for row in ROWS], 64)
-    validation = encode_rows(tiny_llama, [row | {"a": "bbbb"} for row in ROWS[:5]], 64)
+    training = encode(tiny_llama, [row | {"a": "aaaa"} for row in ROWS], 64).examples
+    validation = encode(tiny_llama, [row | {"a": "bbbb"} for row in ROWS[:5]], 64).examples
     settings = quick("lora", steps=200, eval_every=2, patience=2)
     steps, end = ended(Training(adapted(own_copy(tiny_llama), settings), settings, training, validation).run())
     assert end == "patience"
@@ -271,7 +271,7 @@ def ended(run: Generator[TrainStep, None, End]) -> tuple[list[TrainStep], End]:
 
 
 def test_a_training_that_diverges_stops_and_keeps_what_was_best(tiny_llama: BaseModel) -> None:
-    examples = encode_rows(tiny_llama, ROWS, 64)
+    examples = encode(tiny_llama, ROWS, 64).examples
     settings = quick("lora", steps=60, lr=1.0, eval_every=1, schedule="constant", warmup_steps=0, max_grad_norm=1e9)
     settings = replace(settings, adapter=LoraSettings(r=8, lora_alpha=2000))
     model = adapted(own_copy(tiny_llama), settings)
@@ -301,7 +301,7 @@ def test_lr_warms_up_and_then_falls_to_nearly_nothing() -> None:
 
 
 def test_what_cannot_be_trained_is_one_clear_line(tiny_llama: BaseModel) -> None:
-    examples = encode_rows(tiny_llama, ROWS, 64)
+    examples = encode(tiny_llama, ROWS, 64).examples
     model = adapted(own_copy(tiny_llama), quick("lora"))
     with pytest.raises(UserError, match="0 to validate on"):
         list(train(model, quick("lora"), examples, []))

@@ -14,7 +14,7 @@ from adapters.lora.settings import LoraSettings
 from adapters.training.batches import measure
 from adapters.training.corpus import dataset
 from adapters.training.loop import Training, adapted
-from adapters.training.material import prepare
+from adapters.training.making import prepare
 from adapters.training.order import TrainOrder, TrainSettings
 from benchmarks.__main__ import main
 from benchmarks.sweeps.size_sweep import Point, curves, figure, read_results
@@ -85,7 +85,7 @@ def test_a_sweep_goes_on_where_it_was_and_draws_what_it_found(
     ElementTree.fromstring(plot.read_text("utf-8"))
     base = load_base_model(str(folder), tmp_path)
     settings = first.points[2].settings
-    material = prepare(base, TrainOrder("x", settings), dataset(str(file)))
+    _, material = prepare(base, TrainOrder("x", settings), dataset(str(file)))
     assert curves(found)[0].base.perplexity.mean == pytest.approx(
         measure(base.model, material.validation, 8).perplexity, rel=1e-4
     )
