@@ -41,7 +41,7 @@ DTYPES = frozenset({"F32", "F16", "BF16"})  # as safetensors spells them
 def check_name(name: str) -> None:
     """Raise UserError for a name that is no name of a folder."""
     if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,39}", name):
-        raise UserError(f"The name {name!r} cannot be a folder's: use a-z, 0-9, - and _, at most 40.")
+        raise UserError("Give it a name (small letters, digits, - or _, at most 40).")
 
 
 @contextmanager

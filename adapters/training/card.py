@@ -87,9 +87,9 @@ def why_ended(report: Report) -> str:
 def outcome(report: Report) -> str:
     """One line about the result."""
     before, after = report.base_scores.perplexity, report.adapter_scores.perplexity
-    figures = f"Step {report.best_step} of {report.steps} was the best: perplexity {after:.2f}, base {before:.2f}."
+    ready = f"{report.name} is ready: perplexity on held-out text {after:.3g}, base {before:.3g}."
     worse = "" if after < before else "It is no better than the base model: try another lr, more steps or more rows."
-    return " ".join(part for part in (why_ended(report), figures, worse) if part)
+    return " ".join(part for part in (ready, why_ended(report), worse) if part)
 
 
 def table(report: Report) -> str:

@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from adapters.methods import STRICT, UserError, from_json, to_json
 from adapters.training.corpus import DATASETS, Dataset, own_dataset
-from adapters.training.order import Event, Plan, StepSample, TrainOrder, TrainStep
+from adapters.training.order import Event, Plan, StepSample, Times, TrainOrder, TrainStep
 
 ORDER_FILE, EVENTS_FILE, CHECKPOINT_FILE, STOP_FILE = "order.json", "events.jsonl", "checkpoint.safetensors", "stop"
 State = Literal["waiting", "running", "done", "failed", "stopped"]
@@ -35,6 +35,7 @@ class Job:
     base: str
     owner: str | None = None
     file: str = ""  # name of the upload
+    times: Times = Times()  # expected
 
 
 class History(NamedTuple):
@@ -48,6 +49,8 @@ class History(NamedTuple):
     recent: tuple[TrainStep, ...] = ()  # the newest, none left out
     begun_at: int = 0  # the newest process went on after this step
     adapter: bool = False  # whether there is an adapter
+    phase: Literal["start", "training", "measuring"] = "start"
+    since: float = 0.0  # seconds since the epoch, when start or measuring began
 
     @property
     def ended(self) -> bool:
@@ -97,7 +100,7 @@ def write_event(folder: Path, kind: str, **fields: Any) -> None:
     """Append an event. Raises OSError where the disk is full."""
     with (folder / EVENTS_FILE).open("ab") as events:
         torn = events.tell() > 0 and not ends_with_newline(folder / EVENTS_FILE)
-        events.write(b"\n" * torn + json.dumps({"event": kind} | fields).encode() + b"\n")
+        events.write(b"\n" * torn + json.dumps({"event": kind, "at": time.time()} | fields).encode() + b"\n")
 
 
 def ends_with_newline(file: Path) -> bool:
@@ -155,29 +158,32 @@ class Follower:
         """Take up one event."""
         try:
             event = json.loads(line)
-            kind = event.pop("event")
+            kind, at = event.pop("event"), event.pop("at", 0.0)
         except (ValueError, KeyError, AttributeError):  # torn by a crash
             return
         try:
             if kind == "begun":
-                self._begin(event["step"])
+                self._begin(event["step"], at)
             elif kind == "step":
                 self._add_step(TrainStep(**event))
             elif kind == "sample":
                 self._samples = thinned([*self._samples, StepSample(**event)], KEPT_SAMPLES)
             else:  # the fields of "plan", "doing" and "ended" are those of a history
                 self._history = self._history._replace(**event)
+                if kind == "doing" and self._history.phase == "training":
+                    self._history = self._history._replace(phase="measuring", since=at)
                 if self._history.state not in get_args(State):
                     raise ValueError(self._history.state)
         except (TypeError, ValueError, KeyError):
             told = f"Its events cannot be read ({line[:60]!r}): another version wrote them."
             self._history = self._history._replace(state="failed", message=told)
 
-    def _begin(self, kept: int) -> None:
+    def _begin(self, kept: int, at: float) -> None:
         """A process goes on after step `kept`: forget what the one before did beyond it."""
         self._steps, self._recent = [[s for s in part if s.step <= kept] for part in (self._steps, self._recent)]
         self._samples = [sample for sample in self._samples if sample.step <= kept]
         self._history = self._history._replace(state="running", begun_at=kept, message="starting")
+        self._history = self._history._replace(phase="start", since=at)
 
     def _add_step(self, step: TrainStep) -> None:
         self._recent = [*self._recent[1 - RECENT :], step]
@@ -185,7 +191,7 @@ class Follower:
         if len(self._steps) > KEPT_STEPS:
             best = [s for s in self._steps if s.best][-1:]
             self._steps = sorted({*thinned(self._steps, KEPT_STEPS // 2), *best}, key=lambda s: s.step)
-        self._history = self._history._replace(message="training")
+        self._history = self._history._replace(message="training", phase="training")
 
 
 def thinned(items: list[Any], most: int) -> list[Any]:

@@ -19,10 +19,10 @@ from adapters.training.corpus import Dataset, Row, encode, pair, rows_of, split
 from adapters.training.loop import Training, adapted, read_checkpoint, round_to_float16, write_checkpoint
 from adapters.training.order import MAX_STEPS, Event, Plan, StepSample, TrainOrder, TrainSettings
 from adapters.training.scores import greedy, samples, score
+from adapters.training.speeds import STEP_TOKENS
 
 CURVE_POINTS = 200  # of a report
 GENERAL_ROWS = 128  # rows of general text measured at the end
-STEP_TOKENS = 40  # of a sample during training
 LEAST_ROOM = 8  # tokens beside a prefix
 
 
@@ -181,7 +181,14 @@ def followed(
     if stop() and training.progress.step == 0:
         raise UserError("It was stopped before its first step: nothing was kept.")
     steps, tools = training.run(stop), trackers(order, place.logs)
+
+    def sample(step: int) -> StepSample:
+        return StepSample(step, greedy(base, training.model, [order.sample_prompt], STEP_TOKENS)[0])
+
     try:
+        if order.sample_prompt and training.progress.step == 0:
+            with training.model.disable_adapter():  # type: ignore[operator]
+                yield sample(0)
         while True:
             try:
                 step = next(steps)
@@ -192,7 +199,7 @@ def followed(
                 tool.log({name: value for name, value in named.items() if value is not None}, step.step)
             yield step
             if order.sample_prompt and step.step % order.sample_every == 0:
-                yield StepSample(step.step, greedy(base, training.model, [order.sample_prompt], STEP_TOKENS)[0])
+                yield sample(step.step)
             if place.checkpoint is not None and step.validation_loss is not None:
                 write_checkpoint(place.checkpoint, training.saved())
     finally:

@@ -12,7 +12,7 @@ from adapters.lora.settings import LoraSettings
 from adapters.methods import STRICT
 from adapters.prefix.settings import PrefixSettings
 
-QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT = 32, 128  # measured at the end in the app: few, as one core takes minutes for 128
+QUEUED_HELD_OUT, QUEUED_GENERAL_ROWS = 128, 32  # at most, measured at the end in the app: one core takes minutes
 MAX_STEPS = 100_000
 KINDS: dict[str, type[Any]] = {"lora": LoraSettings, "prefix": PrefixSettings}
 DEFAULT_LR = {"lora": 1e-3, "prefix": 1e-2}
@@ -92,6 +92,14 @@ class Plan(NamedTuple):
     notes: tuple[str, ...]  # rows cut or left out
 
 
+class Times(NamedTuple):
+    """Seconds of the parts of a training."""
+
+    start: float = 0.0  # of its process
+    training: float = 0.0  # steps, validations, samples
+    measuring: float = 0.0  # adapter and base model, at the end
+
+
 Event: TypeAlias = str | Plan | TrainStep | StepSample  # a string says what happens now
 
 
@@ -99,6 +107,12 @@ def defaults(settings: type[Any]) -> dict[str, Any]:
     """The fields that have a default and are options of the command line, which names the data otherwise."""
     known = int | float | str | tuple | None
     return {f.name: f.default for f in fields(settings) if isinstance(f.default, known) and f.name != "data"}
+
+
+def measured_rows(order: TrainOrder) -> tuple[int, int]:
+    """Held-out rows and rows of general text that the app measures: fewer after a short training, which would wait."""
+    read = order.settings.steps * order.settings.batch_size if order.epochs is None else MAX_STEPS
+    return min(QUEUED_HELD_OUT, max(8, read // 6)), min(QUEUED_GENERAL_ROWS, max(4, read // 24))
 
 
 def command_line(order: TrainOrder, file: str) -> str:

@@ -35,7 +35,7 @@ from adapters.training.job_folder import (
     write_event,
 )
 from adapters.training.making import check_tools
-from adapters.training.order import StepSample, TrainOrder, TrainStep
+from adapters.training.order import StepSample, Times, TrainOrder, TrainStep
 from adapters.training.training_estimate import Estimate, Estimator
 from adapters.training.worker import work
 
@@ -60,6 +60,7 @@ class JobView(NamedTuple):
     steps: tuple[TrainStep, ...]  # thinned where they are many
     samples: tuple[StepSample, ...]
     total: int  # steps
+    done: float  # share of its time
     tokens_per_second: float | None
     seconds_left: float | None
 
@@ -97,13 +98,15 @@ class Trainer:
     def start(self, order: TrainOrder, file: Path | None, owner: str | None) -> str:
         """Queue the order, with a copy of the file; return the job's id. Raises UserError."""
         check_tools(order.report_to)
-        if refusal := self.estimate(order, file).refusal:
-            raise UserError(refusal)
+        estimate = self.estimate(order, file)
+        if estimate.refusal:
+            raise UserError(estimate.refusal)
         with self._lock:
             self._check_room(owner)
             reserved = self._store.reserve(order.name)
             try:
-                id = add_job(self._jobs, Job(order, self._base.id, owner, file.name if file else ""), file)
+                job = Job(order, self._base.id, owner, file.name if file else "", estimate.times)
+                id = add_job(self._jobs, job, file)
             except OSError as error:
                 reserved.close()
                 raise UserError(f"The order cannot be written ({error.strerror}): make room on the disk.") from error
@@ -185,7 +188,7 @@ class Trainer:
     def _view(self, id: str, queue: list[str]) -> JobView:
         job, history = self._job(id), self._history(id)
         ahead = [other for other in queue if other < id]
-        tokens, left = pace(history)
+        done, tokens, left = pace(history, job.times, time.time())
         message = history.message
         if history.state == "waiting":
             message = f"waiting for {len(ahead)} before it" if ahead else "about to begin"
@@ -194,7 +197,18 @@ class Trainer:
         total = history.total or job.order.settings.steps
         place = 0 if history.ended else len(ahead)
         return JobView(
-            id, job.order, job.owner, history.state, place, message, history.steps, history.samples, total, tokens, left
+            id,
+            job.order,
+            job.owner,
+            history.state,
+            place,
+            message,
+            history.steps,
+            history.samples,
+            total,
+            done,
+            tokens,
+            left,
         )
 
     def _attend(self) -> None:
@@ -305,13 +319,34 @@ def death(code: int) -> str:
     return f"exit code {code}; the app's log says why"
 
 
-def pace(history: History) -> tuple[float | None, float | None]:
-    """Tokens a second and seconds left, from the newest steps; None where they cannot be known."""
+class Pace(NamedTuple):
+    """How far a training is, and how fast; None where it cannot be known."""
+
+    done: float = 0.0  # share of its time
+    tokens_per_second: float | None = None
+    seconds_left: float | None = None
+
+
+def pace(history: History, times: Times, now: float) -> Pace:
+    """The pace of a training, from its newest steps and the expected times of its parts."""
+    if history.state != "running":
+        return Pace(float(history.ended))
+    times = times if times.training > 0 else Times(0, 1, 0)
     recent = [step for step in history.recent if step.step > history.begun_at]
-    if history.state != "running" or len(recent) < 2:
-        return None, None
-    seconds = recent[-1].seconds - recent[0].seconds
-    if seconds <= 0:
-        return None, None
-    left = (history.total - recent[-1].step) * seconds / (recent[-1].step - recent[0].step)
-    return (recent[-1].tokens - recent[0].tokens) / seconds, left
+    took = recent[-1].seconds - recent[0].seconds if len(recent) > 1 else 0.0
+    planned = times.training / max(1, history.total)  # seconds of a step
+    a_step = took / (recent[-1].step - recent[0].step) if took > 0 else planned
+    waited, measuring = now - history.since, times.measuring * a_step / planned  # as slow as the steps were
+    if history.phase == "start":
+        gone, tokens = min(waited, 0.95 * times.start), None
+        left = sum(times) - gone
+    elif history.phase == "training":
+        steps_left = history.total - history.steps[-1].step
+        gone = sum(times) - times.measuring - steps_left * planned
+        tokens = (recent[-1].tokens - recent[0].tokens) / took if took > 0 else None
+        left = steps_left * a_step + measuring
+    else:
+        ended, tokens = min(0.95, waited / max(measuring, 1e-9)), None
+        gone = sum(times) - (1 - ended) * times.measuring
+        left = (1 - ended) * measuring
+    return Pace(gone / sum(times), tokens, left)

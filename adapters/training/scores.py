@@ -63,12 +63,16 @@ def exact_matches(base: BaseModel, model: Any, rows: Sequence[Row]) -> list[bool
 
     Empty where most completions are longer than SHORT.
     """
-    asked = evenly([texts for row in rows if (texts := pair(row))], ASKED_ROWS)
-    if not asked or median(len(completion) for _, completion in asked) > SHORT:
-        return []
+    asked = evenly(short_answers(rows), ASKED_ROWS)
     answers = greedy(base, model, [prompt for prompt, _ in asked], ANSWER_TOKENS)
     pairs = zip(answers, asked, strict=True)
     return [answer.strip().split("\n")[0].strip() == completion.strip() for answer, (_, completion) in pairs]
+
+
+def short_answers(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """The rows as prompts and completions; none where most completions are longer than SHORT."""
+    pairs = [texts for row in rows if (texts := pair(row))]
+    return pairs if pairs and median(len(completion) for _, completion in pairs) <= SHORT else []
 
 
 def greedy(base: BaseModel, model: Any, prompts: Sequence[str], max_new_tokens: int) -> list[str]:

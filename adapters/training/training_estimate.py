@@ -10,8 +10,10 @@ The factors were fitted to the peaks of four trainings of the embedded model (Lo
 DoRA, batches of 256 and 1,024 tokens): 1.9 to 4.3 GB, within a fifth. For prefixes they are a rough guess.
 """
 
-import json
+import math
 import threading
+import time
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from statistics import fmean
@@ -27,17 +29,22 @@ from adapters.lora import lora
 from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.prefix import prefix
+from adapters.training.batches import evenly
 from adapters.training.corpus import Dataset
 from adapters.training.making import encoded, fitting, with_steps
-from adapters.training.order import QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT, TrainOrder, TrainSettings, TrainStep
+from adapters.training.order import Times, TrainOrder, TrainSettings, measured_rows
+from adapters.training.scores import ANSWER_TOKENS, ASKED_ROWS, SAMPLE_TOKENS, short_answers
+from adapters.training.speeds import EXTRA_TOKENS, STEP_TOKENS, Speeds, known_speeds, num_threads
 
 LIBRARIES = 410_000_000  # bytes, once they are imported
-SPEED_FILE = "speed.json"
-OF_A_STEP = 1 / 3  # cost of a measured token against a training token
-GENERAL_TOKENS = 120  # of a row of general text
+MEASURED, WRITTEN = 0.55, 12  # cost of a measured and of a written token against a training token
+GENERAL_TOKENS = 180  # of a row of general text, padded
+START = 15.0  # seconds of a process, until it begins to train
 PROBE_ROWS, PROBE_ROUNDS = 256, 5
-SLOWER = 2.0  # a step against its matrix products alone
+SLOWER = 1.5  # a step against its matrix products alone
 KEPT_COUNTS = 64  # data sets and lengths
+NOTED = "Time: from earlier trainings here, for a quiet machine."
+PROBED = "Time: from a matrix product timed here, for a quiet machine; after the first training from that."
 
 
 class Estimate(NamedTuple):
@@ -46,12 +53,16 @@ class Estimate(NamedTuple):
     trainable: int
     share: float  # of all parameters, the adapter's included
     num_bytes: int  # memory of the training process
-    seconds: float  # on this machine
+    times: Times  # on this machine, when nothing else runs
     training_examples: int
     validation_examples: int
     steps: int
     notes: tuple[str, ...]  # rows cut or left out, what is over a limit, where the estimate comes from
     refusal: str = ""  # why it cannot be started
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.times)
 
 
 class Counts(NamedTuple):
@@ -63,6 +74,7 @@ class Counts(NamedTuple):
     validation_length: float
     longest: int
     most_scored: int  # tokens of one example
+    asked: tuple[int, ...]  # tokens of each held-out prompt that is answered at the end
     notes: tuple[str, ...]
 
 
@@ -92,14 +104,18 @@ class Estimator:
             trainable = lora.num_parameters(base.model, settings.adapter)
         else:
             trainable = prefix.num_parameters(base.cache_shape, settings.adapter)
-        speed, told = self._speed(settings)
-        seconds, num_bytes = speed * num_tokens(settings, counts), memory(base, settings, counts, trainable)
-        refusal = self._refusal(seconds, num_bytes)
+        known = known_speeds(self._jobs, base.id, settings)
+        a_token = known.get("trained") or self._probed()
+        speeds = Speeds(**{"start": START, "trained": a_token, "written": WRITTEN * a_token} | known)
+        times = times_of(replace(order, settings=settings), counts, speeds)
+        num_bytes = memory(base, settings, counts, trainable)
+        refusal = self._refusal(sum(times), num_bytes)
+        told = NOTED if "trained" in known else PROBED
         return Estimate(
             trainable,
             trainable / (base.model.num_parameters() + trainable),
             num_bytes,
-            seconds,
+            times,
             counts.training,
             counts.validation,
             settings.steps,
@@ -117,13 +133,6 @@ class Estimator:
             return f"It needs {needed}: lower batch_size or max_length."
         return ""
 
-    def _speed(self, settings: TrainSettings) -> tuple[float, str]:
-        """Seconds a training token, and where they come from."""
-        known = speeds(self._jobs).get(key(self._base.id, settings))
-        if known is not None:
-            return float(known), "Time: as fast as the newest training here."
-        return self._probed(), "Time: from a matrix product timed here; after the first training it comes from that."
-
 
 def counted(base: BaseModel, data: Dataset, max_length: int, share: float, changed: tuple[int, int]) -> Counts:
     """The counts of a data set. `changed`: size and time of its file, so that a cache knows its versions."""
@@ -136,6 +145,7 @@ def counted(base: BaseModel, data: Dataset, max_length: int, share: float, chang
         fmean(validation),
         max(training),
         max(len(example.ids) - example.start for example in material.training),
+        tuple(example.start for example in material.validation) if short_answers(material.held_out) else (),
         material.notes,
     )
 
@@ -154,13 +164,23 @@ def memory(base: BaseModel, settings: TrainSettings, counts: Counts, trainable: 
     return round(LIBRARIES + 1.6 * weights + 24 * trainable + activations)
 
 
-def num_tokens(settings: TrainSettings, counts: Counts) -> float:
-    """Tokens that are read; a measured one counts OF_A_STEP."""
-    trained = counts.training_length * settings.batch_size * settings.steps
+def times_of(order: TrainOrder, counts: Counts, speeds: Speeds) -> Times:
+    """The seconds of a training; its settings have the steps of its epochs."""
+    settings = order.settings
+    a_step = settings.batch_size * counts.training_length + EXTRA_TOKENS
     checked = counts.validation_length * min(counts.validation, settings.eval_examples)
-    held_out = counts.validation_length * min(counts.validation, QUEUED_HELD_OUT)
-    at_the_end = 2 * (held_out + QUEUED_GENERAL_ROWS * GENERAL_TOKENS)
-    return trained + OF_A_STEP * (checked * settings.steps / settings.eval_every + at_the_end)
+    checks = math.ceil(settings.steps / settings.eval_every)
+    texts = 1 + settings.steps // order.sample_every if order.sample_prompt else 0
+    held_out, general = measured_rows(order)
+    measured = counts.validation_length * min(counts.validation, held_out) + general * GENERAL_TOKENS
+    lengths = evenly(counts.asked, min(held_out, ASKED_ROWS))
+    answers = 1.5 * ANSWER_TOKENS * len(set(lengths))  # one length at a time; those of the adapter end sooner
+    training = a_step * settings.steps + MEASURED * checked * checks
+    return Times(
+        speeds.start,
+        speeds.trained * training + speeds.written * STEP_TOKENS * texts,
+        speeds.trained * 2 * MEASURED * measured + speeds.written * (2 * SAMPLE_TOKENS + answers),
+    )
 
 
 def probed_speed(base: BaseModel) -> float:
@@ -169,25 +189,8 @@ def probed_speed(base: BaseModel) -> float:
     layers = [m for m in base.model.modules() if isinstance(m, nn.Linear | lora.Conv1D) and m is not head]
     weight = max((layer.weight.detach() for layer in layers), key=torch.numel)
     rows = torch.ones(PROBE_ROWS, weight.shape[0], device=weight.device, dtype=weight.dtype)
-    times = repeat(lambda: (rows @ weight)[0, 0].item(), number=1, repeat=PROBE_ROUNDS)
-    a_parameter = min(times) / (PROBE_ROWS * weight.numel())  # seconds for one row and one parameter
+    on_cpu = weight.device.type == "cpu"
+    clock, threads = (time.thread_time, torch.get_num_threads() / num_threads()) if on_cpu else (time.perf_counter, 1.0)
+    times = repeat(lambda: (rows @ weight)[0, 0].item(), number=1, repeat=PROBE_ROUNDS, timer=clock)
+    a_parameter = threads * min(times) / (PROBE_ROWS * weight.numel())  # seconds for one row and one parameter
     return 2 * SLOWER * a_parameter * base.model.num_parameters()
-
-
-def note_speed(jobs: Path, base: str, settings: TrainSettings, step: TrainStep) -> None:
-    """Note how fast a training was, from its last step."""
-    known = speeds(jobs) | {key(base, settings): step.seconds / step.tokens}
-    aside = jobs / f".{SPEED_FILE}"
-    aside.write_text(json.dumps(known), "utf-8")
-    aside.replace(jobs / SPEED_FILE)
-
-
-def speeds(jobs: Path) -> dict[str, float]:
-    file = jobs / SPEED_FILE
-    return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}
-
-
-def key(base: str, settings: TrainSettings) -> str:
-    """Trainings with the same key are about equally fast."""
-    kind = "LoRA" if isinstance(settings.adapter, LoraSettings) else "prefix"
-    return f"{base} {kind}{' bfloat16' if settings.bfloat16 else ''}"

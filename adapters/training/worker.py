@@ -48,13 +48,6 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
-def num_threads() -> int:
-    """All cores of this process but one, which is the page's."""
-    process = psutil.Process()
-    cores = len(process.cpu_affinity() or ()) if hasattr(process, "cpu_affinity") else psutil.cpu_count()
-    return max(1, (cores or 1) - 1)
-
-
 def do_job(home: Path, id: str) -> None:
     """Do a job, from its checkpoint where there is one, and note how it ended."""
     import torch
@@ -62,6 +55,7 @@ def do_job(home: Path, id: str) -> None:
 
     from adapters.methods import UserError
     from adapters.training.job_folder import STOP_FILE, tidy, write_event
+    from adapters.training.speeds import num_threads
 
     torch.set_num_threads(num_threads())
     folder = home / "jobs" / id
@@ -108,28 +102,28 @@ def train_job(home: Path, id: str) -> str:
     from adapters.training.card import outcome
     from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, data_of, read_job, write_event, write_progress
     from adapters.training.making import Place, make_adapter
-    from adapters.training.order import QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT, TrainStep, command_line, finish
-    from adapters.training.training_estimate import note_speed
+    from adapters.training.order import command_line, finish, measured_rows
+    from adapters.training.speeds import Stopwatch
 
     jobs, folder = home / "jobs", home / "jobs" / id
     job = read_job(jobs, id)
     target = home / "adapters" / job.order.name
     checkpoint, again = folder / CHECKPOINT_FILE, command_line(job.order, job.file)
-    place = Place(target, again, home / "logs", QUEUED_GENERAL_ROWS, QUEUED_HELD_OUT, job.owner, checkpoint)
+    held_out, general_rows = measured_rows(job.order)
+    place = Place(target, again, home / "logs", general_rows, held_out, job.owner, checkpoint)
     if target.exists():
         return finished(place)
     write_event(folder, "doing", message="loading the base model")
     base = load_base_model(None if job.base == EMBEDDED_ID else job.base, home)
     events = make_adapter(base, job.order, data_of(folder, job), place, (folder / STOP_FILE).exists)
-    steps: list[TrainStep] = []  # the newest alone
+    watch = Stopwatch(base.device.type)
 
     def note(event: "Event") -> None:
+        watch.take(event)
         write_progress(folder, event)
-        steps[:] = [event] if isinstance(event, TrainStep) else steps
 
     report = finish(events, note)
-    if steps:
-        note_speed(jobs, job.base, job.order.settings, steps[0])
+    watch.note(jobs, job.base, job.order.settings)
     return outcome(report)
 
 

@@ -79,7 +79,7 @@ def test_a_trained_adapter_is_whole_and_reloads_to_the_measured_figures(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["../x", "--kind", "lora", "--data", "poetry"], "cannot be a folder's"),
+        (["../x", "--kind", "lora", "--data", "poetry"], "Give it a name"),
         (["x", "--kind", "lora", "--data", "nothing"], "no data set or file 'nothing'"),
         (["x", "--kind", "lora", "--data", "poetry", "--init-text", "a"], "--init-text is not a setting of a lora"),
         (["x", "--kind", "prefix", "--data", "poetry", "--r", "4"], "--r is not a setting of a prefix"),

@@ -151,7 +151,7 @@ def test_the_command_writes_a_folder_that_the_store_reads(model_folder: str, tmp
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("../x", "text,label\na,b\n", "cannot be a folder's"),
+        ("../x", "text,label\na,b\n", "Give it a name"),
         ("x", "text,label\na,b\n", "All rows have the label 'b'"),
         ("x", "", "The file holds no row"),
     ],

@@ -10,7 +10,7 @@ from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.prefix.settings import PrefixSettings
 from adapters.training.corpus import DATASETS
-from adapters.training.order import TrainOrder, TrainSettings
+from adapters.training.order import Times, TrainOrder, TrainSettings
 from adapters.training.training_estimate import Estimate
 from demo.train import words
 from demo.train.form import TrainForm, TrainReading, defaults, read_train, your_file
@@ -97,7 +97,9 @@ def test_an_uploaded_file_goes_with_the_order(tmp_path: Path) -> None:
 
 
 def test_an_estimate_says_what_was_cut_in_lines_of_their_own() -> None:
-    lines = estimate_lines(Estimate(921_600, 0.0068, 1_400_000_000, 720.0, 1200, 130, 100, ("2 texts were cut.",)))
+    lines = estimate_lines(
+        Estimate(921_600, 0.0068, 1_400_000_000, Times(15.0, 600.0, 105.0), 1200, 130, 100, ("2 texts were cut.",))
+    )
     assert lines.split("\n") == [
         "921,600 parameters are trained (0.68\u00a0%) · 100 steps over 1,200 examples, 130 held out · about 1.4 GB of "
         "memory · about 12 min",
