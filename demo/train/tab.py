@@ -159,8 +159,7 @@ def bar_html(job: JobView) -> str:
     """The progress bar; empty once the training has ended."""
     if job.state not in LIVE:
         return ""
-    done = job.steps[-1].step if job.steps else 0
-    return f'<progress value="{done}" max="{max(1, job.total)}" aria-label="{words.PROGRESS}"></progress>'
+    return f'<progress value="{job.done:.3f}" max="1" aria-label="{words.PROGRESS}"></progress>'
 
 
 def kind_of(job: JobView) -> str:
@@ -197,7 +196,7 @@ def signature(job: JobView | None) -> tuple[Any, ...]:
     """Changes whenever there is something new to show of a training."""
     if job is None:
         return ()
-    return job.id, job.state, job.place, job.message, job.steps[-1:], job.samples[-1:]
+    return job.id, job.state, job.place, job.message, job.steps[-1:], job.samples[-1:], round(job.done, 2)
 
 
 def sample_spans(job: JobView) -> list[Span]:
