@@ -8,7 +8,7 @@ import shlex
 import sys
 
 from adapters.methods import UserError
-from benchmarks import adapters_page, headlines
+from benchmarks import adapters_page, example_records, headlines
 from benchmarks.costs import bench, weight_layout
 from benchmarks.sweeps import frontier_command, size_sweep_command
 
@@ -17,6 +17,7 @@ COMMANDS = {
     "sweep": (size_sweep_command, "train adapters of several sizes, and compare their held-out perplexity"),
     "frontier": (frontier_command, "steer with PPLM at several strengths, and measure success and cost"),
     "adapters": (adapters_page, "write the tables and the plot of docs/adapters.md"),
+    "examples": (example_records, "write the comparisons of the examples on the page"),
     "headlines": (headlines, "make training rows for the adapter `headline` from Debian's package descriptions"),
     "weights": (weight_layout, "time matrix products by the memory order of the weights"),
 }

@@ -11,7 +11,7 @@ import gradio as gr
 
 from adapters.methods import UserError
 from demo.attributes.tab import attributes_tab
-from demo.compare.comparisons import find_comparison
+from demo.compare.record import find_comparison
 from demo.compare.tab import compare_tab
 from demo.leaderboard.results.load import find_run
 from demo.leaderboard.tab import leaderboard_tab

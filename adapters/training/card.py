@@ -14,8 +14,16 @@ from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.methods import STRICT, to_json
 from adapters.training.batches import evenly
 from adapters.training.corpus import GENERAL, VALIDATION_SHARE
-from adapters.training.order import CurvePoint, End, TrainSettings
-from adapters.training.scores import SAMPLE_TEMPERATURE, SAMPLE_TOKENS, SAMPLE_TOP_P, Sample, Scores
+from adapters.training.order import (
+    SAMPLE_TEMPERATURE,
+    SAMPLE_TOKENS,
+    SAMPLE_TOP_P,
+    CurvePoint,
+    End,
+    Sample,
+    Scores,
+    TrainSettings,
+)
 
 CURVE_ROWS = 12  # of the table
 ENDED: dict[End, str] = {  # why a training ended

@@ -14,6 +14,9 @@ from adapters.prefix.settings import PrefixSettings
 
 QUEUED_HELD_OUT, QUEUED_GENERAL_ROWS = 128, 32  # at most, measured at the end in the app: one core takes minutes
 MAX_STEPS = 100_000
+SAMPLE_TOKENS = 60
+SAMPLE_TEMPERATURE = 0.8
+SAMPLE_TOP_P = 0.95
 KINDS: dict[str, type[Any]] = {"lora": LoraSettings, "prefix": PrefixSettings}
 DEFAULT_LR = {"lora": 1e-3, "prefix": 1e-2}
 T = TypeVar("T")
@@ -76,6 +79,24 @@ class TrainOrder:
     report_to: tuple[Literal["tensorboard", "trackio"], ...] = ()
     about: Annotated[str, Field(max_length=1_000)] = ""  # of the data, for the card; "": what is known of the data set
     licence: Annotated[str, Field(max_length=1_000)] = ""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Scores:
+    """The scores of one model on the validation rows and on general text."""
+
+    text_perplexity: float  # of the validation tokens, end tokens left out
+    perplexity: float  # end tokens included, where the rows have one
+    general_perplexity: float  # of text that is never trained on, end tokens left out
+    exact_match: float | None  # share of the validation questions answered word for word, greedily
+
+
+@dataclass(frozen=True, config=STRICT)
+class Sample:
+    """A prompt and its continuation."""
+
+    prompt: str
+    continuation: str
 
 
 class StepSample(NamedTuple):

@@ -5,41 +5,19 @@ from statistics import median
 from typing import Any
 
 import torch
-from pydantic.dataclasses import dataclass
 from torch import nn
 
 from adapters.base_model import BaseModel
-from adapters.methods import STRICT
 from adapters.training.batches import Example, evenly, measure
 from adapters.training.corpus import GENERAL, Row, encode, pair, read_rows
+from adapters.training.order import SAMPLE_TEMPERATURE, SAMPLE_TOKENS, SAMPLE_TOP_P, Sample, Scores
 
 ASKED_ROWS = 200  # prompts at most for exact match
 SHORT = 40  # characters; longer completions are not expected word for word
 MEASURE_BATCH = 8
 MEASURE_LENGTH = 256
-SAMPLE_TOKENS = 60
-SAMPLE_TEMPERATURE = 0.8
-SAMPLE_TOP_P = 0.95
 OPENING_WORDS = 6
 ANSWER_TOKENS = 24
-
-
-@dataclass(frozen=True, config=STRICT)
-class Scores:
-    """The scores of one model on the validation rows and on general text."""
-
-    text_perplexity: float  # of the validation tokens, end tokens left out
-    perplexity: float  # end tokens included, where the rows have one
-    general_perplexity: float  # of text that is never trained on, end tokens left out
-    exact_match: float | None  # share of the validation questions answered word for word, greedily
-
-
-@dataclass(frozen=True, config=STRICT)
-class Sample:
-    """A prompt and its continuation."""
-
-    prompt: str
-    continuation: str
 
 
 def score(

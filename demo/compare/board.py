@@ -1,12 +1,14 @@
 """The contents of the Compare tab, as frozen data. Knows nothing of Gradio or of how a text comes about."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from adapters.decoding.text import Continuation
-from adapters.methods import BASE, Method, Sampling, UserError
+from adapters.methods import BASE, Method, UserError
 from demo.compare import words
 from demo.parts.numbers import Span
+
+Record = Mapping[str, Any]  # a finished comparison as JSON; see demo.compare.record
 
 
 class Figures(NamedTuple):
@@ -31,13 +33,6 @@ class PaneView(NamedTuple):
     running: bool = False
 
 
-class Outcome(NamedTuple):
-    """A finished comparison: enough to keep it, and to write it again."""
-
-    sampling: Sampling
-    rows: dict[int, Continuation]  # by place
-
-
 @dataclass(frozen=True)
 class Board:
     """One view per pane that has something to show, by its place, and a message under the prompt."""
@@ -47,7 +42,10 @@ class Board:
     is_error: bool = False
     running: bool = False
     errors: dict[int, str] = field(default_factory=dict)  # why panes could not start, by their place
-    outcome: Outcome | None = None  # of the texts in the panes, once all have ended
+    topics: tuple[str, ...] = ()  # names of the lists whose words are marked
+    stored: bool = False  # the texts ship with the app
+    seconds_left: float | None = None  # while texts grow
+    record: Record | None = None  # of the texts in the panes, once all have ended
 
     def refuse(self, error: UserError) -> "Board":
         """This board with an error under the prompt and in the panes at fault; the texts stay."""
@@ -60,7 +58,7 @@ class Board:
             place: view._replace(status=words.STOPPED, running=False) if view.running else view
             for place, view in self.panes.items()
         }
-        return Board(panes, errors=self.errors, outcome=self.outcome)
+        return replace(self, panes=panes, message="", is_error=False, running=False)
 
 
 class PaneErrors(UserError):

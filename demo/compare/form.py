@@ -117,6 +117,21 @@ def read_method(form: PaneForm) -> Method:
     return method
 
 
+def form_of(method: Method) -> dict[str, Any]:
+    """The values of a pane's controls for a method: `read_method` reads it again, with at most len(SLOTS) attributes.
+
+    Own words become one list: the controls hold one.
+    """
+    values: dict[str, Any] = {"lora": method.lora or NONE, "lora_scale": method.lora_scale}
+    values["prefix"] = method.prefix or NONE
+    if method.steering is not None:
+        values |= {name: getattr(method.steering, name) for name in PPLM_FIELDS}
+        for (name, weight), attribute in zip(SLOTS, method.steering.attributes, strict=False):
+            values |= {name: attribute.name, weight: attribute.weight}
+            values |= {"words": ", ".join(attribute.words)} if attribute.words else {}
+    return pane_form(**values)
+
+
 def read_attributes(form: PaneForm) -> tuple[Attribute, ...]:
     """The attributes of a pane; raises UserError with one line."""
     found: dict[str, Attribute] = {}

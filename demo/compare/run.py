@@ -1,22 +1,23 @@
-"""Runs of the engine as generators of boards: a comparison, a parity check, and a call through the API.
+"""Runs of the engine as generators of boards: a comparison, a parity check, a replay, and a call through the API.
 
 Knows methods, continuations and boards; knows nothing of Gradio. Closing a generator cancels its work.
 """
 
 import math
-import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from adapters.decoding.likelihood import perplexity_of
 from adapters.decoding.text import Continuation
-from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off, weighted_word
+from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off
 from demo.compare import words
-from demo.compare.board import Board, Figures, Outcome, PaneErrors, PaneView
+from demo.compare.board import Board, Figures, PaneErrors, PaneView
 from demo.compare.form import Form, read_form
-from demo.parts.numbers import ATTRIBUTE, Span, if_finite, spans, word_pattern
-from demo.parts.running import closed_at_end, told
+from demo.compare.record import Comparison, make_record, pane_view, read_record, topic_lists
+from demo.parts.numbers import Marker, if_finite, marker, spans
+from demo.parts.running import changed, closed_at_end, told
+from demo.parts.words import CANNOT_REPLAY, replayed
 from demo.services import Services
 from leaderboard.metrics.distinct import distinct
 
@@ -39,13 +40,22 @@ def write(services: Services, form: Form, board: Board) -> Iterator[Board]:
         steps = start(services, requests, sampling)
     old = {place: board.panes[place]._replace(status=words.CHANGED) for place in errors if place in board.panes}
     waiting = {place: PaneView(request.method, words.WAITING, running=True) for place, request in requests.items()}
-    started = Board(old | waiting, words.MEND_SOME if errors else "", bool(errors), running=True, errors=errors)
-    board = started
-    yield board
+    topics = tuple(topic_lists(services, [request.method for request in requests.values()]))
+    started = Board(old | waiting, words.MEND_SOME if errors else "", bool(errors), True, errors, topics)
+    yield started
     for rows, panes in watch(services, requests, steps):
-        outcome, board = Outcome(sampling, rows), replace(started, panes=old | panes)
-        yield board
-    yield replace(board, running=False, outcome=outcome)
+        yield replace(started, panes=old | panes, seconds_left=seconds_left(rows.values(), sampling))
+    record = make_record(services, rows, panes, sampling)
+    yield replace(started, panes=old | read_record(services, record).board.panes, running=False, record=record)
+
+
+def seconds_left(rows: Iterable[Continuation], sampling: Sampling) -> float | None:
+    """How long the slowest text takes to its longest end at its speed so far; None before its first token."""
+    growing = [row for row in rows if row.finish_reason is None]
+    if not all(row.token_ids for row in growing):
+        return None
+    missing = [row.seconds * (sampling.max_new_tokens / len(row.token_ids) - 1) for row in growing]
+    return max(missing, default=0.0)
 
 
 def compare_as_json(
@@ -85,7 +95,7 @@ def watch(
     services: Services, requests: dict[int, Request], steps: Steps
 ) -> Iterator[tuple[dict[int, Continuation], dict[int, PaneView]]]:
     """The continuations and the views of their panes, whenever a row has a new token or has just ended."""
-    pattern = word_pattern(attribute_words(services, [request.method for request in requests.values()]))
+    marked = marker(topic_lists(services, [request.method for request in requests.values()]))
     seen: dict[int, tuple[Any, ...]] = {}
     views: dict[int, PaneView] = {}
     with closed_at_end(steps):
@@ -94,16 +104,9 @@ def watch(
             states = {place: (row.token_ids, row.finish_reason) for place, row in rows.items()}
             if new := {place: row for place, row in rows.items() if states[place] != seen.get(place)}:
                 scores = score(services, new)
-                views = views | {place: view(row, pattern, scores.get(place)) for place, row in new.items()}
+                views = views | {place: view(row, marked, scores.get(place)) for place, row in new.items()}
                 seen = states
                 yield rows, views
-
-
-def attribute_words(services: Services, methods: Sequence[Method]) -> set[str]:
-    """The words of every list that one of the methods steers by; a discriminator has none."""
-    attributes = [attribute for method in methods if method.steering for attribute in method.steering.attributes]
-    lists = [attribute.words or services.attributes.get(attribute.name, ()) for attribute in attributes]
-    return {weighted_word(word)[0] for known in lists for word in known}
 
 
 def score(services: Services, rows: Mapping[int, Continuation]) -> dict[int, float | None]:
@@ -124,30 +127,23 @@ def score(services: Services, rows: Mapping[int, Continuation]) -> dict[int, flo
     return {place: if_finite(perplexity_of(math.fsum(row), len(row))) for place, row in logprobs.items()}
 
 
-def view(row: Continuation, pattern: re.Pattern[str] | None, scored: float | None) -> PaneView:
+def view(row: Continuation, marked: Marker | None, scored: float | None) -> PaneView:
     """The view of a continuation; `scored` is its perplexity under the base model."""
-    tokens, pieces = len(row.token_ids), spans(row.request.prompt, row.text, pattern)
+    tokens = len(row.token_ids)
     figures = Figures(
         tokens,
         tokens / row.seconds if tokens and row.seconds > 0 else None,
         scored,
         if_finite(distinct([row.text], 2)),
-        sum(mark == ATTRIBUTE for _, mark in pieces) if pattern else None,
+        len(marked.find(row.text)) if marked else None,
     )
-    return pane_view(row.request.method, pieces, figures, row.finish_reason)
-
-
-def pane_view(method: Method, pieces: Sequence[Span], figures: Figures, reason: str | None) -> PaneView:
-    """The view of a text that ended for this reason; None while it grows."""
-    status = words.finished(reason, figures.tokens) if reason else words.WRITING if figures.tokens else words.WAITING
-    note, wrong = (words.DIVERGED, True) if reason == "diverged" else ("", False)
-    return PaneView(method, status, tuple(pieces), figures, note, wrong, running=reason is None)
+    return pane_view(row.request.method, spans(row.request.prompt, row.text, marked), figures, row.finish_reason)
 
 
 def check_parity(services: Services, form: Form, board: Board) -> Iterator[Board]:
     """Run every pane with its effect off beside the base; the last board has the verdict on each text."""
     panes = {place: pane._replace(note="", is_error=False) for place, pane in board.panes.items()}
-    clean = Board(panes, outcome=board.outcome)
+    clean = Board(panes, topics=board.topics, record=board.record)
     return told(parity_boards(services, form, clean), clean, Board.refuse)
 
 
@@ -166,7 +162,7 @@ def parity_boards(services: Services, form: Form, board: Board) -> Iterator[Boar
             note = verdict(services, ids, base, words.PARITY_EQUAL, words.PARITY_DIFFERS)
         panes[place] = panes.get(place, PaneView(request.method))._replace(note=note)
     equal = sum(ids == base for ids in others)
-    yield Board(panes, words.CHECKED.format(equal=equal, all=len(others)), outcome=board.outcome)
+    yield Board(panes, words.CHECKED.format(equal=equal, all=len(others)), topics=board.topics, record=board.record)
 
 
 def verdict(services: Services, mine: Sequence[int], other: Sequence[int], equal: str, differs: str) -> str:
@@ -177,6 +173,29 @@ def verdict(services: Services, mine: Sequence[int], other: Sequence[int], equal
     index = next(unequal, min(len(mine), len(other)))
     pieces, decode = (list(ids[index : index + 1]) for ids in (mine, other)), services.engine.base.tokenizer.decode
     return differs.format(index + 1, *(f"“{decode(piece)}”" if piece else words.THE_END for piece in pieces))
+
+
+def replay(services: Services, comparison: Comparison) -> Iterator[Board]:
+    """Write every text again; the last board says which are identical and what has changed since."""
+
+    def refuse(_: Board, error: UserError) -> Board:
+        return comparison.board.refuse(UserError(CANNOT_REPLAY.format(reason=error)))
+
+    return told(replay_boards(services, comparison), comparison.board, refuse)
+
+
+def replay_boards(services: Services, comparison: Comparison) -> Iterator[Board]:
+    """The boards of a replay. Raises UserError."""
+    requests = [text.request for text in comparison.texts.values()]
+    now = yield from rewrite(services, requests, comparison.sampling, comparison.board, words.REPLAYING)
+    panes = {}
+    for mine, (place, then) in zip(now, comparison.texts.items(), strict=True):
+        note = verdict(services, mine, then.token_ids, words.REPLAY_EQUAL, words.REPLAY_DIFFERS)
+        panes[place] = comparison.board.panes[place]._replace(note=note, is_error=False)
+    equal = sum(view.note == words.REPLAY_EQUAL for view in panes.values())
+    methods = [request.method for request in requests]
+    changes = changed(services, methods, comparison.record["hashes"], comparison.record["versions"])
+    yield Board(panes, " ".join([replayed(equal, len(panes)), *changes]))
 
 
 def rewrite(

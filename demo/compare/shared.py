@@ -10,9 +10,10 @@ import gradio as gr
 from gradio.events import Dependency
 
 from adapters.methods import UserError
-from demo.compare.board import Board
-from demo.compare.comparisons import Comparison, find_comparison, make_record, replay, texts_of_board
+from demo.compare.board import Board, PaneView
 from demo.compare.panes import View
+from demo.compare.record import Comparison, find_comparison, read_record
+from demo.compare.run import replay
 from demo.compare.words import NOTHING_TO_SHARE, SHARED_COMPARISON
 from demo.parts import words as common
 from demo.parts.actions import as_file, build_confirm, save_on_click, small_button
@@ -23,7 +24,7 @@ from demo.parts.running import closed_at_end
 from demo.parts.tables import facts_table, model_facts
 from demo.parts.views import Page
 from demo.services import Services
-from demo.xray.run import Text
+from demo.xray.finished import Text
 from demo.xray.words import XRAY
 from leaderboard.output.report import comparison_report
 
@@ -42,7 +43,7 @@ class SharedPage:
                     self.delete = build_confirm()
                 self.message = message_line("Message", "shared-note")
                 with gr.Row(elem_classes="panes"):
-                    self.panes = [View(services, f"Shared pane {place + 1}") for place in range(MAX_PANES)]
+                    self.panes = [View(services, f"Shared pane {place + 1}", PaneView()) for place in range(MAX_PANES)]
                 with gr.Accordion(common.MADE_WITH, open=False):
                     self.facts = facts_table()
         self.id = gr.State(None)
@@ -75,9 +76,9 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
 def on_share(services: Services, board: Board, secret: Any) -> tuple[dict[str, Any], Marked]:
     """Keep the comparison on the page. Returns its link. Raises UserError."""
     owner = owner_of(secret)
-    if board.outcome is None or owner is None:
-        raise UserError(NOTHING_TO_SHARE if board.outcome is None else common.NO_OWNER)
-    id = services.database.add_comparison(make_record(services, board, board.outcome), owner)
+    if board.record is None or owner is None:
+        raise UserError(NOTHING_TO_SHARE if board.record is None else common.NO_OWNER)
+    id = services.database.add_comparison(board.record, owner)
     return gr.update(value=address(COMPARE, id), visible=True), []
 
 
@@ -149,7 +150,7 @@ def find(services: Services, id: Any) -> Comparison | None:
 def texts_on_page(services: Services, board: Board, id: Any) -> dict[int, Text]:
     """The texts of the open shared comparison, else those that were written last."""
     if id is None:
-        return texts_of_board(board)
+        return {} if board.record is None else read_record(services, board.record).texts
     comparison = find(services, id)
     return {} if comparison is None else comparison.texts
 

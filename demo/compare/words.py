@@ -1,8 +1,7 @@
 """The words on the Compare tab."""
 
-from typing import NamedTuple
-
 from adapters.methods import PPLM, Method
+from demo.parts.words import duration, title
 
 # Errors a person can mend
 BAD_SEED = "The seed {value!r} must be a whole number from 0 to 4,294,967,295."
@@ -14,7 +13,7 @@ BAD_METHODS = (
     "methods: give a list of 1 to {most} short names, such as base, lora:poetry or "
     "pplm:science*2+pplm:sentiment:negative*-1."
 )
-NOTHING_TO_SHARE = "Press Generate first, and share when all panes have finished."
+NOTHING_TO_SHARE = "Press Run first, and share when all panes have finished."
 NEWER = "Made by a newer release of Steerboard: update to open it."
 
 # States of a pane
@@ -26,8 +25,8 @@ CHANGED = "Old text. Run again to apply the new settings."
 DIVERGED = "The numbers of this text overflowed, so it was stopped: lower the strength or the scale."
 
 # Settings of a pane
-SEVERAL = "Several attributes, weights"
-MORE_SETTINGS = "More PPLM settings"
+SEVERAL = "Mix topics"
+MORE_SETTINGS = "Advanced PPLM settings"
 
 # Parity and replay
 CHECKING = "Checking parity: {done} of {most} tokens."
@@ -41,44 +40,51 @@ REPLAY_DIFFERS = "✗ Re-written just now: token {} is {}, it was {}."
 THE_END = "the end"
 SHARED_COMPARISON = "A shared comparison"
 
-HELP = (
-    "Check parity runs every method switched off and compares it with Base. "
-    "Perplexity (base): how unexpected a text is to the base model, whatever wrote it. Lower is more fluent, but "
-    "repetition lowers it too. Distinct-2: the share of different word pairs; repetition lowers it. "
-    "Attribute words: how many words of the lists that any pane steers by are in the text. "
-    "A discriminator has no words, so it marks nothing."
-)
-
-
-class Example(NamedTuple):
-    """A prompt that suits one method, and the choices for it."""
-
-    prompt: str
-    label: str
-    lora: str | None = None
-    attribute: str | None = None
-    chat: bool = False
-
-    @property
-    def title(self) -> str:
-        """The label of its button."""
-        return f"{self.prompt.splitlines()[0]} · {self.label}"
-
-
-EXAMPLES = (
-    Example("The potato", "science words", attribute="science"),
-    Example("My review: this film is", "positive words", attribute="positive"),
-    Example("In a distant galaxy", "science fiction", lora="scifi", attribute="space"),
-    Example("The sea is", "verse", lora="poetry"),
-    Example("Question: What is the capital of Peru?\nAnswer:", "a fact", attribute="science"),
-    Example("The painting shows", "religious words", attribute="religion"),
-    Example("Describe a walk through a city.", "chat, positive words", attribute="positive", chat=True),
-)
+# Buttons, the line that an example shows, the drawer
+RUN, RUN_AGAIN, SHUFFLE, PARITY, ADD = "Run", "Run again", "New seed", "Is it fair?", "Add a pane"
+SETTINGS_OF_ALL = "All panes"
+STILL_WRITING = "Still writing. Stop first, then run."
+STORED = "written earlier with seed {seed}: Run again writes it live"
+DEPARTS = "first word that differs from Base"
 
 
 def finished(reason: str, tokens: int) -> str:
     """How a text of so many tokens ended."""
     return {"eos": "finished", "length": f"{tokens}-token limit", "diverged": "diverged"}[reason]
+
+
+def stop_label(seconds_left: float | None) -> str:
+    """The button that ends a run."""
+    return "Stop" if seconds_left is None else f"Stop · {duration(seconds_left)} left"
+
+
+def run_label(again: bool) -> str:
+    """The button that starts a run; again: its texts are there."""
+    return RUN_AGAIN if again else RUN
+
+
+def pane_tab(place: int, method: Method) -> str:
+    """The tab of a pane's further settings."""
+    return f"{place + 1} · {title(method)}"
+
+
+def settings_label(line: str) -> str:
+    """The drawer, closed."""
+    return f"Settings · {line}"
+
+
+def topic_words(name: str) -> str:
+    """What the mark of a list means."""
+    return f"{name.rpartition('/')[2]} word"
+
+
+def same_as_base(method: Method) -> str:
+    """What to do when a method wrote the base's text."""
+    if method.steering is not None:
+        return "Same text as Base. Raise the strength, or pick a topic nearer to the prompt."
+    if method.lora is not None:
+        return "Same text as Base. Raise the scale, or pick another adapter."
+    return "Same text as Base. Try a prompt like the texts it was trained on."
 
 
 def describe(method: Method) -> str:

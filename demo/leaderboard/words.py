@@ -1,6 +1,6 @@
 """The words of the Leaderboard tab."""
 
-from demo.parts.words import PHASES, SAME, count, duration, moment, sampling_line
+from demo.parts.words import PHASES, count, duration, moment, sampling_line
 from leaderboard.records import PromptSet, Run, RunLine, RunSpec
 from leaderboard.runs.estimator import Estimate
 from leaderboard.runs.plan import Progress
@@ -106,7 +106,7 @@ COMMAND_LINE, HERE = "on the command line", "in this browser"
 
 def run_line(spec: RunSpec) -> str:
     """The settings of a run in one line."""
-    shared = sampling_line(spec.sampling, spec.seed, spec.chat).removesuffix(SAME)
+    shared = sampling_line(spec.sampling, spec.seed, spec.chat)
     judge = BASE_JUDGE if spec.judge is None else spec.judge
     return f"{count(spec.samples, 'text')} a prompt · {shared} · judged by {judge}"
 

@@ -19,7 +19,7 @@ class Control(NamedTuple):
 
 
 CONTROLS = {
-    "prompt": Control("Prompt", "Every pane continues this text; Shift+Enter starts."),
+    "prompt": Control("Prompt", "Every pane continues this text. Enter runs, Shift+Enter breaks the line."),
     "mode": Control("Mode", "Continue the text as it stands, or send it to the chat model as a question."),
     "link": Control("Link", "Anyone with the link can see this; only this browser can delete it."),
     "set": Control("Prompt set", "A shipped one, or your own CSV, TSV, JSONL, TXT or Parquet file."),
@@ -50,6 +50,7 @@ CONTROLS = {
     "discriminator_name": Control("Name", "Letters, digits, - or _, such as formality."),
 }
 FIRST_SEED = 5
+FIRST_SAMPLING = Sampling(max_new_tokens=40)
 
 
 class SamplingControls(NamedTuple):
@@ -60,12 +61,14 @@ class SamplingControls(NamedTuple):
     seed: gr.Number
 
 
-def lay_out_sampling(services: Services) -> SamplingControls:
-    """Put the controls on the page."""
+def lay_out_sampling(
+    services: Services, sampling: Sampling = FIRST_SAMPLING, first_seed: int = FIRST_SEED, chat: bool = False
+) -> SamplingControls:
+    """Put the controls on the page, with these values."""
     modes = [PLAIN, CHAT] if services.engine.base.tokenizer.chat_template else [PLAIN]
     with gr.Row(elem_classes="sampling"):
-        mode = gr.Radio(modes, value=PLAIN, **labelled("mode"))
-        seed = gr.Number(FIRST_SEED, minimum=0, maximum=2**32 - 1, step=1, **labelled("seed"))
+        mode = gr.Radio(modes, value=CHAT if chat else PLAIN, **labelled("mode"))
+        seed = gr.Number(first_seed, minimum=0, maximum=2**32 - 1, step=1, **labelled("seed"))
         scales = {
             "max_new_tokens": (1, 256, 1),
             "temperature": (0, 2, 0.05),
@@ -74,7 +77,7 @@ def lay_out_sampling(services: Services) -> SamplingControls:
             "repetition_penalty": (1, 2, 0.05),
         }
         fields: dict[str, Component] = {
-            name: slider(getattr(Sampling, name), scale, **labelled(name)) for name, scale in scales.items()
+            name: slider(getattr(sampling, name), scale, **labelled(name)) for name, scale in scales.items()
         }
     return SamplingControls(fields, mode, seed)
 

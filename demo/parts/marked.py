@@ -11,11 +11,22 @@ import gradio as gr
 from gradio.blocks import Block
 
 from adapters.methods import NO_LIMIT, PPLM, Method
-from demo.parts.numbers import ATTRIBUTE, PROMPT
-from demo.parts.words import count, kinds, percent, title
+from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
+from demo.parts.words import base_title, count, kinds, percent, title, trained_on
 from demo.services import Services
 
-COLORS = {PROMPT: "transparent", ATTRIBUTE: "orange"}  # the style sheet tells the marks apart by these two
+# The style sheet knows a mark by its colour; that of a departing word of a list is one step off that of its list.
+TOPIC_COLORS = {TOPICS[0]: "#f0e442", TOPICS[1]: "#cc79a7", TOPICS[2]: "#56b4e9"}
+BOTH_COLORS = {f"{TOPICS[0]}, {DEPARTS}": "#f0e443", f"{TOPICS[1]}, {DEPARTS}": "#cc79a8"}
+BOTH_COLORS[f"{TOPICS[2]}, {DEPARTS}"] = "#56b4ea"
+COLORS = {PROMPT: "transparent", DEPARTS: "#18212f"} | TOPIC_COLORS | BOTH_COLORS
+# What a method does: nothing; matrices beside the weights; tokens before the prompt; an arrow into the memory.
+GLYPHS = {
+    "base": '<rect x="3" y="4" width="14" height="12" rx="2"/>',
+    "lora": '<rect x="2" y="4" width="9" height="12" rx="2"/><path d="M14.5 4v12M18 4v12"/>',
+    "prefix": '<path d="M2 10h.01M6 10h.01M10 10h.01" stroke-width="3"/><path d="M13.5 10H18"/>',
+    "pplm": '<path d="M11 5h7M11 10h7M11 15h7M1 10h7M5 7l3 3-3 3"/>',
+}
 ERROR = "error"
 MESSAGE = "message"  # class of every message line
 MAX_PANES = 6
@@ -53,28 +64,33 @@ def message(words: str, is_error: bool = False) -> Marked:
 
 
 def head_html(method: Method, services: Services) -> str:
-    """Name and cost of a method under its colour."""
-    colors = " ".join(f"kind-{kind}" for kind in kinds(method))
-    return f'<div class="edge {colors}"></div><h2>{escape(title(method))}</h2><p>{escape(cost(method, services))}</p>'
+    """The colour, picture and name of a method, and one line of what it does."""
+    parts = kinds(method)
+    colors = " ".join(f"kind-{kind}" for kind in parts)
+    line = escape(cost(method, services))
+    pictures = "".join(map(glyph, parts))
+    return f'<div class="edge {colors}"></div><h2>{pictures}{escape(title(method))}</h2><p>{line}</p>'
+
+
+def glyph(kind: str) -> str:
+    """The picture of a part of a method, for HTML."""
+    return f'<svg class="glyph kind-{kind}" viewBox="0 0 20 20" aria-hidden="true">{GLYPHS[kind]}</svg>'
 
 
 def cost(method: Method, services: Services) -> str:
-    """What was added to the base model and what it cost, in one line."""
+    """What the method adds to the base model, in one line."""
     parts = []
     if (steering := method.steering) is not None:
         best = "" if steering.best_of == 1 else f", best of {steering.best_of}"
-        trained = "" if method.lora or method.prefix else ", no training"
-        steps = count(steering.num_iterations, "gradient step")
-        parts.append(f"{strength(steering)}, {steps} per token{best}{trained}")
+        parts.append(f"no training · a gradient nudges the memory before each token ({strength(steering)}{best})")
     if (lora := services.adapter(method.lora)) is not None:
         scale = "" if method.lora_scale == 1 else f", scale {method.lora_scale:g}"
-        parts.append(
-            f"{percent(lora.num_parameters / services.num_parameters)} extra weights (rank {lora.size}){scale}"
-        )
+        share = percent(lora.num_parameters / services.num_parameters)
+        parts.append(f"trained on {trained_on(lora.name)} · {share} extra weights (rank {lora.size}{scale})")
     if (prefix := services.adapter(method.prefix)) is not None:
-        extra = percent(prefix.num_parameters / services.num_parameters)
-        parts.append(f"{prefix.size} learned tokens before the prompt, {extra} extra weights")
-    return " · ".join(parts) or f"{services.base}, unchanged"
+        share = percent(prefix.num_parameters / services.num_parameters)
+        parts.append(f"{prefix.size} learned tokens before the prompt · {share} extra")
+    return " · ".join(parts) or f"{base_title(services.base)}, unchanged"
 
 
 def strength(steering: PPLM) -> str:
@@ -84,4 +100,6 @@ def strength(steering: PPLM) -> str:
         parts.append(f"strength {steering.strength:g}")
     if steering.kl_budget < NO_LIMIT:
         parts.append(f"at most {steering.kl_budget:g} nats per token")
+    if steering.num_iterations != 1:
+        parts.append(count(steering.num_iterations, "step"))
     return ", ".join(parts) or f"no limit, step size {steering.step_size:g}"

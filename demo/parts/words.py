@@ -11,8 +11,7 @@ PURPOSE = "Four ways to change what a language model writes. Same prompt, same s
 
 NONE = "none"
 OWN_WORDS = "own words"
-PLAIN, CHAT = "plain continuation", "chat template"
-SAME = ", the same in every pane"
+PLAIN, CHAT = "Continue text", "Answer as chat"
 PHASES = {"generating": "Writing", "scoring": "Scoring", "done": "Done"}
 
 # Errors a person can mend
@@ -74,6 +73,30 @@ def aim(attribute: Attribute) -> str:
     return ("away from " if attribute.weight < 0 else "") + attribute.name + times
 
 
+TRAINED_ON = {  # the shipped adapters
+    "poetry": "poems",
+    "scifi": "science fiction",
+    "austen": "Jane Austen",
+    "facts-lora": "short answers",
+    "headline": "package summaries",
+}
+
+
+def trained_on(adapter: str) -> str:
+    """What an adapter was trained on, in few words."""
+    return TRAINED_ON.get(adapter, adapter)
+
+
+def base_title(id: str) -> str:
+    """The name of a base model: its folder's or repository's, without the suffixes of its file.
+
+    >>> base_title("SmolLM2-135M-Instruct-Q4_1"), base_title("org/gpt2")
+    ('SmolLM2 135M', 'gpt2')
+    """
+    name = id.rstrip("/").rpartition("/")[2]
+    return name.partition("-Instruct")[0].replace("-", " ")
+
+
 def kinds(method: Method) -> list[str]:
     """The parts of a method, for its colours."""
     parts = {"lora": method.lora, "prefix": method.prefix, "pplm": method.steering}
@@ -100,8 +123,8 @@ def sampling_line(sampling: Sampling, seed: int, chat: bool) -> str:
         parts.append(f"top-p {sampling.top_p:g}")
     if sampling.repetition_penalty > 1:
         parts.append(f"repetition penalty {sampling.repetition_penalty:g}")
-    parts += [f"{sampling.max_new_tokens} tokens", f"seed {seed}", CHAT if chat else PLAIN]
-    return " · ".join(parts) + SAME
+    parts += [f"{sampling.max_new_tokens} tokens", f"seed {seed}", (CHAT if chat else PLAIN).lower()]
+    return " · ".join(parts)
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

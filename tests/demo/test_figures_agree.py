@@ -10,7 +10,7 @@ from adapters.decoding.engine import Engine
 from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Request, Sampling, to_json
 from adapters.store.adapter_store import AdapterStore
-from demo.compare.comparisons import stored_figures
+from demo.compare.record import stored_figures
 from demo.compare.run import score, view
 from demo.leaderboard.results.run_texts import texts_for
 from demo.services import Services

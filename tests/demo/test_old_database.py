@@ -15,7 +15,8 @@ import pytest
 
 from adapters.base_model import BaseModel
 from app import Settings, services_of
-from demo.compare.comparisons import find_comparison, replay
+from demo.compare.record import find_comparison
+from demo.compare.run import replay
 from demo.leaderboard.results.load import find_run, load_results
 from demo.leaderboard.results.run_facts import replay_run
 from demo.leaderboard.results.run_texts import texts_for

@@ -158,7 +158,7 @@ def test_a_bfloat16_model_is_pushed_in_float32(bench: Bench) -> None:
     assert STEERED.steering is not None
     carried = replace(STEERED, steering=as_in_paper(STEERED.steering))
     assert states(engine, [carried], SHORT)[-1][0].token_ids
-    batch = engine._batches([*engine._candidates(Request("Once", carried), SHORT, {})], Sampler(SHORT))[1]
+    batch = engine.batch(Request("Once", carried), Sampler(SHORT), SHORT.max_new_tokens)
     batch.advance()
     assert batch.steering is not None
     assert batch.steering.past.kv.data.dtype == torch.float32

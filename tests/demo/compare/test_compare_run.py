@@ -14,9 +14,10 @@ from adapters.methods import BASE, Method, Request, Sampling, UserError, parse_m
 from demo.compare import run as runs
 from demo.compare import words
 from demo.compare.board import Board, PaneErrors, PaneView
-from demo.compare.form import pane_form
+from demo.compare.form import form_of, pane_form, read_method
+from demo.compare.record import topic_lists
 from demo.compare.run import check_parity, compare, compare_as_json
-from demo.parts.numbers import ATTRIBUTE, PROMPT
+from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
 from demo.parts.words import NO_PROMPT, OWN_WORDS, SERVER_ERROR
 from demo.services import Services
 from leaderboard.metrics.distinct import distinct
@@ -82,9 +83,10 @@ def test_all_panes_run_in_one_batch_with_the_same_prompt_and_seed(
 
 
 def test_perplexity_is_always_the_base_models(lasting: Services, boards: list[Board]) -> None:
-    assert boards[-1].outcome is not None
-    for place, row in boards[-1].outcome.rows.items():
-        (scored,) = lasting.engine.loglikelihood([(row.prompt_ids, row.token_ids)], BASE)
+    assert boards[-1].record is not None
+    prompt_ids = tuple(lasting.engine.base.encode("The movie was"))
+    for place, pane in enumerate(boards[-1].record["panes"]):
+        (scored,) = lasting.engine.loglikelihood([(prompt_ids, tuple(pane["token_ids"]))], BASE)
         figures = boards[-1].panes[place].figures
         assert figures is not None
         assert figures.perplexity == pytest.approx(perplexity_of(scored.sum_logprob, TOKENS), rel=1e-4)
@@ -114,9 +116,8 @@ def test_distinct_2_is_the_leaderboards(boards: list[Board]) -> None:
     figures = runs.view(row, None, None).figures
     assert figures is not None
     assert figures.distinct_2 == distinct([text], 2) == 1.0, "words between whitespace"
-    for place, view in boards[-1].panes.items():
-        assert boards[-1].outcome is not None
-        value = distinct([boards[-1].outcome.rows[place].text], 2)
+    for view in boards[-1].panes.values():
+        value = distinct([written(view)], 2)
         assert view.figures is not None
         assert view.figures.distinct_2 == (value if math.isfinite(value) else None)
 
@@ -136,7 +137,7 @@ def test_only_rows_with_a_new_token_are_read_again(lasting: Services, monkeypatc
 
 def test_attribute_words_of_the_steered_panes_are_counted_everywhere(boards: list[Board]) -> None:
     for view in boards[-1].panes.values():
-        marked = [piece for piece, mark in view.spans if mark == ATTRIBUTE]
+        marked = [piece for piece, mark in view.spans if mark and mark.startswith(TOPICS[0])]
         assert all(piece.lower() in "aeo" for piece in marked)
         assert view.figures is not None
         assert view.figures.attribute_words == len(marked)
@@ -145,12 +146,55 @@ def test_attribute_words_of_the_steered_panes_are_counted_everywhere(boards: lis
 def test_a_weighted_word_is_marked_by_its_word_and_a_discriminator_marks_nothing(lasting: Services) -> None:
     def marked(**values: str) -> set[str]:
         method = runs.read_form(form(panes={0: pane_form(**values)})).requests[0].method
-        return runs.attribute_words(lasting, [method])
+        return set().union(*topic_lists(lasting, [method]).values())
 
     own = {"attribute": OWN_WORDS, "words": "bridge:2, worth the, :3", "attribute_2": "sentiment:positive"}
     assert marked(**own) - {""} == {"bridge", "worth the"}
     assert marked(attribute="sentiment:positive") == set()
     assert "laboratory" in marked(attribute="science")
+
+
+def test_lists_have_marks_of_their_own(lasting: Services) -> None:
+    names = ("science+pplm:sentiment:positive", "space", "science")
+    lists = topic_lists(lasting, [parse_method(f"pplm:{name}") for name in names])
+    assert list(lists) == ["science", "space"], "each list once; a discriminator has no words"
+
+
+def test_the_first_word_that_departs_from_base_is_marked_at_the_end(boards: list[Board]) -> None:
+    base = written(boards[-1].panes[0])
+    for view in list(boards[-1].panes.values())[1:]:
+        ((place, word),) = [(i, piece) for i, (piece, mark) in enumerate(view.spans) if mark and DEPARTS in mark]
+        before = "".join(piece for piece, mark in view.spans[:place] if mark != PROMPT)
+        assert base.startswith(before)
+        assert not base.startswith(before + word)
+    assert not any(mark and DEPARTS in mark for view in boards[-2].panes.values() for _, mark in view.spans)
+    assert not any(mark and DEPARTS in mark for _, mark in boards[-1].panes[0].spans), "Base departs from nothing"
+
+
+def test_a_text_equal_to_base_says_what_to_do(lasting: Services) -> None:
+    panes = {0: pane_form(), 1: pane_form(lora="verse", lora_scale=0), 3: STEERED | {"step_size": 0}}
+    last = run(lasting, form(panes=panes))[-1].panes
+    assert [last[place].note for place in panes] == [
+        "",
+        words.same_as_base(last[1].method),
+        words.same_as_base(last[3].method),
+    ]
+    assert "Raise the scale" in last[1].note
+    assert "Raise the strength" in last[3].note
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"lora": "verse", "lora_scale": 0.5},
+        {"prefix": "facts", "attribute": OWN_WORDS, "words": "a, b c:2", "strength": 3.0},
+        {"attribute": "science", "attribute_2": "space", "weight_2": -1.5, "carry": True, "kl_budget": 2.0},
+    ],
+)
+def test_a_method_fills_the_controls_that_it_was_read_from(values: dict[str, Any]) -> None:
+    method = read_method(pane_form(**values))
+    assert read_method(form_of(method)) == method
 
 
 def test_without_attributes_there_is_no_count(lasting: Services) -> None:

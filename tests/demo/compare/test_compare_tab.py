@@ -1,5 +1,6 @@
 """The Compare tab's handlers: values in, values out, on the real components but without a server."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -8,32 +9,35 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, Sampling, UserError, parse_method, to_json
+from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, UserError, parse_method, to_json
 from adapters.pplm.word_list import NO_WORDS
 from demo.compare import words
 from demo.compare.board import Board, PaneView
-from demo.compare.form import PPLM_FIELDS
-from demo.compare.panes import figures_html, pane_text
+from demo.compare.components import Bench, board_updates, read_bench
+from demo.compare.examples import EXAMPLES, Example
+from demo.compare.figures import legend_html
+from demo.compare.form import PPLM_FIELDS, read_method
+from demo.compare.panes import pane_text, status_html
 from demo.compare.run import compare
 from demo.compare.tab import (
-    Bench,
-    board_updates,
     new_seed,
     on_add,
     on_example,
     on_pane_settings,
     on_remove,
     on_sampling,
+    on_start,
     on_stop,
     on_words,
     play,
 )
 from demo.page import AT_ONCE, TABS, build_app
+from demo.parts.controls import FIRST_SAMPLING
 from demo.parts.events import or_message
 from demo.parts.marked import ERROR, Values, cost, head_html
-from demo.parts.numbers import ATTRIBUTE, PROMPT
+from demo.parts.numbers import PROMPT, TOPICS
 from demo.parts.views import Page
-from demo.parts.words import CHAT, NO_PROMPT, OWN_WORDS, PLAIN
+from demo.parts.words import CHAT, NO_PROMPT, OWN_WORDS
 from demo.services import Services
 from demo.xray.tab import Source, build_xray
 from tests.demo.compare.conftest import TOKENS
@@ -57,8 +61,7 @@ def blocks(services: Services) -> gr.Blocks:
 
 def fresh(bench: Bench) -> Values:
     """The values of every control on a fresh page, the prompt filled in, steered by words of the tiny model."""
-    controls = [control for pane in bench.panes for control in pane.controls.values()]
-    inputs: list[Any] = [bench.prompt, bench.shown, bench.board, *bench.shared, *controls]
+    inputs: set[Any] = bench.inputs
     values = {component: component.value for component in inputs} | {bench.prompt: "The movie was"}
     steered = bench.panes[3].controls
     return values | {
@@ -80,12 +83,30 @@ def boards(bench: Bench, played: list[Values]) -> list[Board]:
     return [update[bench.board] for update in played]
 
 
-def test_a_run_begins_and_ends_with_generate_as_the_primary_button(bench: Bench, played: list[Values]) -> None:
-    updates = played
-    assert updates[0][bench.generate]["variant"] == "secondary"
-    assert updates[0][bench.stop]["variant"] == "primary"
-    assert updates[-1][bench.generate]["variant"] == "primary"
-    assert updates[-1][bench.stop]["variant"] == "secondary"
+def test_stop_stands_in_the_place_of_run_while_texts_grow(bench: Bench, played: list[Values]) -> None:
+    for update in (on_start(bench, Board()), *played[:-1]):
+        assert update[bench.stop]["visible"]
+    for update in (on_start(bench, Board()), played[0]):
+        assert not update[bench.run]["visible"]
+    assert played[-1][bench.run] == gr.update(value=words.RUN_AGAIN, visible=True)
+    assert not played[-1][bench.stop]["visible"]
+    labels = [update[bench.stop]["value"] for update in played[:-1]]
+    assert labels[0] == "Stop"
+    assert any(re.fullmatch(r"Stop · \d+ s left", label) for label in labels)
+
+
+def test_enter_while_texts_grow_says_why_nothing_starts(bench: Bench, boards: list[Board]) -> None:
+    with pytest.raises(UserError, match="Still writing"):
+        on_start(bench, boards[0])
+
+
+def test_figures_stand_there_once_all_texts_have_ended(bench: Bench, played: list[Values]) -> None:
+    assert not any(bench.figures in update for update in played[:-1])
+    strip = played[-1][bench.figures]
+    assert all(name in strip for name in ("Words on topic", "Perplexity", "Different word pairs", "Speed"))
+    assert strip.count('class="track"') == 4 * 4
+    (legend,) = [update[bench.legend] for update in played if bench.legend in update]
+    assert legend.startswith('<span class="topic-0">own words word</span>')
 
 
 def test_only_what_changed_is_sent(bench: Bench, played: list[Values]) -> None:
@@ -100,13 +121,13 @@ def test_only_what_changed_is_sent(bench: Bench, played: list[Values]) -> None:
 def test_hidden_panes_do_not_run(services: Services, bench: Bench) -> None:
     values = fresh(bench) | {bench.shown: (0, 1), bench.sampling.fields["max_new_tokens"]: 1}
     last = list(play(services, bench, compare, values))[-1][bench.board]
-    assert [row.request.method.name for row in last.outcome.rows.values()] == ["base", "lora:verse"]
+    assert [pane["method"]["name"] for pane in last.record["panes"]] == ["base", "lora:verse"]
 
 
 def test_stop_shows_stopped_panes_and_wakes_generate(services: Services, bench: Bench, boards: list[Board]) -> None:
     updates = on_stop(services, bench, boards[len(boards) // 3])
-    assert updates[bench.generate]["variant"] == "primary"
-    assert words.STOPPED in updates[bench.panes[3].view.figures]
+    assert updates[bench.run]["visible"]
+    assert words.STOPPED in updates[bench.panes[3].view.status]
     assert bench.panes[3].view.text not in updates, "the text stays"
 
 
@@ -125,7 +146,7 @@ def test_an_error_in_one_pane_stands_there_and_the_others_go_on(
     assert updates[0][bench.panes[3].view.note] == [(NO_WORDS, ERROR)]
     assert updates[0][bench.message] == [(words.MEND_SOME, ERROR)]
     last = updates[-1][bench.board]
-    assert last.outcome.rows.keys() == {0, 1, 2}
+    assert [pane["place"] for pane in last.record["panes"]] == [0, 1, 2]
     assert last.panes[3] == before.panes[3]._replace(status=words.CHANGED), "its older text stays, and says so"
     mended = values | {bench.board: last, controls["words"]: "a"}
     assert next(play(services, bench, compare, mended))[bench.panes[3].view.note] == []
@@ -140,8 +161,8 @@ def test_the_folded_line_says_the_shared_values(bench: Bench) -> None:
     fields = bench.sampling.fields
     values = fresh(bench) | {fields["temperature"]: 0, fields["top_k"]: 40, bench.sampling.seed: 12}
     updates = on_sampling(bench, values | {bench.sampling.mode: CHAT})
-    label = updates[bench.folded]["label"]
-    assert label == "greedy · top-k 40 · top-p 0.9 · 8 tokens · seed 12 · chat template, the same in every pane"
+    label = updates[bench.drawer]["label"]
+    assert label == "Settings · greedy · top-k 40 · top-p 0.9 · 8 tokens · seed 12 · answer as chat"
 
 
 @pytest.mark.parametrize(("name", "value"), [("temperature", float("nan")), ("max_new_tokens", 10**6)])
@@ -153,10 +174,9 @@ def test_bad_shared_values_are_named(bench: Bench, name: str, value: float) -> N
 
 
 def test_a_pane_is_renamed_with_its_settings(services: Services, bench: Bench) -> None:
-    values = fresh(bench) | {
-        bench.panes[0].controls["lora"]: "verse",
-        bench.panes[0].controls["attribute"]: "positive",
-    }
+    pane = bench.panes[0]
+    values = fresh(bench) | {pane.uses: ["lora", "attribute"], pane.controls["attribute"]: "positive"}
+    values[pane.controls["lora"]] = "verse"
     updates = on_pane_settings(services, bench, 0, values)
     assert "PPLM positive over LoRA verse" in updates[bench.panes[0].view.head]
     assert "kind-lora kind-pplm" in updates[bench.panes[0].view.head]
@@ -168,7 +188,7 @@ def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(
     values = fresh(bench) | {bench.board: boards[-1], bench.panes[3].controls["strength"]: 0.2}
     updates, shown = on_pane_settings(services, bench, 3, values), bench.panes[3].view
     assert shown.text not in updates, "the text is not sent again"
-    assert words.CHANGED in updates[shown.figures]
+    assert words.CHANGED in updates[shown.status]
     assert "strength 0.2" in updates[shown.head]
 
 
@@ -179,18 +199,20 @@ def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services
     assert updates[bench.panes[3].view.note] == [(NO_WORDS, ERROR)]
 
 
-@pytest.mark.parametrize("example", words.EXAMPLES, ids=lambda example: example.label)
-def test_an_example_fills_what_it_needs(services: Services, bench: Bench, example: words.Example) -> None:
-    offered = example._replace(lora="verse") if example.lora else example
-    updates = on_example(services, bench, offered, fresh(bench))
-    assert updates[bench.prompt] == example.prompt
-    assert updates[bench.sampling.mode] == (CHAT if example.chat else PLAIN)
-    for name, choice in (("lora", offered.lora), ("attribute", offered.attribute)):
-        chosen = {1: "lora", 3: "attribute"}
-        for place, kind in chosen.items():
-            if kind == name and choice:
-                assert updates[bench.panes[place].controls[name]] == choice
-    assert bench.panes[0].controls["lora"] not in updates, "the base stays the base"
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
+def test_an_example_sets_the_whole_tab(services: Services, bench: Bench, example: Example) -> None:
+    before = fresh(bench) | {bench.shown: (0, 5), bench.sampling.fields["temperature"]: 2}
+    offered = example._replace(panes=("base", "lora:verse", "prefix:facts", example.panes[3]))
+    updates = on_example(services, bench, offered, before)
+    values = before | {
+        part: update.get("value") if isinstance(update, dict) else update for part, update in updates.items()
+    }
+    form = read_bench(bench, values)
+    assert (form.prompt, form.seed, form.sampling) == (example.prompt, example.seed, to_json(FIRST_SAMPLING))
+    assert [read_method(pane) for pane in form.panes.values()] == [request.method for request in offered.requests]
+    assert values[bench.shown] == (0, 1, 2, 3)
+    assert all(updates[button]["variant"] == "secondary" for button in bench.examples), "this is none of them"
+    assert example.look in updates[bench.look]
 
 
 def test_panes_come_back_one_by_one_up_to_six(bench: Bench) -> None:
@@ -222,30 +244,28 @@ def test_costs_are_computed_from_the_adapters(services: Services) -> None:
     assert lora is not None
     assert prefix is not None
     share = 100 * lora.num_parameters / services.num_parameters
-    assert cost(parse_method("lora:verse"), services) == f"{share:.1f}\u00a0% extra weights (rank 3)"
-    assert cost(parse_method("prefix:facts"), services).startswith("5 learned tokens before the prompt, ")
+    assert cost(parse_method("lora:verse"), services) == f"trained on verse · {share:.1f}\u00a0% extra weights (rank 3)"
+    assert cost(parse_method("prefix:facts"), services).startswith("5 learned tokens before the prompt · ")
     composed = cost(parse_method("pplm:science+lora:verse"), services)
-    assert "strength" in composed
-    assert "(rank 3)" in composed
-    assert "no training" not in composed
+    assert composed.startswith(
+        "no training · a gradient nudges the memory before each token (strength 20) · trained on verse"
+    )
     steering = PPLM((Attribute("science"),), num_iterations=1, strength=4.5)
     for changes, line in (
-        ({}, "strength 4.5, 1 gradient step per token, no training"),
-        ({"num_iterations": 3, "best_of": 4}, "strength 4.5, 3 gradient steps per token, best of 4, no training"),
-        ({"kl_budget": 0.6}, "strength 4.5, at most 0.6 nats per token, 1 gradient step per token, no training"),
-        (
-            {"strength": NO_LIMIT, "kl_budget": 0.6},
-            "at most 0.6 nats per token, 1 gradient step per token, no training",
-        ),
-        ({"strength": NO_LIMIT, "step_size": 0.02}, "no limit, step size 0.02, 1 gradient step per token, no training"),
+        ({}, "(strength 4.5)"),
+        ({"num_iterations": 3, "best_of": 4}, "(strength 4.5, 3 steps, best of 4)"),
+        ({"kl_budget": 0.6}, "(strength 4.5, at most 0.6 nats per token)"),
+        ({"strength": NO_LIMIT, "kl_budget": 0.6}, "(at most 0.6 nats per token)"),
+        ({"strength": NO_LIMIT, "step_size": 0.02}, "(no limit, step size 0.02)"),
     ):
-        assert cost(Method("m", steering=replace(steering, **changes)), services) == line
-    assert cost(parse_method("base"), services) == "tiny-llama, unchanged"
+        assert cost(Method("m", steering=replace(steering, **changes)), services).endswith(line)
+    assert cost(parse_method("base"), services) == "tiny llama, unchanged"
 
 
 def test_names_are_escaped_where_they_stand_in_html(services: Services) -> None:
     assert "<b>" not in head_html(parse_method("lora:<b>x</b>"), services)
-    assert "<i>" not in figures_html(PaneView(status="<i>"))
+    assert "<i>" not in status_html(PaneView(status="<i>"))
+    assert "<i>" not in legend_html(Board({0: PaneView(spans=(("a", None),))}, topics=("<i>",)))
 
 
 def test_a_fresh_pane_says_what_it_does() -> None:
@@ -256,9 +276,9 @@ def test_a_fresh_pane_says_what_it_does() -> None:
 
 
 def test_marks_reach_the_page(services: Services, bench: Bench) -> None:
-    view = PaneView(spans=(("a", PROMPT), ("b", None), ("c", ATTRIBUTE)))
+    view = PaneView(spans=(("a", PROMPT), ("b", None), ("c", TOPICS[0])))
     updates = board_updates(services, bench, Board(), Board({2: view}))
-    assert updates[bench.panes[2].view.text] == [("a", PROMPT), ("b", None), ("c", ATTRIBUTE)]
+    assert updates[bench.panes[2].view.text] == [("a", PROMPT), ("b", None), ("c", TOPICS[0])]
 
 
 def test_refused_adapters_are_not_offered_and_said_why(bench: Bench, blocks: gr.Blocks) -> None:
@@ -317,7 +337,7 @@ def test_a_number_beyond_the_scale_reaches_the_form_that_says_so(services: Servi
         values = fresh(bench) | {strength: strength.preprocess(number)}
         last = list(play(services, bench, compare, values))[-1][bench.board]
         assert "strength: " in last.errors[3]
-        assert last.outcome.rows.keys() == {0, 1, 2}, "the others go on"
+        assert [pane["place"] for pane in last.record["panes"]] == [0, 1, 2], "the others go on"
 
 
 def test_words_that_were_sent_reach_the_panes_with_an_attribute_once(bench: Bench) -> None:
@@ -350,4 +370,4 @@ def test_every_setting_of_pplm_has_a_control(bench: Bench) -> None:
 
 
 def test_sampling_defaults_are_on_the_sliders(bench: Bench) -> None:
-    assert {name: component.value for name, component in bench.sampling.fields.items()} == to_json(Sampling())
+    assert {name: component.value for name, component in bench.sampling.fields.items()} == to_json(FIRST_SAMPLING)

@@ -12,26 +12,22 @@ import gradio as gr
 import pytest
 
 from adapters.decoding.engine import Engine
-from adapters.methods import UserError
+from adapters.decoding.text import Continuation
+from adapters.methods import BASE, Request, Sampling, UserError
 from demo.compare import words
 from demo.compare.board import Board
-from demo.compare.comparisons import (
-    Comparison,
-    find_comparison,
-    make_record,
-    read_record,
-    replay,
-)
 from demo.compare.form import pane_form
-from demo.compare.run import check_parity
+from demo.compare.record import Comparison, find_comparison, make_record, read_record
+from demo.compare.run import check_parity, replay
 from demo.compare.shared import SharedPage, on_delete, on_replay, on_report, on_share, open_shared
 from demo.parts import words as common
 from demo.parts.events import guarded
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
 from demo.parts.marked import ERROR
+from demo.parts.numbers import PROMPT
 from demo.parts.running import changed
 from demo.services import Services
-from tests.demo.compare.conftest import form, run
+from tests.demo.compare.conftest import TOKENS, form, run
 
 ME = new_secret()
 
@@ -58,50 +54,59 @@ def found(lasting: Services, id: str) -> Comparison:
     return find_comparison(lasting, id)
 
 
-def record_of(services: Services, board: Board) -> dict[str, Any]:
-    assert board.outcome is not None
-    return make_record(services, board, board.outcome)
+def record_of(board: Board) -> dict[str, Any]:
+    assert board.record is not None
+    return dict(board.record)
 
 
 def test_only_a_finished_comparison_can_be_shared(boards: list[Board]) -> None:
     *growing, last = boards
-    assert last.outcome is not None
-    assert all(board.outcome is None for board in growing)
-    assert growing[-1].stop().outcome is None
+    assert last.record is not None
+    assert all(board.record is None for board in growing)
+    assert growing[-1].stop().record is None
 
 
 def test_what_is_shown_can_be_shared_until_it_is_replaced(lasting: Services, finished: Board) -> None:
-    assert finished.stop().outcome is finished.outcome
-    assert finished.refuse(UserError("no")).outcome is finished.outcome
-    assert list(check_parity(lasting, form(max_new_tokens=2), finished))[-1].outcome is finished.outcome
+    assert finished.stop().record is finished.record
+    assert finished.refuse(UserError("no")).record is finished.record
+    assert list(check_parity(lasting, form(max_new_tokens=2), finished))[-1].record is finished.record
 
 
 def test_a_record_is_json_and_holds_what_a_replay_needs(lasting: Services, finished: Board) -> None:
-    assert finished.outcome is not None
-    record = json.loads(json.dumps(record_of(lasting, finished), allow_nan=False))
+    record = json.loads(json.dumps(record_of(finished), allow_nan=False))
     assert record["version"] == 1
     assert record["seed"] == 5
     assert record["hashes"].keys() == {"base", "lora:verse", "prefix:facts", "words:own words"}
     assert all(len(value) >= 16 for value in record["hashes"].values())
-    assert [pane["text"] for pane in record["panes"]] == [row.text for row in finished.outcome.rows.values()]
+    assert ["".join(piece for piece, mark in view.spans if mark != PROMPT) for view in finished.panes.values()] == [
+        pane["text"] for pane in record["panes"]
+    ]
     assert all(len(pane["token_ids"]) == len(pane["logprobs"]) > 0 for pane in record["panes"])
     comparison = read_record(lasting, record)
-    assert [text.request for text in comparison.texts.values()] == [
-        row.request for row in finished.outcome.rows.values()
+    assert [text.request.method for text in comparison.texts.values()] == [
+        view.method for view in finished.panes.values()
     ]
-    assert comparison.sampling == finished.outcome.sampling
+    assert {text.request.seed for text in comparison.texts.values()} == {5}
+    assert comparison.sampling == Sampling(max_new_tokens=TOKENS)
 
 
 def test_numbers_that_json_does_not_have_are_null(lasting: Services, finished: Board) -> None:
-    assert finished.outcome is not None
-    rows = {place: row._replace(logprobs=(math.nan, -math.inf)) for place, row in finished.outcome.rows.items()}
-    record = make_record(lasting, finished, finished.outcome._replace(rows=rows))
+    row = Continuation(Request("Hi", BASE), (0,), (1, 2), "a", (math.nan, -math.inf), "eos", 1.0)
+    record = make_record(lasting, {0: row}, finished.panes, Sampling())
     assert record["panes"][0]["logprobs"] == [None, None]
     json.dumps(record, allow_nan=False)
 
 
+def test_the_panes_of_a_record_stand_where_they_stood(lasting: Services) -> None:
+    (*_, board) = run(lasting, form(panes={1: pane_form(), 4: pane_form(lora="verse")}))
+    assert read_record(lasting, record_of(board)).board.panes.keys() == {1, 4}
+    old = [{name: value for name, value in pane.items() if name != "place"} for pane in record_of(board)["panes"]]
+    comparison = read_record(lasting, record_of(board) | {"panes": old})
+    assert list(comparison.texts) == [0, 1], "records of earlier releases have no places"
+
+
 def test_the_page_shows_what_was_shared(lasting: Services, finished: Board) -> None:
-    before, after = finished.panes, read_record(lasting, record_of(lasting, finished)).board.panes
+    before, after = finished.panes, read_record(lasting, record_of(finished)).board.panes
     assert [(view.spans, view.figures, view.status) for view in after.values()] == [
         (view.spans, view.figures, view.status) for view in before.values()
     ]
@@ -117,7 +122,7 @@ def test_a_diverged_text_is_shared_as_such(lasting: Services) -> None:
 
 def test_a_record_of_a_newer_release_is_not_read(lasting: Services, finished: Board) -> None:
     with pytest.raises(UserError, match="newer release"):
-        read_record(lasting, record_of(lasting, finished) | {"version": 2})
+        read_record(lasting, record_of(finished) | {"version": 2})
 
 
 def test_a_replay_says_identical(lasting: Services, found: Comparison) -> None:

@@ -9,10 +9,10 @@ import gradio as gr
 import pytest
 
 from adapters.methods import UserError
+from demo.compare.board import PaneView
 from demo.compare.form import default_panes
 from demo.compare.panes import Pane, offer, offered
 from demo.leaderboard.form import known_methods
-from demo.parts import words as common
 from demo.parts.actions import or_no_file
 from demo.parts.links import owner_of
 from demo.parts.views import Page
@@ -97,12 +97,12 @@ def test_the_panes_offer_what_has_come_and_what_is_deleted_is_offered_nowhere(
     services: Services, part: AdaptersPart, own_adapter: Callable[[str], Path]
 ) -> None:
     with gr.Blocks():
-        pane = Pane(services, 0, default_panes(services)[0], True)
+        pane = Pane(services, 0, default_panes(services)[0], PaneView(), True)
     before, lora = offered(services), pane.controls["lora"]
     assert offer(services, [pane], before) == {}, "nothing new, nothing sent"
     folder = own_adapter("foam")
     (update,) = offer(services, [pane], before).values()
-    assert update == gr.update(choices=[common.NONE, *services.names("lora")]), "what is chosen stays"
+    assert update == gr.update(choices=services.names("lora")), "what is chosen stays"
     assert "lora:foam" in known_methods(services)
     before = offered(services)
     for name, secret in (("foam", OTHER), ("foam", None), ("verse", MINE)):
@@ -112,7 +112,7 @@ def test_the_panes_offer_what_has_come_and_what_is_deleted_is_offered_nowhere(
     assert "foam" not in [row[0] for row in updates[part.rows]]
     assert updates[part.card.column]["visible"] is False
     assert "lora:foam" not in known_methods(services)
-    assert offer(services, [pane], before) == {lora: gr.update(choices=[common.NONE, *services.names("lora")])}
+    assert offer(services, [pane], before) == {lora: gr.update(choices=services.names("lora"))}
     assert not folder.exists()
 
 

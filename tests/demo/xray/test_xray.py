@@ -12,8 +12,8 @@ import demo.xray.tab
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError
 from adapters.xray.replay import XRays
 from adapters.xray.trace import RECORD, Candidate, NextTokens, Step, TextRecord, Word, XRay, pack, unpack
-from demo.compare.board import Board, Outcome
-from demo.compare.comparisons import texts_of_board
+from demo.compare.board import Board, PaneView
+from demo.compare.record import make_record, read_record
 from demo.compare.shared import on_share, texts_on_page
 from demo.parts.events import guarded
 from demo.parts.links import new_secret
@@ -21,8 +21,9 @@ from demo.parts.marked import ERROR, Values
 from demo.parts.words import SERVER_ERROR
 from demo.services import Services
 from demo.xray import figures, words
+from demo.xray.finished import Text
 from demo.xray.layout import XRayPage
-from demo.xray.run import LookView, Text, examine, read_named, steered
+from demo.xray.run import LookView, examine, read_named, steered
 from demo.xray.tab import (
     on_again,
     on_inner_tab,
@@ -46,8 +47,12 @@ TOKENS = 4
 def finished(services: Services, methods: list[Method]) -> Board:
     """A board with finished texts."""
     requests = [Request("The movie was", method, 7) for method in methods]
-    rows = list(services.engine.generate(requests, Sampling(max_new_tokens=TOKENS)))[-1]
-    return Board(outcome=Outcome(Sampling(), dict(enumerate(rows))))
+    rows = dict(enumerate(list(services.engine.generate(requests, Sampling(max_new_tokens=TOKENS)))[-1]))
+    return Board(record=make_record(services, rows, dict.fromkeys(rows, PaneView()), Sampling()))
+
+
+def texts_of_board(services: Services, board: Board) -> dict[int, Text]:
+    return {} if board.record is None else read_record(services, board.record).texts
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +72,8 @@ def board(services: Services) -> Board:
 
 
 @pytest.fixture(scope="module")
-def texts(board: Board) -> dict[int, Text]:
-    return texts_of_board(board)
+def texts(services: Services, board: Board) -> dict[int, Text]:
+    return texts_of_board(services, board)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +94,7 @@ def data(record: TextRecord) -> bytes:
 def opened(services: Services, page: XRayPage, board: Board, named: str = "happy, sad") -> Values:
     """The section at the end of a run."""
     shown: Values = {}
-    for updates in on_open(services, page, texts_of_board, named, board):
+    for updates in on_open(services, page, lambda board: texts_of_board(services, board), named, board):
         shown |= updates
     return shown | show_xray(page, shown[page.record], words.TOKEN_TAB)
 
@@ -126,9 +131,9 @@ def test_a_known_record_is_not_made_again(services: Services, texts: dict[int, T
 
 
 def test_without_texts_or_steering_a_line_says_what_to_do(services: Services) -> None:
-    (view,) = examine(services, texts_of_board(Board()), None, "")
+    (view,) = examine(services, {}, None, "")
     assert (view.message, view.is_error, view.running) == (words.NOTHING_TO_XRAY, True, False)
-    unsteered = texts_of_board(finished(services, [BASE, VERSE]))
+    unsteered = texts_of_board(services, finished(services, [BASE, VERSE]))
     assert steered(unsteered) == []
     view = list(examine(services, unsteered, None, ""))[-1]
     assert (view.message, view.is_error) == (words.XRAY_NOT_STEERED, False)
@@ -289,7 +294,9 @@ def test_a_kept_comparison_is_looked_at_like_a_new_one(services: Services) -> No
     board = run(services, form(panes={0: STEERED}, max_new_tokens=2))[-1]
     update, _ = on_share(services, board, new_secret())
     kept = texts_on_page(services, Board(), str(update["value"]).removeprefix("?compare="))
-    assert [one.token_ids for one in kept.values()] == [one.token_ids for one in texts_of_board(board).values()]
+    assert [one.token_ids for one in kept.values()] == [
+        one.token_ids for one in texts_of_board(services, board).values()
+    ]
     view = list(examine(services, kept, 0, ""))[-1]
     assert view.record.xray is not None
     assert view.record.prompt == "The movie was"

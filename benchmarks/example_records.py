@@ -1,0 +1,78 @@
+"""Writes the comparisons of the examples, demo/compare/examples.json, with the real engine.
+
+    python -m benchmarks examples
+
+A record is written only where it shows what it should: every pane has a text of its own, and the steered text has at
+least WORDS words of its list, WORDS more than the base's, and convinces the judge, who has not seen the list.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import orjson
+
+from adapters.base_model import load_base_model
+from adapters.methods import UserError
+from app import Settings, services_of
+from demo.compare.board import Board
+from demo.compare.examples import EXAMPLES, RECORDS, Example
+from demo.compare.form import Form, form_of
+from demo.compare.run import compare
+from demo.parts.controls import FIRST_SAMPLING
+from demo.services import Services
+from leaderboard.judges import judge_of
+from leaderboard.store.database import Database
+
+WORDS = 3
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--home", type=Path, default=Path(".steerboard"), help="folder of the embedded model")
+    parser.add_argument("--only", metavar="TITLE", help="write this example again, keep the others")
+
+
+def run(options: argparse.Namespace, command: str) -> int:
+    """Write the records; return the exit code. Raises UserError for an example that does not convince."""
+    found: dict[str, Any] = orjson.loads(RECORDS.read_bytes()) if options.only else {}
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        database = Database(f"sqlite:///{home / 'steerboard.db'}")
+        services = services_of(load_base_model(None, options.home), database, Settings(None, home, "127.0.0.1", 0))
+        for example in EXAMPLES:
+            if options.only in (None, example.title):
+                found[example.title] = written(services, example)
+                print(f"{example.title}: {faults(found[example.title]) or 'convinces'}", flush=True)
+    RECORDS.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+    bad = [title for title, record in found.items() if faults(record)]
+    if bad:
+        raise UserError(f"These do not convince, choose another seed or prompt: {', '.join(bad)}.")
+    return 0
+
+
+def written(services: Services, example: Example) -> Mapping[str, Any]:
+    """The record of the example, written now. Raises UserError."""
+    panes = {place: form_of(request.method) for place, request in enumerate(example.requests)}
+    sampling = {name: getattr(FIRST_SAMPLING, name) for name in FIRST_SAMPLING.__dataclass_fields__}
+    *_, last = compare(services, Form(example.prompt, panes, sampling, example.seed, example.chat), Board())
+    if last.record is None:
+        raise UserError(f"{example.title}: {last.message}")
+    return last.record
+
+
+def faults(record: Mapping[str, Any]) -> list[str]:
+    """What keeps a record from convincing."""
+    texts = [pane["text"] for pane in record["panes"]]
+    found = [] if all(text.strip() for text in texts) else ["a pane is empty"]
+    found += [] if len(set(texts)) == len(texts) else ["two texts are equal"]
+    steered = next(pane for pane in record["panes"] if pane["method"]["steering"])
+    base = next(pane for pane in record["panes"] if pane["method"]["name"] == "base")
+    here, there = (pane["figures"]["attribute_words"] for pane in (steered, base))
+    if here < WORDS or here - there < WORDS:
+        found.append(f"the steered text has {here} words of its list, the base's {there}")
+    judge = judge_of(steered["method"]["steering"]["attributes"][0]["name"])
+    if judge is None or not judge([steered["text"]])[0]:
+        found.append("the judge does not find the topic")
+    return found

@@ -1,0 +1,140 @@
+"""The components of the Compare tab from top to bottom, and the values that go between them and the data."""
+
+from typing import Any
+
+import gradio as gr
+from gradio.blocks import Block
+from gradio.components import Component
+
+from demo.compare import words
+from demo.compare.board import Board, PaneView
+from demo.compare.examples import EXAMPLES, opening
+from demo.compare.figures import figures_html, legend_html
+from demo.compare.form import Form, read_method
+from demo.compare.panes import Pane, offered
+from demo.parts import words as common
+from demo.parts.actions import share_link, small_button
+from demo.parts.controls import labelled, lay_out_sampling
+from demo.parts.marked import MAX_PANES, Values, message, message_line
+from demo.services import Services
+from demo.xray.words import XRAY
+
+
+class Bench:
+    """The components, with the first example in them where its texts ship for this base model."""
+
+    def __init__(self, services: Services) -> None:
+        first = opening(services)
+        board, shown = first.board, first.shown
+        with gr.Row(elem_classes="top"):
+            self.prompt = gr.Textbox(
+                first.prompt, lines=1, max_lines=8, scale=5, elem_id="prompt", **labelled("prompt")
+            )
+            with gr.Row(elem_classes="run"):
+                self.run = gr.Button(words.run_label(board.record is not None), variant="primary", min_width=90)
+                self.stop = gr.Button(words.stop_label(None), visible=False, min_width=90)
+                self.shuffle = gr.Button(words.SHUFFLE, min_width=60)
+        self.message = message_line("Message", "shared-note")
+        with gr.Row(elem_classes="examples"):
+            gr.HTML("Try", elem_classes="try")
+            self.examples = [small_button(one.title, variant=variant(one is first.example)) for one in EXAMPLES]
+        self.look = gr.HTML(look_html(first.look), elem_classes="look")
+        with gr.Row(elem_classes="panes"):
+            views = [board.panes.get(place, PaneView(read_method(form))) for place, form in enumerate(first.forms)]
+            self.panes = [
+                Pane(services, place, form, view, place in shown)
+                for place, (form, view) in enumerate(zip(first.forms, views, strict=True))
+            ]
+        self.legend = gr.HTML(legend_html(board), elem_classes="legend")
+        self.figures = gr.HTML(figures_html(board), elem_classes="figures")
+        with gr.Row(elem_classes="below"):
+            kept = board.record is not None
+            self.parity, self.xray = small_button(words.PARITY), small_button(XRAY, interactive=kept)
+            self.share, self.add = small_button(common.SHARE, interactive=kept), small_button(words.ADD)
+        self.link = share_link()
+        line = common.sampling_line(first.sampling, first.seed, first.chat)
+        with gr.Accordion(words.settings_label(line), open=False, elem_classes="drawer") as self.drawer, gr.Tabs():
+            with gr.Tab(words.SETTINGS_OF_ALL):
+                self.sampling = lay_out_sampling(services, first.sampling, first.seed, first.chat)
+            for pane in self.panes:
+                pane.lay_out_drawer(services)
+        if refused := services.store.refused:
+            lines = "\n".join(f"Not offered: {name}. {reason}" for name, reason in refused.items())
+            message_line("Adapters that are not offered", "help", lines)
+        self.shown = gr.State(shown)  # places of the panes on the page
+        self.board = gr.State(board)
+        self.offered = gr.State(offered(services))  # the choices that the page has
+        self.shared = [self.sampling.mode, self.sampling.seed, *self.sampling.fields.values()]
+
+    def controls(self, *names: str) -> list[Component]:
+        """The controls with these names in every pane."""
+        return [pane.controls[name] for pane in self.panes for name in names]
+
+    @property
+    def inputs(self) -> set[Block]:
+        """What a run reads."""
+        return {self.prompt, self.shown, self.board, *self.shared, *(one for pane in self.panes for one in pane.inputs)}
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What a board changes."""
+        parts = [part for pane in self.panes for part in pane.view.parts]
+        buttons = [self.run, self.stop, self.parity, self.xray, self.share, self.link]
+        return [self.board, self.message, *buttons, self.look, self.legend, self.figures, *parts]
+
+
+def look_html(line: str) -> str:
+    """What to look for in an example."""
+    return f"<p>{line}</p>"
+
+
+def variant(chosen: bool) -> str:
+    """The look of an example's button."""
+    return "primary" if chosen else "secondary"
+
+
+def read_bench(bench: Bench, values: Values) -> Form:
+    """The values of the tab's controls."""
+    panes = {place: bench.panes[place].read(values) for place in values[bench.shown]}
+    sampling, chat = read_sampling(bench, values), values[bench.sampling.mode] == common.CHAT
+    return Form(values[bench.prompt], panes, sampling, values[bench.sampling.seed], chat)
+
+
+def read_sampling(bench: Bench, values: Values) -> dict[str, Any]:
+    return {name: values[component] for name, component in bench.sampling.fields.items()}
+
+
+def show_panes(bench: Bench, shown: Any) -> Values:
+    """The page with the panes at these places."""
+    visible = {place: gr.update(visible=place in shown) for place in range(MAX_PANES)}
+    columns: Values = {pane.view.column: visible[pane.place] for pane in bench.panes}
+    tabs: Values = {pane.tab: visible[pane.place] for pane in bench.panes}
+    return columns | tabs | {bench.shown: tuple(shown), bench.add: gr.update(interactive=len(shown) < MAX_PANES)}
+
+
+def board_updates(services: Services, bench: Bench, before: Board, board: Board) -> Values:
+    """The values that changed from one board to the next."""
+    updates: Values = {bench.board: board}
+    if (board.message, board.is_error) != (before.message, before.is_error):
+        updates[bench.message] = message(board.message, board.is_error)
+    if board.running:
+        updates |= {bench.stop: gr.update(value=words.stop_label(board.seconds_left), visible=True)}
+    if board.running != before.running or not board.running:
+        updates[bench.run] = gr.update(value=words.run_label(board.record is not None), visible=not board.running)
+        updates[bench.parity] = gr.update(interactive=not board.running)
+    if not board.running:
+        updates[bench.stop] = gr.update(visible=False)
+    if board.record is not before.record:
+        finished = gr.update(interactive=board.record is not None)
+        updates |= {bench.xray: finished, bench.share: finished, bench.link: gr.update(visible=False)}
+    for name, make in ((bench.figures, figures_html), (bench.legend, legend_html)):
+        if (made := make(board)) != make(before):
+            updates[name] = made
+    for place, view in board.panes.items():
+        if view != (old := before.panes.get(place)):
+            updates |= bench.panes[place].view.updates(old, view, services)
+    for place in before.errors.keys() | board.errors.keys():
+        view = board.panes.get(place, PaneView())
+        note, is_error = board.errors.get(place, view.note), place in board.errors or view.is_error
+        updates[bench.panes[place].view.note] = message(note, is_error)
+    return updates

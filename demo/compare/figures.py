@@ -1,0 +1,85 @@
+"""The figures of all texts side by side, and what the marks in them mean."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+from demo.compare import words
+from demo.compare.board import Board, Figures, PaneView
+from demo.parts.words import kinds, title
+
+SHORT = 8  # tokens; the perplexity of fewer says nothing about a text
+
+
+class Scale(NamedTuple):
+    """A figure as a row of dots, from 0 to the largest."""
+
+    name: str
+    help: str
+    digits: int
+    value: str  # a field of Figures
+    most: float = math.nan  # NaN: the largest of the values
+
+
+SCALES = (
+    Scale("Words on topic", "Words of the marked lists in the text.", 0, "attribute_words"),
+    Scale(
+        "Perplexity",
+        "How unexpected Base finds the text: lower is more fluent, repetition lowers it too.",
+        1,
+        "perplexity",
+    ),
+    Scale("Different word pairs", "Distinct-2: 1 is no repetition at all.", 2, "distinct_2", 1),
+    Scale("Speed", "Tokens per second, while all panes wrote together.", 1, "tokens_per_second"),
+)
+
+
+def figures_html(board: Board) -> str:
+    """Each figure of the finished texts as a dot plot in the colours of the methods; empty while texts grow."""
+    views = [view for _, view in sorted(board.panes.items()) if view.figures and not view.running]
+    if board.running or not views:
+        return '<div class="strip empty"></div>'
+    shown = [scale for scale in SCALES if any(value_of(view, scale) is not None for view in views)]
+    return f'<div class="strip">{"".join(scale_html(scale, views) for scale in shown)}</div>'
+
+
+def scale_html(scale: Scale, views: Sequence[PaneView]) -> str:
+    """One figure of all texts."""
+    values = [value_of(view, scale) for view in views]
+    most = max([value for value in values if value is not None] + [1e-9]) if math.isnan(scale.most) else scale.most
+    rows = "".join(row_html(view, scale, value, most) for view, value in zip(views, values, strict=True))
+    head = f"<summary>{escape(scale.name)} <small>?</small></summary><p>{escape(scale.help)}</p>"
+    return f"<section><details>{head}</details>{rows}</section>"
+
+
+def row_html(view: PaneView, scale: Scale, value: float | None, most: float) -> str:
+    """The dot of one text, and its number."""
+    number = "–" if value is None else f"{value:,.{scale.digits}f}" if value < 100_000 else f"{value:.0e}"
+    dot = (
+        ""
+        if value is None
+        else f'<i class="kind-{kinds(view.method)[-1]}" style="left:{100 * min(1, value / most):.1f}%"></i>'
+    )
+    return f'<div><span>{escape(title(view.method))}</span><span class="track">{dot}</span><b>{number}</b></div>'
+
+
+def value_of(view: PaneView, scale: Scale) -> float | None:
+    """The figure of a text; None for no value, and for the perplexity of a few tokens."""
+    figures = view.figures or Figures(0)
+    if scale.value == "perplexity" and figures.tokens < SHORT:
+        return None
+    value: float | None = getattr(figures, scale.value)
+    return value
+
+
+def legend_html(board: Board) -> str:
+    """What the marks in the texts mean."""
+    if not any(view.spans for view in board.panes.values()):
+        return ""
+    marks = [
+        f'<span class="topic-{place}">{escape(words.topic_words(name))}</span>'
+        for place, name in enumerate(board.topics[:3])
+    ]
+    stored = [words.STORED.format(seed=board.record["seed"])] if board.stored and board.record else []
+    return " · ".join([*marks, f"<u>{words.DEPARTS}</u>", *stored])
