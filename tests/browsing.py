@@ -1,12 +1,19 @@
 """What tests of the page in a browser share."""
 
+import re
 import time
 from collections.abc import Callable
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from demo.compare import words
 
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PROMPT = "In a distant galaxy"
+STOP = re.compile("^Stop")
+SETTINGS = re.compile("^Settings")
+SLOW = 240_000  # ms; a steered text on a busy machine
 TALL = 5000  # px; nothing lies over a text
 NARROW = 500  # px; below it some tabs are in a menu
 STILL = """() => {
@@ -75,3 +82,46 @@ def flaws(page: Page) -> dict[str, object]:
     found |= {"dark": broken} if (broken := violations(page, "color-contrast")) else {}
     page.evaluate("document.body.classList.remove('dark')")
     return found
+
+
+# The Compare tab
+
+
+def panes(page: Page) -> Locator:
+    return page.locator(".pane:visible")
+
+
+def run(page: Page, prompt: str = PROMPT) -> None:
+    """Types a prompt and presses Enter."""
+    page.get_by_label("Prompt").fill(prompt)
+    page.keyboard.press("Enter")
+    expect(page.locator(".run").get_by_role("button", name=STOP)).to_be_visible()
+
+
+def drawer(page: Page, tab: str = words.SETTINGS_OF_ALL) -> Locator:
+    """Opens the drawer of settings at one of its tabs."""
+    part = page.locator(".drawer")
+    fold = part.get_by_role("button", name=SETTINGS)
+    if not part.get_by_role("tab").first.is_visible():
+        fold.click()
+        page.wait_for_timeout(400)  # what is typed in the moment of unfolding is lost
+    part.get_by_role("tab", name=tab).click()
+    return part
+
+
+def set_new_tokens(page: Page, tokens: int) -> None:
+    """Changes a shared setting, as a person does: unfold, type, fold."""
+    part = drawer(page)
+    part.get_by_label("number input for New tokens").fill(str(tokens))
+    page.keyboard.press("Tab")
+    fold = part.get_by_role("button", name=SETTINGS)
+    expect(fold).to_contain_text(f"{tokens} tokens")
+    fold.click()
+
+
+def expect_done(page: Page) -> None:
+    """Waits until no pane is running."""
+    expect(page.get_by_role("button", name=words.RUN_AGAIN, exact=True)).to_be_visible(timeout=SLOW)
+    expect(page.locator(".pane:visible .status", has_text=re.compile("token limit|finished"))).to_have_count(
+        panes(page).count()
+    )

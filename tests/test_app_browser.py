@@ -9,19 +9,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from adapters.pplm.word_list import NO_WORDS
 from demo.compare import words
+from demo.compare.examples import EXAMPLES, records
 from demo.parts import words as common
-from demo.parts.controls import FIRST_SEED
 from demo.xray import words as words_xray
-from tests.browsing import flaws, sideways
-
-PROMPT = "In a distant galaxy"
-SETTINGS = re.compile("^Settings")  # the folds of the panes, and of what they share
-SHARED = re.compile("the same in every pane")
-SLOW = 240_000  # ms; a steered text on a busy machine
+from tests.browsing import (
+    PROMPT,
+    SETTINGS,
+    SLOW,
+    STOP,
+    drawer,
+    eventually,
+    expect_done,
+    flaws,
+    panes,
+    run,
+    set_new_tokens,
+    sideways,
+)
 
 
 @pytest.fixture
@@ -37,20 +45,17 @@ def app(page: Page, address: str) -> Iterator[Page]:
     page.set_viewport_size({"width": 1280, "height": 900})
     open_page(page, address)
     yield page
-    stop = page.get_by_role("button", name="Stop", exact=True).first
-    stop.click()
+    stop = page.locator(".run").get_by_role("button", name=STOP)
+    if stop.is_visible():
+        stop.click()
     assert elsewhere == []
     assert errors == []
 
 
 def open_page(page: Page, address: str) -> None:
     page.goto(address)
-    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name=words.RUN_AGAIN, exact=True)).to_be_visible()
     expect(page.locator(".pane").first).to_be_visible()
-
-
-def panes(page: Page) -> Locator:
-    return page.locator(".pane:visible")
 
 
 def texts(page: Page) -> list[str]:
@@ -60,34 +65,35 @@ def texts(page: Page) -> list[str]:
     return found
 
 
-def generate(page: Page, prompt: str = PROMPT) -> None:
-    page.get_by_label("Prompt").fill(prompt)
-    page.get_by_role("button", name="Generate", exact=True).click()
+def test_it_opens_on_a_finished_comparison_and_each_example_shows_its_own(app: Page) -> None:
+    expect(app.get_by_label("Prompt")).to_have_value(EXAMPLES[0].prompt)
+    for example in [*EXAMPLES, EXAMPLES[0]]:
+        app.get_by_role("button", name=example.title, exact=True).click()
+        expect(app.locator(".look")).to_have_text(example.look)
+        expect(app.get_by_label("Prompt")).to_have_value(example.prompt)
+        stored = [example.prompt + pane["text"] for pane in records()[example.title]["panes"]]
+        eventually(app, lambda stored=stored: texts(app) == [text.rstrip("\n") for text in stored])  # type: ignore[misc]
+        expect(app.locator(".strip i")).not_to_have_count(0)
+        expect(app.get_by_role("button", name=words.RUN_AGAIN, exact=True)).to_be_visible()
 
 
-def set_new_tokens(page: Page, tokens: int) -> None:
-    """Changes a shared setting, as a person does: unfold, type, fold."""
-    fold = page.get_by_role("button", name=SHARED)
-    fold.click()
-    page.wait_for_timeout(400)  # what is typed in the moment of unfolding is lost
-    page.get_by_label("number input for New tokens").fill(str(tokens))
-    page.keyboard.press("Tab")
-    expect(fold).to_contain_text(f"{tokens} tokens")
-    fold.click()
-
-
-def expect_done(page: Page) -> None:
-    """Waits until no pane is running."""
-    expect(page.locator(".pane:visible .status", has_text=re.compile("token limit|finished"))).to_have_count(
-        panes(page).count(), timeout=SLOW
+def test_run_again_writes_the_example_live(app: Page) -> None:
+    before = texts(app)
+    app.get_by_role("button", name=words.RUN_AGAIN, exact=True).click()
+    expect(app.locator(".status.running")).to_have_count(4)
+    expect(app.locator(".run").get_by_role("button", name=re.compile(r"^Stop · \d+ (s|min) left$"))).to_be_visible(
+        timeout=SLOW
     )
+    expect_done(app)
+    assert texts(app) == before
+    expect(app.locator(".legend")).not_to_contain_text("written earlier")
 
 
 def test_four_different_texts_stream_side_by_side(app: Page) -> None:
     names = panes(app).get_by_role("heading").all_inner_texts()
-    assert names == ["Base", "LoRA poetry", "Prefix facts", "PPLM science"]
+    assert names == ["Base", "LoRA austen", "Prefix facts", "PPLM space"]
     set_new_tokens(app, 12)
-    generate(app)
+    run(app)
     expect(app.locator(".status.running")).to_have_count(4)
     first = app.wait_for_function(
         "() => { const t = [...document.querySelectorAll('.pane .status')].map(s => parseInt(s.textContent));"
@@ -98,74 +104,65 @@ def test_four_different_texts_stream_side_by_side(app: Page) -> None:
     expect_done(app)
     assert len(set(texts(app))) == 4
     assert all(written.startswith(PROMPT) and len(written) > len(PROMPT) + 20 for written in texts(app))
-    figures = [pane.locator("dd").all_inner_texts() for pane in panes(app).all()]
-    assert all(re.fullmatch(r"[\d,]+\.\d", perplexity) for perplexity, _, _ in figures), figures
-    assert all(re.fullmatch(r"[01]\.\d\d", distinct) for _, distinct, _ in figures), figures
-    assert all(re.fullmatch(r"\d+", count) for _, _, count in figures), figures
+    on_topic, perplexity, pairs, speed = (
+        each.locator("b").all_inner_texts() for each in app.locator(".strip section").all()
+    )
+    assert all(re.fullmatch(r"\d+", one) for one in on_topic), on_topic
+    assert all(re.fullmatch(r"[\d,]+\.\d|–", one) for one in perplexity), perplexity
+    assert all(re.fullmatch(r"[01]\.\d\d", one) for one in pairs), pairs
+    assert all(re.fullmatch(r"\d+\.\d", one) for one in speed), speed
 
 
-def test_the_same_seed_writes_the_same_texts_again(app: Page) -> None:
+def test_another_seed_writes_other_texts(app: Page) -> None:
     set_new_tokens(app, 4)
-    generate(app)
+    run(app)
     expect_done(app)
     before = texts(app)
-    app.get_by_role("button", name="New seed").click()
-    expect(app.get_by_role("button", name=SHARED)).not_to_contain_text(f"seed {FIRST_SEED} ·")
-    generate(app)
-    expect(app.locator(".status.running")).to_have_count(4)
+    app.get_by_role("button", name=words.SHUFFLE).click()
+    expect(app.locator(".drawer").get_by_role("button", name=SETTINGS)).not_to_contain_text("seed 1 ·")
+    run(app)
     expect_done(app)
     assert texts(app) != before
-    app.get_by_role("button", name=SHARED).click()
-    app.get_by_label("Seed", exact=True).fill(str(FIRST_SEED))
-    app.keyboard.press("Tab")
-    expect(app.get_by_role("button", name=SHARED)).to_contain_text(f"seed {FIRST_SEED} ·")
-    generate(app)
-    expect(app.locator(".status.running")).to_have_count(4)
-    expect_done(app)
-    assert texts(app) == before
 
 
 def test_stop_keeps_what_was_there_and_frees_the_model(app: Page) -> None:
-    generate(app)
-    stop = app.get_by_role("button", name="Stop", exact=True)
-    expect(stop).to_have_class(re.compile("primary"), timeout=SLOW)
+    run(app)
     expect(panes(app).nth(3).locator(".status")).to_contain_text("token", timeout=SLOW)
-    stop.click()
+    app.keyboard.press("Enter")
+    expect(app.locator(".shared-note")).to_have_text(words.STILL_WRITING)
+    app.locator(".run").get_by_role("button", name=STOP).click()
     expect(panes(app).nth(3).locator(".status")).to_contain_text(words.STOPPED)
-    expect(app.get_by_role("button", name="Generate", exact=True)).to_have_class(re.compile("primary"))
+    expect(app.get_by_role("button", name=words.RUN, exact=True)).to_be_visible()
     kept = texts(app)
     assert kept[3].startswith(PROMPT)
     app.wait_for_timeout(1000)
     assert texts(app) == kept
     set_new_tokens(app, 2)
-    generate(app, "Another day")
+    run(app, "Another day")
     expect_done(app)
     assert all(written.startswith("Another day") for written in texts(app))
 
 
 def test_a_changed_setting_renames_the_pane_and_steers_the_next_text(app: Page) -> None:
-    set_new_tokens(app, 3)
-    generate(app)
-    expect_done(app)
     pane = panes(app).nth(3)
     before = texts(app)[3]
-    pane.get_by_role("button", name=SETTINGS).click()
-    pane.get_by_label("Attribute (PPLM)").click()
-    app.get_by_role("option", name="space", exact=True).click()
-    expect(pane.get_by_role("heading")).to_have_text("PPLM space")
-    expect(pane.locator(".status")).to_contain_text(words.CHANGED)
+    pane.get_by_label("Topic (PPLM)").click()
+    app.get_by_role("option", name="science", exact=True).click()
+    expect(pane.get_by_role("heading")).to_have_text("PPLM science")
+    expect(pane.locator(".status")).to_have_text(words.CHANGED)
     assert texts(app)[3] == before
     pane.get_by_label("number input for Strength").fill("0")
     app.keyboard.press("Tab")
-    expect(pane.locator(".block.pane-head")).to_contain_text("strength 0,")
-    generate(app)
-    expect(app.locator(".status.running")).to_have_count(4)
+    expect(pane.locator(".block.pane-head")).to_contain_text("strength 0)")
+    set_new_tokens(app, 4)
+    run(app)
     expect_done(app)
     assert texts(app)[3] == texts(app)[0], "without strength it writes what the base writes"
+    expect(pane.locator(".pane-note")).to_contain_text("Same text as Base. Raise the strength")
 
 
 def test_panes_are_added_up_to_six_and_removed(app: Page) -> None:
-    add = app.get_by_role("button", name="Add a pane")
+    add = app.get_by_role("button", name=words.ADD)
     add.click()
     expect(panes(app)).to_have_count(5)
     expect(panes(app).nth(4).get_by_role("heading")).to_have_text("PPLM science over LoRA poetry")
@@ -173,18 +170,16 @@ def test_panes_are_added_up_to_six_and_removed(app: Page) -> None:
     expect(panes(app)).to_have_count(6)
     expect(add).to_be_disabled()
     set_new_tokens(app, 2)
-    panes(app).nth(0).get_by_role("button", name=SETTINGS).click()
-    panes(app).nth(0).get_by_role("button", name="Remove this pane").click()
+    drawer(app, "1 · Base").get_by_role("button", name="Remove this pane").click()
     expect(panes(app)).to_have_count(5)
-    generate(app)
+    run(app)
     expect_done(app)
     assert all(written.startswith(PROMPT) for written in texts(app))
 
 
 def test_parity_is_checked_pane_by_pane(app: Page) -> None:
     set_new_tokens(app, 3)
-    app.get_by_label("Prompt").fill(PROMPT)
-    app.get_by_role("button", name="Check parity").click()
+    app.get_by_role("button", name=words.PARITY).click()
     expect(app.locator(".shared-note")).to_contain_text("4 of 4 panes write exactly what Base writes", timeout=SLOW)
     notes = panes(app).locator(".pane-note").all_inner_texts()
     assert notes[0] == words.PARITY_BASE
@@ -193,9 +188,9 @@ def test_parity_is_checked_pane_by_pane(app: Page) -> None:
 
 def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
     xray = app.get_by_role("button", name=words_xray.XRAY, exact=True).first
-    expect(xray).to_be_disabled()
     set_new_tokens(app, 4)
-    generate(app)
+    run(app)
+    expect(xray).to_be_disabled()
     expect_done(app)
     written = texts(app)[3]
     xray.click()
@@ -216,7 +211,7 @@ def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
     section.get_by_role("tab", name=words_xray.UNDER_TAB, exact=True).click()
     expect(section.locator(".pane:visible")).to_have_count(3)
     section.locator(".pane:visible .shaded-text .text").first.click()
-    expect(section.locator(".step-line:visible")).to_contain_text("LoRA poetry −")
+    expect(section.locator(".step-line:visible")).to_contain_text("LoRA austen −")
     with app.expect_download() as download:
         section.get_by_role("button", name=words_xray.SAVE_RECORD).click()
     saved = json.loads(Path(download.value.path()).read_bytes())
@@ -227,7 +222,7 @@ def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
 
 def test_an_xray_can_be_stopped(app: Page) -> None:
     set_new_tokens(app, 16)  # long enough to be stopped
-    generate(app)
+    run(app)
     expect_done(app)
     app.get_by_role("button", name=words_xray.XRAY, exact=True).first.click()
     section = app.locator(".xray:visible")
@@ -238,17 +233,19 @@ def test_an_xray_can_be_stopped(app: Page) -> None:
 
 
 def test_errors_stand_beside_the_controls(app: Page) -> None:
-    generate(app, "1 " * 9000)
-    expect(app.locator(".shared-note")).to_contain_text(re.compile(r"Too long: .*\b60 new ones .*\b8192\b"))
-    generate(app, "   ")
+    prompt = app.get_by_label("Prompt")
+    prompt.fill("1 " * 9000)
+    app.keyboard.press("Enter")
+    expect(app.locator(".shared-note")).to_contain_text(re.compile(r"Too long: .*\b40 new ones .*\b8192\b"))
+    prompt.fill("   ")
+    app.keyboard.press("Enter")
     expect(app.locator(".shared-note")).to_have_text(common.NO_PROMPT)
     pane = panes(app).nth(3)
-    pane.get_by_role("button", name=SETTINGS).click()
-    pane.get_by_label("Attribute (PPLM)").click()
+    pane.get_by_label("Topic (PPLM)").fill(common.OWN_WORDS)
     app.get_by_role("option", name=common.OWN_WORDS, exact=True).click()
     expect(pane.locator(".pane-note")).to_have_text(NO_WORDS)
     pane.get_by_role("textbox", name="Own words").fill("antidisestablishmentarianism")
-    generate(app)
+    run(app)
     expect(pane.locator(".pane-note")).to_contain_text("antidisestablishmentarianism")
     expect(app.locator(".shared-note")).to_have_text(words.MEND_SOME)
     expect(panes(app).nth(0).locator(".status")).to_contain_text("token", timeout=SLOW)
@@ -257,53 +254,50 @@ def test_errors_stand_beside_the_controls(app: Page) -> None:
 def test_text_stays_text(app: Page) -> None:
     hostile = "<img src=x onerror=\"document.title='owned'\"> ${document.title='owned'} **bold** </script>\nsecond line"
     set_new_tokens(app, 1)
-    generate(app, hostile)
+    run(app, hostile)
     expect_done(app)
     assert texts(app)[0].startswith(hostile)
     assert panes(app).locator("img, script, strong").count() == 0
     assert app.title() == common.TITLE
 
 
-def test_examples_fill_the_prompt_above_four_panes_in_a_row_at_one_level(app: Page) -> None:
-    for example in words.EXAMPLES:
-        app.get_by_role("button", name=example.title, exact=True).click()
-        expect(app.get_by_label("Prompt")).to_have_value(example.prompt)
+def test_four_panes_in_a_row_at_one_level_above_the_fold(app: Page) -> None:
+    app.set_viewport_size({"width": 1280, "height": 800})
     boxes = [pane.bounding_box() for pane in panes(app).all()]
-    levels = [pane.locator("dl").bounding_box() for pane in panes(app).all()]
+    levels = [pane.locator(".block.pane-text").bounding_box() for pane in panes(app).all()]
     assert len({(box["y"], box["height"]) for box in boxes if box}) == 1
     assert len({level["y"] for level in levels if level}) == 1
     assert len({box["x"] for box in boxes if box}) == 4
+    assert boxes[0]
+    assert boxes[0]["y"] <= 260
+    strip = app.locator(".strip").bounding_box()
+    assert strip
+    assert strip["y"] + strip["height"] <= 800
     assert not sideways(app)
-
-
-def test_one_column_on_a_phone(app: Page) -> None:
-    app.set_viewport_size({"width": 390, "height": 844})
+    app.set_viewport_size({"width": 1100, "height": 800})
     boxes = [pane.bounding_box() for pane in panes(app).all()]
-    assert len({box["x"] for box in boxes if box}) == 1
-    assert all(
-        above["y"] + above["height"] <= below["y"]
-        for above, below in zip(boxes, boxes[1:], strict=False)
-        if above and below
-    )
-    assert not sideways(app)
+    assert len({box["x"] for box in boxes if box}) == len({box["y"] for box in boxes if box}) == 2, "two by two"
+
+
+def test_on_a_phone_base_stays_and_the_others_are_swiped_below_it(app: Page) -> None:
+    app.set_viewport_size({"width": 390, "height": 844})
+    base, *others = [pane.bounding_box() for pane in panes(app).all()]
+    assert base
+    assert all(other and other["y"] >= base["y"] + base["height"] for other in others)
+    assert len({other["x"] for other in others if other}) == 3
     panes(app).nth(3).scroll_into_view_if_needed()
-    box = app.get_by_role("button", name="Generate", exact=True).bounding_box()
+    moved = panes(app).first.bounding_box()
+    assert moved
+    assert moved["x"] == base["x"]
+    assert not sideways(app)
+    box = app.get_by_role("button", name=words.RUN_AGAIN, exact=True).bounding_box()
     assert box is not None
     assert box["y"] > 844 / 2, "within reach of the thumb"
-    set_new_tokens(app, 1)
-    generate(app)
-    expect_done(app)
-    for fold in app.get_by_role("button", name=SETTINGS).all():
-        fold.click()
+    drawer(app, "4 · PPLM")
     assert not sideways(app)
 
 
 def test_no_flaws_in_any_look(app: Page) -> None:
     assert app.get_by_role("heading", level=1).all_inner_texts() == [common.TITLE]
-    set_new_tokens(app, 1)
-    generate(app)
-    expect_done(app)
-    app.get_by_role("button", name=SHARED).click()
-    panes(app).nth(3).get_by_role("button", name=SETTINGS).click()
-    panes(app).nth(3).get_by_role("button", name="More PPLM settings").click()
+    drawer(app, "4 · PPLM").get_by_role("button", name=words.MORE_SETTINGS).locator("visible=true").click()
     assert flaws(app) == {}

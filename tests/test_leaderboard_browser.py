@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from demo.leaderboard import words as words_leaderboard
 from demo.parts import words as text
-from tests.browsing import LAPTOP, PHONE, eventually, flaws, settle, sideways, tall_page
+from tests.browsing import LAPTOP, PHONE, eventually, flaws, run, set_new_tokens, settle, sideways, tall_page
 from tests.large_run import large_run
 from tests.serving import Server
 
@@ -361,15 +361,9 @@ def shared(context: BrowserContext, server: Server) -> Shared:
     page = context.new_page()
     page.goto(server.address)
     share = page.get_by_role("button", name=text.SHARE, exact=True)
+    set_new_tokens(page, 5)
+    run(page, HOSTILE)
     expect(share).to_be_disabled()
-    fold = page.get_by_role("button", name=re.compile("the same in every pane"))
-    fold.click()
-    page.wait_for_timeout(400)
-    page.get_by_label("number input for New tokens").fill("5")
-    page.keyboard.press("Tab")
-    expect(fold).to_contain_text("5 tokens")
-    page.get_by_label("Prompt").fill(HOSTILE)
-    page.get_by_role("button", name="Generate", exact=True).click()
     expect(share).to_be_enabled(timeout=SLOW)
     share.click()
     link = page.locator(".link textarea")
@@ -420,7 +414,7 @@ def test_a_comparison_is_opened_elsewhere_after_a_restart_replayed_and_deleted(
     expect(other.locator(".pane:visible").first).to_contain_text("<img", timeout=SLOW)
     assert other.locator(".pane:visible .pane-text").all_inner_texts() == shared.texts
     assert other.locator(".pane img, .pane strong").count() == 0
-    assert other.get_by_role("button", name="Generate", exact=True).count() == 0
+    assert other.get_by_label("Prompt").count() == 0
     assert other.get_by_role("button", name=text.DELETE, exact=True).count() == 0
     assert not sideways(other)
     other.get_by_role("button", name=text.REPLAY, exact=True).click()

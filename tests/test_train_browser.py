@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from adapters.base_model import BaseModel
 from demo.train import words as words_train
-from tests.browsing import flaws, tall_page, to_tab
+from tests.browsing import flaws, run, tall_page, to_tab
 from tests.serving import Server
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
@@ -100,21 +100,18 @@ def test_a_text_is_uploaded_trained_on_used_and_its_adapter_deleted(page: Page, 
     delete(page)
     assert not (folder / "adapters" / "sea").exists()
     to_tab(page, "Compare")
-    page.get_by_role("button", name="Generate", exact=True).click()
+    run(page, "The sea is")
     expect(page.get_by_text("There is no LoRA adapter 'sea'").first).to_be_visible(timeout=SLOW)
 
 
 def use_in_a_pane(page: Page) -> None:
     """Continues a prompt by the new adapter, which has to be among the choices of a pane without a reload."""
     to_tab(page, "Compare")
-    pane = page.locator(".pane:visible").first
-    pane.get_by_role("button", name=re.compile("^Settings")).click()
-    page.wait_for_timeout(500)
+    pane = page.locator(".pane:visible").nth(1)
     pane.get_by_label("LoRA", exact=True).click()
     page.get_by_role("option", name="sea", exact=True).click()
     expect(pane.get_by_role("heading")).to_have_text("LoRA sea", timeout=ANSWER)
-    page.locator("#prompt textarea").fill("The sea was")
-    page.get_by_role("button", name="Generate", exact=True).click()
+    run(page, "The sea was")
     expect(pane.locator(".status")).to_contain_text(re.compile("token limit|finished"), timeout=SLOW)
 
 
