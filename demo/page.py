@@ -10,28 +10,26 @@ from typing import Any
 import gradio as gr
 
 from adapters.methods import UserError
-from demo.attributes.tab import attributes_tab
 from demo.compare.record import find_comparison
 from demo.compare.tab import compare_tab
+from demo.inside.tab import inside_tab
 from demo.leaderboard.results.load import find_run
 from demo.leaderboard.tab import leaderboard_tab
-from demo.learned.tab import learned_tab
 from demo.look.theme import FAVICON, STYLE_SHEET, theme
 from demo.parts import words
 from demo.parts.events import LIGHT, guard_events
 from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
 from demo.parts.views import Page, build_at_first
 from demo.services import Services
-from demo.strength.tab import strength_tab
+from demo.steer.tab import steer_tab
 from demo.train.tab import train_tab
 
 TABS: dict[str, Callable[[Services, Page], None]] = {
     "Compare": compare_tab,
     "Leaderboard": leaderboard_tab,
     "Train": train_tab,
-    "Learned": learned_tab,
-    "Attributes": attributes_tab,
-    "Strength": strength_tab,
+    "Steer": steer_tab,
+    "Inside": inside_tab,
 }
 AT_ONCE = {"Compare", "Leaderboard"}  # links lead here; the other tabs are built when they are first opened
 TAB_OF = {COMPARE: "Compare", RUN: "Leaderboard"}  # where a link is opened

@@ -23,13 +23,13 @@ FILE = Path(__file__).parent / "data" / "frontier.json"
 UNSTEERED, OURS, PAPER, TOPIC_GOAL = "unsteered", "ours", "paper", "topics"
 LONGEST_RUN = 3  # a longer run of one word counts as collapse; base texts rarely have one
 TITLES = {
-    "success": "success",
-    "success_gain": "success, unsteered = 1",
-    "perplexity": "perplexity, unsteered = 1",
-    **{f"distinct_{n}": f"distinct-{n}, unsteered = 1" for n in (1, 2, 3)},
-    "repetition": "repetition of 4-grams",
-    "longest_run": "longest run of a word",
-    "long_runs": f"texts with a longer run than {LONGEST_RUN}",
+    "success": "on topic, share of texts",
+    "success_gain": "on topic, × base",
+    "perplexity": "perplexity, × base",
+    **{f"distinct_{n}": f"distinct-{n}, × base" for n in (1, 2, 3)},
+    "repetition": "repeated 4-grams",
+    "longest_run": "longest run of one word",
+    "long_runs": f"texts that repeat a word over {LONGEST_RUN} times",
 }
 Target = tuple[str, ...]  # attributes that one method steers towards together
 
@@ -46,6 +46,16 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Steered:
+    """One prompt continued at every strength of OURS; strength 0 is the base."""
+
+    attributes: Target
+    prompt: str
+    seed: int
+    texts: tuple[tuple[float, str], ...]  # strength, text
+
+
+@dataclass(frozen=True)
 class Goal:
     """All points of one goal; the unsteered point comes first."""
 
@@ -53,6 +63,7 @@ class Goal:
     attributes: tuple[Target, ...]
     settings: dict[str, dict[str, Any]]  # of each algorithm, without the strength
     points: tuple[Point, ...]
+    steered: Steered | None = None  # to read
 
     @property
     def unsteered(self) -> Point:
@@ -108,6 +119,12 @@ def success_limit(goal: Goal) -> float:
     """The wanted success, as a share of texts."""
     bar, unsteered = bars(goal)[0], goal.unsteered.figures["success"].value
     return bar.limit * unsteered if bar.figure == "success_gain" else bar.limit
+
+
+def best(goal: Goal, algorithm: str) -> Point | None:
+    """The point that keeps most limits, then the one with the most success; None if there is no point."""
+    held = {id(point): sum(bar.held(point) for bar in bars(goal)) for point in goal.points}
+    return max(goal.of(algorithm), key=lambda p: (held[id(p)], p.figures["success"].value), default=None)
 
 
 def read_frontier(file: Path = FILE) -> Frontier | None:

@@ -26,7 +26,7 @@ NEEDS = {  # mark: fixtures
     "slow": {"trainer"},
 }
 APP = "app"  # the group of tests that share the running app
-APP_FILES = {f"test_{name}_browser.py" for name in ("app", "attributes", "leaderboard", "learned")}
+APP_FILES = {f"test_{name}_browser.py" for name in ("app", "steer", "leaderboard", "inside")}
 FIRST = (APP, "test_queue.py", "test_train_browser.py", "test_laws.py", "test_embedded.py")  # groups that take long
 GATE, ROOM = Path(__file__), Path(__file__).with_name("__init__.py")  # files to lock; nothing is written to them
 NO_MODEL = "The embedded model is not there: run `make model`."

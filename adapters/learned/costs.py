@@ -1,6 +1,7 @@
 """The measured cost of each method, as frozen data and as the rows of a table."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -8,8 +9,8 @@ from pydantic.dataclasses import dataclass
 from adapters.methods import BASE, STRICT
 
 LORA, PREFIX, FULL, MERGED = "LoRA", "prefix", "full fine-tuning", "merged LoRA"
-COLUMNS = ["method", "parameters trained", "kept, MB"]
-COLUMNS += ["memory to train, MB", "of full", "a step, s", "of full", "a token, of base"]
+COLUMNS = ["Method", "Trained", "Size on disk", "Memory to train", "Time per training step", "Time per token"]
+AS_LORA = "as the LoRA"
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -53,21 +54,33 @@ def rows(costs: Costs) -> list[list[str]]:
     return [
         [
             cost.name,
-            "as the LoRA" if cost.trained is None else f"{cost.trained:,}",
-            f"{cost.num_bytes / 1e6:,.1f}",
-            ratio(cost.memory, 1e6, ",.0f"),
-            ratio(cost.memory, full.memory),
-            ratio(cost.step_seconds, 1),
-            ratio(cost.step_seconds, full.step_seconds),
-            ratio(cost.token_seconds, base.token_seconds),
+            AS_LORA if cost.trained is None else trained(cost.trained, costs.num_parameters),
+            size(cost.num_bytes),
+            with_share(cost.memory, full.memory, size),
+            with_share(cost.step_seconds, full.step_seconds, seconds),
+            ratio(cost.token_seconds, base.token_seconds, " × base"),
         ]
         for cost in costs.methods
     ]
 
 
-def ratio(value: float | None, of: float | None, spec: str = ".2f") -> str:
-    """`value` as a multiple of `of`; empty where one is missing."""
-    return "" if value is None or not of else format(value / of, spec)
+def trained(count: int, of: int) -> str:
+    """Parameters and their share of the model's, such as 0.92 M (0.68 %)."""
+    return f"{count / 1e6:.3g} M ({100 * count / of:.2g} %)" if 0 < count < of else f"{count / 1e6:.3g} M"
+
+
+def size(number: int) -> str:
+    """Bytes, such as 3.7 MB or 1.96 GB."""
+    return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.3g} MB"
+
+
+def seconds(value: float) -> str:
+    return f"{value:.2f} s"
+
+
+def with_share(value: float | None, of: float | None, form: Callable[[Any], str]) -> str:
+    """A value with its share of full fine-tuning's; empty where there is none."""
+    return "" if value is None or not of else f"{form(value)} ({100 * value / of:.0f} % of full)"
 
 
 def about(costs: Costs) -> str:
@@ -79,3 +92,8 @@ def about(costs: Costs) -> str:
         f"{costs.batch} x {costs.tokens} tokens with AdamW, memory beyond the loaded model; {costs.decoded} tokens of "
         f"one row; seconds are {clock}, medians of {costs.rounds} rounds."
     )
+
+
+def ratio(value: float | None, of: float | None, unit: str) -> str:
+    """`value` as a multiple of `of`; empty where one is missing."""
+    return "" if value is None or not of else f"{value / of:.2f}{unit}"

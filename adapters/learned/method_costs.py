@@ -49,7 +49,7 @@ PROMPT = "Once upon a time"
 LR = 1e-6  # nothing diverges
 FLOAT32 = 4  # bytes
 COPIES, BESIDE = 5, 1_500_000_000  # of the weights in full fine-tuning, and bytes of libraries and batches
-FILE = "methods.json"
+FILE, DATA = "methods.json", Path(__file__).parents[1] / "data"  # in the home folder; else the shipped one
 ADAPTERS: dict[str, LoraSettings | PrefixSettings] = {LORA: LoraSettings(), PREFIX: PrefixSettings()}
 Steps = Generator[str, None, Any]
 
@@ -62,11 +62,13 @@ class MethodCosts:
         self._model, self._base, self._home = model, base, home
 
     def stored(self) -> Costs | None:
-        """The newest figures of this base model; None where there are none. Raises UserError for a damaged file."""
-        if not (self._home / FILE).is_file():
-            return None
-        costs = from_json(Costs, read_config(self._home, FILE))
-        return costs if costs.base == self._base else None
+        """The newest figures of this base model, else the shipped ones; None where there are none.
+
+        Raises UserError for a damaged file.
+        """
+        files = [folder for folder in (self._home, DATA) if (folder / FILE).is_file()]
+        known = (from_json(Costs, read_config(folder, FILE)) for folder in files)
+        return next((costs for costs in known if costs.base == self._base), None)
 
     def measure(self, rounds: int = ROUNDS) -> Generator[str, None, Costs]:
         """Measure all methods and keep the figures; yield what is being done. Closing it ends the child.

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -12,7 +13,15 @@ from adapters.methods import UserError
 from benchmarks.pages import check_writable, write_part
 from benchmarks.sweeps.frontier_points import merged, write_frontier
 from benchmarks.sweeps.frontier_report import called, markdown, plot, summary
-from benchmarks.sweeps.frontier_sweep import ALGORITHMS, TARGETS, Sweep, measure, read_changes, read_targets
+from benchmarks.sweeps.frontier_sweep import (
+    ALGORITHMS,
+    TARGETS,
+    Sweep,
+    measure,
+    read_changes,
+    read_targets,
+    with_texts,
+)
 from leaderboard.__main__ import load_prompts, open_database, watch
 from leaderboard.frontier import OURS, PAPER, Frontier, Point, read_frontier
 from leaderboard.runs.plan import Progress
@@ -37,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, help="an .svg file for the plot")
     parser.add_argument("--page", type=Path, help="a Markdown file to write plot and table into, between its marks")
     parser.add_argument("--redraw", action="store_true", help="measure nothing: write plot and page from --out again")
+    parser.add_argument("--texts", metavar="PROMPT", help="measure nothing: add texts at each strength to --out")
     parser.add_argument("--home", type=Path, default=Path(".steerboard"), help="folder of models and results")
     parser.add_argument("--database", help="database URL; default: steerboard.db in the home folder")
     parser.add_argument("--model", help="another base model: a Hub id or a local folder")
@@ -46,13 +56,19 @@ def run(options: argparse.Namespace, command: str) -> int:
     """Measure, print, store and plot. Raises UserError."""
     check_writable(options.out, options.plot, options.page)
     frontier = None if options.out is None else read_frontier(options.out)
-    if not options.redraw:
+    if options.texts and frontier is not None:
+        engine, targets = load_engine(options.model, options.home), read_targets(options.attributes)
+        goals = tuple(with_texts(engine, frontier, options.texts, targets))
+        commands = tuple(dict.fromkeys([*frontier.commands, command]))
+        frontier = replace(frontier, goals=goals, commands=commands)
+        write_frontier(frontier, options.out)
+    elif not (options.redraw or options.texts):
         new = measured(options, command)
         frontier = new if frontier is None else merged(frontier, new)
         if options.out is not None:
             write_frontier(frontier, options.out)
     if frontier is None:
-        raise UserError("--redraw needs --out: name the .json file of an earlier sweep.")
+        raise UserError("--redraw and --texts need --out: name the .json file of an earlier sweep.")
     print(summary(frontier))
     if options.plot is not None:
         options.plot.write_text(plot(frontier), "utf-8")

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from adapters.methods import UserError, parse_attribute, to_json
-from leaderboard.frontier import LONGEST_RUN, TOPIC_GOAL, UNSTEERED, Frontier, Goal, Point, Target, bars
+from leaderboard.frontier import LONGEST_RUN, TOPIC_GOAL, UNSTEERED, Frontier, Goal, Point, Target
 from leaderboard.judges import TOPICS, judge_of, judged_name
 from leaderboard.metrics.metric import Array, Metric, divide
 from leaderboard.records import ATTRIBUTE, RunData
@@ -90,12 +90,6 @@ def longest_run(text: str) -> int:
     return max((len(list(same)) for word, same in groupby(words) if word), default=0)
 
 
-def best(goal: Goal, algorithm: str) -> Point | None:
-    """The point that keeps most limits, then the one with the most success; None if there is no point."""
-    held = {id(point): sum(bar.held(point) for bar in bars(goal)) for point in goal.points}
-    return max(goal.of(algorithm), key=lambda p: (held[id(p)], p.figures["success"].value), default=None)
-
-
 def merged(old: Frontier, new: Frontier) -> Frontier:
     """Both together; `new` replaces equal points. Raises UserError if they were measured differently."""
     if alike(old) != alike(new):
@@ -121,7 +115,8 @@ def merged_goal(old: Goal, new: Goal) -> Goal:
     unsteered = max(old.unsteered, new.unsteered, key=lambda point: point.samples)
     steered = [point for point in points.values() if point.algorithm != UNSTEERED]
     steered.sort(key=lambda point: (point.algorithm, point.strength))
-    return replace(new, settings=old.settings | new.settings, points=(unsteered, *steered))
+    joined = {"settings": old.settings | new.settings, "points": (unsteered, *steered)}
+    return replace(new, **joined, steered=new.steered or old.steered)
 
 
 def write_frontier(frontier: Frontier, file: Path) -> None:

@@ -8,19 +8,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from benchmarks.pages import table
-from benchmarks.sweeps.frontier_points import best
-from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, bars, success_limit
+from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, bars, best, success_limit
 from leaderboard.output import drawing
 from leaderboard.tables.display import with_interval
 from leaderboard.tables.results import Cell
 
-ACROSS = ("perplexity", "distinct_2", "repetition")  # plotted against success
-PICTURE = "Success against perplexity, distinct-2 and repetition, by both algorithms"
+ACROSS = ("perplexity", "distinct_2", "repetition")  # plotted against texts on topic
+PICTURE = "Texts on topic against perplexity, distinct-2 and repetition, by both algorithms"
 IN_MARKDOWN = ("success", "success_gain", "perplexity", "distinct_2", "repetition", "longest_run", "long_runs")
 LOOKS = {  # name in the key, colour, marker and its fill, offset of the labels in points
     UNSTEERED: ("unsteered", "#6b7280", "D", "#6b7280", (6, -11)),
-    OURS: ("ours, by nats per word", "#d55e00", "o", "#d55e00", (-14, 4)),
-    PAPER: ("the paper's algorithm, by step size", "#aa4499", "s", "white", (5, -11)),
+    OURS: ("Steerboard, by strength", "#d55e00", "o", "#d55e00", (-14, 4)),
+    PAPER: ("PPLM as published, by step size", "#aa4499", "s", "white", (5, -11)),
 }
 LIMIT: dict[str, Any] = {"color": drawing.INK, "linestyle": "--", "linewidth": 0.8}
 

@@ -4,11 +4,24 @@ Texts that the database holds already are not written again, so an interrupted s
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from adapters.methods import BASE, PPLM, Method, Sampling, UserError, as_in_paper, from_json, parse_attribute, to_json
+from adapters.decoding.engine import Engine
+from adapters.methods import (
+    BASE,
+    PPLM,
+    Method,
+    Request,
+    Sampling,
+    UserError,
+    as_in_paper,
+    from_json,
+    parse_attribute,
+    to_json,
+)
 from benchmarks.sweeps import frontier_points
-from leaderboard.frontier import OURS, PAPER, Frontier, Goal, Point, Target
+from leaderboard.frontier import OURS, PAPER, Frontier, Goal, Point, Steered, Target
 from leaderboard.judges import TOPICS
 from leaderboard.records import PromptSet, RunSpec
 from leaderboard.runs.plan import Progress
@@ -16,6 +29,7 @@ from leaderboard.runs.runner import Runner
 
 TARGETS = ",".join([*TOPICS, "positive&negative*-1", "negative&positive*-1"])
 SAMPLING = Sampling(max_new_tokens=50)
+STEPS, SEED = tuple(float(value) for value in range(0, 70, 10)), 5  # strengths and seed of the texts to read
 # The published code's settings for bags of words and for discriminators.
 PAPER_BAG = {"num_iterations": 3, "gamma": 1.5, "kl_scale": 0.01, "gm_scale": 0.99, "best_of": 1}
 PAPER_DISCRIMINATOR = PAPER_BAG | {"num_iterations": 10, "gamma": 1.0, "gm_scale": 0.95}
@@ -142,3 +156,19 @@ def settings_of(sweep: Sweep, targets: Sequence[Target]) -> dict[str, dict[str, 
             settings = to_json(algorithm.settings(targets[0], algorithm.values[0], changes))
             found[algorithm.name] = {k: v for k, v in settings.items() if k not in ("attributes", algorithm.strength)}
     return found
+
+
+def with_texts(engine: Engine, frontier: Frontier, prompt: str, targets: Sequence[Target]) -> Iterator[Goal]:
+    """The goals; those of a target with the prompt continued at every one of STEPS. Raises UserError."""
+    for goal in frontier.goals:
+        target = next((each for each in targets if each in goal.attributes), None)
+        if target is None:
+            yield goal
+            continue
+        attributes = [to_json(parse_attribute(name)) for name in target]
+        ours = goal.settings.get(OURS, {}) | {"attributes": attributes}
+        methods = [Method(f"{value:g}", steering=from_json(PPLM, ours | {"strength": value})) for value in STEPS[1:]]
+        requests = [Request(prompt, method, SEED) for method in (BASE, *methods)]
+        *_, rows = engine.generate(requests, frontier.sampling)
+        texts = tuple((strength, row.text) for strength, row in zip(STEPS, rows, strict=True))
+        yield replace(goal, steered=Steered(target, prompt, SEED, texts))

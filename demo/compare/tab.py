@@ -90,9 +90,11 @@ def wire_panes(services: Services, bench: Bench, page: Page) -> None:
     update = partial(on_open, services, bench)
     outputs = [bench.message, bench.offered, *dropdowns]
     gr.on([page.tab.select, bench.drawer.expand], update, bench.offered, outputs, **LIGHT)
-    chosen = [page.words, *bench.controls("attribute", "words"), *(pane.uses for pane in bench.panes)]
-    take = partial(on_words, bench, page)
-    page.tab.select(take, {*chosen}, [bench.message, *chosen], **LIGHT)
+    uses = [pane.uses for pane in bench.panes]
+    boxes = [*bench.controls("words"), *(pane.own for pane in bench.panes)]
+    take, choose = (partial(handler, bench, page) for handler in (on_own_words, on_words))
+    sent = page.tab.select(take, {page.words, *uses}, [bench.message, *boxes], **LIGHT)
+    sent.then(choose, {page.words, *uses}, [page.words, bench.message, *bench.controls("attribute")], **LIGHT)
 
 
 def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, outputs: Any) -> None:
@@ -174,13 +176,24 @@ def on_open(services: Services, bench: Bench, before: Choices) -> Values:
     return {bench.offered: offered(services)} | offer(services, bench.panes, before)
 
 
-def on_words(bench: Bench, page: Page, values: Values) -> Values:
-    """The list that was sent, once, in every pane that has a topic."""
-    updates: Values = {page.words: ""}
-    for pane in bench.panes if values[page.words] else ():
-        if "attribute" in (values[pane.uses] or ()):
-            updates |= {pane.controls["attribute"]: common.OWN_WORDS, pane.controls["words"]: values[page.words]}
+def on_own_words(bench: Bench, page: Page, values: Values) -> Values:
+    """Own words that were sent, in a visible box of every steered pane: a hidden box would give its old value."""
+    updates: Values = {bench.message: gr.skip()}
+    for pane in steered_panes(bench, values) if values[page.words] and values[page.words][1] else ():
+        updates |= {pane.controls["words"]: values[page.words][1], pane.own: gr.update(visible=True)}
     return updates
+
+
+def on_words(bench: Bench, page: Page, values: Values) -> Values:
+    """The topic that was sent, once, in every steered pane."""
+    updates: Values = {page.words: ""}
+    for pane in steered_panes(bench, values) if values[page.words] else ():
+        updates[pane.controls["attribute"]] = values[page.words][0]
+    return updates
+
+
+def steered_panes(bench: Bench, values: Values) -> list[Pane]:
+    return [pane for pane in bench.panes if "attribute" in (values[pane.uses] or ())]
 
 
 def on_add(bench: Bench, shown: Sequence[int]) -> Values:

@@ -139,10 +139,14 @@ def wire_work(
     turn: str,
     stopped: str,
     shown: Sequence[Block] = (),
+    also: Sequence[Any] = (),
 ) -> None:
-    """Begin shows the steps, also in `shown`, one work of a turn at a time; after Stop the line says `stopped`."""
+    """Begin, and each event of `also`, shows the steps, in `shown` too, one work of a turn at a time.
+
+    After Stop the line says `stopped`.
+    """
     options = slow(work.message, turn)
-    running = work.begin.click(partial(play, work, steps), inputs, [*work, *shown], **options)
+    running = gr.on([work.begin.click, *also], partial(play, work, steps), inputs, [*work, *shown], **options)
     ended = work.stop.click(None, cancels=[running])
     ended.then(partial(on_stop, work, stopped), None, list(work), **LIGHT)
 

@@ -18,7 +18,7 @@ class Page(NamedTuple):
     blocks: gr.Blocks
     tab: gr.Tab
     owner: gr.BrowserState  # the secret that lets this browser delete its own runs and comparisons
-    words: gr.State  # the word list that the Attributes tab sends to the panes
+    words: gr.State  # the topic that the Steer tab sends to the panes: name, own words
 
 
 def build_at_first(events: Sequence[Any], build: Callable[[], None]) -> None:

@@ -20,7 +20,6 @@ PROMPT_TOO_LONG = "The prompt has {length:,} characters: shorten it to {most:,}.
 SERVER_ERROR = "Something went wrong on the server. Try again, or change the settings."
 NO_FILE = "Upload a file first."
 NO_SUCH_LIST = "No such list: choose one, or own words."
-NO_USABLE_WORD = "This model cannot begin any word of this list: add common words."
 
 # Links: sharing, replaying, deleting
 SHARE = "Share"
@@ -52,7 +51,6 @@ HIGHER, LOWER = "higher is better", "lower is better"
 STARTING = "Starting."
 UPLOAD_LIST = "Upload a list"
 PROMPTS, METHODS, SETTINGS = "Prompts", "Methods", "Settings"
-USED, USED_LATER, NOT_USED = "yes", "only completed", "no"
 
 
 def title(method: Method) -> str:
@@ -158,16 +156,6 @@ def moment(time: datetime) -> str:
 def missing_html(error: Exception) -> str:
     """The page for a link that cannot be opened."""
     return f"<h2>{LINK_TITLE}</h2><p>{escape(str(error))}</p><p><a href='?'>Back to Steerboard</a></p>"
-
-
-def list_line(words: int, whole: int, later: int) -> str:
-    """How many words of a list steer, are only completed, or cannot be used."""
-    parts = [f"{whole:,} of {count(words, 'word')} steer at once"]
-    if later:
-        parts.append(f"{later:,} only get completed")
-    if left := words - whole - later:
-        parts.append(f"{left:,} cannot be used")
-    return ", ".join(parts) + "."
 
 
 def replayed(equal: int, all: int) -> str:

@@ -9,8 +9,8 @@ import psutil
 import pytest
 import torch
 
-from adapters.base_model import BaseModel
-from adapters.learned.costs import FULL, LORA, MERGED, PREFIX, Cost, Costs, about, ratio, rows
+from adapters.base_model import EMBEDDED_ID, BaseModel
+from adapters.learned.costs import FULL, LORA, MERGED, PREFIX, Cost, Costs, about, ratio, rows, size
 from adapters.learned.method_costs import (
     FILE,
     MethodCosts,
@@ -120,10 +120,27 @@ def test_closing_a_measurement_ends_its_child(folder: Path, tmp_path: Path) -> N
 
 def test_the_table_has_ratios_within_the_run() -> None:
     table = {row[0]: row[1:] for row in rows(COSTS)}
-    assert table["LoRA"] == ["920,000", "3.7", "500", "0.25", "1.50", "0.50", "1.10"]
+    assert table["LoRA"] == [
+        "0.92 M (0.68 %)",
+        "3.68 MB",
+        "500 MB (25 % of full)",
+        "1.50 s (50 % of full)",
+        "1.10 × base",
+    ]
     assert table["full fine-tuning"][-1] == ""
     assert "processor time of one thread" in about(COSTS)
-    assert (ratio(None, 1), ratio(1, None), ratio(1, 0), ratio(1, 4)) == ("", "", "", "0.25")
+    assert (ratio(None, 1, "x"), ratio(1, None, "x"), ratio(1, 0, "x"), ratio(1, 4, "x")) == ("", "", "", "0.25x")
+    assert (size(921_600), size(1_957_000_000)) == ("0.922 MB", "1.96 GB")
+
+
+def test_the_embedded_model_has_shipped_figures_until_others_are_measured(tmp_path: Path) -> None:
+    costs = MethodCosts(None, EMBEDDED_ID, tmp_path)
+    shipped = costs.stored()
+    assert shipped is not None, "python -m adapters methods --json adapters/data/methods.json writes them"
+    assert [cost.name for cost in shipped.methods] == ["base", LORA, MERGED, PREFIX, FULL]
+    assert shipped.of(FULL).trained == shipped.num_parameters == 134_515_008
+    write_costs(replace(COSTS, base=EMBEDDED_ID), tmp_path / FILE)
+    assert costs.stored() == replace(COSTS, base=EMBEDDED_ID)
 
 
 def test_too_little_memory_is_said_before_anything_is_trained(

@@ -8,6 +8,7 @@ from adapters.base_model import BaseModel, load_base_model
 from adapters.pplm.discriminator import write_discriminator
 from benchmarks.__main__ import main
 from benchmarks.sweeps.frontier_report import plot as plotted
+from benchmarks.sweeps.frontier_sweep import STEPS
 from leaderboard.frontier import OURS, PAPER, UNSTEERED, read_frontier
 from leaderboard.store.database import Database
 from tests.adapters.discriminators.mood import MOOD
@@ -44,7 +45,7 @@ def test_a_sweep_is_printed_stored_drawn_and_goes_on(
     page.write_text("<!-- frontier -->\n<!-- /frontier -->")
     files = ("--out", str(out), "--plot", str(plot), "--page", str(page))
     assert frontier(home, *SWEEP, *QUICK, *files) == 0
-    assert "sentiment:positive, paper 0.02\n  success: " in capsys.readouterr().out
+    assert "sentiment:positive, paper 0.02\n  on topic, share of texts: " in capsys.readouterr().out
     made = read_frontier(out)
     assert made is not None
     (goal,) = made.goals
@@ -60,7 +61,14 @@ def test_a_sweep_is_printed_stored_drawn_and_goes_on(
     assert frontier(home, "--redraw", *files) == 0
     assert plot.read_text(encoding="utf-8") == plotted(made)
     assert said in page.read_text(encoding="utf-8")
-    assert "sentiment:positive, paper 0.02\n  success: " in capsys.readouterr().out
+    assert "sentiment:positive, paper 0.02\n  on topic, share of texts: " in capsys.readouterr().out
+    assert frontier(home, "--texts", "Once", "--attributes", "sentiment:positive", *files) == 0
+    told = read_frontier(out)
+    assert told is not None
+    steered = told.goals[0].steered
+    assert steered is not None
+    assert [strength for strength, _ in steered.texts] == list(STEPS)
+    assert repr([goal.points for goal in told.goals]) == repr([goal.points for goal in made.goals])
 
 
 @pytest.mark.parametrize(
@@ -70,7 +78,7 @@ def test_a_sweep_is_printed_stored_drawn_and_goes_on(
         (["--samples", "0"], "samples: Input should be greater"),
         (["--ours", "1000"], "strength: Input should be less than"),
         (["--attributes", "weather"], "No judge for 'weather'"),
-        (["--redraw"], "--redraw needs --out"),
+        (["--redraw"], "--redraw and --texts need --out"),
         (["--out", "nowhere/found.json"], "Cannot write nowhere/found.json"),
     ],
 )

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from adapters.methods import UserError
-from benchmarks.sweeps.frontier_points import best, goals, longest_run, merged, point, unsteered
+from benchmarks.sweeps.frontier_points import goals, longest_run, merged, point, unsteered
 from benchmarks.sweeps.frontier_sweep import read_targets
-from leaderboard.frontier import OURS, PAPER, TOPIC_BARS, UNSTEERED
+from leaderboard.frontier import OURS, PAPER, TOPIC_BARS, UNSTEERED, best
 from leaderboard.tables.results import Cell
 from tests.leaderboard.swept import data, found, frontier
 

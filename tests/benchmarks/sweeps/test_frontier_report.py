@@ -15,14 +15,14 @@ def test_every_point_is_drawn_and_printed() -> None:
     made = frontier(found(2), replace(found(2, "positive"), name="a < b"))
     drawn = ElementTree.fromstring(plot(made))
     words = [element.text for element in drawn.iter(f"{SVG}text")]
-    assert {"0.2", "0.4", "a < b", "repetition of 4-grams"} <= set(words)
+    assert {"0.2", "0.4", "a < b", "repeated 4-grams"} <= set(words)
     plots = 3 * 2
     markers = [element.get("style", "") for element in drawn.iter(f"{SVG}use")]
     assert sum("fill: #d55e00" in style for style in markers) == 2 * plots + 1, "two points, and one in the key"
     assert sum("fill: #ffffff; stroke: #aa4499" in style for style in markers) == 2 * plots + 1
     printed = summary(made)
     assert "ours 0.4" in printed
-    assert "longest run of a word: 4, wanted ≤ 3: NOT held" in printed
+    assert "longest run of one word: 4, wanted ≤ 3: NOT held" in printed
     assert len(list(verdicts(made.goals[0], made.goals[0].points[1]))) == len(TOPIC_BARS)
 
 

@@ -23,6 +23,7 @@ from demo.compare.tab import (
     new_seed,
     on_add,
     on_example,
+    on_own_words,
     on_pane_settings,
     on_remove,
     on_sampling,
@@ -316,7 +317,7 @@ def test_whatever_uses_the_model_shares_one_place(blocks: gr.Blocks, late: gr.Bl
         if fn.fn is not None and fn.queue and fn.concurrency_limit not in ("default", None)
     ]
     assert Counter(heavy) == {
-        ("model", 1): 7,
+        ("model", 1): 9,
         ("leaderboard", 1): 3,
         ("training", 1): 1,
         ("library", 1): 5,
@@ -340,15 +341,26 @@ def test_a_number_beyond_the_scale_reaches_the_form_that_says_so(services: Servi
         assert [pane["place"] for pane in last.record["panes"]] == [0, 1, 2], "the others go on"
 
 
-def test_words_that_were_sent_reach_the_panes_with_an_attribute_once(bench: Bench) -> None:
+def test_a_topic_that_was_sent_reaches_the_steered_panes_once_and_keeps_its_name(bench: Bench) -> None:
     with gr.Blocks() as other, gr.Tab("Compare") as tab:
         page = Page(other, tab, gr.BrowserState(), gr.State(""))
-    updates = on_words(bench, page, fresh(bench) | {page.words: "whale, shark"})
-    steered = [place for place, pane in enumerate(bench.panes) if pane.controls["words"] in updates]
-    assert steered == [3, 4]
-    assert updates[bench.panes[3].controls["attribute"]] == OWN_WORDS
-    assert updates[page.words] == ""
+    steered = [bench.panes[place].controls["attribute"] for place in (3, 4)]
+    sent = fresh(bench) | {page.words: ("space", "")}
+    assert on_words(bench, page, sent) == {page.words: "", **dict.fromkeys(steered, "space")}
+    assert on_own_words(bench, page, sent).keys() == {bench.message}, "a shipped list brings no words"
     assert on_words(bench, page, fresh(bench) | {page.words: ""}) == {page.words: ""}
+
+
+def test_own_words_that_were_sent_stand_in_their_box_before_they_are_chosen(bench: Bench) -> None:
+    with gr.Blocks() as other, gr.Tab("Compare") as tab:
+        page = Page(other, tab, gr.BrowserState(), gr.State(""))
+    sent = fresh(bench) | {page.words: (OWN_WORDS, "whale, shark")}
+    first, then = on_own_words(bench, page, sent), on_words(bench, page, sent)
+    for pane in (bench.panes[3], bench.panes[4]):
+        assert first[pane.controls["words"]] == "whale, shark"
+        assert first[pane.own]["visible"], "a hidden box would send its old value"
+        assert pane.controls["attribute"] not in first
+        assert then[pane.controls["attribute"]] == OWN_WORDS
 
 
 def test_several_attributes_are_named_with_their_weights(services: Services, bench: Bench) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from adapters.learned.costs import COLUMNS, Cost, Costs
 from adapters.methods import UserError
-from demo.learned import words
-from demo.learned.tab import measure, show_costs
+from demo.inside import words
+from demo.inside.tab import measure, show_costs
 from demo.parts import words as common
 from demo.parts.actions import Work, on_stop, play, work_buttons
 from demo.parts.marked import ERROR, Values
@@ -90,11 +90,11 @@ def test_measuring_shows_how_far_it_is_and_then_the_figures(services: Services, 
     assert second[view.work.message] == [("Decoding, round 5 of 5.", None)]
     assert (last[view.work.begin]["interactive"], last[view.work.stop]["interactive"]) == (True, False)
     assert done[view.table] == [
-        ["base", "0", "0.0", "", "", "", "", "1.00"],
-        ["LoRA", "920,000", "3.7", "500", "0.25", "1.50", "0.50", "1.10"],
-        ["merged LoRA", "as the LoRA", "540.0", "", "", "", "", "1.00"],
-        ["prefix", "230,400", "0.9", "400", "0.20", "1.20", "0.40", "1.02"],
-        ["full fine-tuning", "135,000,000", "540.0", "2,000", "1.00", "3.00", "1.00", ""],
+        ["base", "0 M", "0 MB", "", "", "1.00 × base"],
+        ["LoRA", "0.92 M (0.68 %)", "3.68 MB", "500 MB (25 % of full)", "1.50 s (50 % of full)", "1.10 × base"],
+        ["merged LoRA", "as the LoRA", "540 MB", "", "", "1.00 × base"],
+        ["prefix", "0.23 M (0.17 %)", "0.922 MB", "400 MB (20 % of full)", "1.20 s (40 % of full)", "1.02 × base"],
+        ["full fine-tuning", "135 M", "540 MB", "2.00 GB (100 % of full)", "3.00 s (100 % of full)", ""],
     ]
     ((line, _),) = done[view.work.message]
     assert line.startswith("tiny (135,000,000 parameters, float32 on cpu), 2 CPU cores, 2026-11-25 10:00 UTC.")

@@ -1,4 +1,4 @@
-"""What one adapter has learned: a LoRA by its matrices, a prefix by its words and its attention; what methods cost."""
+"""The Inside tab: a LoRA by its matrices, a prefix by its words and their attention; what methods cost."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -10,11 +10,11 @@ from gradio.blocks import Block
 from adapters.learned.costs import COLUMNS, about, rows
 from adapters.methods import UserError
 from adapters.store.adapter_store import Adapter
-from demo.learned import figures, words
-from demo.learned.words import control
+from demo.inside import figures, words
+from demo.inside.words import control
 from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click, wire_work, work_buttons
-from demo.parts.events import LIGHT, slow, told
+from demo.parts.events import LIGHT, MODEL, slow, told
 from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.plots import plot
 from demo.parts.running import closed_at_end
@@ -23,43 +23,51 @@ from demo.parts.views import Page, filled
 from demo.services import Services
 
 MAX_PROMPT = 4_000  # characters
+COST_WIDTHS = [150, 150, 110, 190, 190, 130]  # px; on a phone the table scrolls sideways
 
 
-class LearnedView:
+CLICK = """element.addEventListener('click', event => {
+  const cell = event.target.closest('[data-path]');
+  if (cell) trigger('click', {path: cell.dataset.path});
+})"""
+
+
+class InsideView:
     """What is chosen, then a column for a LoRA and one for a prefix: one of the two is visible."""
 
     def __init__(self) -> None:
-        gr.HTML(words.LEARNED_HTML, elem_classes="section")
+        gr.HTML(words.INSIDE_HTML, elem_classes="section")
         with gr.Row(elem_classes="bring"):
             self.adapter = gr.Dropdown([], allow_custom_value=True, scale=3, min_width=220, **control("adapter"))
             with gr.Column(min_width=170, scale=0, elem_classes="run"):
                 self.save = gr.Button(words.SAVE_NUMBERS, size="sm")
-        self.message = message_line(words.LEARNED, "shared-note")
+        self.message = message_line(words.INSIDE, "stands-out")
         with gr.Column(visible=False, elem_classes="stack") as self.lora:
             self.lay_out_lora()
         with gr.Column(visible=False, elem_classes="stack") as self.prefix:
             self.lay_out_prefix()
-        columns = [self.message, self.adapter, self.lora, self.prefix]
-        of_lora = [self.norms, self.ranks, self.module, self.module_line, self.singular, *self.squares]
-        self.outputs: list[Block] = [*columns, *of_lora, self.words, self.watched, self.far, self.seen]
+        of_lora = [self.model, self.module, self.module_line, *self.squares, self.numbers, self.ranks, self.singular]
+        self.of_prefix: list[Block] = [self.words, self.watched, self.far, self.seen]
+        self.outputs: list[Block] = [self.message, self.adapter, self.lora, self.prefix, *of_lora, *self.of_prefix]
 
     def lay_out_lora(self) -> None:
-        """All modules beside each other, then one of them."""
-        with gr.Row(elem_classes="plots"):
-            self.norms, self.ranks = plot(words.NORMS), plot(words.RANKS)
+        """The picture of the model, then the matrix that was clicked."""
+        gr.HTML(words.MODEL_HTML, elem_classes="figure-title")
+        self.model = gr.HTML(js_on_load=CLICK, elem_classes="model-picture")
         self.module = gr.Dropdown([], allow_custom_value=True, **control("module"))
-        self.module_line = message_line(words.SINGULAR, "step-line")
-        self.singular = plot(words.SINGULAR)
         with gr.Row(elem_classes="plots"):
             self.squares = [plot(title) for title in (words.WEIGHT, words.CHANGE, words.ADAPTED)]
-        gr.HTML(f"<p>{words.LORA_HELP}</p>", elem_classes="help")
+        gr.HTML(f"<p>{words.SQUARES_HELP}</p>", elem_classes="help")
+        with gr.Accordion(words.DETAILS, open=False):
+            self.numbers, self.module_line = (message_line(words.DETAILS, "step-line") for _ in range(2))
+            with gr.Row(elem_classes="plots"):
+                self.ranks, self.singular = plot(words.RANKS), plot(words.SINGULAR)
+            gr.HTML(f"<p>{words.LORA_HELP}</p>", elem_classes="help")
 
     def lay_out_prefix(self) -> None:
-        """The words near each virtual token, then what the tokens of a text look at."""
+        """Its tokens as words with the attention they get; more layer by layer."""
         gr.HTML(f"<h3>{words.WORDS}</h3>", elem_classes="figure-title")
-        self.words = text_table(words.WORDS, words.WORD_COLUMNS, [110, 330, 330, 110], max_height=520)
-        with gr.Column(visible=False) as self.far:  # an empty plot is nothing to look at
-            self.moved = plot(words.MOVED)
+        self.words = text_table(words.WORDS, words.WORD_COLUMNS, [70, 260, 100, 90, 330], max_height=620)
         gr.HTML(f"<p>{words.WORDS_HELP}</p>", elem_classes="help")
         text = {"lines": 2, "max_lines": 6, "max_length": MAX_PROMPT} | control("watch")
         with gr.Row(elem_classes="bring"):
@@ -67,29 +75,39 @@ class LearnedView:
             with gr.Column(min_width=150, scale=0, elem_classes="run"):
                 self.watch = gr.Button(words.WATCH, size="sm")
         self.watched = message_line(words.ATTENTION, "step-line")
-        with gr.Row(visible=False, elem_classes="plots") as self.seen:
-            self.attention, self.tokens = plot(words.ATTENTION), plot(words.BY_TOKEN)
-        gr.HTML(f"<p>{words.ATTENTION_HELP}</p>", elem_classes="help")
+        with gr.Accordion(words.PREFIX_DETAILS, open=False):
+            with gr.Row(visible=False, elem_classes="plots") as self.seen:
+                self.attention, self.tokens = plot(words.ATTENTION), plot(words.BY_TOKEN)
+            with gr.Column(visible=False) as self.far:  # an empty plot is nothing to look at
+                self.moved = plot(words.MOVED)
+            gr.HTML(f"<p>{words.ATTENTION_HELP}</p>", elem_classes="help")
 
 
-def learned_tab(services: Services, page: Page) -> None:
+def inside_tab(services: Services, page: Page) -> None:
     with gr.Column(elem_classes="stack"):
-        view = LearnedView()
+        view = InsideView()
         costs_section(services, page)
+
+    def on_cell(name: Any, event: gr.EventData) -> Values:
+        return show_module(services, view, name, event._data.get("path"))
+
     show, fill = (told(view.message, handler, services, view) for handler in (show_adapter, fill_words))
     opened = [page.blocks.load, page.tab.select, view.adapter.input]
     chosen = gr.on(opened, show, view.adapter, view.outputs, **LIGHT)
     options = slow(view.message, "learned")
-    chosen.then(fill, view.adapter, [view.message, view.words, view.far, view.moved], **options)
+    filled_in = chosen.then(fill, view.adapter, [view.message, view.words, view.far, view.moved], **options)
     redraw = told(view.message, show_module, services, view)
     view.module.input(redraw, [view.adapter, view.module], view.outputs, **LIGHT)
-    watching, options = partial(watch, services, view), slow(view.watched, "model")
-    shown = [view.watched, view.seen, view.attention, view.tokens]
-    gr.on([view.watch.click, view.prompt.submit], watching, [view.adapter, view.prompt], shown, **options)
+    view.model.click(on_cell, view.adapter, view.outputs, **LIGHT)
+    looked = [view.adapter, view.prompt]
+    shown = [view.message, view.watched, view.words, view.seen, view.attention, view.tokens]
+    first, again = (partial(handler, services, view) for handler in (watch_prefix, watch))
+    filled_in.then(first, looked, shown, **slow(view.watched, MODEL))
+    gr.on([view.watch.click, view.prompt.submit], again, looked, shown, **slow(view.watched, MODEL))
     save_on_click(view.save, partial(on_save, services), view.adapter, view.message)
 
 
-def show_adapter(services: Services, view: LearnedView, name: Any) -> Values:
+def show_adapter(services: Services, view: InsideView, name: Any) -> Values:
     """The chosen adapter, or the first where none is chosen yet. Raises UserError where it is gone."""
     names = [adapter.name for adapter in services.store.adapters]
     if not names:
@@ -108,28 +126,33 @@ def show_adapter(services: Services, view: LearnedView, name: Any) -> Values:
     return updates | hidden | {view.words: [], view.watched: [], view.message: message(line)}
 
 
-def show_lora(services: Services, view: LearnedView, adapter: Adapter) -> Values:
-    """All modules of a LoRA, and the one that changed most."""
+def show_lora(services: Services, view: InsideView, adapter: Adapter) -> Values:
+    """All matrices of a LoRA, and the one that changed most."""
     found = list(services.explorer.updates(adapter.name))
     ordered = sorted(found, key=lambda update: -update.relative)
-    first = ordered[0].path
+    choices = [(words.place_of(update), update.path) for update in ordered]
     return {
-        view.message: message(words.lora_line(adapter.name, found, services.num_parameters)),
-        view.norms: figures.norms(found),
+        view.message: message(words.stands_out(adapter.name, found)),
+        view.numbers: message(words.lora_line(adapter.name, found, services.num_parameters)),
         view.ranks: figures.ranks(found),
-        view.module: gr.update(choices=[(words.place_of(update), update.path) for update in ordered], value=first),
-    } | show_module(services, view, adapter.name, first)
+    } | show_module(services, view, adapter.name, ordered[0].path, choices)
 
 
-def show_module(services: Services, view: LearnedView, name: Any, path: Any) -> Values:
-    """One module of a LoRA. Raises UserError."""
+def show_module(services: Services, view: InsideView, name: Any, path: Any, choices: Any = None) -> Values:
+    """One matrix of a LoRA; `choices` for a new LoRA. Raises UserError."""
     crop = services.explorer.crop(find(services, name).name, str(path))
-    update = next(one for one in services.explorer.updates(name) if one.path == crop.path)
-    shown: Values = {view.module_line: message(words.module_line(update)), view.singular: figures.singular(update)}
+    found = services.explorer.updates(name)
+    update = next(one for one in found if one.path == crop.path)
+    shown: Values = {
+        view.model: figures.model_html(found, crop.path),
+        view.module: gr.update(value=crop.path) if choices is None else gr.update(choices=choices, value=crop.path),
+        view.module_line: message(words.module_line(update)),
+        view.singular: figures.singular(update),
+    }
     return shown | dict(zip(view.squares, figures.squares(crop), strict=True))
 
 
-def fill_words(services: Services, view: LearnedView, name: Any) -> Values:
+def fill_words(services: Services, view: InsideView, name: Any) -> Values:
     """The words of a prefix, which take seconds when it is chosen for the first time; nothing of a LoRA."""
     adapter = services.adapter(name)
     if adapter is None or adapter.kind != "prefix":
@@ -144,7 +167,16 @@ def fill_words(services: Services, view: LearnedView, name: Any) -> Values:
     }
 
 
-def watch(services: Services, view: LearnedView, name: Any, prompt: Any) -> Iterator[Values]:
+def watch_prefix(services: Services, view: InsideView, name: Any, prompt: Any) -> Iterator[Values]:
+    """Measure the attention to a prefix that was chosen; nothing for a LoRA. Raises UserError."""
+    adapter = services.adapter(name)
+    if adapter is None or adapter.kind != "prefix":
+        yield {view.watched: gr.skip()}
+    else:
+        yield from watch(services, view, name, prompt)
+
+
+def watch(services: Services, view: InsideView, name: Any, prompt: Any) -> Iterator[Values]:
     """Write with a prefix, then show what the tokens looked at. Raises UserError."""
     adapter = find(services, name)
     if not isinstance(prompt, str) or not prompt.strip():
@@ -157,7 +189,9 @@ def watch(services: Services, view: LearnedView, name: Any, prompt: Any) -> Iter
                 yield {view.watched: message(words.WATCHING.format(tokens=len(seen.tokens)))}
             else:
                 yield {
-                    view.watched: message(words.watched_line(seen)),
+                    view.message: message(words.watched_line(adapter.name, seen)),
+                    view.watched: message(words.written_line(seen)),
+                    view.words: figures.words_table(services.explorer.words(adapter.name), seen.attention),
                     view.seen: gr.update(visible=True),
                     view.attention: figures.by_virtual(seen.attention.layers, ".1%"),
                     view.tokens: figures.by_token(seen.attention, seen.tokens),
@@ -181,7 +215,7 @@ def find(services: Services, name: Any) -> Adapter:
 def costs_section(services: Services, page: Page) -> None:
     """What each method costs here, as a table that is measured when somebody asks for it."""
     gr.HTML(words.COSTS_HTML, elem_classes="section")
-    work, table = work_buttons(words.MEASURE, words.COSTS, "step-line"), text_table(words.COSTS, COLUMNS)
+    work, table = work_buttons(words.MEASURE, words.COSTS, "step-line"), text_table(words.COSTS, COLUMNS, COST_WIDTHS)
     parts: list[Block] = [work.message, table]
     show = filled(work.message, parts, partial(show_costs, services))
     gr.on([page.blocks.load, page.tab.select], show, None, parts, **LIGHT)

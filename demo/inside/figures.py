@@ -1,12 +1,13 @@
 """The figures of what adapters have learned: heat maps, lines, and the table of words."""
 
 from collections.abc import Sequence
+from html import escape
 
 import plotly.graph_objects as go
 
 from adapters.learned.prefix_attention import Attention, Neighbour, Virtual
 from adapters.learned.spectrum import Crop, Update
-from demo.learned import words
+from demo.inside import words
 from demo.look.theme import COLORS
 from demo.parts import words as common
 from demo.parts.plots import dressed, name_lines, quoted
@@ -18,9 +19,34 @@ LINE, MANY, NARROW = 24, 12, 14  # pixels of a line of a heat map; of more than 
 Table = Sequence[Sequence[float | None]]
 
 
-def norms(updates: Sequence[Update]) -> go.Figure:
-    """Size of each update relative to its W, by layer and module."""
-    return by_layer(updates, [update.relative for update in updates], words.SHARE, ".1%")
+def model_html(updates: Sequence[Update], chosen: str) -> str:
+    """A picture of the model: a cell to click for each matrix, darker where training changed it more.
+
+    The cells come layer by layer, so that the style sheet can show a layer as a column or, on a phone, as a row.
+    """
+    most = max((update.relative for update in updates), default=0.0) or 1.0
+    known = {(update.layer, update.module): update for update in updates}
+    modules = list(dict.fromkeys(module for _, module in known))
+    layers = sorted({layer for layer, _ in known}, key=lambda layer: -1 if layer is None else layer)
+    cells = ["<span></span>", *(f"<span>{escape(words.short(module))}</span>" for module in modules)]
+    for layer in layers:
+        cells.append(f"<span>{words.OUTSIDE_SIGN if layer is None else layer + 1}</span>")
+        for module in modules:
+            update = known.get((layer, module))
+            cells.append("<span></span>" if update is None else cell(update, most, chosen))
+    style = f"--lines: {len(modules) + 1}; --layers: {len(layers)}"
+    scale = f'<p class="model-scale">0 % <i></i> {common.percent(most)}</p>'
+    return f'<div class="model" style="{style}">{"".join(cells)}</div>{scale}'
+
+
+def cell(update: Update, most: float, chosen: str) -> str:
+    """One matrix of the picture."""
+    name, path = escape(words.place_of(update)), escape(update.path)
+    pressed = str(update.path == chosen).lower()
+    return (
+        f'<button data-path="{path}" aria-label="{name}" aria-pressed="{pressed}" title="{name}" '
+        f'style="--share: {100 * update.relative / most:.0f}%"></button>'
+    )
 
 
 def ranks(updates: Sequence[Update]) -> go.Figure:
@@ -139,13 +165,21 @@ def by_virtual(table: Table, form: str) -> go.Figure:
     )
 
 
-def words_table(tokens: Sequence[Virtual]) -> list[list[str]]:
-    """A row a virtual token: its nearest words before and after, with their cosines, and how far it moved."""
+def words_table(tokens: Sequence[Virtual], found: Attention | None = None) -> list[list[str]]:
+    """A row a virtual token: its nearest word before and after, all near words now, attention, and movement."""
+    shares = ["–"] * len(tokens)
+    if found is not None:
+        shares = [common.percent(sum(layer) / len(layer)) for layer in zip(*found.layers, strict=True)]
     rows = []
-    for number, virtual in enumerate(tokens, 1):
+    for number, (virtual, share) in enumerate(zip(tokens, shares, strict=True), 1):
         far = common.percent(max(virtual.moved)) if virtual.moved else "–"
-        rows.append([str(number), near(virtual.before) or words.UNKNOWN_START, near(virtual.after), far])
+        first, now = (nearest(each) for each in (virtual.before, virtual.after))
+        rows.append([str(number), f"{first} → {now}", share, far, near(virtual.after)])
     return rows
+
+
+def nearest(neighbours: Sequence[Neighbour]) -> str:
+    return common.quote(neighbours[0].text) if neighbours else words.UNKNOWN_START
 
 
 def near(neighbours: Sequence[Neighbour]) -> str:

@@ -11,8 +11,13 @@ import pytest
 from adapters.discriminators.discriminator_card import Accuracy, Measured
 from adapters.discriminators.labelled import Labelled
 from adapters.methods import UserError
-from demo.attributes import words
-from demo.attributes.discriminators import (
+from demo.parts import words as common
+from demo.parts.actions import Work, play, work_buttons
+from demo.parts.links import new_secret, owner_of
+from demo.parts.marked import ERROR
+from demo.services import Services
+from demo.steer import words
+from demo.steer.discriminators import (
     Discriminators,
     class_sizes,
     confusion,
@@ -21,13 +26,8 @@ from demo.attributes.discriminators import (
     read_rows,
     train,
 )
-from demo.parts import words as common
-from demo.parts.actions import Work, play, work_buttons
-from demo.parts.links import new_secret, owner_of
-from demo.parts.marked import ERROR
-from demo.services import Services
 from leaderboard.prompts import Limits
-from tests.demo.attributes.conftest import ROWS as TONES
+from tests.demo.steer.conftest import ROWS as TONES
 
 ROWS = tuple(Labelled(f"text {place}", "ab"[place % 2]) for place in range(20))
 
@@ -138,8 +138,8 @@ def test_figures_are_those_of_the_report(services: Services) -> None:
     assert headers == [words.ACTUAL_PREDICTED, "negative", "positive"]
     assert rows == [["negative", "4", "1"], ["positive", "2", "3"]]
     line = words.accuracy_line(MEASURED)
-    assert line.startswith("70.0\u00a0% right on 10 held-out texts (95 % interval 40.0\u00a0% to 89.0\u00a0%")
-    assert "guessing: 50.0\u00a0%)" in line
+    assert line.startswith("70.0\u00a0% right on 10 held-out texts (guessing: 50.0\u00a0%).")
+    assert "interval: 40.0\u00a0% to 89.0\u00a0%." in line
     assert "20 would have been enough" in line
 
 

@@ -1,4 +1,4 @@
-"""Discriminators, below the lists of words: how well each does, and training one."""
+"""Classifiers (discriminators) of the Steer tab: how well each does, and training one."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,6 @@ import plotly.graph_objects as go
 from adapters.discriminators.discriminator_card import DiscriminatorReport, Measured
 from adapters.discriminators.labelled import Labelled, read_labelled
 from adapters.methods import UserError
-from demo.attributes import words
 from demo.look.theme import COLORS
 from demo.parts import words as common
 from demo.parts.actions import Work, build_confirm, wire_work
@@ -25,6 +24,7 @@ from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
 from demo.parts.views import Page
 from demo.services import Services
+from demo.steer import words
 from leaderboard.tables.results import Cell
 
 CURVE_HEIGHT = 320  # px
@@ -61,15 +61,16 @@ def discriminators_section(services: Services, page: Page) -> None:
 
 def training_section(services: Services, part: Discriminators, page: Page) -> None:
     """The form that trains a discriminator; its rows are those of the newest upload."""
-    gr.HTML(words.TRAIN_HTML, elem_classes="section")
-    with gr.Row(elem_classes="bring"):
-        name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **labelled("discriminator_name"))
-        with gr.Column(min_width=150, elem_classes="run"):
-            upload = gr.UploadButton(words.UPLOAD_ROWS, size="sm")
-            with gr.Row():
-                begin = gr.Button(words.TRAIN, size="sm", min_width=0)
-                stop = gr.Button(common.STOP, size="sm", min_width=0, interactive=False)
-    work, rows = Work(begin, stop, message_line(words.TRAIN, "shared-note")), gr.State(())
+    with gr.Accordion(words.TRAIN_OWN, open=False):
+        gr.HTML(words.TRAIN_HTML, elem_classes="help")
+        with gr.Row(elem_classes="bring"):
+            name = gr.Textbox(max_lines=1, max_length=40, scale=3, min_width=260, **labelled("discriminator_name"))
+            with gr.Column(min_width=150, elem_classes="run"):
+                upload = gr.UploadButton(words.UPLOAD_ROWS, size="sm")
+                with gr.Row():
+                    begin = gr.Button(words.TRAIN, size="sm", min_width=0)
+                    stop = gr.Button(common.STOP, size="sm", min_width=0, interactive=False)
+        work, rows = Work(begin, stop, message_line(words.TRAIN, "shared-note")), gr.State(())
     upload.upload(partial(take_rows, services), upload, [rows, work.message], **LIGHT)
     training = partial(train, services, work, part)
     wire_work(work, training, [name, rows, page.owner], "training", words.TRAINING_STOPPED, [part.chosen])

@@ -1,0 +1,153 @@
+"""The words of the Inside tab."""
+
+from collections.abc import Sequence
+from functools import partial
+from statistics import mean
+
+from adapters.learned.explorer import Watched
+from adapters.learned.spectrum import Update
+from demo.parts.controls import Control, labelled
+from demo.parts.words import percent, quote
+
+INSIDE = "What training changed"
+INSIDE_HTML = (
+    "<h2>What training changed</h2><p>A LoRA adds small matrices to the weights. A prefix puts learned tokens before "
+    "the prompt. Choose one and look inside.</p>"
+)
+CONTROLS = {
+    "adapter": Control("Adapter", "Shipped, trained here or imported."),
+    "module": Control("Matrix", "The most changed comes first. Or click a cell."),
+    "watch": Control("Prompt", "Continued with this prefix, to measure attention."),
+}
+control = partial(labelled, of=CONTROLS)
+NO_SUCH_ADAPTER = "No such adapter: choose one from the list."
+NO_ADAPTERS = "No adapter works with this base model yet: train or import one."
+SAVE_NUMBERS = "Save numbers (JSON)"
+WATCH = "Measure attention"
+NO_PROMPT = "Write a few words for the prefix to continue."
+PROMPT = "Question: What is the capital of France?\nAnswer:"
+WATCHING = "Writing: token {tokens}."
+
+# A LoRA
+MODEL_HTML = (
+    "<h3>The model, matrix by matrix</h3><p>Each cell is one matrix of one layer. Darker: training changed it more. "
+    "Click a cell.</p>"
+)
+OUTSIDE_SIGN = "–"
+DETAILS = "Details: ranks and singular values"
+RANKS = "Effective rank of the update"
+SINGULAR = "Singular values of the update"
+WEIGHT, CHANGE, ADAPTED = "Before", "Change", "After"
+LAYER, NUMBER, VALUE, ROW, COLUMN = "layer", "number", "singular value", "row", "column"
+EFFECTIVE = "effective rank"
+SQUARES_HELP = "The 32 × 32 block that changes most. Before and After share one colour scale."
+LORA_HELP = (
+    "Size: the Frobenius norm of scaling · B·A over that of the matrix. Effective rank: exp of the entropy of the "
+    "singular values (Roy and Vetterli 2007), the number of directions in use, at most r. For a DoRA the blocks "
+    "include its gains; sizes and ranks do not."
+)
+
+# A prefix
+WORDS = "Its tokens as words"
+WORD_COLUMNS = ["Token", "Before → after", "Attention", "Moved", "Nearest words now (cosine)"]
+PREFIX_DETAILS = "Details: layer by layer"
+MOVED = "How far each virtual token moved, by layer"
+ATTENTION = "Attention to each virtual token, by layer"
+BY_TOKEN = "Attention to the whole prefix, by token and layer"
+VIRTUAL = "virtual token"
+OUTSIDE = "outside of the layers"
+UNKNOWN_START = "?"
+WORDS_HELP = (
+    "A learned token is not a word; shown are the words whose values in layer 1 are nearest, by cosine. Attention: its "
+    "share of all attention while the text below is written. Moved: how far its keys and values moved in training."
+)
+ATTENTION_HELP = (
+    "Means over the heads of a layer, at the position that predicts the token. The rest, up to 100 %, goes to prompt "
+    "and text. The first position often draws attention that means nothing."
+)
+
+# What methods cost
+COSTS_HTML = (
+    "<h2>What each method costs</h2><p>Full fine-tuning trains every weight. A merged LoRA is added to the weights for "
+    "good, as a model of its own.</p>"
+)
+COSTS = "What each method costs"
+MEASURE = "Measure here"
+NOT_MEASURED = (
+    "Not measured for this base model: press Measure here, or run python -m adapters methods. It takes minutes and "
+    "several times the model's memory."
+)
+MEASURING_STOPPED = "Stopped: the earlier figures stay."
+
+
+def lora_line(name: str, updates: list[Update], num_parameters: int) -> str:
+    """A LoRA in one line."""
+    trained = sum(update.trained for update in updates)
+    full = sum(update.size[0] * update.size[1] for update in updates)
+    return (
+        f"{name}: {trained:,} trained parameters in {len(updates)} modules, {percent(trained / full)} of the "
+        f"{full:,} of those modules and {percent(trained / num_parameters)} of the model's {num_parameters:,}."
+    )
+
+
+def stands_out(name: str, updates: Sequence[Update]) -> str:
+    """What stands out in a LoRA: the matrix that changed most, the kinds that changed most and least."""
+    top = max(updates, key=lambda update: update.relative)
+    means = {
+        module: mean([update.relative for update in updates if update.module == module])
+        for module in dict.fromkeys(update.module for update in updates)
+    }
+    most, least = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
+    where = "outside of the layers" if top.layer is None else f"in layer {top.layer + 1}"
+    said = f"{name} changed {short(top.module)} {where} most: by {percent(top.relative)} of its size."
+    if most == least:
+        return said
+    return (
+        f"{said} On average {short(most)} changed by {percent(means[most])}, {short(least)} by {percent(means[least])}."
+    )
+
+
+def module_line(update: Update) -> str:
+    """The change of one matrix in one line."""
+    out, inputs = update.size
+    return (
+        f"{place_of(update)}: {out:,} × {inputs:,}, {update.trained:,} trained instead of {out * inputs:,}. Effective "
+        f"rank {update.effective_rank:.1f} of {len(update.singular_values)}."
+    )
+
+
+def prefix_line(name: str, size: int, trained: int, num_parameters: int) -> str:
+    """A prefix in one line."""
+    return (
+        f"{name}: {size} learned tokens before the prompt, {trained:,} numbers, {percent(trained / num_parameters)} "
+        f"extra. They take up {size} positions of the context."
+    )
+
+
+def short(module: str) -> str:
+    """The last part of a module's path, such as q_proj."""
+    return module.rpartition(".")[2]
+
+
+def place_of(update: Update) -> str:
+    """A matrix in the list; layers count from 1."""
+    where = "" if update.layer is None else f"layer {update.layer + 1}, "
+    return f"{where}{short(update.module)}: changed by {percent(update.relative)}"
+
+
+def watched_line(name: str, seen: Watched) -> str:
+    """What stands out in a prefix: the attention to it, and to the token that draws most."""
+    if seen.attention is None:
+        return ""
+    total = mean([share for row in seen.attention.tokens for share in row])
+    shares = [mean(column) for column in zip(*seen.attention.layers, strict=True)]
+    top = max(range(len(shares)), key=shares.__getitem__)
+    return (
+        f"{name} draws {percent(total)} of the attention while this is written. Token {top + 1} draws most: "
+        f"{percent(shares[top])}."
+    )
+
+
+def written_line(seen: Watched) -> str:
+    """The text that was written to measure attention."""
+    return f"Written: {quote(''.join(seen.tokens))}."

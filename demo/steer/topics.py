@@ -1,0 +1,179 @@
+"""Topics of the Steer tab: a word list, what the model can do with each word, and a live try."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, from_json, weighted_word
+from adapters.pplm.bags import WordSplit, split_words
+from adapters.pplm.word_list import as_text, parse_words
+from demo.parts import words as common
+from demo.parts.actions import wire_work, work_buttons
+from demo.parts.controls import FIRST_SEED, Control, labelled, slider
+from demo.parts.events import LIGHT, MODEL, told
+from demo.parts.marked import Marked, Values, highlighted, marked_text, message, message_line
+from demo.parts.numbers import ATTRIBUTE, spans, word_pattern
+from demo.parts.running import closed_at_end
+from demo.parts.tables import text_table
+from demo.parts.views import Page
+from demo.parts.word_table import read_upload
+from demo.services import Services
+from demo.steer import words
+
+MAX_CHIPS = 300
+MAX_PROMPT = 2_000  # characters
+SAMPLING = Sampling(max_new_tokens=30)
+CHIPS = {words.NOW: "green", words.LATER: "yellow", words.UNUSED: "gray"}
+LEADING_BLANK = "·"
+CONTROLS = {
+    "topic": Control("Topic", ""),
+    "words": Control("Words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice."),
+    "prompt": Control("Prompt", "Enter runs it."),
+    "strength": Control("Strength", "Higher: more on topic, less fluent."),
+}
+control = partial(labelled, of=CONTROLS)
+
+
+class Topics:
+    """A list with its words at the left, the live try at the right."""
+
+    def __init__(self, services: Services) -> None:
+        gr.HTML(words.TOPICS_HTML, elem_classes="section")
+        with gr.Row(elem_classes="plots"):
+            with gr.Column(min_width=320, elem_classes="stack"):
+                self.lay_out_list(services)
+            with gr.Column(min_width=320, elem_classes="stack"):
+                self.lay_out_try()
+        with gr.Accordion(words.DETAILS, open=False):
+            self.table = text_table(words.DETAILS, words.COLUMNS, [180, 150, 240, 90, 600])
+            gr.HTML(f"<p>{words.SPLITS_HELP}</p>", elem_classes="help")
+
+    def lay_out_list(self, services: Services) -> None:
+        names = list(services.attributes)
+        choices = [(words.readable(name), name) for name in names]
+        first = names[0] if names else common.OWN_WORDS
+        labels = control("topic") | {"info": words.SEARCH.format(topics=len(names))}
+        own = (common.OWN_WORDS.capitalize(), common.OWN_WORDS)
+        self.chosen = gr.Dropdown([own, *choices], value=first, allow_custom_value=True, **labels)
+        text = as_text(services.attributes.get(first, ()))
+        self.words = gr.Textbox(text, lines=2, max_lines=4, **control("words"))
+        with gr.Row(elem_classes="below"):
+            self.send = gr.Button(words.SEND_WORDS, size="sm", min_width=0, scale=0)
+            self.upload = gr.UploadButton(common.UPLOAD_LIST, size="sm", min_width=0, scale=0)
+        self.message = message_line(words.DETAILS, "shared-note")
+        self.chips = highlighted(None, words.DETAILS, CHIPS, ["chips"])
+
+    def lay_out_try(self) -> None:
+        gr.HTML(words.TRY_HTML, elem_classes="figure-title")
+        with gr.Row():
+            self.prompt = gr.Textbox(words.PROMPT, max_lines=1, scale=2, min_width=200, **control("prompt"))
+            self.strength = slider(PPLM.strength, (0, 100, 1), **control("strength"))
+        self.work = work_buttons(words.TRY, words.TRY, "step-line")
+        with gr.Row(elem_classes="panes two"):
+            self.texts = [try_pane(name, kind) for name, kind in ((words.WITHOUT, "base"), (words.WITH, "pplm"))]
+
+
+def try_pane(name: str, kind: str) -> gr.HighlightedText:
+    """A pane of the live try."""
+    with gr.Column(elem_classes="pane", min_width=220):
+        gr.HTML(f'<div class="edge kind-{kind}"></div><h2>{name}</h2>', elem_classes="pane-head")
+        return marked_text(f"{name}: text", "pane-text")
+
+
+def topics_section(services: Services, page: Page) -> None:
+    topics = Topics(services)
+    show = told(topics.message, show_list, services, topics)
+    shown: list[Any] = [topics.message, topics.chips, topics.table]
+    gr.on([page.blocks.load, topics.words.change], show, topics.words, shown, trigger_mode="always_last", **LIGHT)
+    fill = told(topics.message, fill_list, services, topics)
+    topics.chosen.input(fill, topics.chosen, [topics.words, topics.message], **LIGHT)
+    topics.words.input(lambda: common.OWN_WORDS, None, topics.chosen, **LIGHT)
+    topics.upload.upload(take_file, topics.upload, [topics.chosen, topics.words, topics.message], **LIGHT)
+    chosen = [topics.chosen, topics.words]
+    topics.send.click(partial(send_list, services), chosen, [page.words, topics.message], **LIGHT)
+    steps = partial(try_topic, services, topics)
+    inputs = [*chosen, topics.prompt, topics.strength]
+    wire_work(topics.work, steps, inputs, MODEL, words.TRY_STOPPED, topics.texts, [topics.prompt.submit])
+
+
+def show_list(services: Services, topics: Topics, typed: Any) -> Values:
+    """What the model can do with each word of a list. Raises UserError."""
+    if not str(typed or "").strip():
+        return {topics.chips: [], topics.table: []}
+    splits = split_words(services.engine.base.tokenizer, parse_words(str(typed)))
+    kinds = [words.kind(split) for split in splits]
+    line, is_error = words.list_line(kinds), False
+    if words.NOW not in kinds:
+        line, is_error = words.NO_USABLE_WORD, True
+    return {
+        topics.chips: chips(splits),
+        topics.table: [table_row(split) for split in splits],
+        topics.message: message(line, is_error),
+    }
+
+
+def chips(splits: Sequence[WordSplit]) -> Marked:
+    """The words with their kinds, those that steer first."""
+    order = list(CHIPS)
+    ordered = sorted(splits, key=lambda split: order.index(words.kind(split)))
+    found: Marked = [(split.word, words.kind(split)) for split in ordered[:MAX_CHIPS]]
+    more = len(splits) - len(found)
+    return found + ([(words.MORE_WORDS.format(more=more), None)] if more else [])
+
+
+def table_row(split: WordSplit) -> list[str]:
+    """The word, whether it is used, its tokens, its weight, and why it is not used."""
+    pieces = [piece.replace(" ", LEADING_BLANK) if place else piece.strip() for place, piece in enumerate(split.pieces)]
+    return [split.word, words.kind(split), " | ".join(pieces), f"{split.weight:g}", split.problem]
+
+
+def fill_list(services: Services, topics: Topics, name: Any) -> Values:
+    """The words of a shipped list in the box, where they can be changed. Raises UserError."""
+    if name == common.OWN_WORDS:
+        return {topics.words: ""}
+    if not isinstance(name, str) or name not in services.attributes:
+        raise UserError(common.NO_SUCH_LIST)
+    return {topics.words: as_text(services.attributes[name])}
+
+
+def take_file(path: Any) -> tuple[str, str, Marked]:
+    """The words of an uploaded list in the box. Raises UserError."""
+    return common.OWN_WORDS, as_text(read_upload(path)), []
+
+
+def topic(services: Services, chosen: Any, typed: Any) -> Attribute:
+    """The shipped list, if the box holds its words as they are; else own words. Raises UserError."""
+    if isinstance(chosen, str) and typed == as_text(services.attributes.get(chosen, ())):
+        return Attribute(chosen)
+    return from_json(Attribute, {"name": common.OWN_WORDS, "words": parse_words(str(typed or ""))})
+
+
+def send_list(services: Services, chosen: Any, typed: Any) -> tuple[tuple[str, str], Marked]:
+    """A topic for the panes of Compare: its name, and the words if they are own ones. Raises UserError."""
+    found = topic(services, chosen, typed)
+    name = common.OWN_WORDS if found.words else words.readable(found.name)
+    return (found.name, as_text(found.words)), message(words.WORDS_SENT.format(name=name))
+
+
+def try_topic(
+    services: Services, topics: Topics, chosen: Any, typed: Any, prompt: Any, strength: Any
+) -> Iterator[Values]:
+    """Write a text without and a text with steering, side by side. Raises UserError."""
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise UserError(common.NO_PROMPT)
+    if len(prompt) > MAX_PROMPT:
+        raise UserError(common.PROMPT_TOO_LONG.format(length=len(prompt), most=MAX_PROMPT))
+    aim = topic(services, chosen, typed)
+    steering = from_json(PPLM, {"attributes": (aim,), "strength": strength})
+    pattern = word_pattern(weighted_word(word)[0] for word in aim.words or services.attributes[aim.name])
+    requests = [Request(prompt, method, FIRST_SEED) for method in (BASE, Method("try", steering=steering))]
+    with closed_at_end(services.engine.generate(requests, SAMPLING)) as steps:
+        for rows in steps:
+            written = [spans(prompt, row.text, pattern) for row in rows]
+            done = min(len(row.token_ids) for row in rows)
+            line = words.TRYING.format(tokens=done, most=SAMPLING.max_new_tokens)
+            yield {topics.work.message: message(line)} | dict(zip(topics.texts, written, strict=True))
+    base, steered = (sum(mark == ATTRIBUTE for _, mark in text) for text in written)
+    yield {topics.work.message: message(words.TRIED.format(steered=steered, base=base, seed=FIRST_SEED))}

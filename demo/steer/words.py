@@ -1,0 +1,153 @@
+"""The words of the Steer tab."""
+
+from collections.abc import Mapping
+
+from adapters.discriminators.discriminator_card import Measured
+from adapters.pplm.bags import WordSplit
+from demo.parts.words import count, percent
+from leaderboard.frontier import OURS, PAPER, UNSTEERED, Goal, Point
+from leaderboard.tables.display import number
+
+# Topics
+TOPICS_HTML = (
+    "<h2>Topics</h2><p>PPLM makes the words of a list more likely, token by token. Choose a topic, or write your own "
+    "words, and try them here.</p>"
+)
+SEARCH = "Type to search {topics} topics."
+COLLECTIONS = {"": "Steerboard", "empath": "Empath", "liu": "Hu and Liu"}
+NOW, LATER, UNUSED = "steers at once", "only gets completed", "cannot be used"
+NO_USABLE_WORD = "This model cannot begin any word of this list: add common words."
+MORE_WORDS = "… and {more:,} more"
+DETAILS = "How each word is split into tokens"
+COLUMNS = ["Word", "Used", "Tokens", "Weight", "Why not"]
+SPLITS_HELP = (
+    "A word of several tokens is steered from its first token if that token is specific enough. Otherwise it is only "
+    "completed once the text has begun it."
+)
+SEND_WORDS = "Use in Compare"
+WORDS_SENT = "Every pane of Compare that has a topic now steers to {name}."
+
+# The live try
+TRY_HTML = "<h3>Try it</h3>"
+TRY, PROMPT = "Run", "The photograph shows"
+WITHOUT, WITH = "Base", "Steered"
+TRYING = "{tokens} of {most} tokens."
+TRIED = "On topic: {steered} steered, {base} in Base. Both texts use seed {seed}."
+TRY_STOPPED = "Stopped."
+
+# Classifiers
+DISCRIMINATORS_HTML = (
+    "<h2>Classifiers (discriminators)</h2><p>PPLM can also steer to a class that a classifier predicts. It is linear, "
+    "on the mean of the base model's last hidden states.</p>"
+)
+TRAIN_OWN = "Train your own classifier"
+TRAIN_HTML = (
+    "<p>Upload texts with labels: CSV (first line text,label) or JSONL. Give at least two classes of 10 texts each. "
+    "500 short texts take about a minute. Everybody who uses this app can then steer by it.</p>"
+)
+UPLOAD_ROWS = "Upload labelled texts"
+TRAIN = "Train"
+NO_ROWS = "Upload a CSV or JSONL file with text and label first."
+ROWS_TOO_LONG = "The file has more than {most:,} bytes: shorten it."
+NO_SUCH_DISCRIMINATOR = "No such classifier: choose one from the list."
+NO_FIGURES_OF_HEAD = "This classifier has no report."
+TRAINED = "Done: choose {names} in any pane of Compare, or as a method in Leaderboard."
+TRAINING_STOPPED = "Stopped: nothing was stored. A new start reuses the texts that were read."
+CONFUSION = "Held-out texts"
+ACTUAL_PREDICTED = "actual ↓ predicted →"
+CURVE = "Accuracy by number of training texts"
+TRAINING_TEXTS, HELD_OUT_ACCURACY = "training texts", "right on held-out texts, %"
+LARGEST_CLASS = "guessing the largest class"
+
+# How hard to steer
+STRENGTH_HTML = (
+    "<h2>How hard to steer?</h2><p>More strength puts more texts on topic and makes them less fluent. Move the slider "
+    "and read.</p>"
+)
+STRENGTH = "Strength"
+GOALS = {"topics": "Seven topics together"}
+REGION = "on topic and still readable"
+STRENGTH_PLOT_HELP = (
+    "Each point is one strength; the number beside it is the strength (of PPLM as published: the step size). Lines are "
+    "95 % intervals over prompts. Better: up and left; for distinct-2, up and right."
+)
+STRENGTH_DETAILS = "Figures, judges and commands"
+STRENGTH_TABLE_HELP = (
+    "On topic: the share of texts in which a judge sees the topic. The judges have no word list: sentence embeddings "
+    "judge topics, VADER judges sentiment. “× base” compares with Base on the same prompts and seeds. Strength: nats "
+    "of KL that one more list word may cost. ✓ goal reached, ✗ not reached."
+)
+NOT_MEASURED = (
+    "Not measured yet: run python -m benchmarks frontier --out leaderboard/data/frontier.json and restart the app."
+)
+OTHER_BASE = "These figures are of another base model: {measured}. {running} is running."
+NO_SUCH_STRENGTH = "That was not measured: choose from the lists."
+NO_TEXTS = "No texts are stored for this goal."
+ALGORITHMS = {UNSTEERED: "Base", OURS: "Steerboard, by strength", PAPER: "PPLM as published, by step size"}
+ALGORITHMS_SHORT = {UNSTEERED: "Base", OURS: "Steerboard", PAPER: "PPLM as published"}
+VERDICTS = {True: "✓", False: "✗"}
+
+
+def readable(name: str) -> str:
+    """A topic with its collection, such as "Air travel · Empath"."""
+    collection, _, topic = name.rpartition("/")
+    return f"{topic.replace('_', ' ').capitalize()} · {COLLECTIONS.get(collection, collection)}"
+
+
+def kind(split: WordSplit) -> str:
+    """Whether a word steers at once, only gets completed, or cannot be used."""
+    if any(split.counts[:1]):
+        return NOW
+    return LATER if any(split.counts) else UNUSED
+
+
+def list_line(kinds: list[str]) -> str:
+    """How many words of a list steer, only get completed, or cannot be used."""
+    now, later, unused = (kinds.count(name) for name in (NOW, LATER, UNUSED))
+    parts = [f"{now:,} {'steers' if now == 1 else 'steer'} at once"]
+    if later:
+        parts.append(f"{later:,} only {'gets' if later == 1 else 'get'} completed")
+    if unused:
+        parts.append(f"{unused:,} cannot be used")
+    return ", ".join(parts) + "."
+
+
+def rows_line(classes: Mapping[str, int]) -> str:
+    """The number of rows of each class."""
+    total = sum(classes.values())
+    return f"{total:,} texts: " + ", ".join(f"{name} {number:,}" for name, number in classes.items()) + "."
+
+
+def accuracy_line(measured: Measured) -> str:
+    """The accuracy of a classifier."""
+    accuracy = measured.accuracy
+    return (
+        f"{percent(accuracy.share)} right on {measured.held_out_rows:,} held-out texts (guessing: "
+        f"{percent(measured.largest_class)}). 95 % interval: {percent(accuracy.low)} to {percent(accuracy.high)}. "
+        f"Trained on {count(measured.training_rows, 'text')}; {measured.enough:,} would have been enough."
+    )
+
+
+def goal_name(name: str) -> str:
+    """A goal in the list, such as "positive, away from negative"."""
+    return GOALS.get(name, name.replace("&", ", ").replace("*-1", "").replace(", ", ", away from "))
+
+
+def advice(goal: Goal, found: Point | None, paper: Point | None) -> str:
+    """The strength to use, and what it gives; what PPLM as published gives."""
+    if found is None:
+        return ""
+    first, *rest = (point_line(point) for point in (found, paper) if point is not None)
+    said = f"Use strength {found.strength:g}: {first}."
+    return said + "".join(f" PPLM as published (step size {paper.strength:g}): {line}." for line in rest if paper)
+
+
+def point_line(point: Point) -> str:
+    """Texts on topic, perplexity, and texts that collapse."""
+    figures = point.figures
+    collapsed = figures["long_runs"].value
+    said = (
+        f"{percent(figures['success'].value)} of texts on topic ({number(figures['success_gain'].value)} × base), "
+        f"perplexity {number(figures['perplexity'].value)} × base"
+    )
+    return said + (f", {percent(collapsed)} collapse into one word" if collapsed else "")
