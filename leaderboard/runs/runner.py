@@ -230,7 +230,8 @@ class Runner:
         store, steered = self.engine.store, method.steering.attributes if method.steering else ()
         names = {attribute.name.partition(":")[0] for attribute in steered if attribute.is_discriminator}
         used = [store.find(name) for name in (method.lora, method.prefix) if name is not None]
-        parameters = [a.num_parameters for a in used] + [store.discriminator(name).num_parameters for name in names]
+        heads = [store.discriminator(name) for name in names]
+        parameters = [a.num_parameters for a in used] + [head.weight.numel() + head.bias.numel() for head in heads]
         sizes = [a.num_bytes for a in used] + [(store.folder(name) / WEIGHTS_FILE).stat().st_size for name in names]
         return AdapterCost(sum(parameters), sum(sizes))
 
