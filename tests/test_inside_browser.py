@@ -30,7 +30,7 @@ def choose(page: Page, label: str, option: str | re.Pattern[str]) -> None:
 def test_a_lora_by_its_matrices_and_a_prefix_by_its_words(page: Page, address: str, tmp_path: Path) -> None:
     open_tab(page, address)
     choose(page, "Adapter", "scifi")
-    expect(page.get_by_text(re.compile(r"^scifi changed \w+ in layer \d+ most"))).to_be_visible(timeout=ANSWER)
+    expect(page.get_by_text(re.compile(r"^scifi changed \w+ \(.*\) in layer \d+ most"))).to_be_visible(timeout=ANSWER)
     expect(page.locator(".model button")).to_have_count(120, timeout=ANSWER)
     expect(page.locator(".js-plotly-plot:visible")).to_have_count(3, timeout=ANSWER)
     page.get_by_role("button", name=re.compile("^layer 30, q_proj")).click()

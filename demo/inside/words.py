@@ -33,6 +33,15 @@ MODEL_HTML = (
     "<h3>The model, matrix by matrix</h3><p>Each cell is one matrix of one layer. Darker: training changed it more. "
     "Click a cell.</p>"
 )
+ROLES = {  # what a matrix computes
+    "q_proj": "queries",
+    "k_proj": "keys",
+    "v_proj": "values",
+    "o_proj": "attention output",
+    "gate_proj": "MLP gate",
+    "up_proj": "MLP input",
+    "down_proj": "MLP output",
+}
 OUTSIDE_SIGN = "–"
 DETAILS = "Details: ranks and singular values"
 RANKS = "Effective rank of the update"
@@ -99,7 +108,7 @@ def stands_out(name: str, updates: Sequence[Update]) -> str:
     }
     most, least = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
     where = "outside of the layers" if top.layer is None else f"in layer {top.layer + 1}"
-    said = f"{name} changed {short(top.module)} {where} most: by {percent(top.relative)} of its size."
+    said = f"{name} changed {role(top.module)} {where} most: by {percent(top.relative)} of its size."
     if most == least:
         return said
     return (
@@ -127,6 +136,12 @@ def prefix_line(name: str, size: int, trained: int, num_parameters: int) -> str:
 def short(module: str) -> str:
     """The last part of a module's path, such as q_proj."""
     return module.rpartition(".")[2]
+
+
+def role(module: str) -> str:
+    """A matrix with what it computes, such as v_proj (values)."""
+    name = short(module)
+    return f"{name} ({ROLES[name]})" if name in ROLES else name
 
 
 def place_of(update: Update) -> str:

@@ -40,8 +40,8 @@ from leaderboard.tables.display import number
 from leaderboard.tables.results import Cell
 
 ACROSS = ("perplexity", "distinct_2", "repetition")
-DEFAULT = 40.0  # strength that is shown first
-LIGHT_REGION = "rgba(0,158,115,0.12)"  # what is wanted
+FIRST_STRENGTH = 40.0  # strength that is shown first
+WANTED = "rgba(0,158,115,0.12)"  # what is wanted
 CONTROLS = {
     "goal": Control("Steered to", "Seven topics together, or one sentiment."),
     "across": Control("Cost", "The horizontal axis."),
@@ -66,7 +66,7 @@ class StrengthView:
         with gr.Row(elem_classes="plots"):
             with gr.Column(min_width=300, elem_classes="stack"):
                 self.goal = gr.Dropdown(goals, value=goals[0][1], **control("goal"))
-                self.strength = slider(DEFAULT, scale(frontier.goals[0]), **control("strength"))
+                self.strength = slider(FIRST_STRENGTH, scale(frontier.goals[0]), **control("strength"))
                 with gr.Column(elem_classes=["pane", "strength-text"]):
                     self.text = marked_text(words.STRENGTH, "pane-text")
                 self.advice = message_line(words.STRENGTH, "step-line")
@@ -99,6 +99,15 @@ def strength_section(services: Services, page: Page, file: Path = FILE) -> None:
     shown = [view.plot, view.table, view.text, view.advice, view.message]
     events = [page.blocks.load, view.goal.input, view.across.input, view.strength.change]
     gr.on(events, draw, chosen, shown, trigger_mode="always_last", **LIGHT)
+
+
+def stored_goals(services: Services, file: Path = FILE) -> tuple[Goal, ...]:
+    """The goals that were measured with this base model; none where the file is missing or damaged."""
+    try:
+        frontier = read_frontier(file)
+    except UserError:
+        return ()
+    return frontier.goals if frontier is not None and frontier.base == services.base else ()
 
 
 def scale(goal: Goal) -> tuple[float, float, float]:
@@ -154,16 +163,16 @@ def strength_plot(goal: Goal, across: str, strength: float = 0) -> go.Figure:
             hovertext=[hover(point, across) for point in points],
         )
     plot.add_scatter(**here(goal, across, strength))
-    limits = {bar.figure: bar for bar in bars(goal)}
-    region = {"y0": success_limit(goal), "y1": 1, "x0": 0, "x1": 1, "fillcolor": LIGHT_REGION, "line": {"width": 0}}
-    if (bar := limits.get(across)) is None:
-        region["xref"] = "x domain"
-    else:
-        region |= {"x0": bar.limit, "x1": 2} if bar.at_least else {"x0": 0.5, "x1": bar.limit}
-    label = {"text": words.REGION, "textposition": "top left", "font": {"size": 12}}
-    plot.add_shape(type="rect", layer="below", label=label, **region)
-    values = [cell for point in goal.points for cell in (point.figures[across],)]
-    plot.update_xaxes(range=reach_of(values))
+    low, high = reach_of([point.figures[across] for point in goal.points])
+    bar = next((bar for bar in bars(goal) if bar.figure == across), None)
+    left, right = low, high
+    if bar is not None:
+        left, right = (bar.limit, high) if bar.at_least else (low, bar.limit)
+    bottom = success_limit(goal)
+    plot.add_shape(type="rect", layer="below", x0=left, x1=right, y0=bottom, y1=1, fillcolor=WANTED, line_width=0)
+    label = {"showarrow": False, "xanchor": "left", "yanchor": "top", "font": {"size": 12}}
+    plot.add_annotation(text=words.REGION, x=left, y=1, **label)
+    plot.update_xaxes(range=[low, high])
     plot.update_yaxes(range=[0, 1.02], tickformat=".0%")
     dressed(plot, 400, TITLES[across], TITLES["success"])
     return plot.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})

@@ -21,7 +21,10 @@ from demo.parts.views import Page
 from demo.parts.word_table import read_upload
 from demo.services import Services
 from demo.steer import words
+from demo.steer.strength import FIRST_STRENGTH, stored_goals, text_at
 
+FIRST = "space"  # the topic at the beginning
+PANES = ((words.WITHOUT, "base"), (words.WITH, "pplm"))
 MAX_CHIPS = 300
 MAX_PROMPT = 2_000  # characters
 SAMPLING = Sampling(max_new_tokens=30)
@@ -45,7 +48,7 @@ class Topics:
             with gr.Column(min_width=320, elem_classes="stack"):
                 self.lay_out_list(services)
             with gr.Column(min_width=320, elem_classes="stack"):
-                self.lay_out_try()
+                self.lay_out_try(services)
         with gr.Accordion(words.DETAILS, open=False):
             self.table = text_table(words.DETAILS, words.COLUMNS, [180, 150, 240, 90, 600])
             gr.HTML(f"<p>{words.SPLITS_HELP}</p>", elem_classes="help")
@@ -53,7 +56,7 @@ class Topics:
     def lay_out_list(self, services: Services) -> None:
         names = list(services.attributes)
         choices = [(words.readable(name), name) for name in names]
-        first = names[0] if names else common.OWN_WORDS
+        first = next((name for name in (FIRST, *names) if name in names), common.OWN_WORDS)
         labels = control("topic") | {"info": words.SEARCH.format(topics=len(names))}
         own = (common.OWN_WORDS.capitalize(), common.OWN_WORDS)
         self.chosen = gr.Dropdown([own, *choices], value=first, allow_custom_value=True, **labels)
@@ -64,22 +67,31 @@ class Topics:
             self.upload = gr.UploadButton(common.UPLOAD_LIST, size="sm", min_width=0, scale=0)
         self.message = message_line(words.DETAILS, "shared-note")
         self.chips = highlighted(None, words.DETAILS, CHIPS, ["chips"])
+        gr.HTML(words.CHIPS_KEY_HTML, elem_classes="help")
 
-    def lay_out_try(self) -> None:
+    def lay_out_try(self, services: Services) -> None:
         gr.HTML(words.TRY_HTML, elem_classes="figure-title")
-        with gr.Row():
-            self.prompt = gr.Textbox(words.PROMPT, max_lines=1, scale=2, min_width=200, **control("prompt"))
-            self.strength = slider(PPLM.strength, (0, 100, 1), **control("strength"))
+        self.prompt = gr.Textbox(words.PROMPT, max_lines=1, **control("prompt"))
+        self.strength = slider(FIRST_STRENGTH, (0, 100, 1), **control("strength"))
         self.work = work_buttons(words.TRY, words.TRY, "step-line")
+        stored = stored_try(services, self.chosen.value)
         with gr.Row(elem_classes="panes two"):
-            self.texts = [try_pane(name, kind) for name, kind in ((words.WITHOUT, "base"), (words.WITH, "pplm"))]
+            self.texts = [try_pane(name, kind, text) for (name, kind), text in zip(PANES, stored, strict=True)]
 
 
-def try_pane(name: str, kind: str) -> gr.HighlightedText:
+def try_pane(name: str, kind: str, text: Marked) -> gr.HighlightedText:
     """A pane of the live try."""
     with gr.Column(elem_classes="pane", min_width=220):
         gr.HTML(f'<div class="edge kind-{kind}"></div><h2>{name}</h2>', elem_classes="pane-head")
-        return marked_text(f"{name}: text", "pane-text")
+        return marked_text(f"{name}: text", "pane-text", text)
+
+
+def stored_try(services: Services, name: Any) -> tuple[Marked, Marked]:
+    """The stored texts of the first prompt without and with steering; a line where there are none."""
+    goal = next((goal for goal in stored_goals(services) if goal.steered and goal.steered.attributes == (name,)), None)
+    if goal is None:
+        return message(words.NO_TRY), message(words.NO_TRY)
+    return text_at(services, goal, 0), text_at(services, goal, FIRST_STRENGTH)
 
 
 def topics_section(services: Services, page: Page) -> None:

@@ -16,6 +16,10 @@ TOPICS_HTML = (
 SEARCH = "Type to search {topics} topics."
 COLLECTIONS = {"": "Steerboard", "empath": "Empath", "liu": "Hu and Liu"}
 NOW, LATER, UNUSED = "steers at once", "only gets completed", "cannot be used"
+CHIPS_KEY_HTML = (
+    f'<p class="key"><span class="now">{NOW}</span> <span class="later">{LATER}</span> '
+    f'<span class="unused">{UNUSED}</span></p>'
+)
 NO_USABLE_WORD = "This model cannot begin any word of this list: add common words."
 MORE_WORDS = "… and {more:,} more"
 DETAILS = "How each word is split into tokens"
@@ -29,8 +33,9 @@ WORDS_SENT = "Every pane of Compare that has a topic now steers to {name}."
 
 # The live try
 TRY_HTML = "<h3>Try it</h3>"
-TRY, PROMPT = "Run", "The photograph shows"
+TRY, PROMPT = "Run", "Once upon a time there was a"
 WITHOUT, WITH = "Base", "Steered"
+NO_TRY = "Press Run to write here."
 TRYING = "{tokens} of {most} tokens."
 TRIED = "On topic: {steered} steered, {base} in Base. Both texts use seed {seed}."
 TRY_STOPPED = "Stopped."

@@ -189,8 +189,8 @@ def test_the_sentence_names_what_stands_out_with_layers_from_1() -> None:
     paths = {"model.layers.0.a.q_proj": 0.01, "model.layers.29.a.v_proj": 0.12, "model.layers.0.a.v_proj": 0.08}
     said = words.stands_out("poetry", [update(path, share) for path, share in paths.items()])
     assert said == (
-        "poetry changed v_proj in layer 30 most: by 12.0\u00a0% of its size. "
-        "On average v_proj changed by 10.0\u00a0%, q_proj by 1\u00a0%."
+        "poetry changed v_proj (values) in layer 30 most: by 12.0\u00a0% of its size. "
+        "On average v_proj (values) changed by 10.0\u00a0%, q_proj (queries) by 1\u00a0%."
     )
     one = words.stands_out("one", [update("lm_head", 0.5)])
     assert one == "one changed lm_head outside of the layers most: by 50.0\u00a0% of its size."

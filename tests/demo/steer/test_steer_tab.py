@@ -90,9 +90,9 @@ def test_a_list_that_cannot_steer_says_so_and_shows_why(
 
 def test_a_shipped_list_fills_the_box(services: Services, tab: tuple[Topics, Discriminators, Work]) -> None:
     topics, *_ = tab
-    assert topics.chosen.value == "science"
-    assert topics.words.value == fill_list(services, topics, "science")[topics.words]
-    assert fill_list(services, topics, "space") == {topics.words: as_text(services.attributes["space"])}
+    assert topics.chosen.value == "space"
+    assert topics.words.value == fill_list(services, topics, "space")[topics.words]
+    assert fill_list(services, topics, "science") == {topics.words: as_text(services.attributes["science"])}
     assert fill_list(services, topics, common.OWN_WORDS) == {topics.words: ""}
     for name in ("nothing", None, ["science"]):
         with pytest.raises(UserError, match="No such list"):

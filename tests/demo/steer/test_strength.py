@@ -7,7 +7,11 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from adapters.base_model import BaseModel
+from adapters.decoding.engine import Engine
 from adapters.methods import UserError
+from adapters.store.adapter_store import AdapterStore
+from benchmarks.sweeps import frontier_sweep
 from benchmarks.sweeps.frontier_points import write_frontier
 from benchmarks.sweeps.frontier_sweep import STEPS
 from demo.parts import words as common
@@ -86,7 +90,10 @@ def test_the_plot_has_every_point_with_its_intervals(made: Frontier, across: str
     assert len({trace.marker.symbol for trace in plot.data[:3]}) == 3
     (region,) = plot.layout.shapes
     assert region.y0 == pytest.approx(4 * 0.25), "the wanted success"
-    assert (region.x1, region.x0) == {"perplexity": (1.5, 0.5), "distinct_2": (2, 0.95), "repetition": (1, 0)}[across]
+    left, right = plot.layout.xaxis.range
+    wanted = {"perplexity": (left, 1.5), "distinct_2": (0.95, right), "repetition": (left, right)}[across]
+    assert (region.x0, region.x1) == wanted
+    assert plot.layout.annotations[0].text == words.REGION
 
 
 def test_the_table_marks_what_is_held(made: Frontier) -> None:
@@ -163,3 +170,15 @@ def test_the_facts_say_what_was_set(made: Frontier) -> None:
     assert facts["Seven topics together: Steerboard, by strength"] == "num_iterations 1"
     assert facts[common.BASE_MODEL] == "tiny"
     assert facts["torch"] == "2"
+
+
+def test_the_shipped_texts_are_written_again(embedded: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = read_frontier()
+    assert shipped is not None
+    monkeypatch.setattr(frontier_sweep, "STEPS", (0.0, 40.0))
+    steered = shipped.goals[0].steered
+    assert steered is not None
+    engine = Engine(embedded, AdapterStore([], embedded))
+    (goal, *_) = frontier_sweep.with_texts(engine, shipped, steered.prompt, [steered.attributes])
+    assert goal.steered is not None
+    assert set(goal.steered.texts) <= set(steered.texts)
