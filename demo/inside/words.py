@@ -112,7 +112,7 @@ def stands_out(name: str, updates: Sequence[Update]) -> str:
     if most == least:
         return said
     return (
-        f"{said} On average {short(most)} changed by {percent(means[most])}, {short(least)} by {percent(means[least])}."
+        f"{said} On average {role(most)} changed by {percent(means[most])}, {role(least)} by {percent(means[least])}."
     )
 
 
