@@ -9,14 +9,12 @@ import re
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from demo.compare.words import MORE_SETTINGS, SEVERAL
 from demo.parts import words as text
 from demo.steer import words
-from tests.browsing import flaws, settle, tall_page, to_tab
+from tests.browsing import expect_done, flaws, run, set_new_tokens, settle, tall_page, to_tab
 from tests.serving import Server
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
-FINISHED = re.compile("token limit|finished")
 
 
 def open_tab(page: Page, address: str, theme: str = "light") -> None:
@@ -127,19 +125,13 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
     assert (server.folder / "adapters" / "place" / "README.md").is_file()
     to_tab(page, "Compare")
     pane = page.locator(".pane:visible").nth(3)
-    pane.get_by_role("button", name=re.compile("^Settings")).click()
-    page.wait_for_timeout(500)  # what is typed in the moment of unfolding is lost
-    pane.get_by_label("Attribute (PPLM)").fill("place:sea")
+    pane.get_by_label("Topic (PPLM)").fill("place:sea")
     page.get_by_role("option", name="place:sea").click()
     expect(pane.get_by_role("heading")).to_have_text("PPLM place:sea", timeout=ANSWER)
-    page.get_by_role("button", name=re.compile("the same in every pane")).click()
-    page.wait_for_timeout(500)
-    page.get_by_label("number input for New tokens").fill("4")
-    page.keyboard.press("Tab")
-    page.get_by_label("Prompt").fill("We saw the")
-    page.get_by_role("button", name="Generate", exact=True).click()
-    expect(page.locator(".pane:visible .status", has_text=FINISHED)).to_have_count(4, timeout=SLOW)
-    assert pane.locator(".pane-text .highlighted:not(.transparent)").count() == 0, "a discriminator marks nothing"
+    set_new_tokens(page, 4)
+    run(page, "We saw the")
+    expect_done(page)
+    assert page.locator(".legend .topic-0").count() == 0, "a discriminator marks nothing"
     to_tab(page, "Leaderboard")
     page.get_by_label("Methods").fill("pplm:place")
     expect(page.get_by_role("option", name="pplm:place:sea")).to_be_visible(timeout=ANSWER)
@@ -154,10 +146,4 @@ def test_no_flaws_in_any_look(browser: Browser, address: str) -> None:
         page.get_by_role("button", name=fold).click()
         settle(page)
     assert flaws(page) == {}, "Steer"
-    to_tab(page, "Compare")
-    pane = page.locator(".pane:visible").nth(3)
-    for fold in (re.compile("^Settings"), SEVERAL, MORE_SETTINGS):
-        pane.get_by_role("button", name=fold).click()
-        settle(page)
-    assert flaws(page) == {}, "settings of a pane"
     page.context.close()

@@ -179,21 +179,19 @@ def on_open(services: Services, bench: Bench, before: Choices) -> Values:
 def on_own_words(bench: Bench, page: Page, values: Values) -> Values:
     """Own words that were sent, in a visible box of every steered pane: a hidden box would give its old value."""
     updates: Values = {bench.message: gr.skip()}
-    for pane in steered_panes(bench, values) if values[page.words] and values[page.words][1] else ():
-        updates |= {pane.controls["words"]: values[page.words][1], pane.own: gr.update(visible=True)}
+    for pane in bench.panes if values[page.words] and values[page.words][1] else ():
+        if "attribute" in (values[pane.uses] or ()):
+            updates |= {pane.controls["words"]: values[page.words][1], pane.own: gr.update(visible=True)}
     return updates
 
 
 def on_words(bench: Bench, page: Page, values: Values) -> Values:
     """The topic that was sent, once, in every steered pane."""
     updates: Values = {page.words: ""}
-    for pane in steered_panes(bench, values) if values[page.words] else ():
-        updates[pane.controls["attribute"]] = values[page.words][0]
+    for pane in bench.panes if values[page.words] else ():
+        if "attribute" in (values[pane.uses] or ()):
+            updates[pane.controls["attribute"]] = values[page.words][0]
     return updates
-
-
-def steered_panes(bench: Bench, values: Values) -> list[Pane]:
-    return [pane for pane in bench.panes if "attribute" in (values[pane.uses] or ())]
 
 
 def on_add(bench: Bench, shown: Sequence[int]) -> Values:

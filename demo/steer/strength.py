@@ -16,7 +16,7 @@ from demo.parts import words as common
 from demo.parts.controls import Control, labelled, slider
 from demo.parts.events import LIGHT, told
 from demo.parts.marked import Marked, Values, marked_text, message, message_line
-from demo.parts.numbers import spans, word_pattern
+from demo.parts.numbers import departure, marker, spans
 from demo.parts.plots import dressed, whiskers
 from demo.parts.tables import Column, cell_text, facts_table, figures_table, model_facts, show
 from demo.parts.views import Page
@@ -136,9 +136,10 @@ def text_at(services: Services, goal: Goal, strength: float) -> Marked:
     if goal.steered is None:
         return message(words.NO_TEXTS)
     _, text = min(goal.steered.texts, key=lambda each: abs(each[0] - strength))
-    names = [parse_attribute(name).name for name in goal.steered.attributes[:1]]
-    known = [weighted_word(word)[0] for name in names for word in services.attributes.get(name, ())]
-    return list(spans(goal.steered.prompt, text, word_pattern(known)))
+    _, base = goal.steered.texts[0]
+    name = parse_attribute(goal.steered.attributes[0]).name
+    marked = marker({name: [weighted_word(word)[0] for word in services.attributes.get(name, ())]})
+    return list(spans(goal.steered.prompt, text, marked, departure(text, base) if text != base else (0, 0)))
 
 
 def strength_plot(goal: Goal, across: str, strength: float = 0) -> go.Figure:

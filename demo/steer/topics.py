@@ -14,7 +14,7 @@ from demo.parts.actions import wire_work, work_buttons
 from demo.parts.controls import FIRST_SEED, Control, labelled, slider
 from demo.parts.events import LIGHT, MODEL, told
 from demo.parts.marked import Marked, Values, highlighted, marked_text, message, message_line
-from demo.parts.numbers import ATTRIBUTE, spans, word_pattern
+from demo.parts.numbers import TOPICS, departure, marker, spans
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
 from demo.parts.views import Page
@@ -179,13 +179,14 @@ def try_topic(
         raise UserError(common.PROMPT_TOO_LONG.format(length=len(prompt), most=MAX_PROMPT))
     aim = topic(services, chosen, typed)
     steering = from_json(PPLM, {"attributes": (aim,), "strength": strength})
-    pattern = word_pattern(weighted_word(word)[0] for word in aim.words or services.attributes[aim.name])
+    marked = marker({aim.name: [weighted_word(word)[0] for word in aim.words or services.attributes[aim.name]]})
     requests = [Request(prompt, method, FIRST_SEED) for method in (BASE, Method("try", steering=steering))]
     with closed_at_end(services.engine.generate(requests, SAMPLING)) as steps:
         for rows in steps:
-            written = [spans(prompt, row.text, pattern) for row in rows]
+            base, steered = (row.text for row in rows)
+            written = [spans(prompt, base, marked), spans(prompt, steered, marked, departure(steered, base))]
             done = min(len(row.token_ids) for row in rows)
             line = words.TRYING.format(tokens=done, most=SAMPLING.max_new_tokens)
             yield {topics.work.message: message(line)} | dict(zip(topics.texts, written, strict=True))
-    base, steered = (sum(mark == ATTRIBUTE for _, mark in text) for text in written)
-    yield {topics.work.message: message(words.TRIED.format(steered=steered, base=base, seed=FIRST_SEED))}
+    counts = [sum((mark or "").startswith(TOPICS[0]) for _, mark in text) for text in written]
+    yield {topics.work.message: message(words.TRIED.format(base=counts[0], steered=counts[1], seed=FIRST_SEED))}

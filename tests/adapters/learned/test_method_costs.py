@@ -121,7 +121,7 @@ def test_closing_a_measurement_ends_its_child(folder: Path, tmp_path: Path) -> N
 def test_the_table_has_ratios_within_the_run() -> None:
     table = {row[0]: row[1:] for row in rows(COSTS)}
     assert table["LoRA"] == [
-        "0.92 M (0.68 %)",
+        "0.92 M",
         "3.68 MB",
         "500 MB (25 % of full)",
         "1.50 s (50 % of full)",

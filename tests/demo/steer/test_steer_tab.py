@@ -15,7 +15,7 @@ from demo.compare.panes import offer_attributes, take_list
 from demo.parts import words as common
 from demo.parts.actions import Work, on_stop, play, work_buttons
 from demo.parts.marked import ERROR
-from demo.parts.numbers import ATTRIBUTE, PROMPT
+from demo.parts.numbers import PROMPT, TOPICS
 from demo.services import Services
 from demo.steer import words
 from demo.steer.discriminators import (
@@ -138,7 +138,7 @@ def test_a_try_writes_the_base_beside_the_steered_text(
     *_, written, last = try_topic(services, topics, common.OWN_WORDS, "a, e", "Once", 40)
     texts = [written[text] for text in topics.texts]
     assert [text[0] for text in texts] == [("Once", PROMPT)] * 2
-    base, steered = (sum(mark == ATTRIBUTE for _, mark in text) for text in texts)
+    base, steered = (sum((mark or "").startswith(TOPICS[0]) for _, mark in text) for text in texts)
     assert last == {topics.work.message: [(words.TRIED.format(steered=steered, base=base, seed=5), None)]}
     for prompt, strength, refused in ((" ", 20, "Type a few words"), ("x" * 5000, 20, "5,000"), ("Once", 1e9, "stren")):
         with pytest.raises(UserError, match=refused):

@@ -135,7 +135,12 @@ def test_what_is_chosen_is_shown_and_nothing_else(lasting: Services, made: Front
 def test_the_slider_shows_the_text_of_the_nearest_strength_with_its_words_marked(lasting: Services) -> None:
     goal = replace(found(2), steered=Steered(("science",), "The", 5, ((0.0, " cat sat"), (20.0, " atom moved"))))
     assert text_at(lasting, goal, 5) == [("The", "prompt"), (" cat sat", None)]
-    assert text_at(lasting, goal, 11) == [("The", "prompt"), (" ", None), ("atom", "attribute word"), (" moved", None)]
+    assert text_at(lasting, goal, 11) == [
+        ("The", "prompt"),
+        (" ", None),
+        ("atom", "topic 1, departs"),
+        (" moved", None),
+    ]
     assert scale(goal) == (0, 20, 20)
 
 
