@@ -200,12 +200,12 @@ def test_the_xray_shows_the_step_of_a_clicked_token(app: Page) -> None:
     expect(tokens).to_have_count(4)
     pieces: list[str] = tokens.evaluate_all("spans => spans.map(span => span.textContent)")
     assert PROMPT + "".join(pieces) == written, "the record is of the text in the pane"
-    expect(section.locator(".step-line:visible")).to_contain_text("Token 1 ")
+    expect(section.locator(".step-line:visible")).to_contain_text("Token 1. Without steering: ")
     tokens.nth(2).click()
-    expect(section.locator(".step-line:visible")).to_contain_text(f"Token 3 {common.quote(pieces[2])}")
+    expect(section.locator(".step-line:visible")).to_contain_text(f" With: {common.quote(pieces[2])} ")
     expect(section.locator(".js-plotly-plot:visible")).to_have_count(3)
     expect(section.locator(".ytick", has_text="←")).to_contain_text(pieces[2].strip())
-    for name in (words_xray.GRADIENT_TAB, words_xray.NUDGE_TAB, words_xray.NEXT_TAB):
+    for name in (words_xray.NEXT_TAB, words_xray.EXPERT_TAB, words_xray.NUDGE_TAB):
         section.get_by_role("tab", name=name, exact=True).click()
         expect(section.locator(".js-plotly-plot:visible")).to_have_count({words_xray.NEXT_TAB: 4}.get(name, 3))
     section.get_by_role("tab", name=words_xray.UNDER_TAB, exact=True).click()

@@ -27,7 +27,9 @@ CONTROLS = {
     "samples": Control("Texts for each prompt", "By each method; more give narrower intervals."),
     "judge": Control("Judge", "The language model that measures perplexity."),
     "xray_pane": Control("Steered text", "The pane to look into."),
-    "xray_words": Control("Words to follow", "Their probability at every token, each by its first piece."),
+    "xray_words": Control(
+        "Words to follow", "Their probability at every token. Empty: the list words that gained most."
+    ),
     "xray_token": Control("Token", "Click one in the text, or move here."),
     "xray_text": Control("Text", "The text to score under every method."),
     "slice": Control("Slice", "All prompts, or those with one tag."),

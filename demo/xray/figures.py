@@ -4,6 +4,7 @@ Pieces of text come from models: whatever plotly might read as markup is escaped
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -30,6 +31,7 @@ DISTRIBUTIONS = {
     "fused": (words.FUSED, COLORS["pplm"], "diamond"),
 }
 NAMED_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")  # of named words
+MOST_GAINED = 3  # words to follow unless some are named
 Shaded = list[tuple[str, float | None]]
 
 
@@ -112,23 +114,34 @@ def followed(xray: XRay, number: int) -> go.Figure:
     """The words to follow along the text, before steering and in the mix; the chosen token has the larger signs."""
     plot = go.Figure()
     sizes = [11 if place == number else 5 for place in range(len(xray.steps))]
-    for place, word in enumerate(xray.steps[number].named):
-        name, symbol = quoted(word.word), NAMED_SYMBOLS[place % len(NAMED_SYMBOLS)]
+    for place, word in enumerate(followed_words(xray)):
+        name, symbol = quoted(word), NAMED_SYMBOLS[place % len(NAMED_SYMBOLS)]
+        found = [next((one.token for one in (*step.named, *step.bag) if one.word == word), None) for step in xray.steps]
         for kind, dash in (("clean", "dot"), ("fused", "solid")):
             title, color, _ = DISTRIBUTIONS[kind]
-            shares = [getattr(step.named[place].token, kind) for step in xray.steps]
+            shares = [None if token is None else getattr(token, kind) for token in found]
             plot.add_scatter(
                 x0=1,
-                y=[max(SMALLEST, share) for share in shares],
+                y=[None if share is None else max(SMALLEST, share) for share in shares],
                 mode="lines+markers",
                 name=f"P({name}) {title}",
                 line={"color": color, "dash": dash, "width": 1.5},
                 marker={"symbol": symbol, "size": sizes},
                 hoverinfo="text",
-                hovertext=[f"{name} {title}: {percent(share)}" for share in shares],
+                hovertext=["" if share is None else f"{name} {title}: {percent(share)}" for share in shares],
             )
     dressed(plot, 300, words.TOKEN_NUMBER, words.PROBABILITY).update_yaxes(type="log", exponentformat="power")
     return with_legend(plot)
+
+
+def followed_words(xray: XRay) -> list[str]:
+    """The words that a person named; else the words of lists that gained most over the text."""
+    if named := [word.word for step in xray.steps[:1] for word in step.named]:
+        return named
+    gains: Counter[str] = Counter()
+    for word in [word for step in xray.steps for word in step.bag]:
+        gains[word.word] += word.token.fused - word.token.clean  # type: ignore[assignment]
+    return [word for word, _ in gains.most_common(MOST_GAINED)]
 
 
 def losses(step: Step) -> go.Figure:

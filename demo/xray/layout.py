@@ -12,8 +12,6 @@ from demo.parts.plots import plot
 from demo.parts.words import STOP
 from demo.xray import words
 
-NAMED = "happy, sad"
-
 
 class Side(NamedTuple):
     """One method beside the others."""
@@ -31,7 +29,7 @@ class XRayPage:
             gr.HTML(f"<h2>{words.XRAY}</h2><p>{words.XRAY_HELP}</p>", elem_classes="link-head")
             with gr.Row(elem_classes="link-row"):
                 self.pane = gr.Dropdown([], **labelled("xray_pane"))
-                self.named = gr.Textbox(NAMED, submit_btn=True, elem_classes="named", **labelled("xray_words"))
+                self.named = gr.Textbox(submit_btn=True, elem_classes="named", **labelled("xray_words"))
             with gr.Row(elem_classes="below"):
                 self.stop = small_button(STOP, interactive=False)
                 self.save = small_button(words.SAVE_RECORD, interactive=False)
@@ -39,24 +37,27 @@ class XRayPage:
             with gr.Column(visible=False, elem_classes="stack") as self.body:
                 self.text = shaded_text(words.XRAY_TEXT)
                 self.number = gr.Slider(1, 2, 1, step=1, **labelled("xray_token"))
+            self.step: dict[str, Any] = {}  # what shows one step, by name
+            self.tabs: dict[str, gr.Tab] = {}  # the inner tabs of a step, by name
             with gr.Tabs():
-                self.step, self.tabs = lay_out_step()  # by name: what shows one step, and its inner tabs
+                lay_out_token(self.step, self.tabs)
                 with gr.Tab(words.NEXT_TAB) as self.next_tab:
                     self.next = lay_out_sides(words.NEXT_TAB, lambda name: gr.Plot(label=name, show_label=False))
                     gr.HTML(f"<p>{words.NEXT_HELP}</p>", elem_classes="help")
-                with gr.Tab(words.UNDER_TAB) as self.under_tab:
-                    self.judged = gr.Dropdown([], **labelled("xray_text"))
-                    self.under = lay_out_sides(words.UNDER_TAB, shaded_text)
-                    self.under_line = message_line(f"{words.UNDER_TAB}: {words.TOKEN}", "step-line")
-                    gr.HTML(f"<p>{words.UNDER_HELP}</p>", elem_classes="help")
+                with gr.Tab(words.EXPERT_TAB) as self.expert_tab, gr.Tabs():
+                    lay_out_gradient(self.step, self.tabs)
+                    with gr.Tab(words.UNDER_TAB) as self.under_tab:
+                        self.judged = gr.Dropdown([], **labelled("xray_text"))
+                        self.under = lay_out_sides(words.UNDER_TAB, shaded_text)
+                        self.under_line = message_line(f"{words.UNDER_TAB}: {words.TOKEN}", "step-line")
+                        gr.HTML(f"<p>{words.UNDER_HELP}</p>", elem_classes="help")
         self.texts, self.record = gr.State(None), gr.State(None)
         self.open = gr.State(words.TOKEN_TAB)  # the inner tab that was opened last
 
 
-def lay_out_step() -> tuple[dict[str, Any], dict[str, gr.Tab]]:
-    """The components of one step and its inner tabs, by name."""
-    step: dict[str, Any] = {}
-    with gr.Tab(words.TOKEN_TAB) as token:
+def lay_out_token(step: dict[str, Any], tabs: dict[str, gr.Tab]) -> None:
+    """The tab of one step: what was likely without steering and with it."""
+    with gr.Tab(words.TOKEN_TAB) as tabs[words.TOKEN_TAB]:
         step["line"] = message_line(words.TOKEN_TAB, "step-line")
         with gr.Row(elem_classes="plots"):
             step["likely"] = plot(words.LIKELY)
@@ -67,18 +68,21 @@ def lay_out_step() -> tuple[dict[str, Any], dict[str, gr.Tab]]:
                 interactive=False, wrap=True, show_label=False, label=words.LIKELY, elem_classes="quiet-table"
             )
         gr.HTML(f"<p>{words.TOKEN_HELP}</p>", elem_classes="help")
-    with gr.Tab(words.GRADIENT_TAB) as gradient:
+
+
+def lay_out_gradient(step: dict[str, Any], tabs: dict[str, gr.Tab]) -> None:
+    """The tabs of one step's gradient."""
+    with gr.Tab(words.GRADIENT_TAB) as tabs[words.GRADIENT_TAB]:
         with gr.Row(elem_classes="plots"):
             step["losses"] = plot(words.LOSS_BY_STEP)
             step["layers"] = plot(words.NORM_BY_LAYER)
         step["heat"] = plot(words.HEAT)
         gr.HTML(f"<p>{words.GRADIENT_HELP}</p>", elem_classes="help")
-    with gr.Tab(words.NUDGE_TAB) as nudge:
+    with gr.Tab(words.NUDGE_TAB) as tabs[words.NUDGE_TAB]:
         with gr.Row(elem_classes="plots"):
             step["path_2"], step["path_3"] = map(plot, words.PATHS)
         gr.HTML(f"<p>{words.PATH_HELP}</p>", elem_classes="help")
         step["costs"] = plot(words.COSTS)
-    return step, {words.TOKEN_TAB: token, words.GRADIENT_TAB: gradient, words.NUDGE_TAB: nudge}
 
 
 def lay_out_sides(tab: str, make: Callable[[str], Any]) -> list[Side]:

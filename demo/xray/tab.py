@@ -67,7 +67,7 @@ def wire_looking(services: Services, page: XRayPage) -> None:
     shown = [page.message, page.text, *page.step.values()]
     chosen = [page.record, page.number, page.open]
     page.number.change(step, chosen, shown, trigger_mode="always_last", **LIGHT)
-    for name, tab in page.tabs.items():
+    for name, tab in [*page.tabs.items(), (words.GRADIENT_TAB, page.expert_tab)]:
         fill = partial(on_inner_tab, page, name)
         tab.select(fill, [page.record, page.number], [page.open, *shown], **LIGHT)
     judged = [page.record, page.judged]

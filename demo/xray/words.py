@@ -3,26 +3,26 @@
 from collections.abc import Sequence
 
 from adapters.xray.trace import Step
-from demo.parts.words import quote
+from demo.parts.words import percent, quote
 
-XRAY = "X-ray"
+XRAY = "Why these words?"
 XRAY_HELP = (
     "We replay the text and record what steering did at each token. Darker = steered more. Click a token to see its "
     "step."
 )
-NOTHING_TO_XRAY = "Press Generate first, and X-ray when all panes have finished."
-XRAY_NOT_STEERED = "No text here is steered: choose an attribute (PPLM) in a pane."
+NOTHING_TO_XRAY = "Press Run first, and ask when all panes have finished."
+XRAY_NOT_STEERED = "No text here is steered: choose a topic (PPLM) in a pane."
 XRAY_NEXT = "Next token of each method: {done} of {all}."
 XRAY_SCORES = "Scoring each text under the others: {done} of {all} models."
 XRAY_REPLAY = "Replaying {title}: {done} of {all} tokens."
-XRAY_STOPPED = "Stopped. Press X-ray to look again."
+XRAY_STOPPED = "Stopped. Press Why these words? to look again."
 XRAY_DIVERGED = "The numbers of this text overflowed after {tokens}: lower the strength."
 XRAY_LONG = "Only the first {most} tokens of this text are shown."
 BAD_NAMED = "Words to follow: write at most {most} short words, separated by commas, such as happy, sad."
 XRAY_TEXT = "Tokens of the steered text"
 SAVE_RECORD = "Save the record"
-TOKEN_TAB, GRADIENT_TAB, NUDGE_TAB = "Token", "Gradient", "Nudge"
-NEXT_TAB, UNDER_TAB = "Next token", "Each under the others"
+TOKEN_TAB, GRADIENT_TAB, NUDGE_TAB = "Token by token", "Gradient", "Direction"
+NEXT_TAB, UNDER_TAB, EXPERT_TAB = "First word", "Cross-check", "For researchers"
 TOKEN, TOKEN_NUMBER, PROBABILITY = "token", "token of the text", "probability"
 CLEAN, PERTURBED, FUSED = "before steering", "after the gradient steps", "final mix"
 COOLDOWN = "cooldown"
@@ -70,9 +70,13 @@ def mean_line(logprobs: Sequence[float | None]) -> str:
 
 
 def step_line(step: Step, index: int) -> str:
-    """One step in a line."""
+    """What would have come without steering, and how likely steering made what came."""
+    likeliest = sorted(step.candidates, key=lambda token: -token.clean)[:2]
+    without = ", ".join(f"{quote(token.text)} {percent(token.clean)}" for token in likeliest)
+    chosen = step.chosen
+    gain = f"{quote(chosen.text)} {percent(chosen.clean)} → {percent(chosen.fused)}"
     ranks = f"{ordinal(step.rank_clean)} → {ordinal(step.rank_fused)} most likely"
-    return f"Token {index + 1} {quote(step.chosen.text)}: {ranks} · KL {step.kl_fused:.3g} nats, share {step.share:.2f}"
+    return f"Token {index + 1}. Without steering: {without}. With: {gain} ({ranks}; KL {step.kl_fused:.2g} nats)."
 
 
 def ordinal(rank: int) -> str:

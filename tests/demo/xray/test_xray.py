@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -240,7 +241,7 @@ def test_a_clicked_token_moves_the_slider_and_the_slider_shows_its_step(page: XR
     marks = [mark for _, mark in updates[page.text]]
     assert marks[3] == figures.CHOSEN
     assert all(mark >= 0 for mark in marks[:3])
-    assert "Token 4 “" in updates[page.step["line"]][0][0]
+    assert "Token 4. Without steering: “" in updates[page.step["line"]][0][0]
     for number in (0, TOKENS + 1, None, "2", float("nan")):
         assert show_step(page, data, number, words.TOKEN_TAB) == {page.text: gr.skip()}
     assert show_step(page, None, 1, words.TOKEN_TAB) == {page.text: gr.skip()}
@@ -376,6 +377,9 @@ def test_figures_show_the_numbers_of_their_step() -> None:
     followed = figures.followed(xray, 1)
     assert [list(line.y) for line in followed.data] == [[0.01, 0.01], [0.015, 0.015]]
     assert followed.data[0].marker.size == (5, 11)
+    unnamed = replace(xray, steps=tuple(replace(step, named=()) for step in xray.steps))
+    assert figures.followed_words(unnamed) == ["laboratory"], "what gained most of the list"
+    assert [list(line.y) for line in figures.followed(unnamed, 0).data] == [[0.001, 0.001], [0.005, 0.005]]
     changes = figures.word_changes(step)
     assert changes.layout.yaxis.ticktext == ("laboratory", "P(“sad”)")
     assert {trace.name: tuple(trace.x) for trace in changes.data if trace.name} == {
@@ -405,7 +409,10 @@ def test_numbers_of_the_likeliest_stand_in_a_table() -> None:
 
 
 def test_a_step_is_one_line_with_its_ranks() -> None:
-    assert words.step_line(a_step(1, " in", ()), 1) == "Token 2 “ in”: 4th → 1st most likely · KL 0.1 nats, share 0.50"
+    assert words.step_line(a_step(1, " in", ()), 1) == (
+        "Token 2. Without steering: “ <b>other</b>” 40.0\u00a0%, “ in” 10.0\u00a0%. "
+        "With: “ in” 10.0\u00a0% → 30.0\u00a0% (4th → 1st most likely; KL 0.1 nats)."
+    )
     assert [words.ordinal(rank) for rank in (2, 3, 11, 12, 13, 21, 1102, 112)] == [
         *("2nd", "3rd", "11th", "12th", "13th", "21st", "1,102nd", "112th"),
     ]
