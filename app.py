@@ -128,7 +128,7 @@ def serve(settings: Settings) -> None:
     services = services_of(load_base_model(settings.model, settings.home), database, settings)
     most = max(settings.max_bytes, settings.max_adapter_bytes // 2)  # Gradio lets twice as much through
     page = build_app(services)
-    print(f"{TITLE} is at {start(page, settings.host, settings.port, most)}", flush=True)
+    print(f"{TITLE} is at {start(services, page, settings.host, settings.port, most)}", flush=True)
     page.block_thread()
 
 

@@ -3,11 +3,12 @@
 A new tab is a folder and a line in TABS.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from adapters.methods import UserError
 from demo.compare.record import find_comparison
@@ -20,6 +21,7 @@ from demo.parts import words
 from demo.parts.events import LIGHT, guard_events
 from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
 from demo.parts.views import Page, build_at_first
+from demo.preview import Preview, PreviewTags
 from demo.services import Services
 from demo.steer.tab import steer_tab
 from demo.train.tab import train_tab
@@ -93,7 +95,20 @@ def open_tab(services: Services, link: Link | None) -> tuple[Any, Any]:
     return gr.Tabs(selected=TAB_OF[link.kind]), gr.skip()
 
 
-def start(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> str:
+def preview(services: Services, query: Mapping[str, str]) -> Preview:
+    """What a link shows where it is posted: for a shared comparison its prompt, else what the app is."""
+    link = read_link(query)
+    try:
+        found = find_comparison(services, link.id) if link is not None and link.kind == COMPARE else None
+    except UserError:
+        found = None
+    if found is None:
+        return Preview(words.TITLE, words.PURPOSE)
+    names = ", ".join(words.title(view.method) for view in found.board.panes.values())
+    return Preview(f"{found.record['prompt'].strip()[:80]} · {words.TITLE}", f"Continued by {names}. {words.PURPOSE}")
+
+
+def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> str:
     """Serve the page in the background and return its address. Raises OSError if the port is taken."""
     _, address, _ = blocks.launch(
         server_name=host,
@@ -112,5 +127,6 @@ def start(blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD)
         show_error=False,
         quiet=True,
         prevent_thread_lock=True,
+        app_kwargs={"middleware": [Middleware(PreviewTags, preview=partial(preview, services))]},
     )
     return address

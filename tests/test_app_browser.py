@@ -301,3 +301,10 @@ def test_no_flaws_in_any_look(app: Page) -> None:
     assert app.get_by_role("heading", level=1).all_inner_texts() == [common.TITLE]
     drawer(app, "4 · PPLM").get_by_role("button", name=words.MORE_SETTINGS).locator("visible=true").click()
     assert flaws(app) == {}
+
+
+def test_a_link_shows_our_title_where_it_is_posted(app: Page, address: str) -> None:
+    page = app.request.get(address).text()
+    tags = re.findall(r'<meta\s+(?:property="og|name="twitter):(?:title|description)"\s+content="([^"]*)"', page)
+    assert tags == [common.TITLE, common.PURPOSE] * 2
+    assert "header-image" not in page

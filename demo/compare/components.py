@@ -16,6 +16,7 @@ from demo.parts import words as common
 from demo.parts.actions import share_link, small_button
 from demo.parts.controls import labelled, lay_out_sampling
 from demo.parts.marked import MAX_PANES, Values, message, message_line
+from demo.parts.tables import text_table
 from demo.services import Services
 from demo.xray.words import XRAY
 
@@ -51,6 +52,7 @@ class Bench:
             kept = board.record is not None
             self.parity, self.xray = small_button(words.PARITY), small_button(XRAY, interactive=kept)
             self.share, self.add = small_button(common.SHARE, interactive=kept), small_button(words.ADD)
+            self.title = gr.Textbox(placeholder="Title for the link", elem_classes="title", **labelled("title"))
         self.link = share_link()
         line = common.sampling_line(first.sampling, first.seed, first.chat)
         with gr.Accordion(words.settings_label(line), open=False, elem_classes="drawer") as self.drawer, gr.Tabs():
@@ -58,9 +60,13 @@ class Bench:
                 self.sampling = lay_out_sampling(services, first.sampling, first.seed, first.chat)
             for pane in self.panes:
                 pane.lay_out_drawer(services)
+        with gr.Accordion(words.KEPT, open=False, elem_classes="drawer") as self.kept_fold:
+            headers, widths = [words.KEPT_WHEN, words.KEPT_NAME], [150, "100%"]
+            self.kept = text_table(words.KEPT, headers, widths, "earlier")
         if refused := services.store.refused:
             lines = "\n".join(f"Not offered: {name}. {reason}" for name, reason in refused.items())
             message_line("Adapters that are not offered", "help", lines)
+        self.opened = gr.JSON(visible=False)  # the address of the kept comparison that was clicked
         self.shown = gr.State(shown)  # places of the panes on the page
         self.board = gr.State(board)
         self.offered = gr.State(offered(services))  # the choices that the page has

@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.events import Dependency
 
 from adapters.methods import UserError
-from demo.compare.board import Board, PaneView
+from demo.compare.board import Board, PaneView, Record
 from demo.compare.panes import View
 from demo.compare.record import Comparison, find_comparison, read_record
 from demo.compare.run import replay
@@ -27,6 +27,9 @@ from demo.services import Services
 from demo.xray.finished import Text
 from demo.xray.words import XRAY
 from leaderboard.output.report import comparison_report
+
+MAX_TITLE = 80  # characters
+MAX_KEPT = 100  # comparisons in the list of a browser
 
 
 class SharedPage:
@@ -73,13 +76,26 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
 # Handlers: values in, values out
 
 
-def on_share(services: Services, board: Board, secret: Any) -> tuple[dict[str, Any], Marked]:
-    """Keep the comparison on the page. Returns its link. Raises UserError."""
+def on_share(services: Services, board: Board, name: Any, secret: Any) -> tuple[dict[str, Any], Marked]:
+    """Keep the comparison on the page, under a name if it has one. Returns its link. Raises UserError."""
     owner = owner_of(secret)
     if board.record is None or owner is None:
         raise UserError(NOTHING_TO_SHARE if board.record is None else common.NO_OWNER)
-    id = services.database.add_comparison(board.record, owner)
+    named = {"title": name.strip()[:MAX_TITLE]} if isinstance(name, str) and name.strip() else {}
+    id = services.database.add_comparison({**board.record, **named}, owner)
     return gr.update(value=address(COMPARE, id), visible=True), []
+
+
+def kept_rows(services: Services, secret: Any) -> list[list[str]]:
+    """Time, name and id of this browser's comparisons, newest first."""
+    owner = owner_of(secret)
+    kept = [] if owner is None else services.database.comparisons(owner, MAX_KEPT)
+    return [[common.moment(created), name_of(record), id] for id, created, record in kept]
+
+
+def name_of(record: Record) -> str:
+    """The title that its sharer gave, or its prompt."""
+    return str(record.get("title") or record["prompt"].strip())
 
 
 def open_shared(services: Services, page: SharedPage, live: gr.Column, link: Link | None, secret: Any) -> Values:
@@ -163,4 +179,6 @@ def running_buttons(page: SharedPage, running: bool) -> Values:
 def head_html(comparison: Comparison) -> str:
     """The heading of the page."""
     made = common.moment(datetime.fromisoformat(comparison.record["created"]))
-    return f"<h2>{SHARED_COMPARISON}</h2><p>made {made} UTC · <a href='?'>{common.OWN}</a></p>"
+    panes = ", ".join(common.title(view.method) for view in comparison.board.panes.values())
+    line = SHARED_COMPARISON.format(panes=escape(panes), made=made)
+    return f"<h2>{escape(name_of(comparison.record))}</h2><p>{line} · <a href='?'>{common.OWN}</a></p>"

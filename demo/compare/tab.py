@@ -20,14 +20,17 @@ from demo.compare.examples import EXAMPLES, Example, start_of
 from demo.compare.form import read_method, read_seed
 from demo.compare.panes import Choices, offer, offered
 from demo.compare.run import check_parity, compare
-from demo.compare.shared import SharedPage, on_share, texts_on_page, wire_shared
+from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, wire_shared
 from demo.parts import words as common
 from demo.parts.events import LIGHT, MODEL, Handler, slow, told
+from demo.parts.links import COMPARE, address, is_id
 from demo.parts.marked import MAX_PANES, Values, message
 from demo.parts.running import closed_at_end
-from demo.parts.views import Page
+from demo.parts.views import Page, cell_of
 from demo.services import Services
 from demo.xray.tab import Source, xray_section
+
+OPEN_LINK = "link => { if (link) location.search = link; }"
 
 
 def compare_tab(services: Services, page: Page) -> None:
@@ -40,7 +43,9 @@ def compare_tab(services: Services, page: Page) -> None:
     shared = SharedPage(services)
     deleted = wire_shared(services, shared, live, page)
     share = partial(on_share, services)
-    bench.share.click(share, [bench.board, page.owner], [bench.link, bench.message], **LIGHT)
+    bench.share.click(share, [bench.board, bench.title, page.owner], [bench.link, bench.message], **LIGHT)
+    bench.kept_fold.expand(partial(kept_rows, services), page.owner, bench.kept, **LIGHT)
+    bench.kept.select(on_kept, None, bench.opened, **LIGHT).then(None, bench.opened, None, js=OPEN_LINK, **LIGHT)
     source = Source([bench.xray, shared.xray], [bench.board, shared.id], partial(texts_on_page, services))
     with gr.Column(elem_classes="stack") as below:
         xray_section(services, source, page.blocks)
@@ -205,6 +210,12 @@ def on_remove(bench: Bench, place: int, shown: Sequence[int]) -> Values:
     if list(shown) == [place]:
         raise UserError(words.LAST_PANE)
     return show_panes(bench, [other for other in shown if other != place])
+
+
+def on_kept(event: gr.SelectData) -> Any:
+    """The address of the comparison in the clicked row."""
+    id = cell_of(event, 2)
+    return address(COMPARE, id) if is_id(id) else gr.skip()
 
 
 def new_seed() -> int:

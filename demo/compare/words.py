@@ -38,7 +38,8 @@ REPLAYING = "Re-writing every text: {done} of at most {most} tokens."
 REPLAY_EQUAL = "✓ Re-written just now: identical"
 REPLAY_DIFFERS = "✗ Re-written just now: token {} is {}, it was {}."
 THE_END = "the end"
-SHARED_COMPARISON = "A shared comparison"
+SHARED_COMPARISON = "One prompt, the same seed, continued by {panes}. Made {made} UTC"
+KEPT, KEPT_WHEN, KEPT_NAME = "Your shared comparisons", "When (UTC)", "Title or prompt"
 
 # Buttons, the line that an example shows, the drawer
 RUN, RUN_AGAIN, SHUFFLE, PARITY, ADD = "Run", "Run again", "New seed", "Is it fair?", "Add a pane"

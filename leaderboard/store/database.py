@@ -209,6 +209,13 @@ class Database:
         """The record of a comparison."""
         return self._scalar(select(comparisons.c.record).where(comparisons.c.id == id))
 
+    def comparisons(self, owner: str, most: int) -> list[tuple[str, datetime, dict[str, Any]]]:
+        """Id, time (UTC) and record of the owner's newest comparisons."""
+        query = select(comparisons.c.id, comparisons.c.created, comparisons.c.record)
+        query = query.where(comparisons.c.owner == owner).order_by(comparisons.c.created.desc()).limit(most)
+        with self._reader.connect() as connection:
+            return [(id, created, record) for id, created, record in connection.execute(query)]
+
     def owns_comparison(self, id: str, owner: str) -> bool:
         """Whether the comparison is the owner's."""
         query = select(comparisons.c.id).where(comparisons.c.id == id, comparisons.c.owner == owner)

@@ -19,7 +19,7 @@ from demo.compare.board import Board
 from demo.compare.form import pane_form
 from demo.compare.record import Comparison, find_comparison, make_record, read_record
 from demo.compare.run import check_parity, replay
-from demo.compare.shared import SharedPage, on_delete, on_replay, on_report, on_share, open_shared
+from demo.compare.shared import SharedPage, kept_rows, on_delete, on_replay, on_report, on_share, open_shared
 from demo.parts import words as common
 from demo.parts.events import guarded
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
@@ -40,7 +40,7 @@ def page(lasting: Services) -> SharedPage:
 
 def shared(services: Services, board: Board) -> str:
     """The id of a comparison that this browser has shared."""
-    update, _ = on_share(services, board, ME)
+    update, _ = on_share(services, board, "", ME)
     return str(update["value"]).removeprefix("?compare=")
 
 
@@ -110,6 +110,17 @@ def test_the_page_shows_what_was_shared(lasting: Services, finished: Board) -> N
     assert [(view.spans, view.figures, view.status) for view in after.values()] == [
         (view.spans, view.figures, view.status) for view in before.values()
     ]
+
+
+def test_a_browser_finds_its_own_comparisons_by_their_titles(services: Services) -> None:
+    board = run(services, form(max_new_tokens=2))[-1]
+    ids = [str(on_share(services, board, name, ME)[0]["value"])[-32:] for name in ("", " The " + "x" * 100, None)]
+    on_share(services, board, "another browser's", new_secret())
+    rows = kept_rows(services, ME)
+    assert [row[2] for row in rows] == ids[::-1], "newest first"
+    assert [row[1] for row in rows] == ["The movie was", "The " + "x" * 76, "The movie was"]
+    assert kept_rows(services, None) == []
+    assert find_comparison(services, ids[1]).texts == find_comparison(services, ids[0]).texts
 
 
 def test_a_diverged_text_is_shared_as_such(lasting: Services) -> None:
@@ -200,10 +211,10 @@ def test_sharing_needs_a_finished_comparison_and_a_browser_that_keeps_its_secret
     lasting: Services, finished: Board
 ) -> None:
     with pytest.raises(UserError, match=words.NOTHING_TO_SHARE):
-        on_share(lasting, Board(), ME)
+        on_share(lasting, Board(), "", ME)
     for secret in (None, "forged", 7):
         with pytest.raises(UserError, match=common.NO_OWNER):
-            on_share(lasting, finished, secret)
+            on_share(lasting, finished, "", secret)
 
 
 def test_a_link_opens_read_only_and_delete_is_for_the_owner(lasting: Services, page: SharedPage, id: str) -> None:

@@ -293,7 +293,7 @@ def test_a_kept_comparison_is_looked_at_like_a_new_one(services: Services) -> No
     from tests.demo.compare.conftest import STEERED, form, run
 
     board = run(services, form(panes={0: STEERED}, max_new_tokens=2))[-1]
-    update, _ = on_share(services, board, new_secret())
+    update, _ = on_share(services, board, "", new_secret())
     kept = texts_on_page(services, Board(), str(update["value"]).removeprefix("?compare="))
     assert [one.token_ids for one in kept.values()] == [
         one.token_ids for one in texts_of_board(services, board).values()
