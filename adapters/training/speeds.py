@@ -18,7 +18,7 @@ from adapters.training.order import Event, Plan, StepSample, TrainSettings, Trai
 
 SPEEDS_FILE = "speeds.json"
 KEPT = 5  # newest trainings of a kind; their median counts
-STEP_TOKENS = 40  # of a sample during training
+STEP_TOKENS = 30  # of a sample during training
 EXTRA_TOKENS = 40  # what a step takes beside its tokens, as tokens
 
 

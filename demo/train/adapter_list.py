@@ -15,16 +15,15 @@ from demo.parts.actions import hand_out_on_click
 from demo.parts.events import LIGHT, slow, told
 from demo.parts.links import is_own, owner_of
 from demo.parts.marked import Marked, Values, message, message_line
-from demo.parts.tables import text_table
-from demo.parts.views import Page, cell_of
+from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words
 from demo.train.adapter_card import CardPart, card_updates, find_card, report_of
 from demo.train.form import uploaded
 from demo.train.words import control
-from leaderboard.tables.display import number
 
-WIDTHS = [150, 130, 170, 130, 200, 130, 150]  # px, of the columns of the list
+FILE_BYTES = 2  # of a parameter on disk
+SHOW_CARD = "() => document.querySelector('.card')?.scrollIntoView({behavior: 'smooth', block: 'start'})"
 TURN = "library"  # one at a time: a merged model takes memory
 
 
@@ -34,16 +33,15 @@ class AdaptersPart:
     def __init__(self, services: Services, page: Page) -> None:
         gr.HTML(words.ADAPTERS_HTML, elem_classes="section")
         can_fetch = services.library.can_fetch
-        with gr.Row(elem_classes="bring"):
+        self.message = message_line(words.ADAPTERS, "shared-note")
+        self.rows = gr.Radio([], label=words.ADAPTERS, show_label=False, interactive=True, elem_classes="adapter-cards")
+        self.card, self.owner = CardPart(), page.owner
+        with gr.Accordion(words.IMPORT, open=False), gr.Row(elem_classes="bring"):
             self.import_name = gr.Textbox(max_lines=1, max_length=40, min_width=180, **control("import_name"))
             self.hub_id = gr.Textbox(max_lines=1, max_length=200, min_width=220, visible=can_fetch, **control("hub_id"))
             with gr.Column(min_width=170, scale=0, elem_classes="run"):
                 self.upload = gr.UploadButton(words.IMPORT_ZIP, size="sm")
                 self.hub = gr.Button(words.IMPORT_FROM_HUB, size="sm", visible=can_fetch)
-        self.message = message_line(words.ADAPTERS, "shared-note")
-        widths = WIDTHS if services.store.adapters else None  # no key would reach an empty list that scrolls sideways
-        self.rows = text_table(words.ADAPTERS, words.ADAPTER_COLUMNS, widths, "earlier", "adapters-table")
-        self.card, self.owner = CardPart(), page.owner
         self.name = gr.State(None)  # of the adapter whose card is open
         self.outputs = [self.message, self.rows, self.name, *self.card.outputs]
 
@@ -67,9 +65,10 @@ def wire_adapters(services: Services, part: AdaptersPart) -> None:
     open_it = told(part.message, open_card, services, part)
 
     def on_select(secret: Any, event: gr.SelectData) -> Values:
-        return open_it(cell_of(event, 0), secret)
+        return open_it(event.value, secret)
 
-    part.rows.select(on_select, part.owner, part.outputs, **LIGHT)
+    opened = part.rows.select(on_select, part.owner, part.outputs, **LIGHT)
+    opened.then(None, None, None, js=SHOW_CARD, **LIGHT)
     turn = {"concurrency_id": TURN, "concurrency_limit": 1}
     for button, make in ((card.download, partial(new_zip, services)), (card.merge, services.library.merged)):
         hand_out_on_click(button, partial(on_download, make), part.name, part.message, **turn)
@@ -78,21 +77,18 @@ def wire_adapters(services: Services, part: AdaptersPart) -> None:
     card.delete.yes.click(delete, [part.name, part.owner], part.outputs, **LIGHT)
 
 
-def adapter_rows(services: Services, secret: Any) -> list[list[str]]:
-    """A row for each usable adapter, in the order of the panes' choices."""
-    return [adapter_row(services, adapter, secret) for adapter in services.store.adapters]
+def adapter_rows(services: Services, secret: Any) -> list[tuple[str, str]]:
+    """The text of a small card and the name of each usable adapter, in the order of the panes' choices."""
+    return [(small_card(services, adapter, secret), adapter.name) for adapter in services.store.adapters]
 
 
-def adapter_row(services: Services, adapter: Adapter, secret: Any) -> list[str]:
-    """Name, method, size, parameters, held-out perplexity, forgetting, and owner."""
-    measured, owner = ["–", "–"], services.library.owner(adapter.name)
-    if (report := report_of(services, adapter.name)) is not None:
-        base, own = report.base_scores, report.adapter_scores
-        forgetting = own.general_perplexity / base.general_perplexity - 1
-        measured = [f"{number(own.perplexity)}, base {number(base.perplexity)}", f"{100 * forgetting:+.0f}\u00a0%"]
-    size, method = words.size_name(adapter.kind, adapter.size), words.method_name(adapter.kind)
+def small_card(services: Services, adapter: Adapter, secret: Any) -> str:
+    """Name, method, size and owner, fit and forgetting, in lines."""
+    owner, report = services.library.owner(adapter.name), report_of(services, adapter.name)
     whose = words.SHIPPED if owner is None else words.MINE if is_own(owner, secret) else words.SOMEBODY
-    return [adapter.name, method, size, f"{adapter.num_parameters:,}", *measured, whose]
+    method = f"{words.method_name(adapter.kind)}, {words.size_name(adapter.kind, adapter.size)}"
+    about = f"{method} · {words.num_bytes(FILE_BYTES * adapter.num_parameters)} · {whose}"
+    return "\n".join([adapter.name, about, *(words.fit_lines(report) if report else [])])
 
 
 def on_zip(services: Services, part: AdaptersPart, path: Any, name: Any, secret: Any) -> Values:
@@ -112,7 +108,10 @@ def imported(services: Services, part: AdaptersPart, source: Callable[..., Any],
     if (owner := owner_of(secret)) is None:
         raise UserError(common.NO_OWNER)
     source(name, owner)
-    said: Values = {part.message: message(words.IMPORTED.format(name=name)), part.rows: adapter_rows(services, secret)}
+    said: Values = {
+        part.message: message(words.IMPORTED.format(name=name)),
+        part.rows: gr.update(choices=adapter_rows(services, secret)),
+    }
     return open_card(services, part, name, secret) | said
 
 
@@ -146,7 +145,7 @@ def on_delete(services: Services, part: AdaptersPart, name: Any, secret: Any) ->
     check_own(services, name, secret)
     services.library.delete(name, owner_of(secret))
     return {
-        part.rows: adapter_rows(services, secret),
+        part.rows: gr.update(choices=adapter_rows(services, secret), value=None),
         part.message: message(words.DELETED.format(name=name)),
         part.card.column: gr.update(visible=False),
         part.name: None,

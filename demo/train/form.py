@@ -3,9 +3,14 @@
 Nothing is certain about the values.
 """
 
+import hashlib
+import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from adapters.lora.lora import ALL_LINEAR
@@ -16,22 +21,17 @@ from adapters.training.corpus import DATASETS
 from adapters.training.order import DEFAULT_LR, TrainOrder, TrainSettings
 from demo.parts import words as common
 from demo.train import words
+from demo.train.presets import PRESETS
 
 LORA_FIELDS, PREFIX_FIELDS = (tuple(field.name for field in fields(of)) for of in (LoraSettings, PrefixSettings))
 SETTINGS_FIELDS = tuple(field.name for field in fields(TrainSettings) if field.name != "adapter")
+MAX_PASTED = 200_000  # characters
+PASTED_SECONDS = 3_600
 ORDER_FIELDS = ("epochs", "validation_share", "sample_prompt", "sample_every", "report_to")
-# For a first try: some minutes on a laptop, curves that visibly move, texts on the way.
-FIRST_TRY: dict[str, Any] = {
-    "steps": 100,
-    "warmup_steps": 10,
+FIRST_TRY: dict[str, Any] = PRESETS[words.QUICK] | {
     "lr": DEFAULT_LR["lora"],
-    "eval_every": 10,
-    "eval_examples": 32,
-    "patience": 4,
     "sample_prompt": "The old man looked at the sea and",
-    "sample_every": 20,
     "init_text": "Answer each question with one short fact: a name, a place, a number or a single word.",
-    "epochs": 0,
     "target_modules": [words.ATTENTION],
     "report_to": [],
 }
@@ -44,6 +44,7 @@ class TrainForm(NamedTuple):
     method: Any  # a key of words.METHODS
     data: Any
     file: Any  # path of the newest upload, or None
+    pasted: Any
     values: Mapping[str, Any]
 
 
@@ -91,6 +92,8 @@ def read_data(form: TrainForm) -> tuple[str, Path | None]:
     """(the shipped set, None), or ("", the uploaded file). Raises UserError."""
     if isinstance(form.data, str) and form.data in DATASETS:
         return form.data, None
+    if form.data == words.PASTED:
+        return "", pasted_file(form.pasted)
     if not isinstance(form.file, str) or form.data != your_file(form.file):
         raise UserError(words.NO_DATA)
     return "", uploaded(form.file)
@@ -101,6 +104,29 @@ def uploaded(path: Any) -> Path:
     if not isinstance(path, str) or not Path(path).is_file():
         raise UserError(words.FILE_GONE)
     return Path(path)
+
+
+def pasted_file(text: Any) -> Path:
+    """A file with this text, the same for the same text, for PASTED_SECONDS at least. Raises UserError."""
+    if not isinstance(text, str) or not text.strip():
+        raise UserError(words.NO_TEXT)
+    if len(text) > MAX_PASTED:
+        raise UserError(words.TOO_LONG)
+    folder = Path(pasted_folder().name)
+    for old in folder.glob("*/*.txt"):
+        if time.time() - old.stat().st_mtime > PASTED_SECONDS:
+            shutil.rmtree(old.parent, ignore_errors=True)
+    file = folder / hashlib.sha256(text.encode()).hexdigest() / "pasted.txt"
+    if not file.is_file():
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, "utf-8")
+    return file
+
+
+@cache
+def pasted_folder() -> TemporaryDirectory[str]:
+    """The folder of the pasted texts of this process."""
+    return TemporaryDirectory(prefix="steerboard-pasted-")
 
 
 def your_file(path: str) -> str:

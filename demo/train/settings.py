@@ -1,4 +1,4 @@
-"""The form of a training: data, name, method and settings, and its estimate."""
+"""The form of a training in three steps: text, method, length. Its name is proposed, and its estimate shown."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,12 +9,11 @@ from gradio.components import Component
 
 from adapters.lora.settings import LoraSettings
 from adapters.prefix.settings import PrefixSettings
-from adapters.training.corpus import DATASETS
 from adapters.training.order import DEFAULT_LR, TrainOrder, TrainSettings
 from demo.parts import words as common
 from demo.parts.events import LIGHT, told
-from demo.parts.marked import Values, message, message_line
-from demo.parts.views import Page, filled
+from demo.parts.marked import Values, glyph, message, message_line
+from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words
 from demo.train.form import (
@@ -28,9 +27,11 @@ from demo.train.form import (
     uploaded,
     your_file,
 )
+from demo.train.presets import PRESETS, proposed_name
 from demo.train.words import control
 
-UNNAMED = "unnamed"  # for the estimate while there is no name yet
+UNNAMED = "unnamed"  # for the estimate while there is no name
+FIRST = "poetry"
 TYPES: dict[str, Any] = {}  # of the settings
 for _settings in (LoraSettings, PrefixSettings, TrainSettings, TrainOrder):
     TYPES |= get_type_hints(_settings)
@@ -41,29 +42,44 @@ class FormPart:
 
     def __init__(self, services: Services) -> None:
         gr.HTML(words.TRAIN_HTML, elem_classes="section")
-        sets, methods = list(DATASETS), list(words.METHODS)
-        with gr.Row(elem_classes="top"):
-            self.data = gr.Dropdown(sets, value=sets[0], allow_custom_value=True, min_width=220, **control("data"))
-            self.name = gr.Textbox(max_lines=1, max_length=40, min_width=180, **control("name"))
-            self.method = gr.Radio(methods, value=words.LORA, min_width=220, **control("method"))
-            with gr.Column(min_width=150, elem_classes="run"):
-                self.start = gr.Button(words.START, variant="primary")
-                self.stop = gr.Button(common.STOP, interactive=False)
+        with gr.Row(elem_classes="train-steps"):
+            with step(1, words.YOUR_TEXT):
+                sets = list(words.DATA_NAMES.items())
+                self.data = gr.Dropdown(sets, value=FIRST, allow_custom_value=True, **control("data"))
+                self.pasted = gr.Textbox(lines=3, max_lines=6, **control("pasted"))
+                self.drop = gr.File(label=words.DROP, height=104, interactive=True, elem_classes="drop")
+            with step(2, words.WHAT):
+                self.method = gr.Radio(list(words.METHODS), value=words.LORA, elem_classes="unnamed", **control("method"))
+                lines = "".join(f"<p>{glyph(kind)}<span>{line}</span></p>" for kind, line in words.KINDS_OF_TRAINING.items())
+                gr.HTML(lines, elem_classes="kinds")
+                self.name = gr.Textbox(max_lines=1, max_length=40, **control("name"))
+            with step(3, words.HOW_LONG):
+                lengths = [*PRESETS, words.ADVANCED]
+                self.length = gr.Radio(lengths, value=words.QUICK, **control("length"))
+                self.estimate = message_line(words.ESTIMATE, "estimate")
+                with gr.Row(elem_classes="run-row"):
+                    self.start = gr.Button(words.START, variant="primary", min_width=90)
+                    self.stop = gr.Button(common.STOP, interactive=False, min_width=90)
         self.message = message_line(words.MESSAGE, "shared-note")
-        with gr.Row(elem_classes="shared"):
-            order = read_train(TrainForm("", words.LORA, sets[0], None, defaults())).order
-            with gr.Accordion(words.settings_line(order), open=False) as self.folded:
-                modules = [words.ATTENTION, *services.trainer.modules()]
-                with gr.Column() as self.lora:
-                    fields = setting_controls(LORA_FIELDS, modules)
-                with gr.Column(visible=False) as self.prefix:
-                    fields |= setting_controls(PREFIX_FIELDS, modules)
-                self.fields = fields | setting_controls([*SETTINGS_FIELDS, *ORDER_FIELDS], modules)
-            self.upload = gr.UploadButton(words.UPLOAD_TEXT, size="sm", min_width=110, scale=0)
-        self.estimate = message_line(words.ESTIMATE, "estimate")
-        self.file = gr.State(None)  # path of the newest upload
+        order = read_train(TrainForm("", words.LORA, FIRST, None, "", defaults())).order
+        with gr.Accordion(words.settings_line(order), open=True, visible=False) as self.folded:
+            modules = [words.ATTENTION, *services.trainer.modules()]
+            with gr.Column() as self.lora:
+                fields = setting_controls(LORA_FIELDS, modules)
+            with gr.Column(visible=False) as self.prefix:
+                fields |= setting_controls(PREFIX_FIELDS, modules)
+            self.fields = fields | setting_controls([*SETTINGS_FIELDS, *ORDER_FIELDS], modules)
+        self.file, self.proposed = gr.State(None), gr.State("")  # the newest upload's path, the name proposed last
         # Everything that determines a training.
-        self.inputs: list[Component] = [self.data, self.name, self.method, self.file, *self.fields.values()]
+        self.inputs: list[Component] = [self.data, self.name, self.method, self.file, self.pasted]
+        self.inputs += self.fields.values()
+
+
+def step(number: int, title: str) -> gr.Column:
+    """The column of one of the three steps, with its heading."""
+    with gr.Column(min_width=280, elem_classes="train-step") as column:
+        gr.HTML(words.STEP_HTML.format(number=number, title=title))
+    return column
 
 
 def setting_controls(names: Sequence[str], modules: Sequence[str]) -> dict[str, Component]:
@@ -90,11 +106,16 @@ def setting_control(name: str, value: Any, modules: Sequence[str]) -> Component:
 
 
 def wire_form(services: Services, form: FormPart, page: Page) -> None:
-    """The upload, the method, and the lines that say what was chosen."""
-    upload = filled(form.message, [form.data, form.file], on_upload)
-    form.upload.upload(upload, form.upload, [form.message, form.data, form.file], **LIGHT)
-    lr = form.fields["lr"]
-    form.method.input(on_method, [form.method, lr], [form.lora, form.prefix, lr], **LIGHT)
+    """The three steps, the proposed name, and the line that says what was chosen."""
+    drop = told(form.message, on_upload, form)
+    form.drop.upload(drop, form.drop, [form.message, form.data, form.file], **LIGHT)
+    form.pasted.input(lambda: words.PASTED, None, form.data, **LIGHT)
+    form.method.input(on_method, [form.method, form.fields["lr"]], method_outputs(form), **LIGHT)
+    preset = [form.fields[name] for name in PRESETS[words.QUICK]]
+    form.length.input(on_length, form.length, [form.folded, *preset], **LIGHT)
+    named = [form.data, form.file, form.method, form.name, form.proposed]
+    changes = [page.blocks.load, page.tab.select, form.data.change, form.method.change]
+    gr.on(changes, told(form.message, on_propose, services, form), named, [form.message, *named[-2:]], **LIGHT)
     read = [control for control in form.inputs if control is not form.name]
     gr.on(
         [page.blocks.load, page.tab.select, *(control.change for control in read)],  # type: ignore[attr-defined]
@@ -106,10 +127,16 @@ def wire_form(services: Services, form: FormPart, page: Page) -> None:
     )
 
 
-def on_upload(path: Any) -> tuple[Any, Any]:
+def on_upload(form: FormPart, path: Any) -> Values:
     """An uploaded file as the data. Raises UserError."""
     name = your_file(str(uploaded(path)))
-    return gr.update(choices=[*DATASETS, name], value=name), path
+    choices = [*words.DATA_NAMES.items(), name]
+    return {form.data: gr.update(choices=choices, value=name), form.file: path}
+
+
+def method_outputs(form: FormPart) -> list[Any]:
+    """What `on_method` changes."""
+    return [form.lora, form.prefix, form.fields["lr"]]
 
 
 def on_method(method: Any, lr: Any) -> tuple[Any, Any, Any]:
@@ -119,8 +146,24 @@ def on_method(method: Any, lr: Any) -> tuple[Any, Any, Any]:
     return gr.update(visible=kind == "lora"), gr.update(visible=kind != "lora"), rate
 
 
+def on_length(length: Any) -> list[Any]:
+    """The settings of a length; Advanced shows them all as they are."""
+    values = PRESETS.get(length, {})
+    return [gr.update(visible=not values), *(values.get(name, gr.skip()) for name in PRESETS[words.QUICK])]
+
+
+def on_propose(
+    services: Services, form: FormPart, data: Any, file: Any, method: Any, name: Any, proposed: Any
+) -> Values:
+    """A name for this text and method, unless somebody has typed one."""
+    if str(name or "").strip() not in ("", proposed):
+        return {}
+    name = proposed_name(str(data), file, words.METHODS.get(method, "lora"), services.store.is_taken)
+    return {form.name: name, form.proposed: name}
+
+
 def on_estimate(services: Services, form: FormPart, values: Values) -> Values:
-    """The folded line, and size, memory and time of the training. Raises UserError."""
+    """The folded line, and time, size and memory of the training. Raises UserError."""
     order, file = read_train(read_form(form, values))
     estimate = services.trainer.estimate(replace(order, name=UNNAMED), file)
     return {
@@ -132,4 +175,5 @@ def on_estimate(services: Services, form: FormPart, values: Values) -> Values:
 def read_form(form: FormPart, values: Values) -> TrainForm:
     """The values of the controls."""
     settings = {name: values[component] for name, component in form.fields.items()}
-    return TrainForm(values[form.name], values[form.method], values[form.data], values[form.file], settings)
+    first = (values[part] for part in (form.name, form.method, form.data, form.file, form.pasted))
+    return TrainForm(*first, settings)

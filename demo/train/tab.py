@@ -1,4 +1,4 @@
-"""The Train tab: a form, the training that is followed with its curve and texts, the queue, and the adapters.
+"""The Train tab: a form in three steps, the training that is followed, the queue, and the adapters.
 
 A training runs whether anybody looks or not, so the page asks for its progress by a timer and holds no thread. Of a
 stranger's training only the name, the method and the position in the queue can be seen.
@@ -18,8 +18,7 @@ from demo.parts.events import LIGHT, told
 from demo.parts.links import is_own, owner_of
 from demo.parts.marked import Values, marked_text, message, message_line
 from demo.parts.numbers import PROMPT, Span
-from demo.parts.tables import text_table
-from demo.parts.views import Page, cell_of
+from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words
 from demo.train.adapter_list import adapter_rows, adapters_section
@@ -36,7 +35,7 @@ SAMPLES = 12  # newest sample texts that are shown
 class Queue(NamedTuple):
     """The rows of the list, and whether any training runs or waits."""
 
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str, str], ...]  # line and id
     live: bool
 
 
@@ -46,6 +45,22 @@ class Seen(NamedTuple):
     queue: Queue | None = None
     job: tuple[Any, ...] | None = None
     adapters: tuple[str, ...] = ()
+
+
+class SaysPart:
+    """What a model says to the sample prompt."""
+
+    def __init__(self, title: str) -> None:
+        with gr.Column(min_width=240, visible=False, elem_classes="says") as self.column:
+            self.head = gr.HTML()
+            self.text = marked_text(title, "pane-text")
+
+    def values(self, kind: str, title: str, prompt: str, text: str) -> Values:
+        return {
+            self.column: gr.update(visible=bool(prompt)),
+            self.head: f'<div class="edge kind-{kind}"></div><h3>{title}</h3>',
+            self.text: [(prompt, PROMPT), (text, None)] if text else [],
+        }
 
 
 class TrainPage:
@@ -61,15 +76,17 @@ class TrainPage:
             with gr.Row(elem_classes="plots"):
                 with gr.Column(min_width=280):
                     self.curve = gr.Plot(label=words.CURVE, show_label=False)
-                with gr.Column(min_width=280, elem_classes="pane samples"):
-                    self.samples = marked_text(words.SAMPLES, "pane-text")
+                self.base, self.now = SaysPart(words.BASE_SAYS), SaysPart(words.NOW_SAYS)
+            with gr.Accordion(words.EARLIER, open=False, visible=False) as self.earlier:
+                self.samples = marked_text(words.EARLIER, "pane-text")
         with gr.Column(visible=False, elem_classes="stack next-section") as self.queue_column:
             gr.HTML(words.QUEUE_HTML, elem_classes="section")
-            self.queue = text_table(words.QUEUE, words.QUEUE_COLUMNS, None, "earlier", max_height=300)
+            self.queue = gr.Radio([], label=words.QUEUE, show_label=False, interactive=True, elem_classes="rows")
         self.adapters = adapters_section(services, page).rows
         self.followed, self.seen, self.timer = gr.State(None), gr.State(Seen()), gr.Timer(PACE)
         self.looked = [self.followed, self.seen, page.owner]  # what a look at the trainings reads
-        shown = [self.column, self.bar, self.head, self.figures, self.curve, self.samples]
+        says = [part for each in (self.base, self.now) for part in (each.column, each.head, each.text)]
+        shown = [self.column, self.bar, self.head, self.figures, self.curve, *says, self.earlier, self.samples]
         shown += [self.queue, self.queue_column, self.adapters, self.followed, self.seen, self.timer]
         self.outputs = [self.form.message, self.form.start, self.form.stop, *shown]
 
@@ -86,7 +103,7 @@ def train_tab(services: Services, page: Page) -> None:
     gr.on(again, partial(look, services, train), train.looked, train.outputs, **LIGHT)
 
     def on_select(seen: Seen, secret: Any, event: gr.SelectData) -> Values:
-        return chosen(cell_of(event, -1), seen, secret)
+        return chosen(event.value, seen, secret)
 
     train.queue.select(on_select, train.looked[1:], train.outputs, **LIGHT)
 
@@ -126,7 +143,7 @@ def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret
     names = tuple(adapter.name for adapter in services.store.adapters)
     updates: Values = {train.seen: Seen(listed, signature(job), names)}
     if listed != seen.queue:
-        updates[train.queue] = [list(row) for row in listed.rows]
+        updates[train.queue] = gr.update(choices=list(listed.rows))
         updates[train.queue_column] = gr.update(visible=bool(listed.rows))
         updates[train.timer] = gr.Timer(active=listed.live)
     if followed is None:
@@ -134,7 +151,7 @@ def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret
     if signature(job) != seen.job:
         updates |= job_updates(train, job)
     if names != seen.adapters:
-        updates[train.adapters] = adapter_rows(services, secret)
+        updates[train.adapters] = gr.update(choices=adapter_rows(services, secret))
     return updates
 
 
@@ -142,13 +159,20 @@ def job_updates(train: TrainPage, job: JobView | None) -> Values:
     """The updates for the training that is followed."""
     if job is None:
         return {train.column: gr.update(visible=False), train.form.stop: gr.update(interactive=False)}
-    live = job.state in LIVE
+    live, texts = job.state in LIVE, {sample.step: sample.text for sample in job.samples}
+    newest = max(texts, default=0)
+    head = job.message if job.message.startswith(job.order.name) else f"{job.order.name}: {job.message}"
+    now = words.NOW_SAYS + (f" ({words.SAMPLE_STEP.format(step=newest)})" if newest else "")
+    prompt = job.order.sample_prompt
     return {
         train.column: gr.update(visible=True),
-        train.head: message(": ".join(filter(None, [job.order.name, job.message])), job.state == "failed"),
+        train.head: message(head, job.state == "failed"),
         train.figures: message(words.figures_line(job)),
         train.bar: bar_html(job),
         train.curve: loss_curve(job.steps, job.total, kind_of(job)) if job.steps else None,
+        **train.base.values("base", words.BASE_SAYS, prompt, texts.get(0, "")),
+        **train.now.values(kind_of(job), now, prompt, texts[newest] if newest else ""),
+        train.earlier: gr.update(visible=len(texts) > 2),
         train.samples: sample_spans(job),
         train.form.stop: gr.update(interactive=live, variant="primary" if live else "secondary"),
         train.form.start: gr.update(variant="secondary" if live else "primary"),
@@ -173,7 +197,7 @@ def queue(jobs: Sequence[JobView], secret: Any) -> Queue:
     for job in [job for job in jobs if job.state in LIVE or is_own(job.owner, secret)][:QUEUE_LENGTH]:
         mine = is_own(job.owner, secret)
         whose, method = words.MINE if mine else words.SOMEBODY, words.method_name(kind_of(job))
-        rows.append((job.order.name, method, words.state_line(job, mine), whose, job.id))
+        rows.append((" · ".join([job.order.name, method, words.state_line(job, mine), whose]), job.id))
     return Queue(tuple(rows), any(job.state in LIVE for job in jobs))
 
 
@@ -200,9 +224,9 @@ def signature(job: JobView | None) -> tuple[Any, ...]:
 
 
 def sample_spans(job: JobView) -> list[Span]:
-    """The newest sample texts, the last one first, each under its step."""
+    """The sample texts before the newest, the last one first, each under its step."""
     spans: list[Span] = []
-    for sample in reversed(job.samples[-SAMPLES:]):
+    for sample in reversed([sample for sample in job.samples if sample.step][-SAMPLES:-1]):
         end = "\n\n" if spans else ""
         spans.append((f"{end}{words.SAMPLE_STEP.format(step=sample.step)}\n", PROMPT))
         spans += [(job.order.sample_prompt, PROMPT), (sample.text, None)]

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from adapters.lora.settings import LoraSettings
+from adapters.training.card import Report
 from adapters.training.queue import JobView
 from adapters.training.training_estimate import Estimate
 from demo.parts.controls import Control, labelled
@@ -14,40 +15,58 @@ METHODS = {LORA: "lora", PREFIX: "prefix"}
 ATTENTION = "attention"
 
 TRAIN_HTML = (
-    "<h2>Train an adapter</h2><p>LoRA adds small trained matrices to the weights; prefix tuning puts trained virtual "
-    "tokens before the prompt. The base model stays unchanged. One training runs at a time, in its own process: the "
-    "panes keep working, more slowly, and you may close the page.</p>"
+    "<h2>Train an adapter</h2><p>A few numbers are trained on your text; the base model stays unchanged. "
+    "<strong>Everybody who uses this server can use what you train.</strong></p>"
 )
-UPLOAD_TEXT = "Upload text"
-START = "Start"
+STEP_HTML = "<h3><span>{number}</span> {title}</h3>"
+YOUR_TEXT, WHAT, HOW_LONG = "Your text", "What to train", "How long"
+PASTED = "pasted text"
+DATA_NAMES = {  # of the sets that ship
+    "Poems": "poetry",
+    "Science fiction (Wells, Verne)": "scifi",
+    "Jane Austen": "austen",
+    "Questions with short answers": "qa_facts",
+}
+PASTE, DROP = "Or paste text", "Or drop a file: TXT, JSONL or CSV"
+KINDS_OF_TRAINING = {
+    "lora": "<strong>LoRA, for style.</strong> Small matrices are trained beside the weights.",
+    "prefix": "<strong>Prefix, for short answers.</strong> Tokens before the prompt are learned.",
+}
+QUICK, NORMAL, ADVANCED = "Quick", "Normal", "Advanced"
+START = "Train"
+TRY = "Try it in Compare"
 MESSAGE = "Status of the training"
 ESTIMATE = "Size and time of the training"
 PROGRESS = "Progress of the training"
-CURVE, SAMPLES = "Loss and validation loss", "Sample texts on the way"
+CURVE = "Loss and validation loss"
+BASE_SAYS, NOW_SAYS, EARLIER = "Base says", "It says now", "Texts on the way"
 STEP, LOSS, TRAINING, VALIDATION = "step", "loss, nats per token", "training", "validation"
 SAMPLE_STEP = "step {step}"
 
 # Errors
-NO_DATA = "There is no such data: choose a set from the list, or upload a file."
+NO_DATA = "No such text: choose a set, paste text, or drop a file."
+NO_TEXT = "Paste a text first, or choose a set."
+TOO_LONG = "The pasted text is too long: drop it as a file."
 FILE_GONE = "The uploaded file is gone: upload it again."
 BAD_METHOD = "Choose LoRA or prefix tuning."
 ONE_GROUP = "Modules: choose attention or all-linear alone, or layers by name."
-NOTHING_TO_STOP = "You have nothing to stop: choose one of your trainings from the list."
-NOT_YOURS = "This training belongs to somebody else: only its name and position are shown."
+NOTHING_TO_STOP = "Nothing to stop: choose one of your trainings."
+NOT_YOURS = "This training is somebody else's: choose one of yours."
 
 # The queue
-QUEUE_HTML = "<h2>Trainings</h2><p>Everybody's, newest first; one runs at a time. Click one of yours to follow it.</p>"
+QUEUE_HTML = "<h2>Trainings</h2><p>One runs at a time. Choose one of yours to follow it.</p>"
 QUEUE = "Trainings"
-QUEUE_COLUMNS = ["Name", "Method", "State", "Whose", "Id"]
-MINE, SOMEBODY, SHIPPED = "yours", "somebody else's", "shipped"
+MINE, SOMEBODY, SHIPPED = "Yours", "Shared", "Shipped"
 
 # The list of adapters
 ADAPTERS_HTML = (
-    "<h2>Adapters</h2><p>Every adapter that a pane or the leaderboard can use. Click one for its card. Held-out "
-    "perplexity: on rows left out of the training. Forgetting: how much perplexity on general text rose.</p>"
+    "<h2>Adapters</h2><p>Every pane and the leaderboard can use these. Choose one for its figures and texts. Fit: "
+    "held-out perplexity, base over adapter. Forgetting: how much perplexity on general text rose.</p>"
 )
 ADAPTERS = "Adapters"
-ADAPTER_COLUMNS = ["Name", "Method", "Size", "Parameters", "Held-out perplexity", "Forgetting", "Whose"]
+FIT, NO_FIT, FORGETTING = "Fit to its text: {times} × better", "Fit to its text: no better", "Forgetting: {share}"
+NOTHING, LEAST_FIT = "none", 1.05
+IMPORT = "Import an adapter"
 FIGURES_COLUMNS = ["Measured", "Base", "Adapter", "Adapter / base"]
 TEXT_PERPLEXITY, PERPLEXITY = "Perplexity on held-out rows", "The same, end tokens included"
 GENERAL_PERPLEXITY, EXACT = "Perplexity on general text", "Exact answers on held-out rows"
@@ -58,16 +77,18 @@ NO_CARD = "This adapter has no card."
 NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
 NOT_YOUR_ADAPTER = "Only the browser that made this adapter can do that."
 DOWNLOAD, MERGE, PUSH = "Download", "Merge and download", "Push to the Hub"
-IMPORT_ZIP, IMPORT_FROM_HUB = "Import a zip", "Import from the Hub"
+IMPORT_ZIP, IMPORT_FROM_HUB = "Import (zip)", "Import from the Hub"
 IMPORTED = "{name} is imported: every pane can use it now."
 PUSHED = "Pushed to {address}"
 DELETED = "{name} is deleted: panes that still use it will say so."
 
 CONTROLS = {
-    "data": Control("Data", "A shipped set, or your own TXT, JSONL or CSV: text, or prompt and completion."),
-    "name": Control("Name", "Of the new adapter: letters, digits, - and _, such as sea-shanties."),
-    "method": Control("Method", "LoRA for style and topic, prefix tuning for tasks with a short answer."),
-    "sample_prompt": Control("Sample prompt", "Continued on the way, so that you see it learn; empty: never."),
+    "data": Control("Text", "A set that ships, or your own below."),
+    "pasted": Control("Or paste text", "Paragraphs with blank lines between, or a line each."),
+    "name": Control("Name", "Of the new adapter: small letters, digits, - and _."),
+    "method": Control("Method", "What is added to the model."),
+    "length": Control("Length", "Quick: about a minute. Normal: some minutes. Advanced: every setting."),
+    "sample_prompt": Control("Sample prompt", "Continued by base and adapter, so that you see it learn; empty: never."),
     "sample_every": Control("Steps between samples (sample_every)", "How often the sample prompt is continued."),
     "r": Control("Rank (r)", "Of the update: a higher rank can learn more, and forget more."),
     "lora_alpha": Control("Scale (lora_alpha)", "The update is multiplied by lora_alpha / r."),
@@ -116,7 +137,7 @@ def method_name(kind: str) -> str:
 
 def size_name(kind: str, size: int) -> str:
     """The size of an adapter."""
-    return f"r = {size}" if kind == "lora" else count(size, "virtual token")
+    return f"rank {size}" if kind == "lora" else count(size, "virtual token")
 
 
 def settings_line(order: Any) -> str:
@@ -137,11 +158,11 @@ def settings_line(order: Any) -> str:
 
 
 def estimate_lines(estimate: Estimate) -> str:
-    """Size, memory and time of a training, and a line for each text that was cut."""
+    """Time, size and memory of a training, and a line for each text that was cut."""
     first = (
-        f"{estimate.trainable:,} parameters are trained ({percent(estimate.share)}) · {count(estimate.steps, 'step')} "
-        f"over {estimate.training_examples:,} examples, {estimate.validation_examples:,} held out · "
-        f"about {num_bytes(estimate.num_bytes)} of memory · about {duration(estimate.seconds)}"
+        f"About {duration(estimate.seconds)}, measuring included\n{count(estimate.steps, 'step')} over "
+        f"{estimate.training_examples:,} examples, {estimate.validation_examples:,} held out · {estimate.trainable:,} "
+        f"parameters ({percent(estimate.share)}) · {num_bytes(estimate.num_bytes)} of memory"
     )
     return "\n".join([first, *estimate.notes])
 
@@ -155,23 +176,28 @@ def state_line(job: JobView, of_mine: bool) -> str:
     """The state of a training in the queue; its progress is for its owner only."""
     if job.state == "waiting":
         return f"waiting, {job.place} before it" if job.place else "about to begin"
-    done = job.steps[-1].step if job.steps else 0
-    return f"running, step {done} of {job.total}" if job.state == "running" and of_mine else job.state
+    return f"running, {percent(job.done)} done" if job.state == "running" and of_mine else job.state
 
 
 def figures_line(job: JobView) -> str:
-    """The progress of a training in figures; empty before the first step."""
-    if not job.steps:
-        return ""
-    last = job.steps[-1]
-    parts = [f"step {last.step} of {job.total}", f"loss {last.loss:.3f}"]
+    """The progress of a training in figures."""
+    parts = [f"step {step.step} of {job.total} · loss {step.loss:.2f}" for step in job.steps[-1:]]
     if checked := [step for step in job.steps if step.best]:
-        parts.append(f"best validation loss {checked[-1].validation_loss:.3f} at step {checked[-1].step}")
+        parts.append(f"best validation loss {checked[-1].validation_loss:.2f} at step {checked[-1].step}")
     if job.tokens_per_second is not None:
         parts.append(f"{job.tokens_per_second:,.0f} tokens/s")
     if job.seconds_left and job.state == "running":
         parts.append(f"about {duration(job.seconds_left)} left")
     return " · ".join(parts)
+
+
+def fit_lines(report: Report) -> list[str]:
+    """How much better an adapter is on its text, and what it forgot."""
+    base, own = report.base_scores, report.adapter_scores
+    times, forgotten = base.perplexity / own.perplexity, own.general_perplexity / base.general_perplexity - 1
+    better = f"{times:.0f}" if times >= 10 else f"{times:.2g}"
+    fit = FIT.format(times=better) if times > LEAST_FIT else NO_FIT
+    return [fit, FORGETTING.format(share=f"{100 * forgotten:.0f}\u00a0%" if forgotten >= 0.005 else NOTHING)]
 
 
 def setting(value: Any) -> str:

@@ -1,6 +1,7 @@
 """The list of adapters: cards, downloads, imports and deleting, on the real components but without a server."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import gradio as gr
 import pytest
 
 from adapters.methods import UserError
+from adapters.training.scores import Scores
 from demo.compare.board import PaneView
 from demo.compare.form import default_panes
 from demo.compare.panes import Pane, offer, offered
@@ -29,7 +31,7 @@ from demo.train.adapter_list import (
     on_zip,
     open_card,
 )
-from tests.demo.train.conftest import MINE, TEXT
+from tests.demo.train.conftest import MINE, TEXT, report
 
 OTHER = "1" * 32  # secret of another browser
 
@@ -49,17 +51,33 @@ def part(services: Services) -> Iterator[AdaptersPart]:
             yield AdaptersPart(services, Page(blocks, own, owner, gr.State("")))
 
 
-def rows_of(services: Services, secret: Any) -> dict[str, list[str]]:
-    return {row[0]: row for row in adapter_rows(services, secret)}
+def cards_of(services: Services, secret: Any) -> dict[str, list[str]]:
+    return {name: text.split("\n") for text, name in adapter_rows(services, secret)}
 
 
-def test_the_list_says_what_each_adapter_is_and_whose(services: Services) -> None:
-    rows = rows_of(services, MINE)
-    parameters = f"{services.store.find('verse').num_parameters:,}"
-    assert rows["verse"] == ["verse", "LoRA", "r = 3", parameters, "–", "–", words.SHIPPED]
-    assert rows["facts"][1:3] == ["prefix tuning", "5 virtual tokens"]
-    assert rows["waves"] == ["waves", "LoRA", "r = 3", parameters, "113, base 173", "+4\u00a0%", words.MINE]
-    assert rows_of(services, OTHER)["waves"][-1] == words.SOMEBODY
+def test_the_cards_say_what_each_adapter_is_and_whose(services: Services) -> None:
+    cards = cards_of(services, MINE)
+    assert cards["verse"] == ["verse", "LoRA, rank 3 · 0.1 MB · Shipped"]
+    assert cards["facts"][1] == "prefix tuning, 5 virtual tokens · 0.1 MB · Shipped"
+    assert cards["waves"][1:] == [
+        "LoRA, rank 3 · 0.1 MB · Yours",
+        "Fit to its text: 1.5 × better",
+        "Forgetting: 4\u00a0%",
+    ]
+    assert cards_of(services, OTHER)["waves"][1].endswith("Shared")
+
+
+@pytest.mark.parametrize(
+    ("own", "general", "lines"),
+    [
+        (3.92, 50.0, ["Fit to its text: 44 × better", "Forgetting: none"]),
+        (180.0, 40.0, ["Fit to its text: no better", "Forgetting: none"]),
+        (43.0, 63.5, ["Fit to its text: 4 × better", "Forgetting: 27\u00a0%"]),
+    ],
+)
+def test_fit_and_forgetting_are_words(own: float, general: float, lines: list[str]) -> None:
+    made = replace(report("waves"), adapter_scores=Scores(own, own, general, None))
+    assert words.fit_lines(made) == lines
 
 
 def test_a_card_shows_figures_and_texts_and_reads_nothing_as_markup(services: Services, part: AdaptersPart) -> None:
@@ -109,7 +127,7 @@ def test_the_panes_offer_what_has_come_and_what_is_deleted_is_offered_nowhere(
         with pytest.raises(UserError):
             on_delete(services, part, name, secret)
     updates = on_delete(services, part, "foam", MINE)
-    assert "foam" not in [row[0] for row in updates[part.rows]]
+    assert "foam" not in [name for _, name in updates[part.rows]["choices"]]
     assert updates[part.card.column]["visible"] is False
     assert "lora:foam" not in known_methods(services)
     assert offer(services, [pane], before) == {lora: gr.update(choices=services.names("lora"))}
@@ -127,7 +145,7 @@ def test_an_adapter_is_downloaded_imported_and_its_card_opened(
     updates = on_zip(services, part, path, " tides ", MINE)
     assert updates[part.name] == "tides"
     assert updates[part.message] == [(words.IMPORTED.format(name="tides"), None)]
-    assert "tides" in [row[0] for row in updates[part.rows]]
+    assert "tides" in [name for _, name in updates[part.rows]["choices"]]
     bad = tmp_path / "tides.bin"
     bad.write_bytes(b"PK")
     refused: list[tuple[Any, Any]] = [(str(bad), MINE), (path, None), (None, MINE), (str(tmp_path / "x"), MINE)]

@@ -1,5 +1,6 @@
 """The form of a training: what its controls say becomes an order, and what is wrong with it is one line."""
 
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ FIRST = next(iter(DATASETS))
 
 def read(method: Any = words.LORA, data: Any = FIRST, file: Any = None, **changes: Any) -> TrainReading:
     name = changes.pop("name", " waves ")
-    return read_train(TrainForm(name, method, data, file, defaults() | changes))
+    pasted = changes.pop("pasted", "")
+    return read_train(TrainForm(name, method, data, file, pasted, defaults() | changes))
 
 
 def test_every_setting_of_a_training_has_a_control_with_its_line() -> None:
@@ -46,7 +48,7 @@ def test_what_is_set_arrives() -> None:
     assert isinstance(order.settings.adapter, LoraSettings)
     assert (order.settings.adapter.r, order.settings.adapter.target_modules) == (4, ("mlp.up_proj",))
     assert (order.epochs, order.settings.patience, order.report_to) == (1.5, 0, ("trackio",))
-    assert settings_line(order).startswith("r 4, alpha 16, DoRA on mlp.up_proj · 1.5 epochs of 8 × 128 tokens · learn")
+    assert settings_line(order).startswith("r 4, alpha 16, DoRA on mlp.up_proj · 1.5 epochs of 4 × 32 tokens · learn")
 
 
 @pytest.mark.parametrize(("chosen", "modules"), [(["attention"], ()), (["all-linear"], ("all-linear",)), ([], ())])
@@ -74,8 +76,11 @@ def test_a_group_of_modules_is_chosen_alone(chosen: list[str], modules: tuple[st
         ({"sample_prompt": None}, "^sample_prompt: "),
         ({"method": "full"}, "LoRA or prefix"),
         ({"method": ["LoRA"]}, "LoRA or prefix"),
-        ({"data": "secrets"}, "no such data"),
-        ({"data": None}, "no such data"),
+        ({"data": "secrets"}, "No such text"),
+        ({"data": None}, "No such text"),
+        ({"data": words.PASTED}, "Paste a text first"),
+        ({"data": words.PASTED, "pasted": ["x"]}, "Paste a text first"),
+        ({"data": words.PASTED, "pasted": "x" * 200_001}, "too long"),
     ],
     ids=str,
 )
@@ -101,8 +106,23 @@ def test_an_estimate_says_what_was_cut_in_lines_of_their_own() -> None:
         Estimate(921_600, 0.0068, 1_400_000_000, Times(15.0, 600.0, 105.0), 1200, 130, 100, ("2 texts were cut.",))
     )
     assert lines.split("\n") == [
-        "921,600 parameters are trained (0.68\u00a0%) · 100 steps over 1,200 examples, 130 held out · about 1.4 GB of "
-        "memory · about 12 min",
+        "About 12 min, measuring included",
+        "100 steps over 1,200 examples, 130 held out · 921,600 parameters (0.68\u00a0%) · 1.4 GB of memory",
         "2 texts were cut.",
     ]
     assert [num_bytes(number) for number in (1, 3_700_000, 2_000_000_000)] == ["0.1 MB", "3.7 MB", "2.0 GB"]
+
+
+def test_a_pasted_text_goes_with_the_order_as_a_file() -> None:
+    found = read(data=words.PASTED, pasted="One.\n\nTwo.")
+    assert found.file is not None
+    assert (found.order.data, found.file.name) == ("", "pasted.txt")
+    assert found.file.read_text("utf-8") == "One.\n\nTwo."
+    assert read(data=words.PASTED, pasted="One.\n\nTwo.").file == found.file, "the same text is read once"
+    os.utime(found.file, (0, 0))
+    assert read(data=words.PASTED, pasted="Other.\n\nText.").file != found.file
+    assert not found.file.exists(), "an old one is swept"
+
+
+def test_every_set_that_ships_has_a_name() -> None:
+    assert set(words.DATA_NAMES.values()) == set(DATASETS)

@@ -22,7 +22,8 @@ from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words
 from demo.train.figures import loss_curve
-from demo.train.settings import on_estimate, on_method, on_upload
+from demo.train.presets import PRESETS, proposed_name
+from demo.train.settings import on_estimate, on_length, on_method, on_propose, on_upload
 from demo.train.tab import Seen, TrainPage, look, on_follow, on_start, on_stop
 from leaderboard.store.database import Database
 from tests.demo.train.conftest import MINE, TEXT
@@ -83,6 +84,12 @@ def working(tiny_llama: BaseModel, tmp_path: Path) -> Iterator[Tab]:
     yield from tab_of(services_of(base, Database(f"sqlite:///{tmp_path / 'steerboard.db'}"), settings), tmp_path)
 
 
+def choices(update: dict[str, Any]) -> list[tuple[str, str]]:
+    """The choices of an updated list."""
+    found: list[tuple[str, str]] = update["choices"]
+    return found
+
+
 def tab_of(services: Services, tmp_path: Path) -> Iterator[Tab]:
     file = tmp_path / "sea.txt"
     file.write_text(SEA)
@@ -99,19 +106,21 @@ def test_a_training_is_followed_from_its_start_to_its_adapter(working: Tab) -> N
     id = updates[tab.page.followed]
     assert updates[tab.page.column]["visible"] is True
     assert updates[tab.page.form.stop]["interactive"] is True
-    assert updates[tab.page.queue] == [["waves", "LoRA", "about to begin", "yours", id]]
-    end, curve, samples = time.monotonic() + TIMEOUT, None, None
+    assert choices(updates[tab.page.queue]) == [("waves · LoRA · about to begin · Yours", id)]
+    end, curve, says, base = time.monotonic() + TIMEOUT, None, None, None
     while updates.get(tab.page.form.stop, {"interactive": True})["interactive"]:
         assert time.monotonic() < end, tab.services.trainer.jobs()
         time.sleep(0.2)
         updates = tab.look(updates[tab.page.seen], followed=id)
         assert tab.page.followed not in updates, "what is followed stays"
-        curve, samples = updates.get(tab.page.curve, curve), updates.get(tab.page.samples, samples)
+        curve, says = updates.get(tab.page.curve, curve), updates.get(tab.page.now.head, says)
+        base = updates.get(tab.page.base.text, base)
     assert curve is not None, tab.services.trainer.jobs()
     assert list(curve.data[0].x) == [1, 2, 3, 4]
-    assert samples is not None
-    assert samples[0][0].strip() == "step 4", "the newest text stands first"
-    assert [row[1] for row in updates[tab.page.adapters] if row[0] == "waves"] == ["LoRA"], "the list has it at once"
+    assert says is not None
+    assert "It says now (step 4)" in says
+    assert base, "what the base model says stands beside it"
+    assert "waves" in [name for _, name in choices(updates[tab.page.adapters])], "the list has it at once"
     assert updates[tab.page.timer].active is False, "nobody asks any longer"
     assert "waves" in tab.services.store.names
 
@@ -122,13 +131,13 @@ class TestQueue:
 
     def test_the_curve_moves_at_every_step(self, tab: Tab) -> None:
         updates = tab.start()
-        id, curves = updates[tab.page.followed], []
+        id, timer, curves = updates[tab.page.followed], updates[tab.page.timer], []
         for number in range(1, 6):
             tab.work(id, range(number, number + 1))
             updates = tab.look(updates[tab.page.seen], followed=id)
             curves.append(len(updates[tab.page.curve].data[0].x))
         assert curves == [1, 2, 3, 4, 5]
-        assert updates[tab.page.timer].active is True
+        assert timer.active is True
 
     def test_nothing_new_sends_nothing(self, tab: Tab) -> None:
         first = tab.look()
@@ -140,17 +149,17 @@ class TestQueue:
         tab.start("later")
         updates = tab.look()
         assert updates[tab.page.followed] == id, "the one that runs, not the newest"
-        assert [row[:3] for row in updates[tab.page.queue]] == [
-            ["later", "LoRA", "waiting, 1 before it"],
-            ["waves", "LoRA", "running, step 3 of 30"],
-        ]
+        lines = [line for line, _ in choices(updates[tab.page.queue])]
+        assert lines[0] == "later · LoRA · waiting, 1 before it · Yours"
+        assert lines[1].startswith("waves · LoRA · running, ")
+        assert lines[1].endswith("\u00a0% done · Yours")
         assert updates[tab.page.timer].active is True
 
     def test_a_stranger_sees_names_and_places_only(self, tab: Tab) -> None:
         id = tab.start(sample_prompt="a secret", sample_every=1)[tab.page.followed]
         tab.work(id, range(1, 11))
         updates = tab.look(secret=OTHER)
-        assert updates[tab.page.queue] == [["waves", "LoRA", "running", words.SOMEBODY, id]]
+        assert choices(updates[tab.page.queue]) == [("waves · LoRA · running · Shared", id)]
         assert updates[tab.page.column]["visible"] is False
         assert "a secret" not in str(updates)
         for secret in (OTHER, None, "x"):
@@ -196,12 +205,12 @@ class TestQueue:
 @pytest.mark.usefixtures("idle")
 def test_the_estimate_follows_the_form(tab: Tab) -> None:
     form = tab.page.form
-    data, path = on_upload(str(tab.file))
-    assert (data["value"], path) == ("your file: sea.txt", str(tab.file))
+    uploaded = on_upload(form, str(tab.file))
+    assert (uploaded[form.data]["value"], uploaded[form.file]) == ("your file: sea.txt", str(tab.file))
     updates = on_estimate(tab.services, form, tab.values(steps=40))
     assert " · 40 steps of 2 × 16 tokens · " in updates[form.folded]["label"]
     ((line, mark),) = updates[form.estimate]
-    assert "parameters are trained" in line
+    assert line.startswith("About ")
     assert "40 steps over " in line
     assert mark is None
     with pytest.raises(UserError, match="nose") as caught:
@@ -239,8 +248,8 @@ def test_a_training_above_the_limits_is_told_before_it_starts(tab: Tab, monkeypa
 @pytest.mark.usefixtures("idle")
 def test_the_fresh_page_says_its_values_in_one_line(tab: Tab) -> None:
     assert tab.page.form.folded.label == (
-        "r 8, alpha 16 on attention · 100 steps of 8 × 128 tokens · learning rate 0.001, cosine, 10 steps of warm-up · "
-        "validated every 10 steps · seed 0"
+        "r 8, alpha 16 on attention · 20 steps of 4 × 32 tokens · learning rate 0.001, cosine, 3 steps of warm-up · "
+        "validated every 5 steps · seed 0"
     )
 
 
@@ -248,3 +257,28 @@ def test_each_method_brings_its_settings_and_its_learning_rate() -> None:
     lora, prefix, lr = on_method(words.PREFIX, DEFAULT_LR["lora"])
     assert (lora["visible"], prefix["visible"], lr) == (False, True, DEFAULT_LR["prefix"])
     assert on_method(words.LORA, 0.5)[2] != DEFAULT_LR["lora"], "a rate that somebody typed stays"
+
+
+def test_each_length_brings_its_settings_and_advanced_shows_them() -> None:
+    names = list(PRESETS[words.QUICK])
+    assert list(PRESETS[words.NORMAL]) == names
+    for length, values in PRESETS.items():
+        folded, *found = on_length(length)
+        assert (folded["visible"], dict(zip(names, found, strict=True))) == (False, values)
+    folded, *found = on_length(words.ADVANCED)
+    assert folded["visible"] is True
+    assert all(value == gr.skip() for value in found), "they stay as they are"
+
+
+def test_a_name_is_proposed_until_somebody_types_one(tab: Tab) -> None:
+    form = tab.page.form
+
+    def named(data: str, name: str, proposed: str, method: str = words.LORA) -> Any:
+        return on_propose(tab.services, form, data, str(tab.file), method, name, proposed).get(form.name)
+
+    assert named("poetry", "", "") == "poetry-lora"
+    assert named("qa_facts", "poetry-lora", "poetry-lora", words.PREFIX) == "qa-facts-prefix"
+    assert named("your file: sea.txt", "poetry-lora", "poetry-lora") == "sea-lora"
+    assert named(words.PASTED, "", "") == "my-text-lora"
+    assert named("austen", "mine", "sea-lora") is None
+    assert proposed_name("poetry", None, "lora", {"poetry-lora", "poetry-lora-2"}.__contains__) == "poetry-lora-3"
