@@ -63,12 +63,12 @@ def build_app(services: Services) -> gr.Blocks:
     with gr.Blocks(title=words.TITLE, analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as blocks:
         gr.HTML(f"<h1>{words.TITLE}</h1><p>{words.PURPOSE}</p>", elem_classes="masthead")
         owner = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-        sent = gr.State("")
+        sent, adapter = gr.State(""), gr.State(None)
         missing = gr.HTML(visible=False, elem_classes="missing")
         with gr.Tabs() as tabs:
             for name, build in TABS.items():
                 with gr.Tab(name, id=name) as tab:
-                    ready = partial(build, services, Page(blocks, tab, owner, sent))
+                    ready = partial(build, services, Page(blocks, tab, owner, sent, adapter))
                     ready() if name in AT_ONCE else build_at_first([tab.select], ready)
 
         def on_load(secret: Any, request: gr.Request) -> tuple[Any, ...]:

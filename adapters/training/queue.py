@@ -63,6 +63,7 @@ class JobView(NamedTuple):
     done: float  # share of its time
     tokens_per_second: float | None
     seconds_left: float | None
+    adapter: bool  # whether it left an adapter
 
 
 class Trainer:
@@ -209,6 +210,7 @@ class Trainer:
             done,
             tokens,
             left,
+            history.ended and history.adapter,
         )
 
     def _attend(self) -> None:

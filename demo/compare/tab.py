@@ -100,6 +100,8 @@ def wire_panes(services: Services, bench: Bench, page: Page) -> None:
     take, choose = (partial(handler, bench, page) for handler in (on_own_words, on_words))
     sent = page.tab.select(take, {page.words, *uses}, [bench.message, *boxes], **LIGHT)
     sent.then(choose, {page.words, *uses}, [page.words, bench.message, *bench.controls("attribute")], **LIGHT)
+    trained = [page.adapter, bench.message, *bench.controls("lora", "prefix")]
+    page.tab.select(partial(on_adapter, bench, page), {page.adapter, bench.shown, *uses}, trained, **LIGHT)
 
 
 def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, outputs: Any) -> None:
@@ -197,6 +199,17 @@ def on_words(bench: Bench, page: Page, values: Values) -> Values:
         if "attribute" in (values[pane.uses] or ()):
             updates[pane.controls["attribute"]] = values[page.words][0]
     return updates
+
+
+def on_adapter(bench: Bench, page: Page, values: Values) -> Values:
+    """The adapter that was sent, once, in the first pane of its kind."""
+    updates: Values = {bench.message: gr.skip(), page.adapter: None}
+    if values[page.adapter] is None:
+        return updates
+    kind, name = values[page.adapter]
+    panes = [bench.panes[place] for place in values[bench.shown]]
+    fitting = [pane.controls[kind] for pane in panes if kind in (values[pane.uses] or ())]
+    return updates | ({fitting[0]: name} if fitting else {bench.message: message(words.NO_PANE.format(name=name))})
 
 
 def on_add(bench: Bench, shown: Sequence[int]) -> Values:

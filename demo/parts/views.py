@@ -19,6 +19,7 @@ class Page(NamedTuple):
     tab: gr.Tab
     owner: gr.BrowserState  # the secret that lets this browser delete its own runs and comparisons
     words: gr.State  # the topic that the Steer tab sends to the panes: name, own words
+    adapter: gr.State  # kind and name of the adapter that the Train tab sends to a pane; None: none
 
 
 def build_at_first(events: Sequence[Any], build: Callable[[], None]) -> None:

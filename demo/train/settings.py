@@ -49,9 +49,10 @@ class FormPart:
                 self.pasted = gr.Textbox(lines=3, max_lines=6, **control("pasted"))
                 self.drop = gr.File(label=words.DROP, height=104, interactive=True, elem_classes="drop")
             with step(2, words.WHAT):
-                self.method = gr.Radio(list(words.METHODS), value=words.LORA, elem_classes="unnamed", **control("method"))
-                lines = "".join(f"<p>{glyph(kind)}<span>{line}</span></p>" for kind, line in words.KINDS_OF_TRAINING.items())
-                gr.HTML(lines, elem_classes="kinds")
+                methods = list(words.METHODS)
+                self.method = gr.Radio(methods, value=words.LORA, elem_classes="unnamed", **control("method"))
+                lines = [f"<p>{glyph(kind)}<span>{line}</span></p>" for kind, line in words.KINDS_OF_TRAINING.items()]
+                gr.HTML("".join(lines), elem_classes="kinds")
                 self.name = gr.Textbox(max_lines=1, max_length=40, **control("name"))
             with step(3, words.HOW_LONG):
                 lengths = [*PRESETS, words.ADVANCED]
@@ -109,7 +110,7 @@ def wire_form(services: Services, form: FormPart, page: Page) -> None:
     """The three steps, the proposed name, and the line that says what was chosen."""
     drop = told(form.message, on_upload, form)
     form.drop.upload(drop, form.drop, [form.message, form.data, form.file], **LIGHT)
-    form.pasted.input(lambda: words.PASTED, None, form.data, **LIGHT)
+    form.pasted.input(None, None, form.data, js=f"() => {words.PASTED!r}", **LIGHT)  # at once: somebody may press Train
     form.method.input(on_method, [form.method, form.fields["lr"]], method_outputs(form), **LIGHT)
     preset = [form.fields[name] for name in PRESETS[words.QUICK]]
     form.length.input(on_length, form.length, [form.folded, *preset], **LIGHT)

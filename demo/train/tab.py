@@ -26,6 +26,8 @@ from demo.train.figures import loss_curve
 from demo.train.form import read_train
 from demo.train.settings import FormPart, read_form, wire_form
 
+TO_COMPARE = """() => [...document.querySelectorAll('[role="tab"]')].find(
+  tab => tab.textContent.trim() === 'Compare')?.click()"""
 PACE = 1.5  # seconds between two looks at the trainings
 LIVE = ("waiting", "running")
 QUEUE_LENGTH = 30  # trainings in the list
@@ -71,6 +73,8 @@ class TrainPage:
             self.form = FormPart(services)
         with gr.Column(visible=False, elem_classes="stack training") as self.column:
             self.head = message_line(words.MESSAGE, "training-head")
+            with gr.Row(elem_classes="below"):
+                self.try_it = gr.Button(words.TRY, variant="primary", visible=False, min_width=0, scale=0)
             self.bar = gr.HTML(elem_classes="bar")
             self.figures = message_line(words.MESSAGE, "estimate")
             with gr.Row(elem_classes="plots"):
@@ -86,7 +90,17 @@ class TrainPage:
         self.followed, self.seen, self.timer = gr.State(None), gr.State(Seen()), gr.Timer(PACE)
         self.looked = [self.followed, self.seen, page.owner]  # what a look at the trainings reads
         says = [part for each in (self.base, self.now) for part in (each.column, each.head, each.text)]
-        shown = [self.column, self.bar, self.head, self.figures, self.curve, *says, self.earlier, self.samples]
+        shown = [
+            self.column,
+            self.try_it,
+            self.bar,
+            self.head,
+            self.figures,
+            self.curve,
+            *says,
+            self.earlier,
+            self.samples,
+        ]
         shown += [self.queue, self.queue_column, self.adapters, self.followed, self.seen, self.timer]
         self.outputs = [self.form.message, self.form.start, self.form.stop, *shown]
 
@@ -105,6 +119,9 @@ def train_tab(services: Services, page: Page) -> None:
     def on_select(seen: Seen, secret: Any, event: gr.SelectData) -> Values:
         return chosen(event.value, seen, secret)
 
+    sent = form.message, page.adapter
+    tried = train.try_it.click(told(form.message, on_try, services, page), train.followed, [*sent], **LIGHT)
+    tried.then(None, None, None, js=TO_COMPARE, **LIGHT)
     train.queue.select(on_select, train.looked[1:], train.outputs, **LIGHT)
 
 
@@ -128,6 +145,14 @@ def on_stop(services: Services, train: TrainPage, followed: Any, seen: Seen, sec
 def on_follow(services: Services, train: TrainPage, id: Any, seen: Seen, secret: Any) -> Values:
     """Follow a training of the list. Raises UserError where it is somebody else's."""
     return follow(services, train, find_own(services, id, secret).id, seen, secret)
+
+
+def on_try(services: Services, page: Page, followed: Any) -> Values:
+    """The adapter that was trained, for a pane of the Compare tab. Raises UserError where it is gone."""
+    job = next((job for job in services.trainer.jobs() if job.id == followed), None)
+    if job is None or services.adapter(job.order.name) is None:
+        raise UserError(words.NO_SUCH_ADAPTER)
+    return {page.adapter: (kind_of(job), job.order.name)}
 
 
 def follow(services: Services, train: TrainPage, id: str, seen: Seen, secret: Any) -> Values:
@@ -168,6 +193,7 @@ def job_updates(train: TrainPage, job: JobView | None) -> Values:
         train.column: gr.update(visible=True),
         train.head: message(head, job.state == "failed"),
         train.figures: message(words.figures_line(job)),
+        train.try_it: gr.update(visible=job.adapter),
         train.bar: bar_html(job),
         train.curve: loss_curve(job.steps, job.total, kind_of(job)) if job.steps else None,
         **train.base.values("base", words.BASE_SAYS, prompt, texts.get(0, "")),

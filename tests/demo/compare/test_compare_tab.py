@@ -23,6 +23,7 @@ from demo.compare.tab import (
     new_seed,
     on_add,
     on_example,
+    on_adapter,
     on_own_words,
     on_pane_settings,
     on_remove,
@@ -304,7 +305,7 @@ def late(services: Services) -> gr.Blocks:
     with gr.Blocks() as late, gr.Tab() as tab:
         for name, build in TABS.items():
             if name not in AT_ONCE:
-                build(services, Page(late, tab, gr.BrowserState(), gr.State("")))
+                build(services, Page(late, tab, gr.BrowserState(), gr.State(""), gr.State(None)))
         build_xray(services, Source([gr.Button()], [gr.State()], dict), [late.load])
     return late
 
@@ -343,7 +344,7 @@ def test_a_number_beyond_the_scale_reaches_the_form_that_says_so(services: Servi
 
 def test_a_topic_that_was_sent_reaches_the_steered_panes_once_and_keeps_its_name(bench: Bench) -> None:
     with gr.Blocks() as other, gr.Tab("Compare") as tab:
-        page = Page(other, tab, gr.BrowserState(), gr.State(""))
+        page = Page(other, tab, gr.BrowserState(), gr.State(""), gr.State(None))
     steered = [bench.panes[place].controls["attribute"] for place in (3, 4)]
     sent = fresh(bench) | {page.words: ("space", "")}
     assert on_words(bench, page, sent) == {page.words: "", **dict.fromkeys(steered, "space")}
@@ -353,7 +354,7 @@ def test_a_topic_that_was_sent_reaches_the_steered_panes_once_and_keeps_its_name
 
 def test_own_words_that_were_sent_stand_in_their_box_before_they_are_chosen(bench: Bench) -> None:
     with gr.Blocks() as other, gr.Tab("Compare") as tab:
-        page = Page(other, tab, gr.BrowserState(), gr.State(""))
+        page = Page(other, tab, gr.BrowserState(), gr.State(""), gr.State(None))
     sent = fresh(bench) | {page.words: (OWN_WORDS, "whale, shark")}
     first, then = on_own_words(bench, page, sent), on_words(bench, page, sent)
     for pane in (bench.panes[3], bench.panes[4]):
@@ -361,6 +362,17 @@ def test_own_words_that_were_sent_stand_in_their_box_before_they_are_chosen(benc
         assert first[pane.own]["visible"], "a hidden box would send its old value"
         assert pane.controls["attribute"] not in first
         assert then[pane.controls["attribute"]] == OWN_WORDS
+
+
+def test_an_adapter_that_was_sent_is_chosen_in_the_first_pane_of_its_kind(bench: Bench) -> None:
+    with gr.Blocks() as other, gr.Tab("Compare") as tab:
+        page = Page(other, tab, gr.BrowserState(), gr.State(""), gr.State(None))
+    sent = fresh(bench) | {page.adapter: ("lora", "waves")}
+    updates = on_adapter(bench, page, sent)
+    assert updates[bench.panes[1].controls["lora"]] == "waves"
+    assert updates[page.adapter] is None
+    alone = on_adapter(bench, page, sent | {bench.shown: [0]})
+    assert "waves" in alone[bench.message][0][0], "no pane shows a LoRA: it is said"
 
 
 def test_several_attributes_are_named_with_their_weights(services: Services, bench: Bench) -> None:

@@ -18,7 +18,7 @@ from demo.services import Services
 from demo.xray.tab import Source, build_xray
 
 # Handlers without a message line: what the page offers, Gradio's own, and those that only pass values on
-OFFERS = {"earlier_rows", "offer_discriminators", "offer_methods", "on_method"}
+OFFERS = {"earlier_rows", "offer_discriminators", "offer_methods", "on_length", "on_method"}
 ALONE = OFFERS | {"apply", "compare", "lambda", "new_seed", "on_load", "on_select", "show_question"}
 
 
@@ -75,7 +75,7 @@ def test_every_handler_of_the_page_tells_its_errors(lasting: Services) -> None:
     with gr.Blocks() as late, gr.Tab() as tab:
         for name, build in TABS.items():
             if name not in AT_ONCE:
-                build(lasting, Page(late, tab, gr.BrowserState(), gr.State("")))
+                build(lasting, Page(late, tab, gr.BrowserState(), gr.State(""), gr.State(None)))
         build_xray(lasting, Source([gr.Button()], [gr.State()], dict), [late.load])
         guard_events()
     events = [event for blocks in (build_app(lasting), late) for event in blocks.fns.values() if event.fn is not None]

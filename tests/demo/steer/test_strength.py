@@ -37,7 +37,7 @@ def shown(services: Services, file: Path, base: str = "tiny") -> tuple[list[str]
     """What the tab says in its lines, and the kinds of components it has."""
     services = services._replace(base=base)
     with gr.Blocks() as blocks, gr.Tabs(), gr.Tab("Steer") as tab:
-        strength_section(services, Page(blocks, tab, gr.BrowserState(), gr.State()), file)
+        strength_section(services, Page(blocks, tab, gr.BrowserState(), gr.State(), gr.State()), file)
     components = list(blocks.blocks.values())
     lines = [c.value for c in components if isinstance(c, gr.HighlightedText)]
     return [span["token"] for line in lines for span in line or []], [type(c) for c in components]

@@ -48,7 +48,7 @@ def part(services: Services) -> Iterator[AdaptersPart]:
     with gr.Blocks() as blocks:
         owner = gr.BrowserState(None)
         with gr.Tab("Train") as own:
-            yield AdaptersPart(services, Page(blocks, own, owner, gr.State("")))
+            yield AdaptersPart(services, Page(blocks, own, owner, gr.State(""), gr.State(None)))
 
 
 def cards_of(services: Services, secret: Any) -> dict[str, list[str]]:

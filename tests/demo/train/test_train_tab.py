@@ -96,7 +96,7 @@ def tab_of(services: Services, tmp_path: Path) -> Iterator[Tab]:
     with gr.Blocks() as blocks:
         owner = gr.BrowserState(None)
         with gr.Tab("Train") as own:
-            page = Page(blocks, own, owner, gr.State(""))
+            page = Page(blocks, own, owner, gr.State(""), gr.State(None))
             yield Tab(services, page, TrainPage(services, page), tmp_path / "home" / "jobs", file)
 
 
