@@ -21,9 +21,9 @@ from demo.compare.panes import pane_text, status_html
 from demo.compare.run import compare
 from demo.compare.tab import (
     new_seed,
+    on_adapter,
     on_add,
     on_example,
-    on_adapter,
     on_own_words,
     on_pane_settings,
     on_remove,
