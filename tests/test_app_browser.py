@@ -69,7 +69,7 @@ def test_it_opens_on_a_finished_comparison_and_each_example_shows_its_own(app: P
     expect(app.get_by_label("Prompt")).to_have_value(EXAMPLES[0].prompt)
     for example in [*EXAMPLES, EXAMPLES[0]]:
         app.get_by_role("button", name=example.title, exact=True).click()
-        expect(app.locator(".look")).to_have_text(example.look)
+        expect(app.locator(".block.look")).to_have_text(example.look)
         expect(app.get_by_label("Prompt")).to_have_value(example.prompt)
         stored = [example.prompt + pane["text"] for pane in records()[example.title]["panes"]]
         eventually(app, lambda stored=stored: texts(app) == [text.rstrip("\n") for text in stored])  # type: ignore[misc]
@@ -86,7 +86,7 @@ def test_run_again_writes_the_example_live(app: Page) -> None:
     )
     expect_done(app)
     assert texts(app) == before
-    expect(app.locator(".legend")).not_to_contain_text("written earlier")
+    expect(app.locator(".block.legend")).not_to_contain_text("written earlier")
 
 
 def test_four_different_texts_stream_side_by_side(app: Page) -> None:
@@ -127,7 +127,7 @@ def test_another_seed_writes_other_texts(app: Page) -> None:
 
 def test_stop_keeps_what_was_there_and_frees_the_model(app: Page) -> None:
     run(app)
-    expect(panes(app).nth(3).locator(".status")).to_contain_text("token", timeout=SLOW)
+    expect(panes(app).nth(3).locator(".status.running")).to_contain_text("token", timeout=SLOW)
     app.keyboard.press("Enter")
     expect(app.locator(".shared-note")).to_have_text(words.STILL_WRITING)
     app.locator(".run").get_by_role("button", name=STOP).click()
@@ -241,7 +241,7 @@ def test_errors_stand_beside_the_controls(app: Page) -> None:
     app.keyboard.press("Enter")
     expect(app.locator(".shared-note")).to_have_text(common.NO_PROMPT)
     pane = panes(app).nth(3)
-    pane.get_by_label("Topic (PPLM)").fill(common.OWN_WORDS)
+    pane.get_by_label("Topic (PPLM)").click()
     app.get_by_role("option", name=common.OWN_WORDS, exact=True).click()
     expect(pane.locator(".pane-note")).to_have_text(NO_WORDS)
     pane.get_by_role("textbox", name="Own words").fill("antidisestablishmentarianism")
@@ -288,7 +288,7 @@ def test_on_a_phone_base_stays_and_the_others_are_swiped_below_it(app: Page) -> 
     panes(app).nth(3).scroll_into_view_if_needed()
     moved = panes(app).first.bounding_box()
     assert moved
-    assert moved["x"] == base["x"]
+    assert abs(moved["x"] - base["x"]) < 1
     assert not sideways(app)
     box = app.get_by_role("button", name=words.RUN_AGAIN, exact=True).bounding_box()
     assert box is not None

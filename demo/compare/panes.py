@@ -185,7 +185,8 @@ def control(name: str, form: PaneForm, choices: Choices | None = None, visible: 
         return gr.Checkbox(value, **labels)
     if name in KIND:
         known = [NONE] if choices is None else choices[KIND[name]]
-        chosen = known[0] if name in PARTS and value == NONE and known else value
+        first = next((one for one in known if one != OWN_WORDS), NONE)
+        chosen = first if name in PARTS and value == NONE else value
         return gr.Dropdown(known, value=chosen, allow_custom_value=True, **labels)
     return gr.Textbox(value, max_lines=4, **labels)
 
@@ -193,7 +194,7 @@ def control(name: str, form: PaneForm, choices: Choices | None = None, visible: 
 def offered(services: Services) -> Choices:
     """The choices in a pane now: adapters and classifiers come and go while the app runs."""
     adapters = {kind: services.names(kind) for kind in ("lora", "prefix")}
-    return adapters | {"attribute": [*services.attribute_names(), OWN_WORDS]}
+    return adapters | {"attribute": [OWN_WORDS, *services.attribute_names()]}
 
 
 def offer_attributes(services: Services, dropdowns: Sequence[Component]) -> Values:

@@ -22,7 +22,7 @@ CONTROLS = {
     "prompt": Control("Prompt", "Every pane continues this text. Enter runs, Shift+Enter breaks the line."),
     "mode": Control("Mode", "Continue the text as it stands, or send it to the chat model as a question."),
     "link": Control("Link", "Anyone with the link can see this; only this browser can delete it."),
-    "title": Control("Title", "Shown above a shared comparison; without one its prompt is."),
+    "title": Control("Title", "Shown above a shared comparison."),
     "set": Control("Prompt set", "A shipped one, or your own CSV, TSV, JSONL, TXT or Parquet file."),
     "methods": Control("Methods", "Choose, or type, such as lora:poetry+pplm:science+pplm:legal*-1, and press Enter."),
     "samples": Control("Texts for each prompt", "By each method; more give narrower intervals."),
