@@ -71,8 +71,8 @@ def test_it_opens_on_a_finished_comparison_and_each_example_shows_its_own(app: P
         app.get_by_role("button", name=example.title, exact=True).click()
         expect(app.locator(".block.look")).to_have_text(example.look)
         expect(app.get_by_label("Prompt")).to_have_value(example.prompt)
-        stored = [example.prompt + pane["text"] for pane in records()[example.title]["panes"]]
-        eventually(app, lambda stored=stored: texts(app) == [text.rstrip("\n") for text in stored])  # type: ignore[misc]
+        stored = [" ".join((example.prompt + pane["text"]).split()) for pane in records()[example.title]["panes"]]
+        eventually(app, lambda stored=stored: [" ".join(text.split()) for text in texts(app)] == stored)  # type: ignore[misc]
         expect(app.locator(".strip i")).not_to_have_count(0)
         expect(app.get_by_role("button", name=words.RUN_AGAIN, exact=True)).to_be_visible()
 
@@ -293,7 +293,7 @@ def test_on_a_phone_base_stays_and_the_others_are_swiped_below_it(app: Page) -> 
     box = app.get_by_role("button", name=words.RUN_AGAIN, exact=True).bounding_box()
     assert box is not None
     assert box["y"] > 844 / 2, "within reach of the thumb"
-    drawer(app, "4 · PPLM")
+    drawer(app)
     assert not sideways(app)
 
 
@@ -306,5 +306,5 @@ def test_no_flaws_in_any_look(app: Page) -> None:
 def test_a_link_shows_our_title_where_it_is_posted(app: Page, address: str) -> None:
     page = app.request.get(address).text()
     tags = re.findall(r'<meta\s+(?:property="og|name="twitter):(?:title|description)"\s+content="([^"]*)"', page)
-    assert tags == [common.TITLE, common.PURPOSE] * 2
+    assert set(tags) == {common.TITLE, common.PURPOSE}
     assert "header-image" not in page

@@ -52,7 +52,8 @@ class XRayPage:
                         self.under_line = message_line(f"{words.UNDER_TAB}: {words.TOKEN}", "step-line")
                         gr.HTML(f"<p>{words.UNDER_HELP}</p>", elem_classes="help")
         self.texts, self.record = gr.State(None), gr.State(None)
-        self.open = gr.State(words.TOKEN_TAB)  # the inner tab that was opened last
+        self.open = gr.State(words.TOKEN_TAB)  # the tab of a step that was opened last
+        self.inner = gr.State(words.GRADIENT_TAB)  # the one for researchers that was
 
 
 def lay_out_token(step: dict[str, Any], tabs: dict[str, gr.Tab]) -> None:

@@ -67,9 +67,10 @@ def wire_looking(services: Services, page: XRayPage) -> None:
     shown = [page.message, page.text, *page.step.values()]
     chosen = [page.record, page.number, page.open]
     page.number.change(step, chosen, shown, trigger_mode="always_last", **LIGHT)
-    for name, tab in [*page.tabs.items(), (words.GRADIENT_TAB, page.expert_tab)]:
-        fill = partial(on_inner_tab, page, name)
-        tab.select(fill, [page.record, page.number], [page.open, *shown], **LIGHT)
+    given, filled = [page.record, page.number, page.open, page.inner], [page.open, page.inner, *shown]
+    for name, tab in page.tabs.items():
+        tab.select(partial(on_inner_tab, page, name), given, filled, **LIGHT)
+    page.expert_tab.select(partial(on_expert_tab, page), given, filled, **LIGHT)
     judged = [page.record, page.judged]
     under = partial(show_under, services, page)
     sides = [page.message, *parts(page.under), page.under_line]
@@ -160,9 +161,16 @@ def on_save(data: bytes | None) -> tuple[dict[str, str] | None, Marked]:
     return as_file("xray.json", RECORD.dump_json(opened(data))), []
 
 
-def on_inner_tab(page: XRayPage, name: str, data: bytes | None, number: Any) -> Values:
-    """The step in the inner tab that was opened."""
-    return {page.open: name} | show_step(page, data, number, name)
+def on_inner_tab(page: XRayPage, name: str, data: bytes | None, number: Any, open: str, inner: str) -> Values:
+    """The step in the tab that was opened. (One for researchers says so when it is laid out, too: it is not seen.)"""
+    last = {page.inner: inner if name == words.TOKEN_TAB else name}
+    seen = name == words.TOKEN_TAB or open != words.TOKEN_TAB
+    return last | ({page.open: name} | show_step(page, data, number, name) if seen else {})
+
+
+def on_expert_tab(page: XRayPage, data: bytes | None, number: Any, open: str, inner: str) -> Values:
+    """The step in the tab for researchers that was open last."""
+    return {page.open: inner} | show_step(page, data, number, inner)
 
 
 def show_xray(page: XRayPage, data: bytes | None, tab: str) -> Values:

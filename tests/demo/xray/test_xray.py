@@ -251,7 +251,10 @@ def test_only_the_open_inner_tab_is_drawn(page: XRayPage, data: bytes) -> None:
     drawn = {name: show_step(page, data, 2, name).keys() - {page.text} for name in page.tabs}
     assert set().union(*drawn.values()) == set(page.step.values())
     assert sum(map(len, drawn.values())) == len(page.step), "nothing twice"
-    updates = on_inner_tab(page, words.NUDGE_TAB, data, 2)
+    assert on_inner_tab(page, words.GRADIENT_TAB, data, 2, words.TOKEN_TAB, words.GRADIENT_TAB) == {
+        page.inner: words.GRADIENT_TAB
+    }, "nobody sees it yet"
+    updates = on_inner_tab(page, words.NUDGE_TAB, data, 2, words.GRADIENT_TAB, words.GRADIENT_TAB)
     assert updates[page.open] == words.NUDGE_TAB
     assert updates.keys() == {page.open, page.text, *drawn[words.NUDGE_TAB]}
 
