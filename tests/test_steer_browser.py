@@ -50,7 +50,7 @@ def test_a_topic_is_found_tried_and_used_in_the_panes_under_its_name(page: Page,
     page.get_by_label("Prompt", exact=True).locator("visible=true").fill("Once upon a time there was a")
     page.keyboard.press("Enter")
     expect(page.get_by_text(re.compile(r"On topic: \d+ steered, \d+ in Base"))).to_be_visible(timeout=SLOW)
-    base, steered = page.locator(".two .pane-text").all_inner_texts()
+    base, steered = page.locator(".pair .pane-text").all_inner_texts()
     assert base != steered
     page.get_by_role("button", name=words.SEND_WORDS).click()
     expect(page.get_by_text("Every pane of Compare that has a topic now steers to Space")).to_be_visible(timeout=ANSWER)

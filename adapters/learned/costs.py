@@ -10,7 +10,7 @@ from adapters.methods import BASE, STRICT
 
 LORA, PREFIX, FULL, MERGED = "LoRA", "prefix", "full fine-tuning", "merged LoRA"
 COLUMNS = ["Method", "Trained", "Size on disk", "Memory to train", "Time per training step", "Time per token"]
-AS_LORA = "as the LoRA"
+AS_LORA, NOTHING = "as the LoRA", "–"
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -66,11 +66,15 @@ def rows(costs: Costs) -> list[list[str]]:
 
 def trained(count: int, of: int) -> str:
     """Parameters and their share of the model's, such as 0.92 M (0.68 %)."""
-    return f"{count / 1e6:.3g} M ({100 * count / of:.2g} %)" if 0 < count < of else f"{count / 1e6:.3g} M"
+    if not count:
+        return NOTHING
+    return f"{count / 1e6:.3g} M ({100 * count / of:.2g} %)" if count < of else f"{count / 1e6:.3g} M"
 
 
 def size(number: int) -> str:
     """Bytes, such as 3.7 MB or 1.96 GB."""
+    if not number:
+        return NOTHING
     return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.3g} MB"
 
 

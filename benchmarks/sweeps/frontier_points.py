@@ -115,8 +115,12 @@ def merged_goal(old: Goal, new: Goal) -> Goal:
     unsteered = max(old.unsteered, new.unsteered, key=lambda point: point.samples)
     steered = [point for point in points.values() if point.algorithm != UNSTEERED]
     steered.sort(key=lambda point: (point.algorithm, point.strength))
-    joined = {"settings": old.settings | new.settings, "points": (unsteered, *steered)}
-    return replace(new, **joined, steered=new.steered or old.steered)
+    return replace(
+        new,
+        settings=old.settings | new.settings,
+        points=(unsteered, *steered),
+        steered=new.steered or old.steered,
+    )
 
 
 def write_frontier(frontier: Frontier, file: Path) -> None:

@@ -67,11 +67,11 @@ class InsideView:
     def lay_out_prefix(self) -> None:
         """Its tokens as words with the attention they get; more layer by layer."""
         gr.HTML(f"<h3>{words.WORDS}</h3>", elem_classes="figure-title")
-        self.words = text_table(words.WORDS, words.WORD_COLUMNS, [70, 260, 100, 90, 330], max_height=620)
+        self.words = text_table(words.WORDS, words.WORD_COLUMNS, [72, 180, 104, 84, 330], max_height=620)
         gr.HTML(f"<p>{words.WORDS_HELP}</p>", elem_classes="help")
         text = {"lines": 2, "max_lines": 6, "max_length": MAX_PROMPT} | control("watch")
         with gr.Row(elem_classes="bring"):
-            self.prompt = gr.Textbox(words.PROMPT, scale=3, **text)
+            self.prompt = gr.Textbox(words.PROMPT, scale=3, min_width=260, **text)
             with gr.Column(min_width=150, scale=0, elem_classes="run"):
                 self.watch = gr.Button(words.WATCH, size="sm")
         self.watched = message_line(words.ATTENTION, "step-line")
@@ -123,7 +123,7 @@ def show_adapter(services: Services, view: InsideView, name: Any) -> Values:
         return updates | show_lora(services, view, adapter)
     line = words.prefix_line(adapter.name, adapter.size, adapter.num_parameters, services.num_parameters)
     hidden = dict.fromkeys([view.seen, view.far], gr.update(visible=False))
-    return updates | hidden | {view.words: [], view.watched: [], view.message: message(line)}
+    return updates | hidden | {view.words: [], view.watched: message(words.LOOKING), view.message: message(line)}
 
 
 def show_lora(services: Services, view: InsideView, adapter: Adapter) -> Values:
@@ -215,7 +215,8 @@ def find(services: Services, name: Any) -> Adapter:
 def costs_section(services: Services, page: Page) -> None:
     """What each method costs here, as a table that is measured when somebody asks for it."""
     gr.HTML(words.COSTS_HTML, elem_classes="section")
-    work, table = work_buttons(words.MEASURE, words.COSTS, "step-line"), text_table(words.COSTS, COLUMNS, COST_WIDTHS)
+    table = text_table(words.COSTS, COLUMNS, COST_WIDTHS)
+    work = work_buttons(words.MEASURE, words.COSTS, "step-line")
     parts: list[Block] = [work.message, table]
     show = filled(work.message, parts, partial(show_costs, services))
     gr.on([page.blocks.load, page.tab.select], show, None, parts, **LIGHT)

@@ -26,6 +26,7 @@ SAVE_NUMBERS = "Save numbers (JSON)"
 WATCH = "Measure attention"
 NO_PROMPT = "Write a few words for the prefix to continue."
 PROMPT = "Question: What is the capital of France?\nAnswer:"
+LOOKING = "Finding the nearest words, then measuring attention."
 WATCHING = "Writing: token {tokens}."
 
 # A LoRA

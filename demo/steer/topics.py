@@ -28,7 +28,7 @@ PANES = ((words.WITHOUT, "base"), (words.WITH, "pplm"))
 MAX_CHIPS = 300
 MAX_PROMPT = 2_000  # characters
 SAMPLING = Sampling(max_new_tokens=30)
-CHIPS = {words.NOW: "green", words.LATER: "yellow", words.UNUSED: "gray"}
+CHIPS = {words.NOW: "#d55e00", words.LATER: "#d55e01", words.UNUSED: "#d55e02"}  # the style sheet tells them apart
 LEADING_BLANK = "·"
 CONTROLS = {
     "topic": Control("Topic", ""),
@@ -75,7 +75,7 @@ class Topics:
         self.strength = slider(FIRST_STRENGTH, (0, 100, 1), **control("strength"))
         self.work = work_buttons(words.TRY, words.TRY, "step-line")
         stored = stored_try(services, self.chosen.value)
-        with gr.Row(elem_classes="panes two"):
+        with gr.Row(elem_classes="pair"):
             self.texts = [try_pane(name, kind, text) for (name, kind), text in zip(PANES, stored, strict=True)]
 
 

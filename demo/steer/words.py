@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from adapters.discriminators.discriminator_card import Measured
 from adapters.pplm.bags import WordSplit
-from demo.parts.words import count, percent
+from demo.parts.words import percent
 from leaderboard.frontier import OURS, PAPER, UNSTEERED, Goal, Point
 from leaderboard.tables.display import number
 
@@ -129,7 +129,7 @@ def accuracy_line(measured: Measured) -> str:
     return (
         f"{percent(accuracy.share)} right on {measured.held_out_rows:,} held-out texts (guessing: "
         f"{percent(measured.largest_class)}). 95 % interval: {percent(accuracy.low)} to {percent(accuracy.high)}. "
-        f"Trained on {count(measured.training_rows, 'text')}; {measured.enough:,} would have been enough."
+        f"Trained on {measured.training_rows:,} texts; {measured.enough:,} would have been enough."
     )
 
 

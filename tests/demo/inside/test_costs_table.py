@@ -90,7 +90,7 @@ def test_measuring_shows_how_far_it_is_and_then_the_figures(services: Services, 
     assert second[view.work.message] == [("Decoding, round 5 of 5.", None)]
     assert (last[view.work.begin]["interactive"], last[view.work.stop]["interactive"]) == (True, False)
     assert done[view.table] == [
-        ["base", "0 M", "0 MB", "", "", "1.00 × base"],
+        ["base", "–", "–", "", "", "1.00 × base"],
         ["LoRA", "0.92 M (0.68 %)", "3.68 MB", "500 MB (25 % of full)", "1.50 s (50 % of full)", "1.10 × base"],
         ["merged LoRA", "as the LoRA", "540 MB", "", "", "1.00 × base"],
         ["prefix", "0.23 M (0.17 %)", "0.922 MB", "400 MB (20 % of full)", "1.20 s (40 % of full)", "1.02 × base"],

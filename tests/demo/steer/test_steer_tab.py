@@ -100,7 +100,7 @@ def test_a_shipped_list_fills_the_box(services: Services, tab: tuple[Topics, Dis
 
 
 def test_topics_have_readable_names(services: Services, tab: tuple[Topics, Discriminators, Work]) -> None:
-    labels = [label for label, _ in tab[0].chosen.choices]
+    labels = [str(label) for label, _ in tab[0].chosen.choices]
     assert {"Own words", "Science · Steerboard", "Air travel · Empath", "Positive · Hu and Liu"} <= set(labels)
     assert len(set(labels)) == len(labels) == 1 + len(services.attributes)
     assert not any("/" in label or "_" in label for label in labels)
