@@ -122,9 +122,10 @@ def serve(settings: Settings) -> None:
     from adapters.base_model import load_base_model
     from demo.page import build_app, start
     from demo.parts.words import TITLE
+    from leaderboard.showcase import read_shipped
     from leaderboard.store.database import Database
 
-    database = Database(settings.database_url or f"sqlite:///{settings.home / 'steerboard.db'}")
+    database = Database(settings.database_url or f"sqlite:///{settings.home / 'steerboard.db'}", read_shipped())
     services = services_of(load_base_model(settings.model, settings.home), database, settings)
     most = max(settings.max_bytes, settings.max_adapter_bytes // 2)  # Gradio lets twice as much through
     page = build_app(services)

@@ -25,6 +25,7 @@ from demo.preview import Preview, PreviewTags
 from demo.services import Services
 from demo.steer.tab import steer_tab
 from demo.train.tab import train_tab
+from leaderboard.output.board import STYLE as BOARD_STYLE
 
 TABS: dict[str, Callable[[Services, Page], None]] = {
     "Compare": compare_tab,
@@ -114,7 +115,7 @@ def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_uploa
         server_name=host,
         server_port=port,
         theme=theme(),
-        css_paths=STYLE_SHEET,
+        css_paths=[STYLE_SHEET, BOARD_STYLE],
         js=ANNOUNCE,
         favicon_path=FAVICON,
         footer_links=["api"],

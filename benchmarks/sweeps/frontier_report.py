@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from benchmarks import drawing
 from benchmarks.pages import table
 from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, bars, best, success_limit
-from leaderboard.output import drawing
 from leaderboard.tables.display import with_interval
 from leaderboard.tables.results import Cell
 

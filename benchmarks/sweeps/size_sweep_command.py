@@ -12,9 +12,8 @@ from adapters.prefix.settings import PrefixSettings
 from adapters.training.corpus import VALIDATION_SHARE, dataset
 from adapters.training.order import TrainSettings
 from adapters.training.train_command import add_common_options, add_settings, read_settings, say
-from benchmarks import pages
+from benchmarks import drawing, pages
 from benchmarks.sweeps.size_sweep import Curve, Figure, Results, curves, read_results, sweep, write_results
-from leaderboard.output import drawing
 
 TITLES = {"r": ("LoRA", "r"), "num_virtual_tokens": ("prefix", "virtual tokens")}  # of a plot and of its axis
 BLUE = "#0072b2"

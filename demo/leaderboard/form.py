@@ -11,6 +11,7 @@ from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import MAX_METHODS, PromptSet, RunSpec
 
 PREVIEW = 5  # rows
+QUICK_PROMPTS = 8
 
 
 class RunForm(NamedTuple):
@@ -23,6 +24,7 @@ class RunForm(NamedTuple):
     seed: Any
     judge: Any = words.BASE_JUDGE
     chat: Any = False
+    size: Any = words.FULL
 
 
 def default_methods(services: Services) -> list[str]:
@@ -36,6 +38,27 @@ def known_methods(services: Services) -> list[str]:
     """Every method that consists of one part."""
     kinds = {"lora": services.names("lora"), "prefix": services.names("prefix"), "pplm": services.attribute_names()}
     return ["base", *(f"{kind}:{name}" for kind, names in kinds.items() for name in names)]
+
+
+def chips(names: list[str]) -> list[tuple[str, str]]:
+    """Methods as choices, named like the panes."""
+    return [(common.title(parse_method(name)), name) for name in names]
+
+
+def read_pasted(text: Any, services: Services) -> PromptSet:
+    """The prompts of a text, one a line. Raises UserError."""
+    if not isinstance(text, str) or not text.strip():
+        raise UserError(common.NO_PROMPT)
+    return read_prompts(text.encode(), f"{words.PASTED}.txt", services.limits)
+
+
+def chosen_prompts(form: RunForm) -> PromptSet:
+    """The prompts of a run: all, or for a quick one a few of them, evenly spaced."""
+    all, most = form.prompts.prompts, QUICK_PROMPTS
+    if form.size != words.QUICK or len(all) <= most:
+        return form.prompts
+    few = tuple(all[place * len(all) // most] for place in range(most))
+    return PromptSet(f"{form.prompts.name} {most} of {len(all)}", few)
 
 
 def read_set(name: Any, services: Services) -> PromptSet:

@@ -8,7 +8,18 @@ from gradio.components import Component
 
 from adapters.methods import BASE
 from demo.leaderboard import words
-from demo.leaderboard.form import RunForm, default_methods, known_methods, preview, read_run, read_set, read_upload
+from demo.leaderboard.form import (
+    RunForm,
+    chips,
+    chosen_prompts,
+    default_methods,
+    known_methods,
+    preview,
+    read_pasted,
+    read_run,
+    read_set,
+    read_upload,
+)
 from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click
 from demo.parts.controls import labelled, lay_out_sampling
@@ -28,56 +39,79 @@ class Setup:
         many = {"multiselect": True, "allow_custom_value": True} | labelled("methods")
         known, chosen = known_methods(services), default_methods(services)
         with gr.Column(elem_classes="stack setup") as self.column:
-            with gr.Row(elem_classes="top"):
-                sets = list(shipped_sets())
-                self.set = gr.Dropdown(sets, value=first.name, scale=2, min_width=240, **labelled("set"))
-                self.methods = gr.Dropdown(known, value=chosen, scale=4, min_width=300, **many)
-                with gr.Column(min_width=150, elem_classes="run"):
-                    self.run, self.stop = gr.Button(words.RUN, variant="primary"), gr.Button(common.STOP)
+            gr.HTML(f"<h2>{words.OWN_PROMPTS}</h2>", elem_classes="section-title")
+            with gr.Row(elem_classes="start"):
+                with gr.Column(scale=3, min_width=300, elem_classes="stack"):
+                    self.paste = gr.Textbox(lines=4, max_lines=8, **labelled("paste"))
+                    with gr.Row(elem_classes="below"):
+                        self.upload = gr.UploadButton(words.UPLOAD, size="sm", min_width=0, scale=0)
+                        self.download = gr.Button(words.DOWNLOAD_SET, size="sm", min_width=0, scale=0)
+                with gr.Column(scale=4, min_width=300, elem_classes="stack"):
+                    with gr.Row():
+                        sets, sizes = set_choices(), [words.QUICK, words.FULL]
+                        self.set = gr.Dropdown(sets, value=first.name, min_width=200, **labelled("set"))
+                        self.size = gr.Radio(sizes, value=words.QUICK, min_width=200, **labelled("size"))
+                    self.methods = gr.Dropdown(chips(known), value=chosen, elem_classes="chips", **many)
+                    with gr.Row(elem_classes="go"):
+                        self.run = gr.Button(words.RUN, variant="primary", min_width=120, scale=0)
+                        self.stop = gr.Button(common.STOP, min_width=120, scale=0, visible=False)
+                        self.estimate = message_line(words.ESTIMATE, "estimate")
             self.note = message_line(words.ABOUT_PROMPTS, "shared-note")
-            with gr.Row(elem_classes="shared"):
-                with gr.Accordion(words.prompts_line(first), open=False) as self.folded_preview:
-                    headers, rows = preview(first)
-                    self.preview = text_table(words.PREVIEW, headers, rows=rows)
-                self.upload = gr.UploadButton(words.UPLOAD, size="sm", min_width=110, scale=0)
-                self.download = gr.Button(words.DOWNLOAD_SET, size="sm", min_width=110, scale=0)
-            with (
-                gr.Row(elem_classes="shared"),
-                gr.Accordion(words.run_line(RunSpec((BASE,))), open=False) as self.folded,
-            ):
+            with gr.Accordion(words.prompts_line(first), open=False) as self.folded_preview:
+                headers, rows = preview(first)
+                self.preview = text_table(words.PREVIEW, headers, rows=rows)
+            with gr.Accordion(words.run_line(RunSpec((BASE,))), open=False) as self.folded:
                 with gr.Row(elem_classes="sampling"):
-                    self.samples = gr.Slider(1, 10, 3, step=1, **labelled("samples"))
+                    self.samples = gr.Slider(1, 10, 1, step=1, **labelled("samples"))
                     self.judge = gr.Dropdown(judges, value=words.BASE_JUDGE, **labelled("judge"))
                 self.sampling = lay_out_sampling(services)
-            self.estimate = message_line(words.ESTIMATE, "estimate")
         self.prompts, self.uploaded = gr.State(first), gr.State(None)  # the chosen set, and the newest upload
         sampling = [self.sampling.mode, self.sampling.seed, *self.sampling.fields.values()]
         # Everything that determines a run, beside the prompts.
-        self.controls: list[Component] = [self.methods, self.samples, self.judge, *sampling]
+        self.controls: list[Component] = [self.methods, self.size, self.samples, self.judge, *sampling]
         self.inputs: list[Component] = [self.prompts, *self.controls]
 
 
 def wire_setup(services: Services, setup: Setup) -> None:
-    """The prompt set, its upload and download, and the lines that say what was chosen."""
+    """The prompts, and the lines that say what was chosen."""
     outputs = [setup.set, setup.prompts, setup.uploaded, setup.note, setup.folded_preview, setup.preview]
-    setup.upload.upload(partial(on_upload, services, setup), setup.upload, outputs, **LIGHT)
-    setup.set.input(partial(on_set, services, setup), [setup.set, setup.uploaded], outputs, **LIGHT)
+    taken = [
+        setup.upload.upload(partial(on_upload, services, setup), setup.upload, outputs, **LIGHT),
+        setup.set.input(partial(on_set, services, setup), [setup.set, setup.uploaded], outputs, **LIGHT),
+        setup.paste.input(
+            partial(on_paste, services, setup), setup.paste, outputs, trigger_mode="always_last", **LIGHT
+        ),
+    ]
     save_on_click(setup.download, on_download, setup.set, setup.note)
-    gr.on(
-        [setup.prompts.change, *(control.change for control in setup.controls)],  # type: ignore[attr-defined]
-        partial(on_estimate, services, setup),
-        set(setup.inputs),
-        [setup.estimate, setup.folded],
-        trigger_mode="always_last",  # while somebody types, the newest values alone wait
-        **LIGHT,
-    )
+    estimate, shown = partial(on_estimate, services, setup), [setup.estimate, setup.folded]
+    for event in taken:  # a changed state alone tells nobody
+        event.then(estimate, set(setup.inputs), shown, **LIGHT)
+    changes = [control.change for control in setup.controls]  # type: ignore[attr-defined]
+    # While somebody types, the newest values alone wait.
+    gr.on(changes, estimate, set(setup.inputs), shown, trigger_mode="always_last", **LIGHT)
+
+
+def set_choices() -> list[tuple[str, str]]:
+    """The shipped sets to choose from."""
+    return [(name.replace("_", " "), name) for name in shipped_sets()]
 
 
 def on_upload(services: Services, setup: Setup, path: Any) -> Values:
     """The prompts of a file. Raises UserError."""
-    prompts = read_upload(path, services)
+    return take(setup, read_upload(path, services))
+
+
+def on_paste(services: Services, setup: Setup, text: Any) -> Values:
+    """The pasted prompts; an empty box changes nothing. Raises UserError."""
+    if isinstance(text, str) and not text.strip():
+        return {setup.note: []}
+    return take(setup, read_pasted(text, services))
+
+
+def take(setup: Setup, prompts: PromptSet) -> Values:
+    """The updates for a visitor's own prompts."""
     name = common.YOUR_FILE.format(name=prompts.name)
-    choices = gr.update(choices=[*shipped_sets(), name], value=name)
+    choices = gr.update(choices=[*set_choices(), (name, name)], value=name)
     return show_set(setup, prompts) | {setup.set: choices, setup.uploaded: prompts}
 
 
@@ -98,7 +132,7 @@ def on_download(name: Any) -> tuple[dict[str, str] | None, Marked]:
 
 def offer_methods(services: Services) -> Any:
     """The methods that there are now: adapters come and go while the app runs."""
-    return gr.update(choices=known_methods(services))
+    return gr.update(choices=chips(known_methods(services)))
 
 
 def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
@@ -106,7 +140,7 @@ def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
     form = read_setup(setup, values)
     spec = read_run(form, services)
     line: Values = {setup.folded: gr.update(label=words.run_line(spec))}
-    estimate = services.runner.estimate(spec, form.prompts, visitor=True)
+    estimate = services.runner.estimate(spec, chosen_prompts(form), visitor=True)
     return line | {setup.estimate: message(words.estimate(estimate))}
 
 
@@ -131,4 +165,5 @@ def read_setup(setup: Setup, values: Values) -> RunForm:
         seed=values[setup.sampling.seed],
         judge=values[setup.judge],
         chat=values[setup.sampling.mode] == common.CHAT,
+        size=values[setup.size],
     )

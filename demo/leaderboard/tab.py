@@ -1,4 +1,4 @@
-"""The Leaderboard tab: prompts and methods, a run that streams, its results, and earlier runs."""
+"""The Leaderboard tab: the results of a run, a form to score own prompts, and earlier runs."""
 
 import time
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from gradio.blocks import Block
 
 from adapters.methods import UserError
 from demo.leaderboard import words
-from demo.leaderboard.form import read_run
-from demo.leaderboard.results.load import find_own
+from demo.leaderboard.form import chosen_prompts, read_run
+from demo.leaderboard.results.load import find_own, list_runs
 from demo.leaderboard.results.run_page import ResultsPage, open_run, wire_delete
 from demo.leaderboard.run import RunView, follow
 from demo.leaderboard.settings import Setup, offer_methods, on_estimate, read_setup, wire_setup
@@ -33,7 +33,8 @@ class Scoreboard:
     """The components of the tab, from top to bottom."""
 
     def __init__(self, services: Services, owner: gr.BrowserState) -> None:
-        self.setup, self.owner = Setup(services), owner
+        self.owner, self.results = owner, ResultsPage(services, owner)
+        self.setup = Setup(services)
         self.message = message_line("Message", "shared-note")
         self.bar = gr.HTML(elem_classes="bar")
         self.rows = gr.Dataframe(
@@ -48,8 +49,10 @@ class Scoreboard:
             column_widths=[280, 150, 60, 610, 90],
             elem_classes=["quiet-table", "newest"],
         )
-        self.results = ResultsPage(services, owner)
-        with gr.Column(elem_classes="stack") as self.list_column, gr.Accordion(words.EARLIER, open=True):
+        with (
+            gr.Column(elem_classes="stack") as self.list_column,
+            gr.Accordion(words.EARLIER, open=True, visible=False) as self.earlier_box,
+        ):
             self.earlier = gr.Dataframe(
                 headers=words.EARLIER_COLUMNS,
                 datatype="str",
@@ -82,13 +85,16 @@ def wire_runs(services: Services, board: Scoreboard) -> None:
     resumed = board.results.resume.click(partial(on_resume, services, board), opened, board.outputs, **options)
     stopped = board.setup.stop.click(None, cancels=[begun, resumed])
     shown = stopped.then(partial(on_stop, services, board), [board.going, board.owner], board.outputs, **LIGHT)
+    listed = [board.earlier, board.earlier_box]
     for event in (begun, resumed, shown, wire_delete(services, board.results)):
-        event.then(partial(earlier_rows, services), board.owner, board.earlier, **LIGHT)
+        event.then(partial(list_earlier, services), board.owner, listed, **LIGHT)
+    for event in (begun, resumed, shown):
+        event.then(None, None, None, js=SHOW_RESULTS, **LIGHT)
 
 
 def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
     """The list of earlier runs, and the link that the page was opened with."""
-    page.tab.select(partial(earlier_rows, services), board.owner, board.earlier, **LIGHT)
+    page.tab.select(partial(list_earlier, services), board.owner, [board.earlier, board.earlier_box], **LIGHT)
     board.setup.methods.focus(partial(offer_methods, services), None, board.setup.methods, **LIGHT)
     estimate = partial(on_estimate, services, board.setup)
     page.tab.select(estimate, set(board.setup.inputs), [board.setup.estimate, board.setup.folded], **LIGHT)
@@ -106,18 +112,25 @@ def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
     page.blocks.load(on_load, page.owner, [board.setup.column, board.list_column, *outputs], **LIGHT)
 
 
+def list_earlier(services: Services, secret: Any) -> tuple[Any, Any]:
+    """The list of runs, shown where there is more than one."""
+    rows = earlier_rows(services, secret)
+    return rows, gr.update(visible=len(rows) > 1)
+
+
 def earlier_rows(services: Services, secret: Any) -> list[list[str]]:
-    """The runs that this browser may open without a link, the newest first."""
+    """The runs that this browser may open without a link."""
+    ships = services.database.shipped
     return [
         [
             common.moment(line.created),
             f"{line.name} ({line.num_prompts})",
             ", ".join(line.methods),
             line.status,
-            words.COMMAND_LINE if line.owner is None else words.HERE,
+            words.SHIPPED if line.id in ships else words.COMMAND_LINE if line.owner is None else words.HERE,
             line.id,
         ]
-        for line in services.database.runs(owner_of(secret))
+        for line in list_runs(services, secret)
     ]
 
 
@@ -126,7 +139,7 @@ def on_run(services: Services, board: Scoreboard, values: Values) -> Iterator[Va
     if (owner := owner_of(values[board.owner])) is None:
         raise UserError(common.NO_OWNER)
     form = read_setup(board.setup, values)
-    run = services.runner.add(read_run(form, services), form.prompts, owner)
+    run = services.runner.add(read_run(form, services), chosen_prompts(form), owner)
     yield from play(services, board, run, values[board.owner])
 
 
@@ -145,15 +158,17 @@ def play(services: Services, board: Scoreboard, run: Run, secret: Any) -> Iterat
 
 
 def on_stop(services: Services, board: Scoreboard, id: Any, secret: Any) -> Values:
-    """The results of a stopped run so far; nothing changes where none was running."""
+    """The results of a stopped run so far."""
     if id is None:
-        return {board.going: None}
+        return run_updates(board, RunView())
     wait_until_stopped(services, id)
     return ended(services, board, RunView(id, words.RUN_STOPPED), secret)
 
 
 def open_link(services: Services, board: Scoreboard, link: Link | None, secret: Any) -> Values:
-    """The run of a link, alone on its tab; nothing changes for any other link."""
+    """The run of a link, alone on its tab; without a link the run that ships; nothing changes for any other link."""
+    if link is None and (ships := next(iter(services.database.shipped), None)) is not None:
+        return {board.message: []} | open_run(services, board.results, ships, secret)
     if link is None or link.kind != RUN:
         return {board.message: []}
     try:
@@ -164,16 +179,15 @@ def open_link(services: Services, board: Scoreboard, link: Link | None, secret: 
 
 
 def run_updates(board: Scoreboard, view: RunView) -> Values:
-    """The updates for a view of a run; the results of the run before make room."""
+    """The updates for a view of a run."""
     return {
-        board.setup.run: gr.update(variant="secondary" if view.running else "primary"),
-        board.setup.stop: gr.update(variant="primary" if view.running else "secondary"),
+        board.setup.run: gr.update(visible=not view.running),
+        board.setup.stop: gr.update(visible=view.running),
         board.setup.estimate: [],
         board.message: message(view.message, view.is_error),
         board.bar: bar_html(view),
         board.rows: gr.update(value=[[*row] for row in view.rows], visible=bool(view.rows)),
         board.going: view.run_id,
-        board.results.column: gr.update(visible=False),
     }
 
 

@@ -1,14 +1,19 @@
 """The words of the Leaderboard tab."""
 
+from html import escape
+
 from demo.parts.words import PHASES, count, duration, moment, sampling_line
 from leaderboard.records import PromptSet, Run, RunLine, RunSpec
 from leaderboard.runs.estimator import Estimate
 from leaderboard.runs.plan import Progress
 
 # The form
-UPLOAD = "Upload a set"
+OWN_PROMPTS = "Score your own prompts"
+UPLOAD = "Upload a file"
 DOWNLOAD_SET = "Save this set"
-ONLY_SHIPPED = "This set is your own file: only shipped sets are saved from here."
+ONLY_SHIPPED = "This set is yours: only shipped sets are saved from here."
+PASTED = "pasted prompts"
+QUICK, FULL = "Quick (8 prompts)", "Full (all prompts)"
 NO_SUCH_SET = "There is no such prompt set: choose {known}, or upload a file."
 BAD_RUN_METHODS = "Methods: choose 1 to {most}, such as base, lora:poetry or lora:poetry+pplm:science."
 BASE_JUDGE = "the base model, unadapted"
@@ -20,12 +25,14 @@ RUN, RESUME = "Run", "Resume"
 PROGRESS = "Progress of the run"
 RUN_STOPPED = "Stopped. Finished texts are kept; Resume continues."
 NEWEST = "The newest texts"
-METHOD, NUMBER_OF_TEXT, WRITTEN, TOKENS = "method", "no.", "text", "tokens"
-PROMPT, REFERENCE = "prompt", "Reference"
+METHOD, NUMBER_OF_TEXT, WRITTEN, TOKENS = "Method", "No.", "Text", "Tokens"
+PROMPT, REFERENCE = "Prompt", "Reference"
 
 # The results
-TABLE_TAB, PLOTS_TAB, TEXTS_TAB = "Table", "Plots", "Texts"
-BESIDE_TAB, FACTS_TAB, FILES_TAB = "Beside another run", "Settings and replay", "Save"
+TEXTS, DETAILS = "Texts", "Details"
+NO_SUCH_METHOD = "This run has no such method: click a row of the table."
+TABLE_TAB, PLOTS_TAB, TEXTS_TAB = "All columns", "Any two metrics", "Prompt by prompt"
+BESIDE_TAB, FACTS_TAB, FILES_TAB = "Compare runs", "Reproduce", "Export"
 ALL_PROMPTS = "all prompts"
 NO_SUCH_SLICE = "No prompt of this run has that tag: choose a slice from the list."
 TABLE = "Leaderboard"
@@ -34,7 +41,7 @@ TABLE_HELP = (
     "★ best, ties included. ≈ no clear difference from base: the interval of the paired difference covers zero. "
     "– no value. The menu ⋮ of a column sorts and filters."
 )
-PASSPORTS = "What each column is"
+PASSPORTS = "Definitions"
 PASSPORT_FIELDS = {
     "direction": "better",
     "aggregation": "computed as",
@@ -53,7 +60,6 @@ CROSS_HELP = (
 )
 UNDER = "under {scorer}"
 PROMPTS_THEMSELVES, REFERENCES_THEMSELVES = "(the prompts)", "(the references)"
-TRADE_OFF, BARS = "Fluency against diversity", "One metric"
 PLOTS_HELP = (
     "Lines are 95 % bootstrap intervals over prompts. Repetition lowers perplexity too, so look for methods that are "
     "better in both directions."
@@ -72,7 +78,7 @@ NO_SUCH_PROMPT = "This run has no such prompt: choose a row of the table."
 SAMPLE_LINE = (
     "Text {draw} · perplexity {perplexity} · distinct-2 (words) {distinct} · repetition {repetition} · {tokens}"
 )
-BESIDE = "Two runs beside each other"
+BESIDE = "Two runs side by side"
 BESIDE_HELP = "≠ marks figures whose 95 % intervals do not overlap. The runs may have different prompts."
 THIS_RUN, OTHER_RUN, APART = "this run", "the other", "≠"
 VERDICT = "Result of the replay"
@@ -98,10 +104,10 @@ PUBLISHED_BEFORE = "Already sent to {address}"
 CANNOT_PUBLISH = "The operator has not set up a dataset on the Hub."
 
 # Earlier runs
-EARLIER = "Earlier runs"
+EARLIER = "Your runs"
 MADE_AT, STATUS = "Made (UTC)", "Status"
 EARLIER_COLUMNS = [MADE_AT, "Prompts", "Methods", STATUS, "Where", "Id"]
-COMMAND_LINE, HERE = "on the command line", "in this browser"
+COMMAND_LINE, HERE, SHIPPED = "on the command line", "in this browser", "shipped"
 
 
 def run_line(spec: RunSpec) -> str:
@@ -146,8 +152,21 @@ def run_title(line: RunLine) -> str:
     return f"{moment(line.created)} · {line.name} · {', '.join(line.methods)}"
 
 
-def run_summary(run: Run) -> str:
-    """Size, seed, date and status of a run in one line."""
+def run_name(run: Run) -> str:
+    """The heading of a run."""
+    return run.prompts.name.replace("_", " ")
+
+
+def run_summary(run: Run, ships: bool = False) -> str:
+    """Size, seed, model, date and status of a run in one line."""
     prompts, methods = count(len(run.prompts.prompts), "prompt"), count(len(run.spec.methods), "method")
     samples, status = count(run.spec.samples, "text"), "" if run.status == "done" else f" · {run.status}"
-    return f"{prompts} × {methods} × {samples} · seed {run.spec.seed} · made {moment(run.created)} UTC{status}"
+    begun = "An example run that ships · " if ships else ""
+    made = f"seed {run.spec.seed} · {run.base} · {moment(run.created)} UTC"
+    return f"{begun}{prompts} × {methods} × {samples} of {run.spec.sampling.max_new_tokens} tokens · {made}{status}"
+
+
+def texts_title(method: str, shown: int, all: int) -> str:
+    """The heading of the texts of a method, as HTML."""
+    first = "" if shown == all else f", the first {shown} of {all} prompts"
+    return f"<h3>Texts of {escape(method)}{first}</h3><p>Click another method in the table or the plot.</p>"

@@ -8,14 +8,12 @@ from typing import Any
 import gradio as gr
 import plotly.graph_objects as go
 
-from demo.look.theme import COLORS
 from demo.parts.words import quote
 from leaderboard.tables.results import Cell
 
 CLEAR = "rgba(0,0,0,0)"
 GRID = "rgba(127,138,155,0.25)"
 FONT = '"IBM Plex Sans", system-ui, sans-serif'
-BESIDE = ("top right", "bottom left", "top left", "bottom right")  # so that names of close points stand apart
 SYMBOLS = {"base": "circle", "lora": "square", "prefix": "diamond", "pplm": "triangle-up"}
 
 
@@ -34,12 +32,6 @@ def whiskers(cells: Sequence[Cell], color: str) -> dict[str, Any]:
 
 def reach(length: float) -> float:
     return max(length, 0.0) if math.isfinite(length) else 0.0
-
-
-def marker(kinds: Sequence[str]) -> dict[str, Any]:
-    """The marker of a method: its last part gives the fill, its first part the edge."""
-    line = {"color": COLORS[kinds[0]], "width": 3 if len(kinds) > 1 else 0}
-    return {"symbol": SYMBOLS[kinds[-1]], "size": 12, "color": COLORS[kinds[-1]], "line": line}
 
 
 def dressed(plot: go.Figure, height: int, x: str | None = None, y: str | None = None) -> go.Figure:

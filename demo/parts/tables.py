@@ -8,7 +8,7 @@ import gradio as gr
 
 from demo.parts.words import BASE_MODEL, FACT, MADE_WITH, SHA256, VALUE
 from leaderboard.tables.display import number
-from leaderboard.tables.results import Cell, Results
+from leaderboard.tables.results import Cell
 
 MAX_HEIGHT = 420  # px; a longer table scrolls inside
 
@@ -55,9 +55,6 @@ def model_facts(base: str, hashes: Mapping[str, str], versions: Mapping[str, str
     return rows + [[name, value] for name, value in versions.items()]
 
 
-BEST, TIE = "★", "≈"
-
-
 def interval(cell: Cell) -> str:
     """The 95 % interval; empty if there is none."""
     if not (math.isfinite(cell.low) and math.isfinite(cell.high)):
@@ -69,21 +66,6 @@ def cell_text(cell: Cell, mark: str = "") -> str:
     """Figure and mark, with the interval in a second line."""
     first = f"{number(cell.value)} {mark}".strip()
     return "\n".join(filter(None, [first, interval(cell)]))
-
-
-def marks(results: Results, metric: str, method: str) -> str:
-    """Whether a method is the best or ties with the best, and whether it ties with the base."""
-    best, cells = results.best.get(metric, ()), results.cells[metric]
-    stands_out = method in best and len(best) < sum(math.isfinite(cell.value) for cell in cells.values())
-    tie = method in cells and cells[method].tie
-    return " ".join(mark for mark, holds in ((BEST, stands_out), (TIE, tie)) if holds)
-
-
-def heading(results: Results, metric: str) -> str:
-    """The name of a metric and which direction is better."""
-    passport = results.passports[metric]
-    arrow = {True: " ↑", False: " ↓", None: ""}[passport.higher_is_better]
-    return passport.title + arrow
 
 
 LETTER = 7.2  # pixels of a letter in a table, on average

@@ -4,7 +4,9 @@ from dataclasses import fields
 from datetime import datetime
 from html import escape
 
-from adapters.methods import PPLM, Attribute, Method, Sampling
+from adapters.methods import PPLM, Method, Sampling
+from leaderboard.output.looks import kinds as kinds
+from leaderboard.output.looks import title as title
 
 TITLE = "Steerboard"
 PURPOSE = "Four ways to change what a language model writes. Same prompt, same seed, side by side."
@@ -53,24 +55,6 @@ UPLOAD_LIST = "Upload a list"
 PROMPTS, METHODS, SETTINGS = "Prompts", "Methods", "Settings"
 
 
-def title(method: Method) -> str:
-    """The name of a composition, such as "PPLM science over LoRA poetry"."""
-    parts = []
-    if method.steering is not None:
-        parts.append("PPLM " + " and ".join(map(aim, method.steering.attributes)))
-    if method.lora is not None:
-        parts.append(f"LoRA {method.lora}")
-    if method.prefix is not None:
-        parts.append(f"{'prefix' if parts else 'Prefix'} {method.prefix}")
-    return " over ".join(parts) or "Base"
-
-
-def aim(attribute: Attribute) -> str:
-    """What an attribute steers to, such as "science ×2" or "away from politics"."""
-    times = "" if abs(attribute.weight) == 1 else f" ×{abs(attribute.weight):g}"
-    return ("away from " if attribute.weight < 0 else "") + attribute.name + times
-
-
 TRAINED_ON = {  # the shipped adapters
     "poetry": "poems",
     "scifi": "science fiction",
@@ -93,12 +77,6 @@ def base_title(id: str) -> str:
     """
     name = id.rstrip("/").rpartition("/")[2]
     return name.partition("-Instruct")[0].replace("-", " ")
-
-
-def kinds(method: Method) -> list[str]:
-    """The parts of a method, for its colours."""
-    parts = {"lora": method.lora, "prefix": method.prefix, "pplm": method.steering}
-    return [kind for kind, part in parts.items() if part is not None] or ["base"]
 
 
 def settings(method: Method) -> str:

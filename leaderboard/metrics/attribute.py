@@ -25,7 +25,9 @@ def columns(setting: Setting) -> list[Metric]:
     metrics = []
     for attribute, wanted in setting.attributes.items():
         how = "texts that show the attribute / texts judged"
-        passport = Passport(f"shows {attribute}", wanted, how, setting.n, describe(attribute), length="whole texts")
+        passport = Passport(
+            f"on topic ({attribute})", wanted, how, setting.n, describe(attribute), length="whole texts"
+        )
         label = ATTRIBUTE + attribute
         metrics.append(Metric(label, passport, partial(Texts.tally_by_prompt, label=label), ratio))
     return metrics

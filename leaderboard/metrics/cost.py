@@ -43,7 +43,7 @@ def columns(setting: Setting) -> list[Metric]:
     most = "maximum over the method's batches; on a CPU of the whole process, with what earlier methods left"
     speed = Passport("speed, base = 1", True, pace, interval=drawn)
     parameters = Passport("trainable parameters", False, "sum of LoRA, prefix and discriminators", interval=ONCE)
-    disk = Passport("bytes on disk", False, "sum of the files of LoRA, prefix and discriminators", interval=ONCE)
+    disk = Passport("size", False, "sum of the files of LoRA, prefix and discriminators", interval=ONCE)
     memory = Passport("peak memory", False, most, interval=ONCE)
     return [
         Metric("speed", speed, _speed, value),

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from adapters.methods import UserError, to_json
 from adapters.training.batches import chunks
 from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunLine, Sample, Tally, Timing, Trace, Written
+from leaderboard.showcase import Shipped
 from leaderboard.store.connection import migrate, open_engine
 from leaderboard.store.schema import (
     VERSION,
@@ -45,8 +46,12 @@ Row = tuple[Any, ...]
 class Database:
     """One database; safe to use from several threads and processes."""
 
-    def __init__(self, url: str) -> None:
-        """Open or create the database and upgrade its schema. Raises UserError."""
+    def __init__(self, url: str, shipped: Mapping[str, Shipped] | None = None) -> None:
+        """Open or create the database and upgrade its schema. Raises UserError.
+
+        `shipped` maps ids to runs that are read beside the stored ones and never written.
+        """
+        self.shipped = shipped or {}
         try:
             self._reader = open_engine(make_url(url))
             self._writer = self._reader.execution_options(writes=True)
@@ -78,6 +83,8 @@ class Database:
 
     def run(self, id: str) -> Run | None:
         """The run with this id. Raises UserError if a newer release stored it."""
+        if id in self.shipped:
+            return self.shipped[id].data.run
         with self._reader.connect() as connection:
             row = connection.execute(RUNS.where(runs.c.id == id)).first()
         return None if row is None else as_run(row)
@@ -99,6 +106,8 @@ class Database:
 
     def results(self, id: str) -> Any | None:
         """The stored table of a run as JSON data."""
+        if id in self.shipped:
+            return to_json(self.shipped[id].results)
         return self._scalar(select(runs.c.results).where(runs.c.id == id))
 
     def set_results(self, id: str, results: Any) -> None:
@@ -128,6 +137,8 @@ class Database:
 
     def data(self, id: str) -> RunData | None:
         """Everything that the metrics of a run are computed from, as far as it exists."""
+        if id in self.shipped:
+            return self.shipped[id].data
         with self._reader.connect() as connection:
             row = connection.execute(RUNS.where(runs.c.id == id)).first()
             if row is None:
@@ -154,7 +165,8 @@ class Database:
     def traces(self, keys: Sequence[str]) -> dict[str, Trace]:
         """The tokens of texts by key."""
         found = self._by_key(select(samples.c.key, samples.c.trace), samples.c.key, keys)
-        return {key: Trace(*map(tuple, trace)) for key, trace in found}
+        ships = {key: trace for run in self.shipped.values() for key, trace in run.traces().items() if key in keys}
+        return ships | {key: Trace(*map(tuple, trace)) for key, trace in found}
 
     def scored(self, keys: Sequence[str], scorer: str) -> set[str]:
         """The keys that the scorer has a tally for."""

@@ -14,6 +14,7 @@ import numpy as np
 from leaderboard.metrics.metric import Array
 
 RESAMPLES = 2_000
+ERROR = 0.05  # share of intervals that may miss the truth
 SEED = 20_190_712
 LEAST_PROMPTS = 2  # for an interval
 
@@ -36,10 +37,10 @@ def weights(num_prompts: int) -> Array:
     return both
 
 
-def interval(resampled: Array) -> Interval:
-    """The middle 95 % of the finite resampled figures (R,)."""
+def interval(resampled: Array, error: float = ERROR) -> Interval:
+    """The middle 1 - `error` of the finite resampled figures (R,)."""
     there = resampled[np.isfinite(resampled)]
-    return Interval(*np.quantile(there, [0.025, 0.975]).tolist()) if len(there) else NONE
+    return Interval(*np.quantile(there, [error / 2, 1 - error / 2]).tolist()) if len(there) else NONE
 
 
 def covers_zero(difference: Interval) -> bool:

@@ -4,9 +4,12 @@ import math
 
 import pandas as pd
 
+from leaderboard.records import ATTRIBUTE
 from leaderboard.tables.results import Cell, Results
 
 MISSING = "–"
+SIZES = ("bytes", "memory")
+SHARES = ("repetition", "self_bleu")
 
 
 def number(value: float) -> str:
@@ -15,6 +18,41 @@ def number(value: float) -> str:
         return MISSING
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:,.{min(digits, 4)}f}"
+
+
+def figure(metric: str, value: float) -> str:
+    """A figure with its unit: 45 %, 4.9 MB, 0.32 ×."""
+    if not math.isfinite(value):
+        return MISSING
+    if metric.startswith(ATTRIBUTE):
+        return f"{100 * value:.0f}\u00a0%"
+    if metric == "repetition":
+        return f"{100 * value:.1f}\u00a0%"
+    if metric in SIZES:
+        return size(value)
+    if metric == "speed":
+        return f"{value:.2g}\u00a0×"
+    return f"{value:,.0f}" if metric == "parameters" else number(value)
+
+
+def size(num_bytes: float) -> str:
+    """Bytes in the unit that suits them: 922 kB, 4.9 MB, 1.96 GB."""
+    for unit, power in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= power:
+            return f"{num_bytes / power:.3g}\u00a0{unit}"
+    return f"{num_bytes:.0f}\u00a0B"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric goes from 0 to 1."""
+    return metric.startswith((ATTRIBUTE, "distinct", "prompt_distinct")) or metric in SHARES
+
+
+def span(metric: str, cell: Cell) -> str:
+    """The interval with its unit: `30 to 60 %`; empty if it is missing."""
+    if not (math.isfinite(cell.low) and math.isfinite(cell.high)):
+        return ""
+    return f"{figure(metric, cell.low)} to {figure(metric, cell.high)}"
 
 
 def bracket(cell: Cell) -> str:

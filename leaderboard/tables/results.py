@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, NamedTuple
 
 import pandas as pd
@@ -44,13 +44,14 @@ class Results:
     methods: tuple[str, ...]
     metrics: tuple[str, ...]  # those with a value for some method
     cells: Mapping[str, Column]  # metric -> method -> cell
-    best: Mapping[str, tuple[str, ...]]  # metric -> the best method and all that tie with it
+    best: Mapping[str, tuple[str, ...]]  # metric -> the methods of rank 1
     cross: Mapping[str, Column]  # scorer -> method -> perplexity of its texts
     prompts_perplexity: Column  # of the prompts, by scorer; differences to the base as scorer
     references_perplexity: Column
     passports: Mapping[str, Passport]  # also of `perplexity_under:SCORER` and of the two fields above
     num_prompts: int  # that count
     num_texts: int  # of each method that count
+    ranks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # metric -> method -> rank, ties share one
 
 
 def frame(results: Results) -> pd.DataFrame:

@@ -14,9 +14,11 @@ from leaderboard.metrics import MODULES, perplexity
 from leaderboard.metrics.distinct import distinct, repetition
 from leaderboard.metrics.metric import Array, Metric, Passport
 from leaderboard.records import RunData, Tally
-from leaderboard.tables.bootstrap import NONE, Interval, covers_zero, enough, interval, weights
+from leaderboard.tables.bootstrap import NONE, Interval, enough, interval, weights
 from leaderboard.tables.comparable import Comparable, Where, comparable
 from leaderboard.tables.results import Cell, Results
+
+RANK_ERROR = 0.03  # of a column's ranks; extreme percentiles over few prompts are too narrow for 0.05
 
 
 class Figure(NamedTuple):
@@ -47,11 +49,13 @@ def tabulate(data: RunData, where: Where | None = None) -> Results:
         found = [(metric, each) for metric, each in measured if any(math.isfinite(one.values[0]) for one in each)]
         crossed = {label: perplexity.under(label, title(label, data), seen.setting.n) for label in spec.scorers}
         kept = (*(metric for metric, _ in found), *crossed.values())
+        ranks = {metric.name: ranks_of(each, metric.passport.higher_is_better) for metric, each in found}
         return Results(
             methods=tuple(names),
             metrics=tuple(metric.name for metric, _ in found),
             cells={metric.name: column(each, base) for metric, each in found},
-            best={metric.name: best_of(each, metric.passport.higher_is_better) for metric, each in found},
+            best={name: tuple(method for method, rank in of.items() if rank == 1) for name, of in ranks.items()},
+            ranks=ranks,
             cross={label: column(figures(metric, seen, names), base) for label, metric in crossed.items()},
             prompts_perplexity=of_prompts(data, seen, "prompt"),
             references_perplexity=of_prompts(data, seen, "reference"),
@@ -85,16 +89,22 @@ def column(found: Sequence[Figure], base: str | None) -> dict[str, Cell]:
     return {each.name: each.cell(reference) for each in found}
 
 
-def best_of(found: Sequence[Figure], higher_is_better: bool | None) -> tuple[str, ...]:
-    """The method with the best figure, and all whose paired interval of the difference to it covers zero.
+def ranks_of(found: Sequence[Figure], higher_is_better: bool | None) -> dict[str, int]:
+    """The rank of each method: 1 + the number of methods that are clearly better, so ties share a rank.
 
-    Empty without a direction or without intervals.
+    Clearly better: the paired interval of the difference lies on one side of zero, at a level shared by all pairs
+    (Bonferroni). Empty without a direction or without intervals.
     """
     ranked = [each for each in found if each.has_interval and math.isfinite(each.values[0])]
     if higher_is_better is None or len(ranked) < 2:
-        return ()
-    best = (max if higher_is_better else min)(ranked, key=lambda each: each.values[0])
-    return tuple(each.name for each in ranked if each is best or covers_zero(each.against(best)))
+        return {}
+    level = RANK_ERROR / math.comb(len(ranked), 2)
+
+    def beaten(one: Figure, other: Figure) -> bool:
+        difference = interval((other.values - one.values)[1:], level)
+        return difference.low > 0 if higher_is_better else difference.high < 0
+
+    return {one.name: 1 + sum(beaten(one, other) for other in ranked) for one in ranked}
 
 
 def of_prompts(data: RunData, seen: Comparable, kind: str) -> dict[str, Cell]:

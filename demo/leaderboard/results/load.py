@@ -6,9 +6,9 @@ from typing import Any
 from adapters.methods import Method, UserError
 from demo.leaderboard import words
 from demo.parts import words as common
-from demo.parts.links import is_id, is_own
+from demo.parts.links import is_id, is_own, owner_of
 from demo.services import Services
-from leaderboard.records import PromptSet, Run, RunData
+from leaderboard.records import PromptSet, Run, RunData, RunLine
 from leaderboard.runs.runner import Runner
 from leaderboard.tables.results import Results
 from leaderboard.tables.table import tabulate
@@ -30,6 +30,24 @@ def find_own(services: Services, id: Any, secret: Any) -> Run:
     if not is_own(run.owner, secret):
         raise UserError(common.NOT_YOURS)
     return run
+
+
+def list_runs(services: Services, secret: Any) -> list[RunLine]:
+    """The runs that this browser may open without a link: the newest first, then those that ship."""
+    ships = [each.data.run for each in services.database.shipped.values()]
+    lines = [
+        RunLine(
+            run.id,
+            run.created,
+            run.prompts.name,
+            len(run.prompts.prompts),
+            tuple(methods_of(run)),
+            run.status,
+            run.owner,
+        )
+        for run in ships
+    ]
+    return [*services.database.runs(owner_of(secret)), *lines]
 
 
 def load_data(services: Services, id: Any) -> RunData:

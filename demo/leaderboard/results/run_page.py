@@ -1,4 +1,4 @@
-"""The results of one run: its name and link, and an inner tab each for tables, plots, texts, settings and files.
+"""The results of one run: what it says, the texts of each method, and everything else behind Details.
 
 An inner tab is computed when it is opened, never before.
 """
@@ -12,7 +12,8 @@ import gradio as gr
 from gradio.events import Dependency
 
 from demo.leaderboard import words
-from demo.leaderboard.results.load import find_own, find_run, slices
+from demo.leaderboard.results.load import find_own, find_run, list_runs, slices
+from demo.leaderboard.results.run_board import fill_board, lay_out_board, wire_board
 from demo.leaderboard.results.run_facts import facts_tab, files_tab
 from demo.leaderboard.results.run_plots import plots_tab
 from demo.leaderboard.results.run_tables import beside_tab, table_tab
@@ -49,35 +50,41 @@ class ResultsPage:
                     self.delete = build_confirm()
             note = message_line("Message", "shared-note")
             with gr.Column(elem_classes="stack") as self.body:
+                self.board = lay_out_board()
                 with gr.Row(elem_classes="link-row"):
                     self.link = share_link()
                     chosen = gr.Dropdown([words.ALL_PROMPTS], value=words.ALL_PROMPTS, **labelled("slice"))
                 self.opened = opened = Opened(gr.State(None), gr.State(words.TABLE_TAB), chosen, owner, note)
-                with gr.Tabs() as self.tabs:
-                    inner = {name: wire_inner(services, name, opened) for name in INNER}
-        wire_slice(opened, inner)
-        self.table = inner[words.TABLE_TAB]
+                with gr.Accordion(words.DETAILS, open=False), gr.Tabs() as self.tabs:
+                    tabs = {name: wire_inner(services, name, opened) for name in INNER}
+        inner = {name: each for name, (_, each) in tabs.items()}
+        self.beside, self.table = tabs[words.BESIDE_TAB][0], inner[words.TABLE_TAB]
+        wire_board(services, self.board, opened)
+        wire_slice(services, self, inner)
         shown = [opened.id, opened.tab, opened.slice, self.column, self.body, self.head, self.link, self.tabs]
-        buttons = [self.resume, self.delete.ask, self.delete.row]
-        self.outputs: list[Any] = [*shown, *buttons, *self.table.outputs]  # everything that opening a run changes
+        buttons = [self.resume, self.delete.ask, self.delete.row, self.beside]
+        # everything that opening a run changes
+        self.outputs: list[Any] = [*shown, *buttons, *self.board, *self.table.outputs]
 
 
-def wire_inner(services: Services, name: str, opened: Opened) -> Inner:
+def wire_inner(services: Services, name: str, opened: Opened) -> tuple[gr.Tab, Inner]:
     """One inner tab, which is filled when it is opened."""
     with gr.Tab(name, id=name) as tab:
         inner = INNER[name](services, opened)
     fill = partial(fill_inner, opened, name, inner)
     tab.select(fill, [opened.id, opened.slice, opened.owner], [opened.tab, *inner.outputs], **LIGHT)
-    return inner
+    return tab, inner
 
 
-def wire_slice(opened: Opened, inner: Mapping[str, Inner]) -> None:
-    """Another slice fills the inner tab that is open."""
+def wire_slice(services: Services, page: ResultsPage, inner: Mapping[str, Inner]) -> None:
+    """Another slice fills the board and the inner tab that is open."""
+    opened = page.opened
+    fill = told(opened.message, fill_board, services, page.board)
 
     def on_slice(name: str, id: Any, chosen: Any, secret: Any) -> Values:
-        return inner[name].fill(id, chosen, secret)
+        return fill(id, chosen) | inner[name].fill(id, chosen, secret)
 
-    outputs = list({output: None for each in inner.values() for output in each.outputs})
+    outputs = list({output: None for each in inner.values() for output in each.outputs} | dict.fromkeys(page.board))
     opened.slice.input(on_slice, [opened.tab, opened.id, opened.slice, opened.owner], outputs, **LIGHT)
 
 
@@ -96,20 +103,23 @@ def fill_inner(opened: Opened, name: str, inner: Inner, id: Any, chosen: Any, se
 
 def open_run(services: Services, page: ResultsPage, id: Any, secret: Any, by_link: bool = False) -> Values:
     """The page of a run, its table filled. Raises UserError where there is none."""
-    run = find_run(services, id)
+    run, ships = find_run(services, id), id in services.database.shipped
     mine, tags = is_own(run.owner, secret), list(slices(run.prompts))
     choices = gr.update(choices=[words.ALL_PROMPTS, *tags], value=words.ALL_PROMPTS, visible=bool(tags))
-    return page.table.fill(run.id, words.ALL_PROMPTS, secret) | {
+    others = [line for line in list_runs(services, secret) if line.id != run.id]
+    filled = fill_board(services, page.board, run.id) | page.table.fill(run.id, words.ALL_PROMPTS, secret)
+    return filled | {
         page.opened.id: run.id,
         page.opened.tab: words.TABLE_TAB,
         page.opened.slice: choices,
         page.column: gr.update(visible=True),
         page.body: gr.update(visible=True),
-        page.head: head_html(run, by_link),
-        page.link: gr.update(value=address(RUN, run.id), visible=True),
+        page.head: head_html(run, by_link, ships),
+        page.link: gr.update(value=address(RUN, run.id), visible=not ships),
         page.resume: gr.update(visible=mine and run.status != "done"),
         page.delete.ask: gr.update(visible=mine),
         page.delete.row: gr.update(visible=False),
+        page.beside: gr.update(visible=bool(others)),
         page.tabs: gr.Tabs(selected=words.TABLE_TAB),
     }
 
@@ -122,7 +132,8 @@ def on_delete(services: Services, page: ResultsPage, id: Any, secret: Any) -> Va
     return hidden | {page.head: common.DELETED_HTML, page.opened.id: None}
 
 
-def head_html(run: Run, by_link: bool) -> str:
+def head_html(run: Run, by_link: bool, ships: bool = False) -> str:
     """The name and size of a run, and an invitation for somebody who came by a link."""
     own = f" · <a href='?'>{common.OWN}</a>" if by_link else ""
-    return f"<h2>{escape(run.prompts.name)}</h2><p>{escape(words.run_summary(run))}{own}</p>"
+    summary = words.run_summary(run, ships)
+    return f"<h2>{escape(words.run_name(run))}</h2><p>{escape(summary)}{own}</p>"

@@ -10,15 +10,16 @@ import gradio as gr
 
 from adapters.methods import Method
 from demo.leaderboard import words
-from demo.leaderboard.results.load import find_run, load_results, methods_of
+from demo.leaderboard.results.load import find_run, list_runs, load_results, methods_of
 from demo.parts import words as common
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
-from demo.parts.links import owner_of
-from demo.parts.tables import Column, cell_text, figures_table, heading, marks, show
+from demo.parts.tables import Column, figures_table, show
 from demo.parts.views import Inner, Opened, filled, inner
 from demo.services import Services
 from leaderboard.metrics.metric import Passport
+from leaderboard.output.board import ARROWS, marks
+from leaderboard.tables.display import figure, span
 from leaderboard.tables.results import Cell, Results
 
 NOTHING = Cell(*[math.nan] * len(Cell._fields))
@@ -54,7 +55,7 @@ def beside_tab(services: Services, opened: Opened) -> Inner:
 
 def fill_beside(services: Services, id: Any, _: Any, secret: Any) -> tuple[Any, None]:
     """The other runs to choose from, and no table yet."""
-    run, found = find_run(services, id), services.database.runs(owner_of(secret))
+    run, found = find_run(services, id), list_runs(services, secret)
     others = [(words.run_title(line), line.id) for line in found if line.id != run.id]
     return gr.update(choices=others, value=None), None
 
@@ -69,7 +70,7 @@ def leaderboard(results: Results, methods: Methods) -> list[Column]:
     """One row a method, one column a metric."""
     columns = {
         heading(results, metric): [
-            (cell := results.cells[metric].get(method, NOTHING), cell_text(cell, marks(results, metric, method)))
+            (cell := results.cells[metric].get(method, NOTHING), text_of(metric, cell, marks(results, metric, method)))
             for method in results.methods
         ]
         for metric in results.metrics
@@ -88,7 +89,7 @@ def cross_scores(results: Results, methods: Methods) -> list[Column]:
     for scorer, column in results.cross.items():
         cells = dict(column) | {name: other.get(scorer, NOTHING) for name, other in others.items()}
         shown = [cells.get(name, NOTHING) for name in rows]
-        columns[words.UNDER.format(scorer=scorer)] = [(cell, cell_text(cell)) for cell in shown]
+        columns[words.UNDER.format(scorer=scorer)] = [(cell, text_of("perplexity", cell)) for cell in shown]
     return by_method(columns, rows, methods)
 
 
@@ -99,11 +100,22 @@ def beside(one: Results, other: Results, methods: Methods) -> list[Column]:
     for metric in (metric for metric in one.metrics if metric in other.metrics):
         pairs = [[run.cells[metric].get(name, NOTHING) for run in (one, other)] for name in names]
         title = heading(one, metric)
-        columns[f"{title}, {words.THIS_RUN}"] = [(mine, cell_text(mine)) for mine, _ in pairs]
+        columns[f"{title}, {words.THIS_RUN}"] = [(mine, text_of(metric, mine)) for mine, _ in pairs]
         columns[f"{title}, {words.OTHER_RUN}"] = [
-            (its, cell_text(its, words.APART if apart(mine, its) else "")) for mine, its in pairs
+            (its, text_of(metric, its, words.APART if apart(mine, its) else "")) for mine, its in pairs
         ]
     return by_method(columns, names, methods)
+
+
+def text_of(metric: str, cell: Cell, mark: str = "") -> str:
+    """Figure and mark, with the interval in a second line."""
+    return "\n".join(filter(None, [f"{figure(metric, cell.value)} {mark}".strip(), span(metric, cell)]))
+
+
+def heading(results: Results, metric: str) -> str:
+    """The name of a metric and which direction is better."""
+    passport = results.passports[metric]
+    return f"{passport.title} {ARROWS[passport.higher_is_better]}".rstrip()
 
 
 def apart(one: Cell, other: Cell) -> bool:
@@ -115,7 +127,8 @@ def by_method(
     columns: Mapping[str, Sequence[tuple[Cell, str]]], names: Sequence[str], methods: Methods
 ) -> list[Column]:
     """A column of names, each under the colour of its method, and a column of figures for each heading."""
-    first = Column(words.METHOD, names, names, [edge(methods.get(name)) for name in names])
+    titles = [common.title(methods[name]) if name in methods else name for name in names]
+    first = Column(words.METHOD, titles, titles, [edge(methods.get(name)) for name in names])
     figures = (Column(title, [cell.value for cell, _ in of], [text for _, text in of]) for title, of in columns.items())
     return [first, *figures]
 

@@ -16,12 +16,14 @@ import pytest
 from adapters.methods import BASE, PPLM, Sampling, UserError, parse_method
 from demo.leaderboard import run as run_progress
 from demo.leaderboard import words
+from demo.leaderboard.form import RunForm, chosen_prompts
+from demo.leaderboard.results.run_board import show_texts
 from demo.leaderboard.results.run_facts import fill_facts, fill_files, make_file, on_publish, replay_run, run_facts
 from demo.leaderboard.results.run_page import fill_inner, head_html, on_delete, open_run
 from demo.leaderboard.results.run_plots import draw, fill_plots
 from demo.leaderboard.results.run_tables import fill_beside, fill_table, show_beside
 from demo.leaderboard.results.run_texts import fill_texts, show_prompt, sort_prompts
-from demo.leaderboard.settings import on_download, on_estimate, on_set, on_upload
+from demo.leaderboard.settings import on_download, on_estimate, on_paste, on_set, on_upload
 from demo.leaderboard.tab import Scoreboard, earlier_rows, on_resume, on_run, on_stop, open_link
 from demo.parts import words as common
 from demo.parts.actions import Work, or_no_file, play, show_question, work_buttons
@@ -65,7 +67,12 @@ def form(services: Services, board: Scoreboard, tmp_path_factory: pytest.TempPat
     """The values of the form: three uploaded prompts, two methods, one text of eight tokens each."""
     prompts = upload(services, board, tmp_path_factory.mktemp("upload"), PROMPTS)
     values = {component: component.value for component in board.setup.controls}
-    values |= {board.setup.methods: METHODS, board.setup.samples: 1, board.setup.sampling.fields["max_new_tokens"]: 8}
+    values |= {
+        board.setup.size: words.FULL,
+        board.setup.methods: METHODS,
+        board.setup.samples: 1,
+        board.setup.sampling.fields["max_new_tokens"]: 8,
+    }
     return values | {board.setup.prompts: prompts[board.setup.prompts], board.owner: ME}
 
 
@@ -125,6 +132,25 @@ def test_an_uploaded_set_can_be_chosen_again(services: Services, board: Scoreboa
         on_set(services, board.setup, "your file: mine", None)
 
 
+def test_pasted_prompts_are_one_a_line(services: Services, board: Scoreboard) -> None:
+    updates = on_paste(services, board.setup, "One\nTwo\n")
+    assert [each.prompt for each in updates[board.setup.prompts].prompts] == ["One", "Two"]
+    assert updates[board.setup.set]["value"] == "your file: pasted prompts"
+    assert on_paste(services, board.setup, "  \n") == {board.setup.note: []}
+    with pytest.raises(UserError):
+        on_paste(services, board.setup, 5)
+
+
+def test_a_quick_run_takes_eight_prompts(services: Services, board: Scoreboard, form: Values) -> None:
+    many = on_paste(services, board.setup, "\n".join(f"p {n}" for n in range(24)))[board.setup.prompts]
+    quick = form | {board.setup.prompts: many, board.setup.size: words.QUICK}
+    ((line, _),) = on_estimate(services, board.setup, quick)[board.setup.estimate]
+    assert line.startswith("16 texts")
+    few = chosen_prompts(RunForm(many, [], 1, {}, 1, size=words.QUICK))
+    assert [each.prompt for each in few.prompts] == [f"p {n}" for n in range(0, 24, 3)]
+    assert few.name == "pasted prompts 8 of 24"
+
+
 def test_a_shipped_set_that_was_saved_is_the_same_set_uploaded(services: Services, board: Scoreboard) -> None:
     file, note = on_download("story_openers")
     assert file is not None
@@ -161,13 +187,13 @@ def test_a_run_streams_its_texts_and_ends_with_its_results(services: Services, b
     assert counts[-1] == 6
     written = next(update for update in updates if update[board.rows]["value"])
     assert written[board.rows]["value"][0][1:3] == ["base", "1"]
-    assert written[board.setup.stop]["variant"] == "primary"
+    assert (written[board.setup.run]["visible"], written[board.setup.stop]["visible"]) == (False, True)
     assert 'max="48"' in written[board.bar]
     assert re.match(r"Writing · \d texts? · \d+ of at most 48 tokens", written[board.message][0][0])
     last = updates[-1]
     assert last[board.rows]["visible"] is False
     assert last[board.bar] == ""
-    assert last[board.setup.run]["variant"] == "primary"
+    assert (last[board.setup.run]["visible"], last[board.setup.stop]["visible"]) == (True, False)
     assert last[board.results.column]["visible"] is True
     assert last[board.results.link]["value"] == f"?run={updates[0][board.going]}"
     assert last[board.going] is None
@@ -218,7 +244,8 @@ def test_stop_keeps_what_is_done_and_resume_goes_on(services: Services, board: S
 
 
 def test_stop_says_nothing_where_no_run_goes_on(services: Services, board: Scoreboard, form: Values) -> None:
-    assert on_stop(services, board, None, ME) == {board.going: None}
+    assert on_stop(services, board, None, ME)[board.message] == []
+    assert on_stop(services, board, None, ME)[board.going] is None
     assert list(on_run(services, board, form))[-1][board.going] is None
 
 
@@ -255,8 +282,8 @@ def test_what_a_client_says_of_a_row_is_checked() -> None:
 
 def test_an_inner_tab_is_filled_only_while_a_run_is_open(services: Services, board: Scoreboard, id: str) -> None:
     opened, table = board.results.opened, board.results.table
-    assert fill_inner(opened, "Table", table, None, None, ME) == {opened.tab: "Table"}
-    assert len(fill_inner(opened, "Table", table, id, None, ME)) > 2
+    assert fill_inner(opened, words.TABLE_TAB, table, None, None, ME) == {opened.tab: words.TABLE_TAB}
+    assert len(fill_inner(opened, words.TABLE_TAB, table, id, None, ME)) > 2
 
 
 def test_only_the_owner_resumes(services: Services, board: Scoreboard) -> None:
@@ -283,7 +310,7 @@ def test_a_broken_run_keeps_its_texts_and_does_not_tell_its_inner_life(
     monkeypatch.setattr(services.runner, "run", broken)
     seen = list(on_run(services, board, form | {board.setup.sampling.seed: 4}))
     assert seen[-1][board.message] == [(common.SERVER_ERROR, ERROR)]
-    assert seen[-1][board.setup.run]["variant"] == "primary"
+    assert seen[-1][board.setup.run]["visible"] is True
 
 
 def test_only_the_newest_texts_are_sent(services: Services, board: Scoreboard, form: Values) -> None:
@@ -395,10 +422,21 @@ def test_an_error_of_an_inner_tab_stands_in_the_line_for_messages(services: Serv
 
 def test_the_table_is_there_at_once_and_nothing_else(services: Services, board: Scoreboard, id: str) -> None:
     updates = open_run(services, board.results, id, ME)
+    assert "Too few prompts to tell methods apart (3)" in updates[board.results.board.board]
+    assert updates[board.results.board.texts]["value"]["headers"] == ["Prompt", "Base", "LoRA verse"]
     tables = [value for value in updates.values() if isinstance(value, dict) and "column_widths" in value]
-    assert len(tables[0]["value"]["data"]) == 2
-    assert len(tables) == 2, "the leaderboard and the cross-scores under it"
-    assert not any(type(value).__name__ == "Figure" for value in updates.values())
+    assert len(tables) == 3, "the texts, all columns and the cross-scores"
+
+
+def test_a_click_on_a_method_shows_its_texts(services: Services, board: Scoreboard, id: str) -> None:
+    view = board.results.board
+    shown = show_texts(services, view, id, 0)
+    assert "Texts of Base" in shown[view.title]
+    assert shown[view.texts]["value"]["headers"] == ["Prompt", "Base"]
+    assert [row[0] for row in shown[view.texts]["value"]["data"]] == ["One day", "Two days", "Three days"]
+    for bad in (-1, 2, None, "0", 1.5, [0]):
+        with pytest.raises(UserError, match="no such method"):
+            show_texts(services, view, id, bad)
 
 
 def test_slices_change_the_table(services: Services, board: Scoreboard, id: str) -> None:
@@ -410,10 +448,10 @@ def test_slices_change_the_table(services: Services, board: Scoreboard, id: str)
 
 
 def test_plots_offer_what_the_run_has(services: Services, id: str) -> None:
-    up, metric, trade_off, _ = fill_plots(services, id, None)
+    across, up, plot = fill_plots(services, id, None)
     assert ("distinct-1", "distinct_1") in up["choices"]
-    assert metric["value"] == "perplexity"
-    assert len(trade_off.data) == 2
+    assert (across["value"], up["value"]) == ("perplexity", "distinct_1")
+    assert "LoRA verse" in plot
     for bad in ("nonsense", 5, None, ["perplexity"]):
         with pytest.raises(UserError, match="metric"):
             draw(services, id, None, "distinct_1", bad)
@@ -445,7 +483,7 @@ def test_two_runs_stand_beside_each_other(services: Services, board: Scoreboard,
     assert other in choices
     assert id not in choices
     table = show_beside(services, id, None, other)[0]["value"]
-    assert table["headers"][:3] == ["method", "perplexity ↓, this run", "perplexity ↓, the other"]
+    assert table["headers"][:3] == ["Method", "perplexity ↓, this run", "perplexity ↓, the other"]
     assert table["metadata"]["display_value"][1][2] == "–", "the other run has no such method"
 
 

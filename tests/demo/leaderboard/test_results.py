@@ -11,14 +11,14 @@ from adapters.methods import Sampling, UserError, parse_method
 from demo.leaderboard import words
 from demo.leaderboard.results.load import find_run, load_data, load_results, slices
 from demo.leaderboard.results.run_facts import replay_run, verdict
-from demo.leaderboard.results.run_plots import bars, trade_off
-from demo.leaderboard.results.run_tables import beside, cross_scores, edge, leaderboard, passport_html
+from demo.leaderboard.results.run_tables import beside, cross_scores, edge, leaderboard, passport_html, text_of
 from demo.leaderboard.results.run_texts import Order, orders, prompt_spans, prompts_table, texts_for
 from demo.parts.actions import work_buttons
 from demo.parts.numbers import PROMPT
-from demo.parts.tables import Column, cell_text, grid, marks
+from demo.parts.tables import Column, grid
 from demo.services import Services
 from leaderboard.metrics.metric import Passport
+from leaderboard.output.board import marks
 from leaderboard.output.export import FILES
 from leaderboard.records import Prompt, PromptSet, RunSpec
 from leaderboard.runs.runner import Difference, Replay
@@ -54,8 +54,8 @@ def results(*cells: Cell, higher_is_better: bool | None = False, best: tuple[str
             "perplexity": Passport("perplexity", higher_is_better, "exp of <the mean>", judge="base"),
             "distinct_2": Passport("distinct-2", True, "different over all"),
         },
-        num_prompts=3,
-        num_texts=6,
+        num_prompts=20,
+        num_texts=40,
     )
 
 
@@ -77,9 +77,9 @@ def id(services: Services) -> str:
 
 
 def test_a_cell_says_figure_mark_and_interval() -> None:
-    assert cell_text(FINE, "★") == "10.0 ★\n9.00 to 11.0"
-    assert cell_text(Cell(3.0)) == "3.00"
-    assert cell_text(Cell(math.nan)) == "–"
+    assert text_of("perplexity", FINE, "★") == "10.0 ★\n9.00 to 11.0"
+    assert text_of("bytes", Cell(4_938_648)) == "4.94\u00a0MB"
+    assert text_of("perplexity", Cell(math.nan)) == "–"
 
 
 def test_the_best_and_ties_are_marked_without_colour() -> None:
@@ -112,7 +112,7 @@ def headings(columns: list[Column]) -> list[str]:
 
 def test_the_leaderboard_shows_texts_and_sorts_by_numbers() -> None:
     table = leaderboard(results(FINE, BETTER, Cell(math.nan), best=("lora:verse",)), METHODS)
-    assert headings(table) == ["method", "perplexity ↓", "distinct-2 ↑"]
+    assert headings(table) == ["Method", "perplexity ↓", "distinct-2 ↑"]
     assert [row[1] for row in shown(table)] == ["10.0\n9.00 to 11.0", "5.00 ★\n4.00 to 6.00", "–"]
     assert [row[1] for row in grid(table)["data"]] == [10.0, 5.0, None]
 
@@ -125,15 +125,20 @@ def test_a_row_has_the_colours_of_its_method() -> None:
 
 def test_cross_scores_are_a_matrix_with_the_prompts_themselves() -> None:
     table = cross_scores(results(FINE, BETTER, TIED), METHODS)
-    assert headings(table) == ["method", "under base", "under lora:verse"]
-    assert [row[0] for row in shown(table)] == [*NAMES, words.PROMPTS_THEMSELVES]
+    assert headings(table) == ["Method", "under base", "under lora:verse"]
+    assert [row[0] for row in shown(table)] == [
+        "Base",
+        "LoRA verse",
+        "LoRA verse over prefix facts",
+        words.PROMPTS_THEMSELVES,
+    ]
     assert shown(table)[1][2] == "–", "no value is a dash"
     assert shown(table)[3][1].startswith("10.0")
 
 
 def test_two_runs_beside_each_other_mark_intervals_that_lie_apart() -> None:
     table = beside(results(FINE, FINE, FINE), results(BETTER, TIED, Cell(math.nan)), METHODS)
-    assert headings(table)[:3] == ["method", "perplexity ↓, this run", "perplexity ↓, the other"]
+    assert headings(table)[:3] == ["Method", "perplexity ↓, this run", "perplexity ↓, the other"]
     assert [row[2].split("\n")[0] for row in shown(table)] == ["5.00 ≠", "9.90", "–"]
 
 
@@ -145,38 +150,13 @@ def test_passports_are_escaped_and_leave_out_what_does_not_apply() -> None:
     assert "None" not in html
 
 
-# Plots
-
-
-def test_a_point_has_intervals_in_both_directions_and_its_name_beside_it() -> None:
-    plot = trade_off(results(FINE, BETTER, Cell(math.nan)), METHODS, "perplexity", "distinct_2").to_dict()
-    assert [trace["name"] for trace in plot["data"]] == ["base", "lora:verse"], "no value, no point"
-    lora = plot["data"][1]
-    assert (lora["x"], lora["y"], lora["text"]) == ([5.0], [5.0], ["lora:verse"])
-    for error in (lora["error_x"], lora["error_y"]):
-        assert (error["array"], error["arrayminus"], error["symmetric"]) == ([1.0], [1.0], False)
-    assert plot["layout"]["xaxis"]["title"]["text"] == "perplexity, lower is better"
-    assert plot["layout"]["paper_bgcolor"] == "rgba(0,0,0,0)"
-
-
-def test_bars_start_at_zero_in_the_order_of_the_table() -> None:
-    plot = bars(results(FINE, Cell(3.0), TIED), METHODS, "perplexity").to_dict()
-    (trace,) = plot["data"]
-    assert list(trace["y"]) == list(NAMES)
-    assert list(trace["x"]) == [10.0, 3.0, 9.9]
-    assert trace["error_x"]["array"][1] == 0, "measured once: no interval"
-    assert plot["layout"]["xaxis"]["rangemode"] == "tozero"
-    assert trace["marker"]["color"] == ["#6b7280", "#0072b2", "#009e73"]
-    assert trace["marker"]["line"]["color"] == ["#6b7280", "#0072b2", "#0072b2"], "a second edge where it is composed"
-
-
 # Texts
 
 
 def test_prompts_stand_with_their_tags_and_each_methods_perplexity(services: Services, id: str) -> None:
     data = load_data(services, id)
     table = prompts_table(data)
-    assert headings(table) == ["no.", "prompt", "tag genre", "tag year", *NAMES]
+    assert headings(table) == ["No.", "prompt", "tag genre", "tag year", *NAMES]
     assert [row[3] for row in shown(table)] == ["", "1", ""]
     tallies = [data.tallies["base"][s.key] for s in data.samples if (s.prompt, s.method) == (1, 0)]
     expected = math.exp(-sum(t.total for t in tallies) / sum(t.number for t in tallies))

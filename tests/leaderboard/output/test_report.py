@@ -11,7 +11,9 @@ import pytest
 from adapters.methods import BASE, PPLM, Attribute, Method, Sampling, to_json
 from leaderboard.metrics.metric import Passport
 from leaderboard.output import report
-from leaderboard.output.report import comparison_report, flat, look, run_report, trade_off
+from leaderboard.output.board import board_html, board_of
+from leaderboard.output.looks import flat, look
+from leaderboard.output.report import comparison_report, run_report
 from leaderboard.records import Prompt, RunData, Tally
 from leaderboard.tables.results import Cell, Results
 from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up
@@ -19,8 +21,8 @@ from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up
 HOSTILE = "<script>alert(1)</script></style><img src=x onerror=alert(2)>\"'&javascript:alert(3) {{ 7 * 7 }} {% raw %}"
 LOADING = {"src", "srcset", "href", "xlink:href", "action", "formaction", "data", "poster", "background", "ping"}
 ALLOWED = re.compile(
-    "html|head|meta|title|style|body|h[1-4]|p|small|span|wbr|div|table|thead|tbody|tr|th|td|dl|dt|dd|ul|li|"
-    "figure|figcaption|svg|metadata|defs|clippath|g|path|rect|use|text|tspan"
+    "html|head|meta|title|style|body|h[1-4]|p|small|strong|i|b|a|span|div|table|thead|tbody|tr|th|td|dl|dt|dd|ul|li|"
+    "figure|svg|g|path|rect|circle|text"
 )
 
 
@@ -103,10 +105,14 @@ def test_a_run_shows_its_table_with_intervals_best_ties_and_directions() -> None
     missing = {"base": Cell(3.25, 3.0, 3.5), LORA.name: Cell(math.nan)}
     results = replace(results, cells={**results.cells, "perplexity": missing})
     words = check_harmless(run_report(data, results)).words()
-    assert "perplexity lower is better 3.25 best [3.00, 3.50] –" in words
-    row = "distinct-2 higher is better 0.500 best [0.400, 0.600] +0.500 [-0.250, 0.750] tie"
-    assert f"{row} 0.500 [0.400, 0.600] +0.500 [-0.250, 0.750] tie" in words
-    assert "Scored by 1 base 2 lora:poetry base 4.00 4.00" in words
+    assert "perplexity lower is better 3.25 3.00 to 3.50 –" in words, "no marks with two prompts"
+    assert "Too few prompts to tell methods apart (2): use 20 or more." in words
+    row = "distinct-2 higher is better 0.500 0.400 to 0.600 +0.500 [-0.250, 0.750]"
+    assert f"{row} 0.500 0.400 to 0.600 +0.500 [-0.250, 0.750]" in words
+    marked = check_harmless(run_report(data, replace(results, num_prompts=20))).words()
+    assert "perplexity lower is better 3.25 best 3.00 to 3.50 –" in marked
+    assert "0.500 0.400 to 0.600 +0.500 [-0.250, 0.750] tie" in marked
+    assert "Scored by Base LoRA poetry base 4.00 4.00" in words
     assert "Perplexity of the prompts base 31.0" in words
     assert "Perplexity of the references" not in words
     assert "direction lower is better aggregation made up" in words
@@ -120,8 +126,8 @@ def test_a_run_says_everything_that_determines_it() -> None:
         "set 2 methods on 1 prompts with tiny, 2026-11-22 00:00 UTC, stopped",
         "samples 1 sampling.temperature 0.7",
         "seed 7 judge base chat False",
-        "1 base The base model as it is.",
-        "2 pplm:science steering.attributes.1.name science",
+        "Base The base model as it is.",
+        "PPLM science steering.attributes.1.name science",
         f"steering.strength {PPLM.strength:g}",
         "base f00d",
         "torch 2.13",
@@ -139,9 +145,9 @@ def test_texts_stand_under_their_prompt_with_their_figures() -> None:
     assert "x\n  y" in page  # verse keeps its lines
     words = Page(page).words()
     assert "All prompts. Perplexity of each text under base." in words
-    assert "Row 1 · p-1 · topic: sea one two Reference: a reference 1 base x y 3 tokens · perplexity 8.00" in words
-    assert "An empty text. 1 token · token limit 2 prefix:facts w 2 tokens · token limit" in words
-    assert "Row 2 three 1 base z 2 tokens · token limit 2 prefix:facts DIVERGED 2 tokens · diverged" in words
+    assert "Row 1 · p-1 · topic: sea one two Reference: a reference Base x y 3 tokens · perplexity 8.00" in words
+    assert "An empty text. 1 token · token limit Prefix facts w 2 tokens · token limit" in words
+    assert "Row 2 three Base z 2 tokens · token limit Prefix facts DIVERGED 2 tokens · diverged" in words
 
 
 def test_a_run_without_texts_yet_has_a_report() -> None:
@@ -163,37 +169,25 @@ def test_many_methods_are_split_into_tables_that_fit_a_page() -> None:
     methods = [BASE, *(Method(f"lora:{place}", lora=str(place)) for place in range(7))]
     data = made_up({method: [["a"]] for method in methods})
     page = run_report(data, results_of(data, perplexity=3.0))
-    assert page.count("<table>") == 4  # two of each kind
+    assert page.count('<table class="grid">') == 4  # two of each kind
     assert "--columns: 7" in page
     assert "--columns: 3" in page
 
 
-def test_the_plot_shows_who_has_both_figures_on_the_axes_of_the_page() -> None:
-    """Perplexity across, distinct-2 up; points are numbered as in the table, and the colours are the page's."""
+def test_the_report_has_the_order_and_the_board_of_the_page() -> None:
     data = made_up({BASE: [["a"]], LORA: [["b"]], PREFIX: [["c"]]})
     results = results_of(data, perplexity=3.0, distinct_2=0.5)
-    cells = {**results.cells["distinct_2"], LORA.name: Cell(math.nan)}
-    results = replace(results, cells={**results.cells, "distinct_2": cells})
-    svg = trade_off(results, {"base": "base", LORA.name: "lora", PREFIX.name: "prefix"})
-    assert svg is not None
-    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
-    assert [text for text in texts if text in ("1", "2", "3")] == ["1", "3"]
-    assert {"perplexity, lower is better", "distinct-2, higher is better"} <= set(texts)
-    assert "rotate(-90" in svg[: svg.index(">distinct-2, higher")].rpartition("<text")[2]
-    assert "var(--base)" in svg
-    assert "var(--prefix)" in svg
-    assert "var(--lora)" not in svg
-    assert set(re.findall(r"#[0-9a-f]{6}", svg)) == set(), "no colour of its own, so that dark mode works"
     page = run_report(data, results)
-    assert svg in page
-    assert '<li class="prefix">3 prefix:facts</li>' in page
-    check_harmless(page)
+    assert board_html(board_of(data.run, results)).strip() in page
+    heads = re.findall(r"<h2[^>]*>([^<]*)</h2>", page)
+    assert heads[0] == "Texts"
+    assert heads[-1] == "Hashes and versions"
     assert "<svg" not in run_report(data, results_of(data, perplexity=3.0))
 
 
 def test_colours_say_what_a_method_is_made_of() -> None:
     both = Method("x", lora="a", steering=PPLM((Attribute("science"),)))
-    kinds = [look(0, method).kinds for method in (BASE, LORA, PREFIX, STEERED, both)]
+    kinds = [look(method).classes for method in (BASE, LORA, PREFIX, STEERED, both)]
     assert kinds == ["base", "lora", "prefix", "pplm", "lora and-pplm"]
 
 
@@ -235,8 +229,8 @@ def test_a_comparison_shows_texts_figures_and_everything_that_determines_them() 
     words = check_harmless(comparison_report(record())).words()
     for part in (
         "One prompt, 2 methods tiny, 2026-11-22 03:04 UTC A prompt",
-        "1 base a text 3 tokens · tokens/s 12.3 · perplexity 9.10 · distinct-2 (words) 1.00 · attribute words 2",
-        "2 pplm:science a text 3 tokens · diverged",
+        "Base a text 3 tokens · tokens/s 12.3 · perplexity 9.10 · distinct-2 (words) 1.00 · attribute words 2",
+        "PPLM science a text 3 tokens · diverged",
         "seed 7 chat False sampling.temperature 0.7",
         "steering.step_size 0.3",
         "base f00d",

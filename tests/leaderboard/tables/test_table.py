@@ -11,10 +11,12 @@ import pytest
 
 from adapters.methods import BASE, Method, from_json, to_json
 from leaderboard.metrics.distinct import distinct
+from leaderboard.metrics.metric import ratio
 from leaderboard.metrics.perplexity import perplexity
 from leaderboard.records import Prompt, RunData, Tally, Timing
+from leaderboard.tables.bootstrap import weights
 from leaderboard.tables.results import Cell, Results, frame
-from leaderboard.tables.table import by_prompt, prompt_figures, tabulate
+from leaderboard.tables.table import Figure, by_prompt, prompt_figures, ranks_of, tabulate
 from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up
 from tests.leaderboard.metrics.test_diversity import natural
 
@@ -251,3 +253,21 @@ def test_a_large_run_is_tabulated_in_two_seconds() -> None:
     started = time.process_time()
     tabulate(data)
     assert time.process_time() - started < 2
+
+
+def test_where_nothing_differs_a_column_has_two_ranks_in_at_most_6_of_100() -> None:
+    drawn, random_numbers, wrong = weights(24), np.random.default_rng(5), 0
+    for _ in range(100):
+        rows = [np.column_stack([random_numbers.binomial(2, 0.4, 24), np.full(24, 2.0)]) for _ in range(6)]
+        found = [Figure(str(place), ratio(of, drawn), True) for place, of in enumerate(rows)]
+        wrong += len(set(ranks_of(found, True).values())) > 1
+    assert wrong <= 6
+
+
+def test_ties_share_a_rank() -> None:
+    drawn = weights(24)
+    rows = [np.column_stack([np.full(24, share), np.ones(24)]) for share in (0.2, 0.9, 0.9)]
+    found = [Figure(name, ratio(of, drawn), True) for name, of in zip("abc", rows, strict=True)]
+    assert ranks_of(found, True) == {"a": 3, "b": 1, "c": 1}
+    assert ranks_of(found, False) == {"a": 1, "b": 2, "c": 2}
+    assert ranks_of(found, None) == {}

@@ -1,0 +1,86 @@
+"""What a run says: conclusion, ranking and plot; a click on a method shows its texts beside Base's."""
+
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from adapters.methods import UserError
+from demo.leaderboard import words
+from demo.leaderboard.results.load import load_data, load_results
+from demo.parts.events import LIGHT, told
+from demo.parts.marked import Values
+from demo.parts.tables import text_table
+from demo.parts.views import Opened
+from demo.services import Services
+from leaderboard.output.board import board_html, board_of
+from leaderboard.output.looks import look
+from leaderboard.records import RunData
+
+MOST = 60  # texts that are shown
+# A click on a row or a point, or Enter on its name, chooses a method.
+PICK = """
+const choose = place => element.querySelectorAll('[data-method]').forEach(
+  part => part.classList.toggle('chosen', Number(part.dataset.method) === place));
+element.addEventListener('click', event => {
+  const part = event.target.closest('[data-method]');
+  if (!part) return;
+  event.preventDefault();
+  choose(Number(part.dataset.method));
+  trigger('select', {index: Number(part.dataset.method), value: ''});
+});"""
+
+
+class BoardView(NamedTuple):
+    """The components."""
+
+    board: gr.HTML
+    title: gr.HTML
+    texts: gr.Dataframe
+
+
+def lay_out_board() -> BoardView:
+    board = gr.HTML(elem_classes="board", js_on_load=PICK)
+    title = gr.HTML(elem_classes="texts-title", elem_id="texts")
+    return BoardView(board, title, text_table(words.TEXTS, [words.PROMPT], None, "method-texts"))
+
+
+def wire_board(services: Services, view: BoardView, opened: Opened) -> None:
+    """A click on a method shows its texts."""
+    show = told(opened.message, show_texts, services, view)
+
+    def on_pick(id: Any, event: gr.SelectData) -> Values:
+        return show(id, event.index)
+
+    view.board.select(on_pick, opened.id, [view.title, view.texts, opened.message], **LIGHT)
+
+
+def fill_board(services: Services, view: BoardView, id: Any, chosen: Any = words.ALL_PROMPTS) -> Values:
+    """The board of a run or of a slice of it, and the texts of its first method that is not Base. Raises UserError."""
+    data, results = load_data(services, id), load_results(services, id, chosen)
+    board = board_of(data.run, results)
+    changed = [row.place for row in board.rows if row.look.kinds != ["base"]]
+    return {view.board: board_html(board)} | show_texts(services, view, id, (changed or [0])[0])
+
+
+def show_texts(services: Services, view: BoardView, id: Any, place: Any) -> Values:
+    """The texts of the method at this place, beside those of Base. Raises UserError."""
+    data = load_data(services, id)
+    if not isinstance(place, int) or not 0 <= place < len(data.run.spec.methods):
+        raise UserError(words.NO_SUCH_METHOD)
+    headers, rows = texts_of(data, place)
+    widths = ["22%", *[f"{78 / (len(headers) - 1):.0f}%"] * (len(headers) - 1)]
+    title = words.texts_title(headers[-1], len(rows), len(data.run.prompts.prompts))
+    return {view.title: title, view.texts: gr.update(value={"headers": headers, "data": rows}, column_widths=widths)}
+
+
+def texts_of(data: RunData, place: int) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows: prompt, the first text of Base where there is one, the first text of the method."""
+    looks = [look(method) for method in data.run.spec.methods]
+    bases = [number for number, each in enumerate(looks) if each.kinds == ["base"] and number != place]
+    shown = [*bases[:1], place]
+    first = {(sample.prompt, sample.method): sample.text for sample in data.samples if sample.draw == 0}
+    rows = [
+        [prompt.prompt, *(first.get((number, method), words.NO_TEXT).strip() for method in shown)]
+        for number, prompt in enumerate(data.run.prompts.prompts[:MOST])
+    ]
+    return [words.PROMPT, *(looks[method].title for method in shown)], rows

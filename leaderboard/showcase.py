@@ -1,0 +1,51 @@
+"""The run that ships: everything stored of it, in one JSON file that `python -m benchmarks showcase` writes.
+
+The app shows it beside the runs of its database and never writes to it.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from adapters.methods import from_json, to_json
+from leaderboard.prompts import DATA
+from leaderboard.records import RunData, Tally, Trace
+from leaderboard.tables.results import Results
+
+FILE = DATA / "showcase.json"
+
+
+class Shipped(NamedTuple):
+    """A run that ships."""
+
+    data: RunData
+    results: Results
+    token_ids: dict[str, tuple[int, ...]]  # of each text, by key
+
+    def traces(self) -> dict[str, Trace]:
+        """The tokens of its texts by key; prompts and log-probabilities are not kept."""
+        return {key: Trace((), ids, ()) for key, ids in self.token_ids.items()}
+
+
+def write_shipped(shipped: Shipped, file: Path = FILE) -> None:
+    """Write a run to the file that ships."""
+    kinds = [
+        [*kind, {str(place): [*tally] for place, tally in of.items()}]
+        for kind, of in shipped.data.prompt_tallies.items()
+    ]
+    record = to_json(shipped._replace(data=shipped.data._replace(prompt_tallies={})))
+    file.write_bytes(orjson.dumps({"run": record, "prompt_tallies": kinds}, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def read_shipped(file: Path = FILE) -> dict[str, Shipped]:
+    """The run that ships by its id; empty where there is no file."""
+    if not file.is_file():
+        return {}
+    record = orjson.loads(file.read_bytes())
+    shipped = from_json(Shipped, record["run"])
+    of_prompts = {
+        (kind, label): {int(place): Tally(*tally) for place, tally in of.items()}
+        for kind, label, of in record["prompt_tallies"]
+    }
+    return {shipped.data.run.id: shipped._replace(data=shipped.data._replace(prompt_tallies=of_prompts))}

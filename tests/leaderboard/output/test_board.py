@@ -1,0 +1,130 @@
+"""What a run says: its conclusion in words, its ranking in five columns, its trade-off plot."""
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+
+from adapters.methods import BASE
+from leaderboard.output import trade_off
+from leaderboard.output.board import board_html, board_of, plot_html
+from leaderboard.output.conclusion import conclude, listed
+from leaderboard.output.looks import look
+from leaderboard.output.trade_off import Box
+from leaderboard.records import RunData
+from leaderboard.tables.display import figure, size
+from leaderboard.tables.results import Cell, Results
+from leaderboard.tables.table import tabulate
+from tests.leaderboard.made_up import LORA, STEERED, made_up
+from tests.leaderboard.tables.test_table import a_run
+
+
+@pytest.fixture(scope="module")
+def data() -> RunData:
+    return a_run(24)
+
+
+@pytest.fixture(scope="module")
+def results(data: RunData) -> Results:
+    return tabulate(data)
+
+
+def titles(data: RunData) -> dict[str, str]:
+    return {method.name: look(method).title for method in data.run.spec.methods}
+
+
+def test_it_concludes_who_is_on_topic_at_what_cost_and_who_does_not_differ(data: RunData, results: Results) -> None:
+    lines = conclude(results, titles(data))
+    share, base = (
+        figure("attribute:science", results.cells["attribute:science"][n].value) for n in (STEERED.name, "base")
+    )
+    assert lines[0] == f"More often about science than Base ({base} of texts): PPLM science {share}."
+    assert lines[1].startswith("PPLM science: perplexity ")
+    assert lines[1].endswith("× Base's speed.")
+    assert lines[2].startswith("No clear difference on topic: ")
+    assert max(len(line.split()) for line in lines) <= 20
+
+
+def test_where_nobody_differs_it_says_so(data: RunData, results: Results) -> None:
+    same = dict.fromkeys(results.methods, Cell(0.2, 0.1, 0.3, 0.0, -0.1, 0.1))
+    flat = replace(results, cells={**results.cells, "attribute:science": same})
+    assert conclude(flat, titles(data)) == [
+        "No method is clearly more often about science than Base (20\u00a0% of texts)."
+    ]
+
+
+def test_without_a_topic_it_names_the_most_fluent(data: RunData, results: Results) -> None:
+    metrics = tuple(name for name in results.metrics if not name.startswith("attribute"))
+    lines = conclude(replace(results, metrics=metrics), titles(data))
+    assert lines[0].startswith("Best perplexity")
+    assert board_of(data.run, replace(results, metrics=metrics)).heads[0].title == "Perplexity"
+
+
+def test_with_few_prompts_one_sentence_stands_for_all_marks(data: RunData, results: Results) -> None:
+    board = board_of(data.run, replace(results, num_prompts=4))
+    assert board.conclusion == ["Too few prompts to tell methods apart (4): use 20 or more."]
+    assert not board.has_ranks
+    assert {cell.marks for row in board.rows for cell in row.cells} == {""}
+    assert "★" not in board_html(board)
+
+
+def test_five_columns_come_first_and_ties_share_a_rank(data: RunData, results: Results) -> None:
+    board = board_of(data.run, results)
+    assert [head.title for head in board.heads] == ["On topic (science)", "Perplexity", "Repetition", "Speed", "Size"]
+    assert [(row.look.title, row.rank) for row in board.rows][0] == ("PPLM science", "1")
+    assert {row.rank for row in board.rows[1:]} == {"2 ="}
+    assert board.rows[0].cells[0].marks == "★"
+    assert {row.cells[-1].text for row in board.rows} == {"none", "4.1\u00a0kB"}
+
+
+def test_names_are_escaped_and_a_method_is_chosen_by_its_place(data: RunData, results: Results) -> None:
+    html = board_html(board_of(data.run, results))
+    assert sorted(set(re.findall(r'data-method="(\d)"', html))) == ["0", "1", "2", "3"]
+    hostile = replace(LORA, lora="<img>")
+    run = made_up({BASE: [["a b c d e"]], hostile: [["b"]]})
+    assert "<img>" not in board_html(board_of(run.run, tabulate(run)))
+
+
+def test_the_plot_has_shares_from_0_to_1_units_and_the_better_corner(data: RunData, results: Results) -> None:
+    plot = board_of(data.run, results).plot
+    assert plot is not None
+    assert [text for _, text in plot.y.marks] == [f"{n}\u00a0%" for n in (0, 20, 40, 60, 80, 100)]
+    assert (plot.x.title, plot.hint) == ("perplexity, lower is better", "better: up and left")
+    for point in plot.points:
+        assert trade_off.LEFT <= point.across[0] <= point.x <= point.across[1] <= trade_off.RIGHT
+        assert trade_off.TOP <= point.up[1] <= point.y <= point.up[0] <= trade_off.BOTTOM
+
+
+def test_names_do_not_overlap_each_other(data: RunData, results: Results) -> None:
+    close = {name: Cell(10 + n / 10, 9, 11) for n, name in enumerate(results.methods)}
+    near = replace(results, cells={**results.cells, "perplexity": close, "distinct_2": dict.fromkeys(close, Cell(0.9))})
+    plot = trade_off.trade_off(near, [look(method) for method in data.run.spec.methods], "perplexity", "distinct_2")
+    assert plot is not None
+    boxes = [
+        Box(p.name_x, p.name_y - 12, p.name_x + trade_off.LETTER * len(p.look.title), p.name_y + 4) for p in plot.points
+    ]
+    assert all(one.shared(other) == 0 for n, one in enumerate(boxes) for other in boxes[:n])
+
+
+def test_who_lacks_a_figure_is_not_drawn(data: RunData, results: Results) -> None:
+    cells = {**results.cells["distinct_2"], LORA.name: Cell(math.nan)}
+    some = replace(results, cells={**results.cells, "distinct_2": cells})
+    svg = plot_html(data.run, some, "perplexity", "distinct_2")
+    assert "Prefix facts" in svg
+    assert "LoRA poetry" not in svg
+    assert set(re.findall(r"#[0-9a-f]{6}", svg)) == set(), "no colour of its own, so that dark mode works"
+    assert plot_html(data.run, replace(results, metrics=()), "perplexity", "distinct_2") == ""
+
+
+def test_figures_have_units() -> None:
+    assert [size(n) for n in (0, 921_728, 4_938_648, 1_960_000_000)] == [
+        "0\u00a0B",
+        "922\u00a0kB",
+        "4.94\u00a0MB",
+        "1.96\u00a0GB",
+    ]
+    assert figure("speed", 0.321) == "0.32\u00a0×"
+    assert figure("attribute:science", 0.45) == "45\u00a0%"
+    assert figure("perplexity", math.nan) == "–"
+    assert listed(["a", "b", "c"]) == "a, b and c"

@@ -1,0 +1,84 @@
+"""The run that ships: read beside the database, never written, and the same when it is written again."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters.base_model import BaseModel
+from adapters.decoding.engine import Engine
+from adapters.methods import Request, to_json
+from adapters.store.adapter_store import WEIGHTS, AdapterStore
+from adapters.store.fingerprint import Fingerprints
+from benchmarks.showcase import SPEC
+from leaderboard.output.board import board_of
+from leaderboard.output.export import FILES
+from leaderboard.showcase import FILE, Shipped, read_shipped, write_shipped
+from leaderboard.store.database import Database
+from leaderboard.tables.table import tabulate
+from tests.leaderboard.tables.test_table import a_run
+
+MOST_BYTES = 500_000
+REPLAYED = (0, 7, 13)  # prompts
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Shipped:
+    if not FILE.is_file():
+        pytest.skip("no run ships yet: python -m benchmarks showcase")
+    return next(iter(read_shipped().values()))
+
+
+def test_a_run_goes_to_its_file_and_back(tmp_path: Path) -> None:
+    data = a_run()
+    run = Shipped(data, tabulate(data), {sample.key: (1, 2) for sample in data.samples})
+    write_shipped(run, tmp_path / "run.json")
+    back = read_shipped(tmp_path / "run.json")[data.run.id]
+    assert back.data == data
+    assert to_json(back.results) == to_json(run.results)
+    assert back.token_ids == run.token_ids
+    assert read_shipped(tmp_path / "none.json") == {}
+
+
+def test_it_is_read_beside_the_database_and_never_written(tmp_path: Path) -> None:
+    data = a_run()
+    run = Shipped(data, tabulate(data), {sample.key: (1, 2) for sample in data.samples})
+    database = Database(f"sqlite:///{tmp_path / 'runs.db'}", {data.run.id: run})
+    assert database.run(data.run.id) == data.run
+    assert database.data(data.run.id) == data
+    assert database.results(data.run.id) == to_json(run.results)
+    assert database.traces([data.samples[0].key])[data.samples[0].key].token_ids == (1, 2)
+    assert database.runs(None) == []
+    assert not database.delete_run(data.run.id, None)
+    assert Database(f"sqlite:///{tmp_path / 'runs.db'}").run(data.run.id) is None
+
+
+def test_the_file_is_small_and_its_table_is_computed_from_its_texts(shipped: Shipped) -> None:
+    assert FILE.stat().st_size < MOST_BYTES
+    assert shipped.data.run.spec == SPEC
+    assert shipped.data.run.status == "done"
+    assert to_json(tabulate(shipped.data)) == to_json(shipped.results)
+
+
+def test_it_shows_every_kind_of_method_and_tells_them_apart(shipped: Shipped) -> None:
+    board = board_of(shipped.data.run, shipped.results)
+    assert {kind for row in board.rows for kind in row.look.kinds} == {"base", "lora", "prefix", "pplm"}
+    assert board.heads[0].title == "On topic (religion)"
+    assert board.has_ranks
+    assert board.conclusion[0].startswith("More often about religion than Base")
+    assert "PPLM religion" in board.conclusion[0]
+    assert len(FILES["report.html"](shipped.data, shipped.results)) > 10_000
+
+
+def test_some_of_its_texts_are_written_again_identically(shipped: Shipped, embedded: BaseModel) -> None:
+    engine = Engine(embedded, AdapterStore([WEIGHTS], embedded))
+    spec, prompts = shipped.data.run.spec, shipped.data.run.prompts.prompts
+    assert Fingerprints(embedded, engine.store).named(spec.methods) == shipped.data.run.hashes
+    keys = {(sample.prompt, sample.method, sample.draw): sample.key for sample in shipped.data.samples}
+    places = [(prompt, method) for method in range(len(spec.methods)) for prompt in REPLAYED]
+    requests = [
+        Request(prompts[prompt].prompt, spec.methods[method], spec.sample_seed(prompts[prompt].prompt, 0))
+        for prompt, method in places
+    ]
+    *_, written = engine.generate(requests, spec.sampling)
+    for place, one in zip(places, written, strict=True):
+        assert one.token_ids == shipped.token_ids[keys[*place, 0]], place
