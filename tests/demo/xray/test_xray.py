@@ -256,7 +256,7 @@ def test_only_the_open_inner_tab_is_drawn(page: XRayPage, data: bytes) -> None:
     }, "nobody sees it yet"
     updates = on_inner_tab(page, words.NUDGE_TAB, data, 2, words.GRADIENT_TAB, words.GRADIENT_TAB)
     assert updates[page.open] == words.NUDGE_TAB
-    assert updates.keys() == {page.open, page.text, *drawn[words.NUDGE_TAB]}
+    assert updates.keys() == {page.open, page.inner, page.text, *drawn[words.NUDGE_TAB]}
 
 
 def test_clicks_inflate_a_long_record_once_and_draw_few_traces(page: XRayPage, monkeypatch: pytest.MonkeyPatch) -> None:
