@@ -43,22 +43,19 @@ def open_tab(page: Page, address: str, name: str = "Train", theme: str = "light"
     to_tab(page, name)
 
 
-def upload(page: Page, button: str, name: str, content: str) -> None:
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name=button).locator("visible=true").click()
-    chooser.value.set_files({"name": name, "mimeType": "text/plain", "buffer": content.encode()})
+def paste(page: Page, text: str) -> None:
+    page.get_by_label(words_train.CONTROLS["pasted"].label).fill(text)
 
 
 def fill_settings(page: Page, **values: str) -> None:
-    """Unfolds the settings, writes these, and folds them again."""
-    fold = page.get_by_role("button", name=re.compile("learning rate"))
-    fold.click()
+    """Shows all settings and writes these."""
+    page.get_by_role("radio", name=words_train.ADVANCED).click()
+    expect(page.get_by_role("button", name=re.compile("learning rate"))).to_be_visible(timeout=ANSWER)
     page.wait_for_timeout(500)  # what is typed in the moment of unfolding is lost
     for name, value in values.items():
         field = page.get_by_label(words_train.CONTROLS[name].label, exact=True)
         field.fill(value)
         field.blur()
-    fold.click()
 
 
 def start(page: Page, name: str) -> None:
@@ -66,33 +63,35 @@ def start(page: Page, name: str) -> None:
     page.get_by_role("button", name=words_train.START, exact=True).click()
 
 
-def adapter_row(page: Page, name: str) -> Locator:
-    return page.locator(".adapters-table .virtual-row", has_text=name)
+def small_card(page: Page, name: str) -> Locator:
+    return page.locator(".adapter-cards label").filter(has=page.locator(f'input[value="{name}"]'))
 
 
 def test_a_text_is_uploaded_trained_on_used_and_its_adapter_deleted(page: Page, address: str, folder: Path) -> None:
     open_tab(page, address)
-    upload(page, words_train.UPLOAD_TEXT, "one.txt", "Only one.")
+    paste(page, "Only one.")
     expect(page.get_by_text("give at least 2")).to_be_visible(timeout=ANSWER)
-    upload(page, words_train.UPLOAD_TEXT, "sea.txt", SEA)
-    expect(page.get_by_text("parameters are trained").first).to_be_visible(timeout=ANSWER)
+    drop = {"name": "sea.txt", "mimeType": "text/plain", "buffer": SEA.encode()}
+    page.locator(".drop input[type=file]").set_input_files([drop])  # type: ignore[list-item]
+    expect(page.get_by_text("measuring included").first).to_be_visible(timeout=ANSWER)
+    expect(page.get_by_role("textbox", name=re.compile("^Name Of the new"))).to_have_value("sea-lora", timeout=ANSWER)
     fill_settings(page, steps="40", batch_size="4", max_length="64", eval_every="5", patience="0", sample_every="10")
     expect(page.get_by_role("button", name=re.compile("40 steps of 4 × 64 tokens"))).to_be_visible(timeout=ANSWER)
     start(page, "../sea")
-    expect(page.get_by_text("The name '../sea' cannot be a folder's")).to_be_visible(timeout=ANSWER)
+    expect(page.get_by_text("Give it a name")).to_be_visible(timeout=ANSWER)
     start(page, "sea")
     expect(page.locator(".training-head")).to_contain_text("sea: ", timeout=ANSWER)
     points = page.locator(".training .js-plotly-plot .scatterlayer .point")
     expect(points.first).to_be_visible(timeout=SLOW)
     open_tab(page, address)  # the training goes on, and is found again
-    expect(page.locator(".training-head")).to_contain_text("Step ", timeout=SLOW)
+    expect(page.locator(".training-head")).to_contain_text("sea is ready: ", timeout=SLOW)
     expect(points).to_have_count(9, timeout=ANSWER)  # a check every 5 steps, and the ring around the best
-    expect(page.locator(".training .pane-text")).to_contain_text("step 40", timeout=ANSWER)
-    expect(adapter_row(page, "sea")).to_contain_text("yours", timeout=ANSWER)
+    expect(page.locator(".says").last).to_contain_text("step 40", timeout=ANSWER)
+    expect(small_card(page, "sea")).to_contain_text("Yours", timeout=ANSWER)
     assert (folder / "adapters" / "sea" / "README.md").is_file()
     use_in_a_pane(page)
     to_tab(page, "Train")
-    adapter_row(page, "sea").click()
+    small_card(page, "sea").click()
     expect(page.get_by_role("heading", name="sea", exact=True)).to_be_visible(timeout=ANSWER)
     with page.expect_download(timeout=ANSWER) as download:
         page.get_by_role("button", name=words_train.DOWNLOAD, exact=True).click()
@@ -105,11 +104,9 @@ def test_a_text_is_uploaded_trained_on_used_and_its_adapter_deleted(page: Page, 
 
 
 def use_in_a_pane(page: Page) -> None:
-    """Continues a prompt by the new adapter, which has to be among the choices of a pane without a reload."""
-    to_tab(page, "Compare")
+    """Takes the new adapter to Compare, where a pane has it without a reload, and writes with it."""
+    page.get_by_role("button", name=words_train.TRY, exact=True).click()
     pane = page.locator(".pane:visible").nth(1)
-    pane.get_by_label("LoRA", exact=True).click()
-    page.get_by_role("option", name="sea", exact=True).click()
     expect(pane.get_by_role("heading")).to_have_text("LoRA sea", timeout=ANSWER)
     run(page, "The sea was")
     expect(pane.locator(".status")).to_contain_text(re.compile("token limit|finished"), timeout=SLOW)
@@ -119,12 +116,12 @@ def delete(page: Page) -> None:
     page.get_by_role("button", name="Delete", exact=True).locator("visible=true").click()
     page.get_by_role("button", name="Delete for good").locator("visible=true").click()
     expect(page.get_by_text("sea is deleted")).to_be_visible(timeout=ANSWER)
-    expect(adapter_row(page, "sea")).to_have_count(0, timeout=ANSWER)
+    expect(small_card(page, "sea")).to_have_count(0, timeout=ANSWER)
 
 
 def test_no_flaws_in_any_look(browser: Browser, address: str) -> None:
     page = tall_page(browser)
     open_tab(page, address)
-    page.get_by_role("button", name=re.compile("learning rate")).click()
+    page.get_by_role("radio", name=words_train.ADVANCED).click()
     assert flaws(page) == {}
     page.context.close()

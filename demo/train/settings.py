@@ -110,7 +110,9 @@ def wire_form(services: Services, form: FormPart, page: Page) -> None:
     """The three steps, the proposed name, and the line that says what was chosen."""
     drop = told(form.message, on_upload, form)
     form.drop.upload(drop, form.drop, [form.message, form.data, form.file], **LIGHT)
-    form.pasted.input(None, None, form.data, js=f"() => {words.PASTED!r}", **LIGHT)  # at once: somebody may press Train
+    # In the browser, as somebody may press Train at once; of `change`, as `input` does not tell of a first paste.
+    to_pasted = f"(text, data) => text.trim() ? {words.PASTED!r} : data"
+    form.pasted.change(None, [form.pasted, form.data], form.data, js=to_pasted, **LIGHT)
     form.method.input(on_method, [form.method, form.fields["lr"]], method_outputs(form), **LIGHT)
     preset = [form.fields[name] for name in PRESETS[words.QUICK]]
     form.length.input(on_length, form.length, [form.folded, *preset], **LIGHT)

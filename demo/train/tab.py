@@ -73,8 +73,7 @@ class TrainPage:
             self.form = FormPart(services)
         with gr.Column(visible=False, elem_classes="stack training") as self.column:
             self.head = message_line(words.MESSAGE, "training-head")
-            with gr.Row(elem_classes="below"):
-                self.try_it = gr.Button(words.TRY, variant="primary", visible=False, min_width=0, scale=0)
+            self.try_it = gr.Button(words.TRY, variant="primary", visible=False, elem_classes="try-it")
             self.bar = gr.HTML(elem_classes="bar")
             self.figures = message_line(words.MESSAGE, "estimate")
             with gr.Row(elem_classes="plots"):
