@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from adapters.base_model import BaseModel
 from demo.train import words as words_train
@@ -71,8 +71,8 @@ def test_a_text_is_uploaded_trained_on_used_and_its_adapter_deleted(page: Page, 
     open_tab(page, address)
     paste(page, "Only one.")
     expect(page.get_by_text("give at least 2")).to_be_visible(timeout=ANSWER)
-    drop = {"name": "sea.txt", "mimeType": "text/plain", "buffer": SEA.encode()}
-    page.locator(".drop input[type=file]").set_input_files([drop])  # type: ignore[list-item]
+    drop = FilePayload(name="sea.txt", mimeType="text/plain", buffer=SEA.encode())
+    page.locator(".drop input[type=file]").set_input_files(drop)
     expect(page.get_by_text("measuring included").first).to_be_visible(timeout=ANSWER)
     expect(page.get_by_role("textbox", name=re.compile("^Name Of the new"))).to_have_value("sea-lora", timeout=ANSWER)
     fill_settings(page, steps="40", batch_size="4", max_length="64", eval_every="5", patience="0", sample_every="10")

@@ -178,5 +178,7 @@ def on_estimate(services: Services, form: FormPart, values: Values) -> Values:
 def read_form(form: FormPart, values: Values) -> TrainForm:
     """The values of the controls."""
     settings = {name: values[component] for name, component in form.fields.items()}
-    first = (values[part] for part in (form.name, form.method, form.data, form.file, form.pasted))
-    return TrainForm(*first, settings)
+    name, method, data, file, pasted = (
+        values[part] for part in (form.name, form.method, form.data, form.file, form.pasted)
+    )
+    return TrainForm(name, method, data, file, pasted, settings)
