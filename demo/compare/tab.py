@@ -17,7 +17,7 @@ from demo.compare.api import compare_endpoint
 from demo.compare.board import Board, PaneView
 from demo.compare.components import Bench, board_updates, look_html, read_bench, read_sampling, show_panes, variant
 from demo.compare.examples import EXAMPLES, Example, start_of
-from demo.compare.form import read_method, read_seed
+from demo.compare.form import pane_form, read_method, read_seed
 from demo.compare.panes import Choices, offer, offered
 from demo.compare.run import check_parity, compare
 from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, wire_shared
@@ -100,7 +100,7 @@ def wire_panes(services: Services, bench: Bench, page: Page) -> None:
     take, choose = (partial(handler, bench, page) for handler in (on_own_words, on_words))
     sent = page.tab.select(take, {page.words, *uses}, [bench.message, *boxes], **LIGHT)
     sent.then(choose, {page.words, *uses}, [page.words, bench.message, *bench.controls("attribute")], **LIGHT)
-    trained = [page.adapter, bench.message, *bench.controls("lora", "prefix")]
+    trained = [page.adapter, bench.message, *(part for pane in bench.panes for part in pane.outputs)]
     page.tab.select(partial(on_adapter, bench, page), {page.adapter, bench.shown, *uses}, trained, **LIGHT)
 
 
@@ -202,14 +202,14 @@ def on_words(bench: Bench, page: Page, values: Values) -> Values:
 
 
 def on_adapter(bench: Bench, page: Page, values: Values) -> Values:
-    """The adapter that was sent, once, in the first pane of its kind."""
+    """The adapter that was sent, once, in the first pane of its kind, or else in the last pane."""
     updates: Values = {bench.message: gr.skip(), page.adapter: None}
     if values[page.adapter] is None:
         return updates
     kind, name = values[page.adapter]
     panes = [bench.panes[place] for place in values[bench.shown]]
-    fitting = [pane.controls[kind] for pane in panes if kind in (values[pane.uses] or ())]
-    return updates | ({fitting[0]: name} if fitting else {bench.message: message(words.NO_PANE.format(name=name))})
+    fitting = next((pane.controls[kind] for pane in panes if kind in (values[pane.uses] or ())), None)
+    return updates | (panes[-1].fill(pane_form(**{kind: name})) if fitting is None else {fitting: name})
 
 
 def on_add(bench: Bench, shown: Sequence[int]) -> Values:

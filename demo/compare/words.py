@@ -8,7 +8,6 @@ BAD_SEED = "The seed {value!r} must be a whole number from 0 to 4,294,967,295."
 CHOSEN_TWICE = "{name} is chosen twice: choose each attribute once and give it a weight."
 MEND_PANES = "Nothing was started: see the note in the pane."
 MEND_SOME = "Some panes were not started: see their notes."
-NO_PANE = "No pane shows this kind: choose {name} in the settings."
 LAST_PANE = "One pane has to stay."
 BAD_METHODS = (
     "methods: give a list of 1 to {most} short names, such as base, lora:poetry or "

@@ -371,8 +371,9 @@ def test_an_adapter_that_was_sent_is_chosen_in_the_first_pane_of_its_kind(bench:
     updates = on_adapter(bench, page, sent)
     assert updates[bench.panes[1].controls["lora"]] == "waves"
     assert updates[page.adapter] is None
-    alone = on_adapter(bench, page, sent | {bench.shown: [0]})
-    assert "waves" in alone[bench.message][0][0], "no pane shows a LoRA: it is said"
+    alone, first = on_adapter(bench, page, sent | {bench.shown: [0]}), bench.panes[0]
+    assert alone[first.uses] == ["lora"], "no pane shows a LoRA: the last one does now"
+    assert alone[first.controls["lora"]]["value"] == "waves"
 
 
 def test_several_attributes_are_named_with_their_weights(services: Services, bench: Bench) -> None:
