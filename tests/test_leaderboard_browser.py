@@ -24,6 +24,7 @@ from tests.serving import Server
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> **bold**"
 CSV = f'prompt,genre\nIn a distant galaxy,space\nThe sea is,verse\n"{HOSTILE.replace(chr(34), chr(34) * 2)}",verse\n'
 METHODS = ["base", "lora:poetry", "pplm:science"]
+TITLES = ["Base", "LoRA poetry", "PPLM science"]
 SLOW = 240_000  # ms; a run on a busy machine
 
 
@@ -102,11 +103,11 @@ def set_lengths(page: Page, texts: int, tokens: int) -> None:
 
 
 def watch(page: Page) -> list[str]:
-    """Waits for the results; the different lines of progress on the way."""
+    """Waits for the end of a run; the different lines of progress on the way."""
     seen: list[str] = []
-    line, results = page.locator(".tabitem:visible > .column > .shared-note"), page.locator(".results .link-head h2")
+    line = page.locator(".tabitem:visible > .column > .shared-note")
     end = time.monotonic() + SLOW / 1000
-    while not results.is_visible():
+    while not (seen and seen[-1].startswith("Done")):
         assert time.monotonic() < end, seen
         words = line.first.inner_text() if line.count() else ""
         if words and words not in seen[-1:]:
@@ -123,6 +124,9 @@ def link_of(page: Page) -> str:
 
 def inner(page: Page, name: str) -> None:
     """Opens an inner tab of the results, wherever the width of the page has put it."""
+    if not page.locator(".results .tabs").first.is_visible():
+        page.locator(".results").get_by_role("button", name=words_leaderboard.DETAILS, exact=True).click()
+        page.wait_for_timeout(400)
     tab = page.locator(".results").get_by_role("tab", name=name, exact=True)
     if not tab.is_visible():
         page.locator(".results .overflow-menu button").first.click()
@@ -165,10 +169,38 @@ def test_a_refused_upload_is_one_line_and_changes_nothing(
 
 def test_a_run_streams_and_ends_with_its_table(finished: Finished) -> None:
     assert any(re.match(r"Writing · \d+ texts? · \d+ of at most 108 tokens", line) for line in finished.seen)
+    ranking = finished.page.locator(".results .ranking tbody tr")
+    expect(ranking).to_have_count(3)
+    expect(finished.page.locator(".results .conclusion")).to_contain_text("Too few prompts to tell methods apart (3)")
+    inner(finished.page, words_leaderboard.TABLE_TAB)
     table = rows(board(finished.page))
-    assert [row[0] for row in table] == METHODS
+    assert [row[0] for row in table] == TITLES
     assert all(re.match(r"[\d,.]+ ?[★≈ ]*\n[\d,.]+ to [\d,.]+$", row[1]) for row in table), table
     assert finished.page.locator(".bar progress").count() == 0
+
+
+def test_a_click_on_a_row_or_a_point_shows_its_texts(finished: Finished) -> None:
+    page = finished.page
+    heading = page.locator(".texts-title h3")
+    page.locator(".results .ranking tr[data-method='1']").click()
+    expect(heading).to_have_text("Texts of LoRA poetry")
+    page.locator(".results .both .trade-off a[data-method='2']").focus()
+    page.keyboard.press("Enter")
+    expect(heading).to_have_text("Texts of PPLM science")
+    expect(page.locator(".method-texts .virtual-row")).to_have_count(3)
+    assert page.locator(".method-texts img").count() == 0
+
+
+def test_an_upload_changes_the_estimate(context: BrowserContext, server: Server, tmp_path: Path) -> None:
+    page = open_leaderboard(context, server.address)
+    expect(page.locator(".estimate")).to_contain_text("32 texts")
+    file = tmp_path / "two.txt"
+    file.write_text("One\nTwo\n", encoding="utf-8")
+    upload(page, file)
+    expect(page.locator(".estimate")).to_contain_text("8 texts", timeout=SLOW)
+    page.get_by_label("Your prompts").fill("One\nTwo\nThree")
+    expect(page.locator(".estimate")).to_contain_text("12 texts", timeout=SLOW)
+    page.close()
 
 
 def test_text_stays_text(finished: Finished) -> None:
@@ -241,17 +273,16 @@ def test_passports_and_cross_scores_are_there_on_demand(finished: Finished) -> N
 def test_plots_have_names_intervals_and_the_pages_colours(finished: Finished) -> None:
     page = finished.page
     inner(page, words_leaderboard.PLOTS_TAB)
-    plots = page.locator(".js-plotly-plot")
-    expect(plots).to_have_count(2)
-    names = plots.first.locator(".textpoint").all_text_contents()
-    assert sorted(names) == sorted(METHODS)
-    assert plots.first.locator(".errorbar .xerror").count() == plots.first.locator(".errorbar .yerror").count() == 3
-    page.locator(".results").get_by_label("Metric").click()
+    plot = page.locator(".results .trade-off:visible").last
+    expect(plot.locator(".name")).to_have_count(3)
+    assert sorted(plot.locator(".name").all_text_contents()) == sorted(TITLES)
+    assert plot.locator(".whisker").count() == 3
+    page.locator(".results").get_by_label("Up").click()
     page.get_by_role("option", name="distinct-2", exact=True).click()
-    expect(plots.nth(1).locator(".xtitle")).to_have_text("distinct-2, higher is better")
+    expect(page.locator(".results .trade-off:visible").last).to_contain_text("distinct-2, higher is better")
     for theme in ("dark", "light"):
         page.evaluate(f"document.body.classList.toggle('dark', {str(theme == 'dark').lower()})")
-        ink = plots.first.locator(".xtitle").evaluate("title => getComputedStyle(title).fill")
+        ink = plot.locator(".name").first.evaluate("name => getComputedStyle(name).fill")
         assert ink == page.evaluate("getComputedStyle(document.querySelector('.results .link-head h2')).color"), theme
 
 
@@ -313,7 +344,7 @@ def test_a_run_is_repeated_at_once_and_stands_beside_the_first(finished: Finishe
     link = page.locator(".results .link textarea")
     expect(link).not_to_have_value(finished.link, timeout=SLOW)
     earlier = page.locator(".earlier")
-    expect(earlier.locator(".virtual-row")).to_have_count(2)
+    expect(earlier.locator(".virtual-row")).to_have_count(3)
     earlier.locator(".virtual-row").nth(1).locator("[role=gridcell]").first.click()
     expect(link).to_have_value(finished.link)
     inner(page, words_leaderboard.BESIDE_TAB)
@@ -385,8 +416,7 @@ def test_a_run_outlives_a_restart_and_only_its_maker_can_delete_it(finished: Fin
     page.goto(finished.link)
     expect(page.get_by_role("tab", name="Leaderboard")).to_have_attribute("aria-selected", "true")
     expect(page.locator(".results .link-head h2")).to_have_text("mine")
-    expect(board(page).locator(".virtual-row")).to_have_count(3)
-    assert [row[0] for row in rows(board(page))] == METHODS
+    expect(page.locator(".results .ranking tbody tr")).to_have_count(3)
     assert page.locator(".setup:visible").count() == 0
     assert page.get_by_role("button", name=text.DELETE, exact=True).count() == 0
     inner(page, words_leaderboard.TEXTS_TAB)
@@ -467,7 +497,7 @@ def test_a_large_run_opens_at_once(large: str, browser: Browser) -> None:
         expect(page.locator(".pane-head").first).to_be_visible(timeout=SLOW)
 
     def table(page: Page) -> None:
-        expect(board(page).locator(".virtual-row")).to_have_count(6, timeout=SLOW)
+        expect(page.locator(".results .ranking tbody tr")).to_have_count(6, timeout=SLOW)
 
     plain, opened = math.inf, math.inf
     for _ in range(10):
@@ -483,7 +513,7 @@ def test_a_prompt_of_a_large_run_is_read_at_once(large: str, browser: Browser) -
     context = browser.new_context(viewport=LAPTOP)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(large)
-    expect(board(page).locator(".virtual-row")).to_have_count(6, timeout=SLOW)
+    expect(page.locator(".results .ranking tbody tr")).to_have_count(6, timeout=SLOW)
     inner(page, words_leaderboard.TEXTS_TAB)
     expect(page.locator(".samples:visible")).to_have_count(6, timeout=SLOW)
     numbers = cycle(range(2, 8))
@@ -513,7 +543,7 @@ INNER = [
 def test_no_flaws_in_any_look(large: str, server: Server, browser: Browser) -> None:
     page = tall_page(browser)
     page.goto(large)
-    expect(board(page).locator(".virtual-row")).to_have_count(6, timeout=SLOW)
+    expect(page.locator(".results .ranking tbody tr")).to_have_count(6, timeout=SLOW)
     for name in INNER:
         inner(page, name)
         assert flaws(page) == {}, name

@@ -175,6 +175,8 @@ class Database:
 
     def samples(self, run_id: str, prompts: range) -> tuple[Sample, ...]:
         """The texts of a run for a range of prompts."""
+        if run_id in self.shipped:
+            return tuple(sample for sample in self.shipped[run_id].data.samples if sample.prompt in prompts)
         with self._reader.connect() as connection:
             return self._samples(connection, run_id, prompts)
 
