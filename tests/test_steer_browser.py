@@ -47,7 +47,7 @@ def test_a_topic_is_found_tried_and_used_in_the_panes_under_its_name(page: Page,
     open_tab(page, address)
     choose_topic(page, "spa", "Space · Steerboard")
     expect(chips(page).filter(has_text="planet").first).to_be_visible(timeout=ANSWER)
-    page.get_by_label("Prompt", exact=True).locator("visible=true").fill("Once upon a time there was a")
+    page.get_by_label("Start of the text").fill("Once upon a time there was a")
     page.keyboard.press("Enter")
     expect(page.get_by_text(re.compile(r"On topic: \d+ steered, \d+ in Base"))).to_be_visible(timeout=SLOW)
     base, steered = page.locator(".pair .pane-text").all_inner_texts()

@@ -44,7 +44,7 @@ def cell(update: Update, most: float, chosen: str) -> str:
     name, path = escape(words.place_of(update)), escape(update.path)
     pressed = str(update.path == chosen).lower()
     return (
-        f'<button data-path="{path}" aria-label="{name}" aria-pressed="{pressed}" title="{name}" '
+        f'<button data-module="{path}" aria-label="{name}" aria-pressed="{pressed}" title="{name}" '
         f'style="--share: {100 * update.relative / most:.0f}%"></button>'
     )
 

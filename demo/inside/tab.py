@@ -26,9 +26,10 @@ MAX_PROMPT = 4_000  # characters
 COST_WIDTHS = [150, 150, 110, 190, 190, 130]  # px; on a phone the table scrolls sideways
 
 
+# Gradio takes a field "path" for a file.
 CLICK = """element.addEventListener('click', event => {
-  const cell = event.target.closest('[data-path]');
-  if (cell) trigger('click', {path: cell.dataset.path});
+  const cell = event.target.closest('[data-module]');
+  if (cell) trigger('click', {module: cell.dataset.module});
 })"""
 
 
@@ -89,7 +90,7 @@ def inside_tab(services: Services, page: Page) -> None:
         costs_section(services, page)
 
     def on_cell(name: Any, event: gr.EventData) -> Values:
-        return show_module(services, view, name, event._data.get("path"))
+        return show_module(services, view, name, event._data.get("module"))
 
     show, fill = (told(view.message, handler, services, view) for handler in (show_adapter, fill_words))
     opened = [page.blocks.load, page.tab.select, view.adapter.input]

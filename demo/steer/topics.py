@@ -33,7 +33,7 @@ LEADING_BLANK = "·"
 CONTROLS = {
     "topic": Control("Topic", ""),
     "words": Control("Words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice."),
-    "prompt": Control("Prompt", "Enter runs it."),
+    "prompt": Control("Start of the text", "Enter runs it."),
     "strength": Control("Strength", "Higher: more on topic, less fluent."),
 }
 control = partial(labelled, of=CONTROLS)

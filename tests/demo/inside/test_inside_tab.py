@@ -81,7 +81,7 @@ def test_squares_share_the_scale_of_w_and_name_rows_and_columns() -> None:
 def test_another_module_is_drawn_alone(services: Services, view: InsideView) -> None:
     updates = show_module(services, view, "verse", QUERY)
     assert set(updates) == {view.model, view.module, view.module_line, view.singular, *view.squares}
-    assert f'data-path="{QUERY}"' in updates[view.model]
+    assert f'data-module="{QUERY}"' in updates[view.model]
     assert 'aria-label="layer 1, q_proj: changed by ' in updates[view.model]
     assert updates[view.model].count('aria-pressed="true"') == 1
     values = next(one.singular_values for one in services.explorer.updates("verse") if one.path == QUERY)
