@@ -27,7 +27,7 @@ DATA_NAMES = {  # of the sets that ship
     "Jane Austen": "austen",
     "Questions with short answers": "qa_facts",
 }
-PASTE, DROP = "Or paste text", "Or drop a file: TXT, JSONL or CSV"
+DROP = "Or drop a file: TXT, JSONL or CSV"
 KINDS_OF_TRAINING = {
     "lora": "<strong>LoRA, for style.</strong> Small matrices are trained beside the weights.",
     "prefix": "<strong>Prefix, for short answers.</strong> Tokens before the prompt are learned.",
