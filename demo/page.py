@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.methods import UserError
 from demo.compare.record import find_comparison
 from demo.compare.tab import compare_tab
@@ -71,6 +72,9 @@ def build_app(services: Services) -> gr.Blocks:
                 with gr.Tab(name, id=name) as tab:
                     ready = partial(build, services, Page(blocks, tab, owner, sent, adapter))
                     ready() if name in AT_ONCE else build_at_first([tab.select], ready)
+
+        repository = EMBEDDED_REPO if services.base == EMBEDDED_ID else services.base
+        gr.HTML(words.links_html(repository), elem_classes="help")
 
         def on_load(secret: Any, request: gr.Request) -> tuple[Any, ...]:
             return (keep_secret(secret), *open_tab(services, read_link(request.query_params)))

@@ -95,9 +95,14 @@ def recorded_view(request: Request, pane: Record, marked: Marker | None, base: s
     text, method = pane["text"], request.method
     compared = base is not None and not is_base(method)
     departs = departure(text, base or "") if compared else (0, 0)
-    pieces = spans(request.prompt, text, marked, departs)
+    pieces = spans(asked(request), text, marked, departs)
     view = pane_view(method, pieces, stored_figures(pane), pane["finish_reason"])
     return view._replace(note=words.same_as_base(method)) if compared and text == base and not view.note else view
+
+
+def asked(request: Request) -> str:
+    """The prompt as it stands before the text; an answer in chat begins in a paragraph of its own."""
+    return f"{request.prompt}\n\n" if request.chat else request.prompt
 
 
 def stored_figures(pane: Record) -> Figures:

@@ -14,7 +14,7 @@ from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_
 from demo.compare import words
 from demo.compare.board import Board, Figures, PaneErrors, PaneView
 from demo.compare.form import Form, read_form
-from demo.compare.record import Comparison, make_record, pane_view, read_record, topic_lists
+from demo.compare.record import Comparison, asked, make_record, pane_view, read_record, topic_lists
 from demo.parts.numbers import Marker, if_finite, marker, spans
 from demo.parts.running import changed, closed_at_end, told
 from demo.parts.words import CANNOT_REPLAY, replayed
@@ -137,7 +137,7 @@ def view(row: Continuation, marked: Marker | None, scored: float | None) -> Pane
         if_finite(distinct([row.text], 2)),
         len(marked.find(row.text)) if marked else None,
     )
-    return pane_view(row.request.method, spans(row.request.prompt, row.text, marked), figures, row.finish_reason)
+    return pane_view(row.request.method, spans(asked(row.request), row.text, marked), figures, row.finish_reason)
 
 
 def check_parity(services: Services, form: Form, board: Board) -> Iterator[Board]:

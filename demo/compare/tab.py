@@ -24,7 +24,7 @@ from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, 
 from demo.parts import words as common
 from demo.parts.events import LIGHT, MODEL, Handler, slow, told
 from demo.parts.links import COMPARE, address, is_id
-from demo.parts.marked import MAX_PANES, Values, message
+from demo.parts.marked import MAX_PANES, Marked, Values, message
 from demo.parts.running import closed_at_end
 from demo.parts.views import Page, cell_of
 from demo.services import Services
@@ -44,8 +44,10 @@ def compare_tab(services: Services, page: Page) -> None:
     deleted = wire_shared(services, shared, live, page)
     share = partial(on_share, services)
     bench.share.click(share, [bench.board, bench.title, page.owner], [bench.link, bench.message], **LIGHT)
-    bench.kept_fold.expand(partial(kept_rows, services), page.owner, bench.kept, **LIGHT)
-    bench.kept.select(on_kept, None, bench.opened, **LIGHT).then(None, bench.opened, None, js=OPEN_LINK, **LIGHT)
+    show = told(bench.message, show_kept, services, bench)
+    bench.kept_fold.expand(show, page.owner, [bench.kept, bench.message], **LIGHT)
+    chosen = bench.kept.select(on_kept, None, [bench.opened, bench.message], **LIGHT)
+    chosen.then(None, bench.opened, None, js=OPEN_LINK, **LIGHT)
     source = Source([bench.xray, shared.xray], [bench.board, shared.id], partial(texts_on_page, services))
     with gr.Column(elem_classes="stack") as below:
         xray_section(services, source, page.blocks)
@@ -62,6 +64,7 @@ def wire_runs(services: Services, bench: Bench) -> None:
     write, check = (partial(play, services, bench, run) for run in (compare, check_parity))
     starts = [bench.run.click, bench.prompt.submit]
     gr.on(starts, told(bench.message, on_start, bench), bench.board, [bench.run, bench.stop, bench.message], **LIGHT)
+    bench.prompt.input(None, None, bench.message, js="() => []", **LIGHT)  # what was wrong is being mended
     events = [
         gr.on(starts, write, bench.inputs, bench.outputs, **options),
         bench.parity.click(check, bench.inputs, bench.outputs, **options),
@@ -225,10 +228,15 @@ def on_remove(bench: Bench, place: int, shown: Sequence[int]) -> Values:
     return show_panes(bench, [other for other in shown if other != place])
 
 
-def on_kept(event: gr.SelectData) -> Any:
+def show_kept(services: Services, bench: Bench, secret: Any) -> Values:
+    """The list of this browser's comparisons."""
+    return {bench.kept: kept_rows(services, secret)}
+
+
+def on_kept(event: gr.SelectData) -> tuple[str | None, Marked]:
     """The address of the comparison in the clicked row."""
     id = cell_of(event, 2)
-    return address(COMPARE, id) if is_id(id) else gr.skip()
+    return address(COMPARE, id) if is_id(id) else None, []
 
 
 def new_seed() -> int:

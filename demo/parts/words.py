@@ -1,5 +1,6 @@
 """The words on the page that several tabs share."""
 
+import re
 from dataclasses import fields
 from datetime import datetime
 from html import escape
@@ -111,6 +112,24 @@ def count(number: int, noun: str, plural: str = "") -> str:
 def quote(piece: str) -> str:
     """A piece of text with visible blanks and line ends."""
     return f"“{piece.translate({10: '⏎', 9: '⇥'})}”"
+
+
+PAPERS = {
+    "LoRA": "arxiv.org/abs/2106.09685",
+    "Prefix tuning": "arxiv.org/abs/2101.00190",
+    "PPLM": "arxiv.org/abs/1912.02164",
+}
+
+
+def links_html(repository: str) -> str:
+    """Where to read more: the papers of the methods, and the base model if it is on the Hub."""
+    links = dict(PAPERS)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        links[base_title(repository)] = f"huggingface.co/{repository}"
+    parts = [
+        f'<a href="https://{url}" target="_blank" rel="noopener">{escape(name)}</a>' for name, url in links.items()
+    ]
+    return f"<p>Papers and model: {' · '.join(parts)}</p>"
 
 
 def percent(share: float) -> str:

@@ -21,7 +21,7 @@ from tests.serving import free_port
 @pytest.fixture(scope="module")
 def address(lasting: Services) -> Iterator[str]:
     blocks = demo.page.build_app(lasting)
-    yield demo.page.start(blocks, "127.0.0.1", free_port())
+    yield demo.page.start(lasting, blocks, "127.0.0.1", free_port())
     blocks.close()
 
 
@@ -133,7 +133,7 @@ def test_a_full_queue_says_so(lasting: Services, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Engine, "generate", generate)
     monkeypatch.setattr(demo.page, "QUEUE_SIZE", 1)
     blocks = demo.page.build_app(lasting)
-    client = Client(demo.page.start(blocks, "127.0.0.1", free_port()), verbose=False)
+    client = Client(demo.page.start(lasting, blocks, "127.0.0.1", free_port()), verbose=False)
     running = threading.Event()
     jobs = [client.submit("The movie was", ["base"], max_new_tokens=12, api_name="/compare")]
     while not jobs[0].outputs():
