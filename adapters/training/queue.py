@@ -30,12 +30,13 @@ from adapters.training.job_folder import (
     State,
     add_job,
     job_ids,
+    pace,
     read_job,
     tidy,
     write_event,
 )
 from adapters.training.making import check_tools
-from adapters.training.order import StepSample, Times, TrainOrder, TrainStep
+from adapters.training.order import StepSample, TrainOrder, TrainStep
 from adapters.training.training_estimate import Estimate, Estimator
 from adapters.training.worker import work
 
@@ -319,36 +320,3 @@ def death(code: int) -> str:
     if code < 0:
         return f"signal {-code} ({signal.strsignal(-code)})"
     return f"exit code {code}; the app's log says why"
-
-
-class Pace(NamedTuple):
-    """How far a training is, and how fast; None where it cannot be known."""
-
-    done: float = 0.0  # share of its time
-    tokens_per_second: float | None = None
-    seconds_left: float | None = None
-
-
-def pace(history: History, times: Times, now: float) -> Pace:
-    """The pace of a training, from its newest steps and the expected times of its parts."""
-    if history.state != "running":
-        return Pace(float(history.ended))
-    times = times if times.training > 0 else Times(0, 1, 0)
-    recent = [step for step in history.recent if step.step > history.begun_at]
-    took = recent[-1].seconds - recent[0].seconds if len(recent) > 1 else 0.0
-    planned = times.training / max(1, history.total)  # seconds of a step
-    a_step = took / (recent[-1].step - recent[0].step) if took > 0 else planned
-    waited, measuring = now - history.since, times.measuring * a_step / planned  # as slow as the steps were
-    if history.phase == "start":
-        gone, tokens = min(waited, 0.95 * times.start), None
-        left = sum(times) - gone
-    elif history.phase == "training":
-        steps_left = history.total - history.steps[-1].step
-        gone = sum(times) - times.measuring - steps_left * planned
-        tokens = (recent[-1].tokens - recent[0].tokens) / took if took > 0 else None
-        left = steps_left * a_step + measuring
-    else:
-        ended, tokens = min(0.95, waited / max(measuring, 1e-9)), None
-        gone = sum(times) - (1 - ended) * times.measuring
-        left = (1 - ended) * measuring
-    return Pace(gone / sum(times), tokens, left)

@@ -9,9 +9,8 @@ import pytest
 from adapters.base_model import BaseModel
 from adapters.lora.settings import LoraSettings
 from adapters.training.corpus import DATASETS
-from adapters.training.job_folder import History
+from adapters.training.job_folder import History, pace
 from adapters.training.order import Event, Plan, StepSample, Times, TrainOrder, TrainSettings, TrainStep, measured_rows
-from adapters.training.queue import pace
 from adapters.training.speeds import EXTRA_TOKENS, STEP_TOKENS, Speeds, Stopwatch, known_speeds
 from adapters.training.training_estimate import Counts, Estimator, times_of
 
