@@ -61,8 +61,8 @@ class Bench:
             for pane in self.panes:
                 pane.lay_out_drawer(services)
         with gr.Accordion(words.KEPT, open=False, elem_classes="drawer") as self.kept_fold:
-            headers, widths = [words.KEPT_WHEN, words.KEPT_NAME], [150, "100%"]
-            self.kept = text_table(words.KEPT, headers, widths, "earlier")
+            headers = [words.KEPT_WHEN, words.KEPT_NAME]
+            self.kept = text_table(words.KEPT, headers, [150, "100%"], "earlier")
         if refused := services.store.refused:
             lines = "\n".join(f"Not offered: {name}. {reason}" for name, reason in refused.items())
             message_line("Adapters that are not offered", "help", lines)
