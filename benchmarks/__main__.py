@@ -8,7 +8,7 @@ import shlex
 import sys
 
 from adapters.methods import UserError
-from benchmarks import adapters_page, example_records, headlines, showcase
+from benchmarks import adapters_page, example_records, headlines, showcase_run
 from benchmarks.costs import bench, weight_layout
 from benchmarks.sweeps import frontier_command, size_sweep_command
 
@@ -18,7 +18,7 @@ COMMANDS = {
     "frontier": (frontier_command, "steer with PPLM at several strengths, and measure success and cost"),
     "adapters": (adapters_page, "write the tables and the plot of docs/adapters.md"),
     "examples": (example_records, "write the comparisons of the examples on the page"),
-    "showcase": (showcase, "make the run that the Leaderboard opens on"),
+    "showcase": (showcase_run, "make the run that the Leaderboard opens on"),
     "headlines": (headlines, "make training rows for the adapter `headline` from Debian's package descriptions"),
     "weights": (weight_layout, "time matrix products by the memory order of the weights"),
 }

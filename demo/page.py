@@ -26,7 +26,7 @@ from demo.preview import Preview, PreviewTags
 from demo.services import Services
 from demo.steer.tab import steer_tab
 from demo.train.tab import train_tab
-from leaderboard.output.board import STYLE as BOARD_STYLE
+from leaderboard.output.ranking import STYLE as BOARD_STYLE
 
 TABS: dict[str, Callable[[Services, Page], None]] = {
     "Compare": compare_tab,

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -194,3 +194,15 @@ class RunData(NamedTuple):
     prompt_tallies: Mapping[tuple[str, str], Mapping[int, Tally]]
     timings: tuple[Timing, ...]
     costs: tuple[AdapterCost, ...]  # of each method
+
+
+class Shipped(NamedTuple):
+    """A run that ships."""
+
+    data: RunData
+    results: dict[str, Any]  # its table as JSON data
+    token_ids: dict[str, tuple[int, ...]]  # of each text, by key
+
+    def traces(self) -> dict[str, Trace]:
+        """The tokens of its texts by key; prompts and log-probabilities are not kept."""
+        return {key: Trace((), ids, ()) for key, ids in self.token_ids.items()}

@@ -4,28 +4,14 @@ The app shows it beside the runs of its database and never writes to it.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
 import orjson
 
 from adapters.methods import from_json, to_json
 from leaderboard.prompts import DATA
-from leaderboard.records import RunData, Tally, Trace
-from leaderboard.tables.results import Results
+from leaderboard.records import Shipped, Tally
 
 FILE = DATA / "showcase.json"
-
-
-class Shipped(NamedTuple):
-    """A run that ships."""
-
-    data: RunData
-    results: Results
-    token_ids: dict[str, tuple[int, ...]]  # of each text, by key
-
-    def traces(self) -> dict[str, Trace]:
-        """The tokens of its texts by key; prompts and log-probabilities are not kept."""
-        return {key: Trace((), ids, ()) for key, ids in self.token_ids.items()}
 
 
 def write_shipped(shipped: Shipped, file: Path = FILE) -> None:

@@ -11,7 +11,8 @@ import orjson
 from adapters.methods import UserError, parse_attribute, to_json
 from leaderboard.frontier import LONGEST_RUN, TOPIC_GOAL, UNSTEERED, Frontier, Goal, Point, Target
 from leaderboard.judges import TOPICS, judge_of, judged_name
-from leaderboard.metrics.metric import Array, Metric, divide
+from leaderboard.metrics.metric import Metric, divide
+from leaderboard.metrics.passport import Array
 from leaderboard.records import ATTRIBUTE, RunData
 from leaderboard.tables.bootstrap import RESAMPLES, interval
 from leaderboard.tables.comparable import Comparable, comparable

@@ -85,16 +85,18 @@ def wire_runs(services: Services, board: Scoreboard) -> None:
     resumed = board.results.resume.click(partial(on_resume, services, board), opened, board.outputs, **options)
     stopped = board.setup.stop.click(None, cancels=[begun, resumed])
     shown = stopped.then(partial(on_stop, services, board), [board.going, board.owner], board.outputs, **LIGHT)
-    listed = [board.earlier, board.earlier_box]
+    listed = [board.earlier, board.earlier_box, board.message]
     for event in (begun, resumed, shown, wire_delete(services, board.results)):
-        event.then(partial(list_earlier, services), board.owner, listed, **LIGHT)
+        event.then(partial(list_earlier, services, board), board.owner, listed, **LIGHT)
     for event in (begun, resumed, shown):
         event.then(None, None, None, js=SHOW_RESULTS, **LIGHT)
 
 
 def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
     """The list of earlier runs, and the link that the page was opened with."""
-    page.tab.select(partial(list_earlier, services), board.owner, [board.earlier, board.earlier_box], **LIGHT)
+    page.tab.select(
+        partial(list_earlier, services, board), board.owner, [board.earlier, board.earlier_box, board.message], **LIGHT
+    )
     board.setup.methods.focus(partial(offer_methods, services), None, board.setup.methods, **LIGHT)
     estimate = partial(on_estimate, services, board.setup)
     page.tab.select(estimate, set(board.setup.inputs), [board.setup.estimate, board.setup.folded], **LIGHT)
@@ -112,10 +114,10 @@ def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
     page.blocks.load(on_load, page.owner, [board.setup.column, board.list_column, *outputs], **LIGHT)
 
 
-def list_earlier(services: Services, secret: Any) -> tuple[Any, Any]:
+def list_earlier(services: Services, board: Scoreboard, secret: Any) -> Values:
     """The list of runs, shown where there is more than one."""
     rows = earlier_rows(services, secret)
-    return rows, gr.update(visible=len(rows) > 1)
+    return {board.earlier: rows, board.earlier_box: gr.update(visible=len(rows) > 1)}
 
 
 def earlier_rows(services: Services, secret: Any) -> list[list[str]]:

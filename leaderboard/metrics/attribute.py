@@ -12,7 +12,8 @@ from functools import partial
 import numpy as np
 
 from leaderboard.judges import describe
-from leaderboard.metrics.metric import Metric, Passport, Setting, Texts, figure, measurement, ratio
+from leaderboard.metrics.metric import Metric, Setting, Texts, figure, measurement, ratio
+from leaderboard.metrics.passport import Passport
 from leaderboard.records import ATTRIBUTE
 
 

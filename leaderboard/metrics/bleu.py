@@ -14,7 +14,8 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from leaderboard.metrics.grams import overlap
-from leaderboard.metrics.metric import AS_REFERENCE, Array, Metric, Passport, Setting, figure, measurement
+from leaderboard.metrics.metric import AS_REFERENCE, Metric, Setting, figure, measurement
+from leaderboard.metrics.passport import Array, Passport
 
 ORDERS = 4
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from leaderboard.metrics.grams import overlap
-from leaderboard.metrics.metric import AS_REFERENCE, Array, Metric, Passport, Setting, divide, figure, measurement
+from leaderboard.metrics.metric import AS_REFERENCE, Metric, Setting, divide, figure, measurement
+from leaderboard.metrics.passport import Array, Passport
 
 ORDERS = 6
 BETA = 2  # recall counts twice as much as precision

@@ -11,7 +11,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement, plain, ratio
+from leaderboard.metrics.metric import Metric, Setting, Texts, figure, measurement, plain, ratio
+from leaderboard.metrics.passport import Array, Passport
 
 
 def compression(texts: Sequence[str], prompts: Sequence[Hashable]) -> float:

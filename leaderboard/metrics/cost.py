@@ -10,7 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, divide, figure, measurement, ratio
+from leaderboard.metrics.metric import Metric, Setting, Texts, divide, figure, measurement, ratio
+from leaderboard.metrics.passport import Array, Passport
 
 ONCE = "none: measured once"
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from leaderboard.metrics import metric
 from leaderboard.metrics.grams import Grams, counts
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, plain, ratio
+from leaderboard.metrics.metric import Metric, Setting, Texts, figure, plain, ratio
+from leaderboard.metrics.passport import Array, Passport
 
 ORDERS = (1, 2, 3)
 WORDS = "words between whitespace, case and punctuation kept"

@@ -16,30 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from leaderboard.metrics.grams import Grams, IntArray, grams
+from leaderboard.metrics.passport import Array, Passport
 
-Array = npt.NDArray[np.float64]
 LONGEST_GRAM = 4
 AS_REFERENCE = "as many lines of a text as its reference has"
-
-
-@dataclass(frozen=True)
-class Passport:
-    """How a column is computed. None: does not apply."""
-
-    title: str
-    higher_is_better: bool | None  # None: neither
-    aggregation: str
-    n: str | None = None  # number of texts and prompts
-    judge: str | None = None
-    bos: str | None = None
-    masking: str | None = None
-    tokenisation: str | None = None
-    length: str | None = None
-    interval: str = "95 % bootstrap over prompts, 2,000 samples; against the base paired"
-
-    @property
-    def direction(self) -> str | None:
-        return {None: None, True: "higher is better", False: "lower is better"}[self.higher_is_better]
 
 
 class Setting(NamedTuple):

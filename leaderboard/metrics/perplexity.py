@@ -12,7 +12,8 @@ from functools import partial
 import numpy as np
 
 from adapters.decoding.likelihood import perplexity_of
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement
+from leaderboard.metrics.metric import Metric, Setting, Texts, figure, measurement
+from leaderboard.metrics.passport import Array, Passport
 
 perplexities = np.vectorize(perplexity_of, otypes=[float])
 CORPUS = "exp(total loss / total number of tokens)"

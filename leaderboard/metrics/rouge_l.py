@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz.distance import LCSseq
 
-from leaderboard.metrics.metric import AS_REFERENCE, Array, Metric, Passport, Setting, figure, measurement, ratio
+from leaderboard.metrics.metric import AS_REFERENCE, Metric, Setting, figure, measurement, ratio
+from leaderboard.metrics.passport import Array, Passport
 
 WORD = re.compile("[a-z0-9]+")
 

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from leaderboard.metrics.grams import Counts, IntArray, counts
-from leaderboard.metrics.metric import Array, Metric, Passport, Setting, Texts, figure, measurement, plain, ratio
+from leaderboard.metrics.metric import Metric, Setting, Texts, figure, measurement, plain, ratio
+from leaderboard.metrics.passport import Array, Passport
 
 EPSILON = 0.1  # matches for no match
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from adapters.methods import Method, from_json, to_json
 from leaderboard.output import trade_off
-from leaderboard.output.board import board_of
 from leaderboard.output.looks import flat, look
+from leaderboard.output.ranking import board_of
 from leaderboard.output.rendering import render
 from leaderboard.records import Prompt, RunData, Sample
 from leaderboard.tables.results import Results

@@ -40,7 +40,7 @@ class Axis(NamedTuple):
     marks: list[tuple[float, str]]
 
 
-class Point(NamedTuple):
+class Dot(NamedTuple):
     """A method, its pixel, its intervals, and where its name begins."""
 
     place: int  # among the methods
@@ -57,7 +57,7 @@ class Point(NamedTuple):
 class Plot(NamedTuple):
     x: Axis
     y: Axis
-    points: list[Point]
+    points: list[Dot]
     hint: str  # where the better methods are
 
 
@@ -98,7 +98,7 @@ def trade_off(results: Results, looks: Sequence[Look], across: str, up: str) -> 
             spans = x_scale.between(x), y_scale.between(y)
             said = f"{each.title}: {figure(across, x.value)}, {figure(up, y.value)}"
             points.append(
-                Point(place, each, *dots[each.name], *spans, *beside(each.title, *dots[each.name], taken), said)
+                Dot(place, each, *dots[each.name], *spans, *beside(each.title, *dots[each.name], taken), said)
             )
     return Plot(axis(results, across, x_scale), axis(results, up, y_scale), points, hint(results, across, up))
 

@@ -15,8 +15,19 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 
 from adapters.methods import UserError, to_json
 from adapters.training.batches import chunks
-from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunLine, Sample, Tally, Timing, Trace, Written
-from leaderboard.showcase import Shipped
+from leaderboard.records import (
+    AdapterCost,
+    PromptSet,
+    Run,
+    RunData,
+    RunLine,
+    Sample,
+    Shipped,
+    Tally,
+    Timing,
+    Trace,
+    Written,
+)
 from leaderboard.store.connection import migrate, open_engine
 from leaderboard.store.schema import (
     VERSION,
@@ -107,7 +118,7 @@ class Database:
     def results(self, id: str) -> Any | None:
         """The stored table of a run as JSON data."""
         if id in self.shipped:
-            return to_json(self.shipped[id].results)
+            return self.shipped[id].results
         return self._scalar(select(runs.c.results).where(runs.c.id == id))
 
     def set_results(self, id: str, results: Any) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leaderboard.metrics.metric import Array
+from leaderboard.metrics.passport import Array
 
 RESAMPLES = 2_000
 ERROR = 0.05  # share of intervals that may miss the truth

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from adapters.methods import BASE
-from leaderboard.metrics.metric import Array, Costs, Setting, Texts
+from leaderboard.metrics.metric import Costs, Setting, Texts
+from leaderboard.metrics.passport import Array
 from leaderboard.records import ATTRIBUTE, Prompt, RunData, Sample, unsteered_name
 
 SHORT = 1 / 4  # of the largest median number of words

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import pandas as pd
 from pydantic import BeforeValidator, PlainSerializer
 
-from leaderboard.metrics.metric import Passport
+from leaderboard.metrics.passport import Passport
 from leaderboard.tables.bootstrap import Interval, covers_zero
 
 Number = Annotated[  # NaN here, null in JSON

@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 from adapters.methods import BASE
 from leaderboard.metrics import MODULES, perplexity
 from leaderboard.metrics.distinct import distinct, repetition
-from leaderboard.metrics.metric import Array, Metric, Passport
+from leaderboard.metrics.metric import Metric
+from leaderboard.metrics.passport import Array, Passport
 from leaderboard.records import RunData, Tally
 from leaderboard.tables.bootstrap import NONE, Interval, enough, interval, weights
 from leaderboard.tables.comparable import Comparable, Where, comparable

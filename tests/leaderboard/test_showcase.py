@@ -6,14 +6,16 @@ import pytest
 
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
-from adapters.methods import Request, to_json
+from adapters.methods import Request, from_json, to_json
 from adapters.store.adapter_store import WEIGHTS, AdapterStore
 from adapters.store.fingerprint import Fingerprints
-from benchmarks.showcase import SPEC
-from leaderboard.output.board import board_of
+from benchmarks.showcase_run import SPEC
 from leaderboard.output.export import FILES
-from leaderboard.showcase import FILE, Shipped, read_shipped, write_shipped
+from leaderboard.output.ranking import board_of
+from leaderboard.records import Shipped
+from leaderboard.showcase import FILE, read_shipped, write_shipped
 from leaderboard.store.database import Database
+from leaderboard.tables.results import Results
 from leaderboard.tables.table import tabulate
 from tests.leaderboard.tables.test_table import a_run
 
@@ -28,22 +30,22 @@ def shipped() -> Shipped:
 
 def test_a_run_goes_to_its_file_and_back(tmp_path: Path) -> None:
     data = a_run()
-    run = Shipped(data, tabulate(data), {sample.key: (1, 2) for sample in data.samples})
+    run = Shipped(data, to_json(tabulate(data)), {sample.key: (1, 2) for sample in data.samples})
     write_shipped(run, tmp_path / "run.json")
     back = read_shipped(tmp_path / "run.json")[data.run.id]
     assert back.data == data
-    assert to_json(back.results) == to_json(run.results)
+    assert back.results == run.results
     assert back.token_ids == run.token_ids
     assert read_shipped(tmp_path / "none.json") == {}
 
 
 def test_it_is_read_beside_the_database_and_never_written(tmp_path: Path) -> None:
     data = a_run()
-    run = Shipped(data, tabulate(data), {sample.key: (1, 2) for sample in data.samples})
+    run = Shipped(data, to_json(tabulate(data)), {sample.key: (1, 2) for sample in data.samples})
     database = Database(f"sqlite:///{tmp_path / 'runs.db'}", {data.run.id: run})
     assert database.run(data.run.id) == data.run
     assert database.data(data.run.id) == data
-    assert database.results(data.run.id) == to_json(run.results)
+    assert database.results(data.run.id) == run.results
     assert database.traces([data.samples[0].key])[data.samples[0].key].token_ids == (1, 2)
     assert database.runs(None) == []
     assert not database.delete_run(data.run.id, None)
@@ -54,17 +56,17 @@ def test_the_file_is_small_and_its_table_is_computed_from_its_texts(shipped: Shi
     assert FILE.stat().st_size < MOST_BYTES
     assert shipped.data.run.spec == SPEC
     assert shipped.data.run.status == "done"
-    assert to_json(tabulate(shipped.data)) == to_json(shipped.results)
+    assert to_json(tabulate(shipped.data)) == shipped.results
 
 
 def test_it_shows_every_kind_of_method_and_tells_them_apart(shipped: Shipped) -> None:
-    board = board_of(shipped.data.run, shipped.results)
+    board = board_of(shipped.data.run, from_json(Results, shipped.results))
     assert {kind for row in board.rows for kind in row.look.kinds} == {"base", "lora", "prefix", "pplm"}
     assert board.heads[0].title == "On topic (religion)"
     assert board.has_ranks
     assert board.conclusion[0].startswith("More often about religion than Base")
     assert "PPLM religion" in board.conclusion[0]
-    assert len(FILES["report.html"](shipped.data, shipped.results)) > 10_000
+    assert len(FILES["report.html"](shipped.data, from_json(Results, shipped.results))) > 10_000
 
 
 def test_some_of_its_texts_are_written_again_identically(shipped: Shipped, embedded: BaseModel) -> None:

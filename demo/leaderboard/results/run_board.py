@@ -13,8 +13,8 @@ from demo.parts.marked import Values
 from demo.parts.tables import text_table
 from demo.parts.views import Opened
 from demo.services import Services
-from leaderboard.output.board import board_html, board_of
 from leaderboard.output.looks import look
+from leaderboard.output.ranking import board_html, board_of
 from leaderboard.records import Run, Sample
 
 MOST = 60  # texts that are shown

@@ -12,7 +12,7 @@ from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
 from demo.parts.views import Inner, Opened, filled, inner
 from demo.services import Services
-from leaderboard.output.board import plot_html
+from leaderboard.output.ranking import plot_html
 
 
 def plots_tab(services: Services, opened: Opened) -> Inner:

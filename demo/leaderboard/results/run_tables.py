@@ -17,8 +17,8 @@ from demo.parts.events import LIGHT
 from demo.parts.tables import Column, figures_table, show
 from demo.parts.views import Inner, Opened, filled, inner
 from demo.services import Services
-from leaderboard.metrics.metric import Passport
-from leaderboard.output.board import ARROWS, marks
+from leaderboard.metrics.passport import Passport
+from leaderboard.output.ranking import ARROWS, marks
 from leaderboard.tables.display import figure, span
 from leaderboard.tables.results import Cell, Results
 

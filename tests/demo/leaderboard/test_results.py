@@ -17,9 +17,9 @@ from demo.parts.actions import work_buttons
 from demo.parts.numbers import PROMPT
 from demo.parts.tables import Column, grid
 from demo.services import Services
-from leaderboard.metrics.metric import Passport
-from leaderboard.output.board import marks
+from leaderboard.metrics.passport import Passport
 from leaderboard.output.export import FILES
+from leaderboard.output.ranking import marks
 from leaderboard.records import Prompt, PromptSet, RunSpec
 from leaderboard.runs.runner import Difference, Replay
 from leaderboard.tables.results import Cell, Results

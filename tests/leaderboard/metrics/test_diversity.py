@@ -27,7 +27,8 @@ from leaderboard.metrics.distinct import (
     repetition_rows,
 )
 from leaderboard.metrics.grams import counts, grams
-from leaderboard.metrics.metric import Array, Texts, plain
+from leaderboard.metrics.metric import Texts, plain
+from leaderboard.metrics.passport import Array
 from leaderboard.metrics.self_bleu import self_bleu
 
 TEXTS = ("the cat saw the cat", "the dog saw a cat", "rain", "")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from adapters.methods import BASE, PPLM, Attribute, Method, Sampling, to_json
-from leaderboard.metrics.metric import Passport
+from leaderboard.metrics.passport import Passport
 from leaderboard.output import report
-from leaderboard.output.board import board_html, board_of
 from leaderboard.output.looks import flat, look
+from leaderboard.output.ranking import board_html, board_of
 from leaderboard.output.report import comparison_report, run_report
 from leaderboard.records import Prompt, RunData, Tally
 from leaderboard.tables.results import Cell, Results

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from leaderboard.metrics.metric import Array, ratio
+from leaderboard.metrics.metric import ratio
+from leaderboard.metrics.passport import Array
 from leaderboard.tables.bootstrap import NONE, RESAMPLES, Interval, covers_zero, enough, interval, weights
 
 SETS, PROMPTS, TRUTH = 600, 60, 0.3

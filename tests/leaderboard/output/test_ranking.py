@@ -8,9 +8,9 @@ import pytest
 
 from adapters.methods import BASE
 from leaderboard.output import trade_off
-from leaderboard.output.board import board_html, board_of, plot_html
 from leaderboard.output.conclusion import conclude, listed
 from leaderboard.output.looks import look
+from leaderboard.output.ranking import board_html, board_of, plot_html
 from leaderboard.output.trade_off import Box
 from leaderboard.records import RunData
 from leaderboard.tables.display import figure, size

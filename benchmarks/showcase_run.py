@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from adapters.methods import Sampling, parse_method
+from adapters.methods import Sampling, parse_method, to_json
 from leaderboard.__main__ import begin, load_prompts, watch
-from leaderboard.records import RunSpec
+from leaderboard.records import RunSpec, Shipped
 from leaderboard.runs.runner import Runner, load_engine
-from leaderboard.showcase import FILE, Shipped, write_shipped
+from leaderboard.showcase import FILE, write_shipped
 from leaderboard.store.database import Database
 from leaderboard.tables.table import tabulate
 
@@ -30,5 +30,7 @@ def run(options: argparse.Namespace, _: str) -> int:
         watch(runner.run(id))
     data = runner.data(id)
     traces = runner.database.traces([sample.key for sample in data.samples])
-    write_shipped(Shipped(data, tabulate(data), {key: trace.token_ids for key, trace in traces.items()}), options.out)
+    write_shipped(
+        Shipped(data, to_json(tabulate(data)), {key: trace.token_ids for key, trace in traces.items()}), options.out
+    )
     return 0

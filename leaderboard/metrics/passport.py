@@ -1,0 +1,28 @@
+"""What a column says of itself, without the code that computes it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Passport:
+    """How a column is computed. None: does not apply."""
+
+    title: str
+    higher_is_better: bool | None  # None: neither
+    aggregation: str
+    n: str | None = None  # number of texts and prompts
+    judge: str | None = None
+    bos: str | None = None
+    masking: str | None = None
+    tokenisation: str | None = None
+    length: str | None = None
+    interval: str = "95 % bootstrap over prompts, 2,000 samples; against the base paired"
+
+    @property
+    def direction(self) -> str | None:
+        return {None: None, True: "higher is better", False: "lower is better"}[self.higher_is_better]
