@@ -125,7 +125,7 @@ def link_of(page: Page) -> str:
 def inner(page: Page, name: str) -> None:
     """Opens an inner tab of the results, wherever the width of the page has put it."""
     if not page.locator(".results .tabs").first.is_visible():
-        page.locator(".results").get_by_role("button", name=words_leaderboard.DETAILS, exact=True).click()
+        page.locator(".results").get_by_role("button", name=re.compile(f"^{words_leaderboard.DETAILS}")).click()
         page.wait_for_timeout(400)
     tab = page.locator(".results").get_by_role("tab", name=name, exact=True)
     if not tab.is_visible():

@@ -133,8 +133,8 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
     expect_done(page)
     assert page.locator(".legend .topic-0").count() == 0, "a discriminator marks nothing"
     to_tab(page, "Leaderboard")
-    page.get_by_label("Methods").fill("pplm:place")
-    expect(page.get_by_role("option", name="pplm:place:sea")).to_be_visible(timeout=ANSWER)
+    page.get_by_label("Methods").fill("place:sea")
+    expect(page.get_by_role("option", name="place:sea")).to_be_visible(timeout=ANSWER)
 
 
 def test_no_flaws_in_any_look(browser: Browser, address: str) -> None:

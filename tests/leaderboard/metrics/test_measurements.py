@@ -20,7 +20,7 @@ from leaderboard.metrics.rouge_l import rouge_l
 from leaderboard.metrics.self_bleu import self_bleu
 
 FOLDER = Path(leaderboard.metrics.__file__).parent
-PARTS = {"__init__", "metric", "grams"}  # files that are no metric
+PARTS = {"__init__", "metric", "grams", "passport"}  # files that are no metric
 TEXTS = ["the cat saw the cat and the dog", "the dog saw a cat and the dog saw a cat", "rain"]
 REFERENCES = ["the cat saw a dog and the cat", "a dog saw the cat", "rain"]
 PROMPTS = ["a", "a", "b"]
