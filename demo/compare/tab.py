@@ -64,7 +64,7 @@ def wire_runs(services: Services, bench: Bench) -> None:
     write, check = (partial(play, services, bench, run) for run in (compare, check_parity))
     starts = [bench.run.click, bench.prompt.submit]
     gr.on(starts, told(bench.message, on_start, bench), bench.board, [bench.run, bench.stop, bench.message], **LIGHT)
-    bench.prompt.input(None, None, bench.message, js="() => []", **LIGHT)  # what was wrong is being mended
+    bench.prompt.change(None, None, bench.message, js="() => []", **LIGHT)  # what was wrong is being mended
     events = [
         gr.on(starts, write, bench.inputs, bench.outputs, **options),
         bench.parity.click(check, bench.inputs, bench.outputs, **options),

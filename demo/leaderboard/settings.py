@@ -78,7 +78,7 @@ def wire_setup(services: Services, setup: Setup) -> None:
     taken = [
         setup.upload.upload(partial(on_upload, services, setup), setup.upload, outputs, **LIGHT),
         setup.set.input(partial(on_set, services, setup), [setup.set, setup.uploaded], outputs, **LIGHT),
-        setup.paste.input(
+        setup.paste.change(
             partial(on_paste, services, setup), setup.paste, outputs, trigger_mode="always_last", **LIGHT
         ),
     ]
