@@ -211,7 +211,7 @@ def test_text_stays_text(finished: Finished) -> None:
     assert HOSTILE in [row[1] for row in rows(prompts)]
     prompts.get_by_text("<img").last.click()
     expect(page.locator(".chosen-prompt")).to_contain_text(HOSTILE)
-    assert page.locator(".results img, .results strong").count() == 0
+    assert page.locator(".results img, .results .quiet-table strong, .results .pane strong").count() == 0
     assert page.title() == text.TITLE
 
 
@@ -277,7 +277,7 @@ def test_plots_have_names_intervals_and_the_pages_colours(finished: Finished) ->
     expect(plot.locator(".name")).to_have_count(3)
     assert sorted(plot.locator(".name").all_text_contents()) == sorted(TITLES)
     assert plot.locator(".whisker").count() == 3
-    page.locator(".results").get_by_label("Up").click()
+    page.locator(".results").get_by_role("combobox", name="Up", exact=True).click()
     page.get_by_role("option", name="distinct-2", exact=True).click()
     expect(page.locator(".results .trade-off:visible").last).to_contain_text("distinct-2, higher is better")
     for theme in ("dark", "light"):
