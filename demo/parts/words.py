@@ -50,7 +50,6 @@ DELETE_NO = "Keep it"
 DELETED_HTML = "<h2>Deleted</h2><p>Its link no longer works. <a href='?'>Back to Steerboard</a></p>"
 
 # Lists and plots
-HIGHER, LOWER = "higher is better", "lower is better"
 STARTING = "Starting."
 UPLOAD_LIST = "Upload a list"
 PROMPTS, METHODS, SETTINGS = "Prompts", "Methods", "Settings"
