@@ -14,6 +14,8 @@ from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.methods import UserError
 from demo.compare.record import find_comparison
 from demo.compare.tab import compare_tab
+from demo.first_paint import first_paint
+from demo.front import Front, Fronts
 from demo.inside.tab import inside_tab
 from demo.leaderboard.results.load import find_run
 from demo.leaderboard.tab import leaderboard_tab
@@ -22,7 +24,6 @@ from demo.parts import words
 from demo.parts.events import LIGHT, guard_events
 from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
 from demo.parts.views import Page, build_at_first
-from demo.preview import Preview, PreviewTags
 from demo.services import Services
 from demo.steer.tab import steer_tab
 from demo.train.tab import train_tab
@@ -100,17 +101,18 @@ def open_tab(services: Services, link: Link | None) -> tuple[Any, Any]:
     return gr.Tabs(selected=TAB_OF[link.kind]), gr.skip()
 
 
-def preview(services: Services, query: Mapping[str, str]) -> Preview:
-    """What a link shows where it is posted: for a shared comparison its prompt, else what the app is."""
+def front(services: Services, query: Mapping[str, str]) -> Front:
+    """What a link shows where it is posted, and on the page at first: its comparison, else what the app is."""
     link = read_link(query)
     try:
         found = find_comparison(services, link.id) if link is not None and link.kind == COMPARE else None
     except UserError:
         found = None
     if found is None:
-        return Preview(words.TITLE, words.PURPOSE)
+        return Front(words.TITLE, words.PURPOSE, first_paint(services, list(TABS), None) if link is None else "")
     names = ", ".join(words.title(view.method) for view in found.board.panes.values())
-    return Preview(f"{found.record['prompt'].strip()[:80]} · {words.TITLE}", f"Continued by {names}. {words.PURPOSE}")
+    title, line = f"{found.record['prompt'].strip()[:80]} · {words.TITLE}", f"Continued by {names}. {words.PURPOSE}"
+    return Front(title, line, first_paint(services, list(TABS), found))
 
 
 def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> str:
@@ -132,6 +134,6 @@ def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_uploa
         show_error=False,
         quiet=True,
         prevent_thread_lock=True,
-        app_kwargs={"middleware": [Middleware(PreviewTags, preview=partial(preview, services))]},
+        app_kwargs={"middleware": [Middleware(Fronts, front=partial(front, services))]},
     )
     return address

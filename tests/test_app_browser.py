@@ -31,6 +31,10 @@ from tests.browsing import (
     sideways,
 )
 
+SHIFTS = """window.shifted = 0;
+new PerformanceObserver(list => list.getEntries().forEach(each => { window.shifted += each.value; }))
+    .observe({type: 'layout-shift', buffered: true});"""
+
 
 @pytest.fixture
 def app(page: Page, address: str) -> Iterator[Page]:
@@ -75,6 +79,27 @@ def test_it_opens_on_a_finished_comparison_and_each_example_shows_its_own(app: P
         eventually(app, lambda stored=stored: [" ".join(text.split()) for text in texts(app)] == stored)  # type: ignore[misc]
         expect(app.locator(".strip i")).not_to_have_count(0)
         expect(app.get_by_role("button", name=words.RUN_AGAIN, exact=True)).to_be_visible()
+
+
+def test_texts_can_be_read_before_the_script_runs_and_nothing_moves_when_it_takes_over(
+    page: Page, address: str
+) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.add_init_script(SHIFTS)
+    page.route("**/assets/*.js", lambda route: route.abort())
+    page.goto(address)
+    stored = records()[EXAMPLES[0].title]["panes"]
+    pieces = page.locator("#first-paint .pane-text").all_text_contents()
+    assert ["".join(text.split()) for text in pieces] == [
+        "".join((EXAMPLES[0].prompt + pane["text"]).split()) for pane in stored
+    ]
+    expect(page.locator("#first-paint .pane-text .topic-0").first).to_be_visible()
+    page.unroute("**/assets/*.js")
+    page.reload(wait_until="commit")
+    page.locator("#first-paint").get_by_role("button", name=EXAMPLES[1].title).dispatch_event("click")
+    expect(page.locator("#first-paint")).to_have_count(0)
+    expect(page.get_by_label("Prompt")).to_have_value(EXAMPLES[1].prompt)
+    assert page.evaluate("window.shifted") < 0.05
 
 
 def test_run_again_writes_the_example_live(app: Page) -> None:

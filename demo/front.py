@@ -1,7 +1,4 @@
-"""What a link to this app shows where it is posted: our title and text in the tags that Gradio's page comes with.
-
-Knows HTML and ASGI; knows nothing of Gradio.
-"""
+"""What the page shows before Gradio's script runs: our title and text where a link is posted, and first texts."""
 
 import re
 from collections.abc import Callable
@@ -12,21 +9,23 @@ from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TEXT = re.compile(r'(<meta\s+(?:property="og|name="twitter):(title|description)"\s+content=")[^"]*')
+BODY = re.compile(r"<body[^>]*>")
 OTHERS = re.compile(r'<meta\s+(?:property="og:(?:image|url)"|name="twitter:(?:image|creator)")[^>]*>')
 
 
-class Preview(NamedTuple):
-    """The title and the text of a link."""
+class Front(NamedTuple):
+    """The title and the text of a link, and the HTML that stands on the page at first."""
 
     title: str
     description: str
+    body: str = ""
 
 
-class PreviewTags:
-    """Answers the page with the preview of the link that asked for it; everything else passes."""
+class Fronts:
+    """Answers the page with the front of the link that asked for it; everything else passes."""
 
-    def __init__(self, app: ASGIApp, preview: Callable[[QueryParams], Preview]) -> None:
-        self.app, self.preview = app, preview
+    def __init__(self, app: ASGIApp, front: Callable[[QueryParams], Front]) -> None:
+        self.app, self.front = app, front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != "/":
@@ -41,7 +40,7 @@ class PreviewTags:
                 return
             body.extend(message.get("body", b""))
             if not message.get("more_body"):
-                page = tagged(body.decode(), self.preview(QueryParams(scope["query_string"]))).encode()
+                page = fronted(body.decode(), self.front(QueryParams(scope["query_string"]))).encode()
                 MutableHeaders(scope=begun[0])["content-length"] = str(len(page))
                 await send(begun[0])
                 await send({"type": "http.response.body", "body": page})
@@ -49,11 +48,12 @@ class PreviewTags:
         await self.app(scope, receive, collect)
 
 
-def tagged(page: str, preview: Preview) -> str:
-    """The page with these texts in its preview tags, and without the pictures of others.
+def fronted(page: str, front: Front) -> str:
+    """The page with these texts in its preview tags, without the pictures of others, and with this at its beginning.
 
-    >>> tagged('<meta property="og:title" content="Gradio" />', Preview("Ours & <more>", ""))
-    '<meta property="og:title" content="Ours &amp; &lt;more&gt;" />'
+    >>> fronted('<meta property="og:title" content="Gradio" /><body>', Front("Ours & <more>", "", "<b>"))
+    '<meta property="og:title" content="Ours &amp; &lt;more&gt;" /><body><b>'
     """
-    texts = {name: escape(value) for name, value in preview._asdict().items()}
-    return TEXT.sub(lambda tag: tag[1] + texts[tag[2]], OTHERS.sub("", page))
+    texts = {name: escape(value) for name, value in front._asdict().items()}
+    tagged = TEXT.sub(lambda tag: tag[1] + texts[tag[2]], OTHERS.sub("", page))
+    return BODY.sub(lambda tag: tag[0] + front.body, tagged, count=1)
