@@ -1,4 +1,4 @@
-"""Writes the comparisons of the examples, demo/compare/examples.json, with the real engine.
+"""Writes the comparisons of the examples, demo/compare/data/examples.json, with the real engine.
 
     python -m benchmarks examples
 

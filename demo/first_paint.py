@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from demo.compare import words
 from demo.compare.board import Board
@@ -39,15 +38,15 @@ def first_paint(services: Services, tabs: Sequence[str], shared: Comparison | No
         "examples": EXAMPLES,
         "start": start,
         "classes": mark_classes,
-        "style": Markup(STYLE_SHEET.read_text()),
-        "head": Markup(link_head_html(shared)) if shared else "",
-        "legend": Markup(legend_html(board)),
-        "figures": Markup(figures_html(board)),
+        "style": STYLE_SHEET.read_text(),
+        "head": link_head_html(shared) if shared else "",
+        "legend": legend_html(board),
+        "figures": figures_html(board),
         "views": [
             {
-                "head": Markup(head_html(view.method, services)),
+                "head": head_html(view.method, services),
                 "spans": view.spans,
-                "status": Markup(status_html(view)),
+                "status": status_html(view),
             }
             for _, view in sorted(board.panes.items())
         ],

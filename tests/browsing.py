@@ -27,6 +27,13 @@ STILL = """() => {
 }"""
 
 
+def open_page(page: Page, address: str) -> None:
+    """Opens the app, and waits until Gradio's page stands in the place of the first texts."""
+    page.goto(address)
+    expect(page.locator("gradio-app .main")).to_be_attached()
+    expect(page.locator("#first-paint")).to_have_count(0)
+
+
 def to_tab(page: Page, name: str) -> None:
     """Opens a tab, which may be in the menu on a phone."""
     menu = page.locator(".overflow-menu button").locator("visible=true").first

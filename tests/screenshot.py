@@ -5,6 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
 
+from tests.browsing import open_page
 from tests.serving import BROWSER_OPTIONS, ROOT, browser_path, running_app
 
 
@@ -13,7 +14,7 @@ def main(file: Path) -> None:
     with running_app() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(playwright), args=BROWSER_OPTIONS)
         page = browser.new_page(viewport={"width": 1280, "height": 920})
-        page.goto(f"{address}?__theme=light")
+        open_page(page, f"{address}?__theme=light")
         expect(page.locator(".strip i").first).to_be_visible()
         page.mouse.move(0, 0)
         page.wait_for_timeout(1000)

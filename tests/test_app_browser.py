@@ -25,6 +25,7 @@ from tests.browsing import (
     eventually,
     expect_done,
     flaws,
+    open_page,
     panes,
     run,
     set_new_tokens,
@@ -54,12 +55,6 @@ def app(page: Page, address: str) -> Iterator[Page]:
         stop.click()
     assert elsewhere == []
     assert errors == []
-
-
-def open_page(page: Page, address: str) -> None:
-    page.goto(address)
-    expect(page.get_by_role("button", name=words.RUN_AGAIN, exact=True)).to_be_visible()
-    expect(page.locator(".pane").first).to_be_visible()
 
 
 def texts(page: Page) -> list[str]:
@@ -186,6 +181,23 @@ def test_a_changed_setting_renames_the_pane_and_steers_the_next_text(app: Page) 
     expect(pane.locator(".pane-note")).to_contain_text("Same text as Base. Raise the strength")
 
 
+def test_the_drawer_sets_the_pane_that_is_chosen_in_it(app: Page) -> None:
+    part = drawer(app, words.SETTINGS_OF_ONE)
+    expect(part.get_by_role("radio", name="4 · PPLM space")).to_be_checked()
+    part.get_by_role("button", name=words.MORE_SETTINGS).click()
+    best_of = part.get_by_label("number input for Best of (best_of)")
+    best_of.fill("2")
+    app.keyboard.press("Tab")
+    expect(panes(app).nth(3).locator(".block.pane-head")).to_contain_text("best of 2")
+    part.get_by_role("radio", name="1 · Base").check()
+    expect(best_of).to_have_value("1")
+    part.get_by_role("checkbox", name="Prefix").check()
+    expect(panes(app).nth(0).get_by_role("heading")).to_have_text(re.compile("^Prefix "))
+    expect(part.get_by_role("radio", name=re.compile("^1 · Prefix"))).to_be_checked()
+    part.get_by_role("radio", name="4 · PPLM space").check()
+    expect(best_of).to_have_value("2")
+
+
 def test_panes_are_added_up_to_six_and_removed(app: Page) -> None:
     add = app.get_by_role("button", name=words.ADD)
     add.click()
@@ -195,7 +207,10 @@ def test_panes_are_added_up_to_six_and_removed(app: Page) -> None:
     expect(panes(app)).to_have_count(6)
     expect(add).to_be_disabled()
     set_new_tokens(app, 2)
-    drawer(app, "1 · Base").get_by_role("button", name="Remove this pane").click()
+    part = drawer(app, words.SETTINGS_OF_ONE)
+    expect(part.get_by_role("radio", name="6 · LoRA scifi")).to_be_checked()
+    part.get_by_role("radio", name="1 · Base").check()
+    part.get_by_role("button", name=words.REMOVE).click()
     expect(panes(app)).to_have_count(5)
     run(app)
     expect_done(app)
@@ -324,7 +339,7 @@ def test_on_a_phone_base_stays_and_the_others_are_swiped_below_it(app: Page) -> 
 
 def test_no_flaws_in_any_look(app: Page) -> None:
     assert app.get_by_role("heading", level=1).all_inner_texts() == [common.TITLE]
-    drawer(app, "4 · PPLM").get_by_role("button", name=words.MORE_SETTINGS).locator("visible=true").click()
+    drawer(app, words.SETTINGS_OF_ONE).get_by_role("button", name=words.MORE_SETTINGS).click()
     assert flaws(app) == {}
 
 

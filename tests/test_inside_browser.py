@@ -10,14 +10,14 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from demo.inside import words
-from tests.browsing import flaws, tall_page, to_tab
+from tests.browsing import flaws, open_page, tall_page, to_tab
 
 SLOW, ANSWER = 240_000, 60_000  # ms; a busy machine takes its time
 TAB = "Inside"
 
 
 def open_tab(page: Page, address: str, theme: str = "light") -> None:
-    page.goto(f"{address}?__theme={theme}")
+    open_page(page, f"{address}?__theme={theme}")
     expect(page.locator(".pane").first).to_be_visible(timeout=SLOW)
     to_tab(page, TAB)
 

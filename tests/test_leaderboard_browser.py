@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from demo.leaderboard import words as words_leaderboard
 from demo.parts import words as text
-from tests.browsing import LAPTOP, PHONE, eventually, flaws, run, set_new_tokens, settle, sideways, tall_page
+from tests.browsing import LAPTOP, PHONE, eventually, flaws, open_page, run, set_new_tokens, settle, sideways, tall_page
 from tests.large_run import large_run
 from tests.serving import Server
 
@@ -68,7 +68,7 @@ def finished(context: BrowserContext, server: Server, tmp_path_factory: pytest.T
 
 def open_leaderboard(context: BrowserContext, address: str) -> Page:
     page = context.new_page()
-    page.goto(address)
+    open_page(page, address)
     page.get_by_role("tab", name="Leaderboard").click()
     expect(page.locator(".estimate .text")).to_be_visible(timeout=SLOW)
     return page
@@ -390,7 +390,7 @@ class Shared(NamedTuple):
 def shared(context: BrowserContext, server: Server) -> Shared:
     """A comparison of a hostile prompt."""
     page = context.new_page()
-    page.goto(server.address)
+    open_page(page, server.address)
     share = page.get_by_role("button", name=text.SHARE, exact=True)
     set_new_tokens(page, 5)
     run(page, HOSTILE)
@@ -413,7 +413,7 @@ def restarted(finished: Finished, shared: Shared, server: Server) -> None:
 def test_a_run_outlives_a_restart_and_only_its_maker_can_delete_it(finished: Finished, browser: Browser) -> None:
     stranger = browser.new_context(viewport=LAPTOP)  # type: ignore[arg-type]
     page = stranger.new_page()
-    page.goto(finished.link)
+    open_page(page, finished.link)
     expect(page.get_by_role("tab", name="Leaderboard")).to_have_attribute("aria-selected", "true")
     expect(page.locator(".results .link-head h2")).to_have_text("mine")
     expect(page.locator(".results .ranking tbody tr")).to_have_count(3)
@@ -423,12 +423,12 @@ def test_a_run_outlives_a_restart_and_only_its_maker_can_delete_it(finished: Fin
     expect(page.locator(".samples:visible")).to_have_count(3)
 
     mine = finished.page.context.new_page()
-    mine.goto(finished.link)
+    open_page(mine, finished.link)
     mine.get_by_role("button", name=text.DELETE, exact=True).click()
     mine.get_by_role("button", name=text.DELETE_YES).click()
     expect(mine.locator(".results .link-head h2")).to_have_text("Deleted")
     for address in (finished.link, finished.link[:-1], re.sub("run=.*", "compare=x", finished.link)):
-        page.goto(address)
+        open_page(page, address)
         expect(page.locator(".block.missing")).to_contain_text(text.NOTHING_HERE)
         assert page.get_by_role("tab").count() == 0
     stranger.close()
@@ -440,7 +440,7 @@ def test_a_comparison_is_opened_elsewhere_after_a_restart_replayed_and_deleted(
 ) -> None:
     stranger = browser.new_context(viewport=PHONE)  # type: ignore[arg-type]
     other = stranger.new_page()
-    other.goto(shared.link)
+    open_page(other, shared.link)
     expect(other.locator(".pane:visible").first).to_contain_text("<img", timeout=SLOW)
     assert other.locator(".pane:visible .pane-text").all_inner_texts() == shared.texts
     assert other.locator(".pane img, .pane strong").count() == 0
@@ -454,11 +454,11 @@ def test_a_comparison_is_opened_elsewhere_after_a_restart_replayed_and_deleted(
     assert "<img" not in Path(download.value.path()).read_text(encoding="utf-8")
 
     page = shared.page
-    page.goto(shared.link)
+    open_page(page, shared.link)
     page.get_by_role("button", name=text.DELETE, exact=True).click()
     page.get_by_role("button", name=text.DELETE_YES).click()
     expect(page.locator(".block.link-head:visible")).to_contain_text("Deleted")
-    other.reload()
+    open_page(other, shared.link)
     expect(other.locator(".block.missing")).to_contain_text(text.NOTHING_HERE)
     stranger.close()
 
@@ -482,7 +482,7 @@ def seconds_to(browser: Browser, address: str, seen: Callable[[Page], None]) -> 
     context = browser.new_context(viewport=LAPTOP)  # type: ignore[arg-type]
     page = context.new_page()
     started = time.perf_counter()
-    page.goto(address)
+    open_page(page, address)
     seen(page)
     seconds = time.perf_counter() - started
     context.close()
@@ -512,7 +512,7 @@ def test_a_large_run_opens_at_once(large: str, browser: Browser) -> None:
 def test_a_prompt_of_a_large_run_is_read_at_once(large: str, browser: Browser) -> None:
     context = browser.new_context(viewport=LAPTOP)  # type: ignore[arg-type]
     page = context.new_page()
-    page.goto(large)
+    open_page(page, large)
     expect(page.locator(".results .ranking tbody tr")).to_have_count(6, timeout=SLOW)
     inner(page, words_leaderboard.TEXTS_TAB)
     expect(page.locator(".samples:visible")).to_have_count(6, timeout=SLOW)
@@ -542,17 +542,17 @@ INNER = [
 
 def test_no_flaws_in_any_look(large: str, server: Server, browser: Browser) -> None:
     page = tall_page(browser)
-    page.goto(large)
+    open_page(page, large)
     expect(page.locator(".results .ranking tbody tr")).to_have_count(6, timeout=SLOW)
     for name in INNER:
         inner(page, name)
         assert flaws(page) == {}, name
-    page.goto(server.address)
+    open_page(page, server.address)
     page.get_by_role("tab", name="Leaderboard").click()
     page.get_by_role("button", name=re.compile("a prompt · ")).click()
     page.get_by_role("button", name="no duplicates").click()
     assert flaws(page) == {}, "form"
-    page.goto(f"{server.address}?run=x")
+    open_page(page, f"{server.address}?run=x")
     expect(page.locator(".block.missing")).to_be_visible()
     assert flaws(page) == {}, "missing"
     page.context.close()

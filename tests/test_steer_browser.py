@@ -11,14 +11,14 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from demo.parts import words as text
 from demo.steer import words
-from tests.browsing import expect_done, flaws, run, set_new_tokens, settle, tall_page, to_tab
+from tests.browsing import expect_done, flaws, open_page, run, set_new_tokens, settle, tall_page, to_tab
 from tests.serving import Server
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
 
 
 def open_tab(page: Page, address: str, theme: str = "light") -> None:
-    page.goto(f"{address}?__theme={theme}")
+    open_page(page, f"{address}?__theme={theme}")
     expect(page.locator(".pane").first).to_be_visible(timeout=SLOW)
     to_tab(page, "Steer")
     expect(chips(page).first).to_be_visible(timeout=SLOW)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from adapters.base_model import BaseModel
 from demo.train import words as words_train
-from tests.browsing import flaws, run, tall_page, to_tab
+from tests.browsing import flaws, open_page, run, tall_page, to_tab
 from tests.serving import Server
 
 SLOW, ANSWER = 240_000, 30_000  # ms; a busy machine takes its time
@@ -38,7 +38,7 @@ def address(folder: Path, tiny_llama: BaseModel) -> Iterator[str]:
 
 
 def open_tab(page: Page, address: str, name: str = "Train", theme: str = "light") -> None:
-    page.goto(f"{address}?__theme={theme}")
+    open_page(page, f"{address}?__theme={theme}")
     expect(page.locator(".pane").first).to_be_visible(timeout=SLOW)
     to_tab(page, name)
 

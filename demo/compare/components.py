@@ -8,9 +8,10 @@ from gradio.components import Component
 
 from demo.compare import words
 from demo.compare.board import Board, PaneView
+from demo.compare.drawer import Drawer
 from demo.compare.examples import EXAMPLES, opening
 from demo.compare.figures import figures_html, legend_html
-from demo.compare.form import Form, read_method
+from demo.compare.form import Form, PaneForm, read_method
 from demo.compare.panes import Pane, offered
 from demo.parts import words as common
 from demo.parts.actions import share_link, small_button
@@ -55,11 +56,11 @@ class Bench:
             self.title = gr.Textbox(placeholder="Title for the link", elem_classes="title", **labelled("title"))
         self.link = share_link()
         line = common.sampling_line(first.sampling, first.seed, first.chat)
-        with gr.Accordion(words.settings_label(line), open=False, elem_classes="drawer") as self.drawer, gr.Tabs():
+        with gr.Accordion(words.settings_label(line), open=False, elem_classes="drawer") as self.settings, gr.Tabs():
             with gr.Tab(words.SETTINGS_OF_ALL):
                 self.sampling = lay_out_sampling(services, first.sampling, first.seed, first.chat)
-            for pane in self.panes:
-                pane.lay_out_drawer(services)
+            with gr.Tab(words.SETTINGS_OF_ONE):
+                self.drawer = Drawer(services, first.forms, shown)
         with gr.Accordion(words.KEPT, open=False, elem_classes="drawer") as self.kept_fold:
             headers = [words.KEPT_WHEN, words.KEPT_NAME]
             self.kept = text_table(words.KEPT, headers, [150, "100%"], "earlier")
@@ -79,7 +80,13 @@ class Bench:
     @property
     def inputs(self) -> set[Block]:
         """What a run reads."""
-        return {self.prompt, self.shown, self.board, *self.shared, *(one for pane in self.panes for one in pane.inputs)}
+        return {self.prompt, self.board, *self.shared, *self.pane_inputs}
+
+    @property
+    def pane_inputs(self) -> set[Block]:
+        """What says how every pane is set."""
+        first = (control for pane in self.panes for control in pane.controls.values())
+        return {self.shown, self.drawer.forms, self.drawer.place, *self.drawer.inputs, *first}
 
     @property
     def outputs(self) -> list[Any]:
@@ -101,9 +108,20 @@ def variant(chosen: bool) -> str:
 
 def read_bench(bench: Bench, values: Values) -> Form:
     """The values of the tab's controls."""
-    panes = {place: bench.panes[place].read(values) for place in values[bench.shown]}
+    panes = {place: read_pane(bench, values, place) for place in values[bench.shown]}
     sampling, chat = read_sampling(bench, values), values[bench.sampling.mode] == common.CHAT
     return Form(values[bench.prompt], panes, sampling, values[bench.sampling.seed], chat)
+
+
+def read_pane(bench: Bench, values: Values, place: int) -> PaneForm:
+    """The values of one pane's controls, in it and in the drawer."""
+    first = {name: values[component] for name, component in bench.panes[place].controls.items()}
+    return bench.drawer.read(values, place, first)
+
+
+def read_panes(bench: Bench, values: Values) -> list[PaneForm]:
+    """The values of every pane's controls."""
+    return [read_pane(bench, values, pane.place) for pane in bench.panes]
 
 
 def read_sampling(bench: Bench, values: Values) -> dict[str, Any]:
@@ -112,10 +130,8 @@ def read_sampling(bench: Bench, values: Values) -> dict[str, Any]:
 
 def show_panes(bench: Bench, shown: Any) -> Values:
     """The page with the panes at these places."""
-    visible = {place: gr.update(visible=place in shown) for place in range(MAX_PANES)}
-    columns: Values = {pane.view.column: visible[pane.place] for pane in bench.panes}
-    tabs: Values = {pane.tab: visible[pane.place] for pane in bench.panes}
-    return columns | tabs | {bench.shown: tuple(shown), bench.add: gr.update(interactive=len(shown) < MAX_PANES)}
+    columns: Values = {pane.view.column: gr.update(visible=pane.place in shown) for pane in bench.panes}
+    return columns | {bench.shown: tuple(shown), bench.add: gr.update(interactive=len(shown) < MAX_PANES)}
 
 
 def board_updates(services: Services, bench: Bench, before: Board, board: Board) -> Values:

@@ -18,7 +18,7 @@ from demo.compare.record import read_record
 from demo.parts.controls import FIRST_SAMPLING, FIRST_SEED
 from demo.services import Services
 
-RECORDS = Path(__file__).with_name("examples.json")
+RECORDS = Path(__file__).with_name("data") / "examples.json"
 
 
 class Example(NamedTuple):

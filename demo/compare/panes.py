@@ -1,11 +1,10 @@
-"""One pane: what its method is and does, its text, and its settings, each with its label, help and scale.
+"""One pane: what its method is and does, its text, and all settings, each with its label, help and scale.
 
 What a person changes first stands in the pane: the adapter or the topic, its scale or strength. Everything else is in
-the drawer below the panes.
+the drawer below the panes (demo.compare.drawer).
 """
 
 from collections.abc import Sequence
-from functools import partial
 from html import escape
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from adapters.methods import NO_LIMIT
 from adapters.pplm.word_list import as_text
 from demo.compare import words
 from demo.compare.board import Figures, PaneView
-from demo.compare.form import DEFAULTS, PPLM_FIELDS, SLOTS, PaneForm, has_own_words, read_method
+from demo.compare.form import DEFAULTS, PPLM_FIELDS, SLOTS, PaneForm, has_own_words
 from demo.parts.controls import slider
 from demo.parts.events import LIGHT
 from demo.parts.marked import Marked, Values, head_html, marked_text, message, message_line
@@ -34,7 +33,6 @@ class Knob(NamedTuple):
     scale: tuple[float, float, float] | None = None
 
 
-USES = Knob("This pane uses", "Several together make one method, such as PPLM over LoRA.")
 WEIGHT = "How much it counts beside the others; below 0 steers away from it."
 FIRST = {
     "lora": Knob("LoRA", "Small trained matrices added to the weights."),
@@ -74,7 +72,6 @@ MORE = {
 KNOBS = FIRST | OWN | SEVERAL | MORE
 KIND = {"lora": "lora", "prefix": "prefix"} | {name: "attribute" for name, _ in SLOTS}  # of each dropdown
 PARTS = {"lora": ("lora", "lora_scale"), "prefix": ("prefix",), "attribute": ("attribute", "strength")}
-PART_NAMES = [("LoRA", "lora"), ("Prefix", "prefix"), ("PPLM", "attribute")]
 Choices = dict[str, list[str]]  # of the dropdowns, by kind
 
 
@@ -109,64 +106,41 @@ class Pane:
     """A pane on the page, set up for the method that `form` describes."""
 
     def __init__(self, services: Services, place: int, form: PaneForm, view: PaneView, visible: bool) -> None:
-        self.place, self.form, self.visible, self.choices = place, form, visible, offered(services)
+        self.place = place
         self.view = View(services, f"Pane {place + 1}", view, visible)
-        shown = {name: part in used(form) for part, names in PARTS.items() for name in names}
+        choices, shown = offered(services), visible_controls(form)
         with self.view.choice:
             with gr.Row(elem_classes="choice-row"):
-                self.controls = {name: control(name, form, self.choices, shown[name]) for name in FIRST}
+                self.controls = {name: control(name, form, choices, shown[name]) for name in FIRST}
             with gr.Column(visible=has_own_words(form), elem_classes="own-words") as self.own:
                 self.controls["words"] = control("words", form)
                 upload = gr.UploadButton(UPLOAD_LIST, size="sm")
         upload.upload(take_list, upload, [self.controls["words"], self.view.note], **LIGHT)
 
-    def lay_out_drawer(self, services: Services) -> None:
-        """Put its further settings on the page, in a tab of the drawer."""
-        with gr.Tab(words.pane_tab(self.place, read_method(self.form)), visible=self.visible) as self.tab:
-            self.uses = gr.CheckboxGroup(PART_NAMES, value=used(self.form), label=USES.label, info=USES.info)
-            with gr.Accordion(words.SEVERAL, open=False) as several:
-                self.controls |= {name: control(name, self.form) for name in SEVERAL}
-            with gr.Accordion(words.MORE_SETTINGS, open=False):
-                self.controls |= {name: control(name, self.form) for name in MORE}
-            self.remove = gr.Button("Remove this pane", size="sm")
-        # Long lists in every dropdown of every pane would be a third of the page, so these come when they can be seen.
-        further = [self.controls[name] for name in SEVERAL if name in KIND]
-        several.expand(partial(offer_attributes, services, further), None, [*further, self.view.note], **LIGHT)
-
-    @property
-    def inputs(self) -> list[Component]:
-        """What a person can change."""
-        return [self.uses, *self.controls.values()]
-
     @property
     def outputs(self) -> list[Any]:
         """What `settle` and `fill` change."""
-        return [*self.inputs, self.own, self.tab]
-
-    def read(self, values: Values) -> PaneForm:
-        """The values of its controls; a part that it does not use is none."""
-        form = {name: values[component] for name, component in self.controls.items()}
-        uses = values[self.uses] or ()
-        return form | {name: NONE for name in PARTS if name not in uses}
+        return [*self.controls.values(), self.own]
 
     def settle(self, form: PaneForm) -> Values:
         """Show the controls of the parts that the form uses."""
-        parts = used(form)
-        shown = {name: part in parts for part, names in PARTS.items() for name in names}
+        shown = visible_controls(form)
         updates: Values = {self.controls[name]: gr.update(visible=visible) for name, visible in shown.items()}
         return updates | {self.own: gr.update(visible=has_own_words(form))}
 
     def fill(self, form: PaneForm) -> Values:
-        """Set every control to the form's values."""
-        parts = used(form)
-        updates = self.settle(form) | {self.uses: parts}
-        for name, component in self.controls.items():
-            first = next((part for part, names in PARTS.items() if name in names), None)
-            if first is None:
-                updates[component] = form[name]
-            elif first in parts:
-                updates[component] = gr.update(value=form[name], visible=True)
+        """Set its controls to the form's values; the dropdown of a part that it does not use keeps its own."""
+        updates = self.settle(form) | {self.controls["words"]: form["words"]}
+        for name, shown in visible_controls(form).items():
+            if shown:
+                updates[self.controls[name]] = gr.update(value=form[name], visible=True)
         return updates
+
+
+def visible_controls(form: PaneForm) -> dict[str, bool]:
+    """Which of the first controls belong to the parts that the form uses."""
+    parts = used(form)
+    return {name: part in parts for part, names in PARTS.items() for name in names}
 
 
 def used(form: PaneForm) -> list[str]:
@@ -195,11 +169,6 @@ def offered(services: Services) -> Choices:
     """The choices in a pane now: adapters and classifiers come and go while the app runs."""
     adapters = {kind: services.names(kind) for kind in ("lora", "prefix")}
     return adapters | {"attribute": [OWN_WORDS, *services.attribute_names()]}
-
-
-def offer_attributes(services: Services, dropdowns: Sequence[Component]) -> Values:
-    """The choices for dropdowns of further topics."""
-    return dict.fromkeys(dropdowns, gr.update(choices=[NONE, *offered(services)["attribute"]]))
 
 
 def offer(services: Services, panes: Sequence[Pane], before: Choices) -> Values:

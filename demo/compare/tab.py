@@ -15,10 +15,20 @@ from adapters.methods import Sampling, UserError, from_json, to_json
 from demo.compare import words
 from demo.compare.api import compare_endpoint
 from demo.compare.board import Board, PaneView
-from demo.compare.components import Bench, board_updates, look_html, read_bench, read_sampling, show_panes, variant
+from demo.compare.components import (
+    Bench,
+    board_updates,
+    look_html,
+    read_bench,
+    read_panes,
+    read_sampling,
+    show_panes,
+    variant,
+)
+from demo.compare.drawer import pane_names
 from demo.compare.examples import EXAMPLES, Example, start_of
 from demo.compare.form import pane_form, read_method, read_seed
-from demo.compare.panes import Choices, offer, offered
+from demo.compare.panes import Choices, Pane, offer, offered, used
 from demo.compare.run import check_parity, compare
 from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, wire_shared
 from demo.parts import words as common
@@ -76,10 +86,11 @@ def wire_runs(services: Services, bench: Bench) -> None:
 def wire_settings(services: Services, bench: Bench) -> None:
     """The settings of all panes, the seed, and the examples."""
     fold = told(bench.message, on_sampling, bench)
-    on_any_change(bench.shared, fold, {*bench.shared}, [bench.drawer, bench.message])
+    on_any_change(bench.shared, fold, {*bench.shared}, [bench.settings, bench.message])
     bench.shuffle.click(new_seed, None, bench.sampling.seed, **LIGHT)
     filled = [part for pane in bench.panes for part in (pane.view.column, *pane.outputs)]
-    outputs = [*bench.outputs, *filled, *bench.shared, *bench.examples, bench.prompt, bench.shown, bench.add]
+    changed = [*bench.outputs, *filled, *bench.drawer.outputs, *bench.shared, *bench.examples]
+    outputs = [*changed, bench.prompt, bench.shown, bench.add]
     for button, example in zip(bench.examples, EXAMPLES, strict=True):
         use = told(bench.message, on_example, services, bench, example)
         button.click(use, {bench.board}, outputs, **LIGHT)
@@ -87,24 +98,29 @@ def wire_settings(services: Services, bench: Bench) -> None:
 
 def wire_panes(services: Services, bench: Bench, page: Page) -> None:
     """Each pane's settings, adding a pane and removing one, and the choices, which change while the app runs."""
-    columns = [part for pane in bench.panes for part in (pane.view.column, pane.tab)]
-    outputs = [bench.shown, bench.message, bench.add, *columns]
-    bench.add.click(told(bench.message, on_add, bench), bench.shown, outputs, **LIGHT)
-    for place, pane in enumerate(bench.panes):
-        change = partial(on_pane_settings, services, bench, place)
-        on_any_change(pane.inputs, change, {bench.board, *pane.inputs}, [*pane.view.parts, *pane.outputs])
-        pane.remove.click(told(bench.message, on_remove, bench, place), bench.shown, outputs, **LIGHT)
+    drawer, inputs = bench.drawer, bench.pane_inputs
+    columns = [pane.view.column for pane in bench.panes]
+    outputs = [bench.shown, bench.message, bench.add, *columns, *drawer.outputs]
+    bench.add.click(told(bench.message, on_add, bench), inputs, outputs, **LIGHT)
+    drawer.remove.click(told(bench.message, on_remove, bench), inputs, outputs, **LIGHT)
+    drawer.pane.input(told(bench.message, on_choose, bench), {drawer.pane, *inputs}, outputs, **LIGHT)
+    settings = {bench.board, *inputs}
+    for pane in bench.panes:
+        change = partial(on_pane_settings, services, bench, pane)
+        on_any_change([*pane.controls.values()], change, settings, [*pane.view.parts, *pane.outputs, drawer.pane])
+    outputs = [part for pane in bench.panes for part in (*pane.view.parts, *pane.outputs)]
+    on_any_change(drawer.inputs, partial(on_drawer, services, bench), settings, [*outputs, drawer.pane, drawer.forms])
     dropdowns = bench.controls("lora", "prefix", "attribute")
     update = partial(on_open, services, bench)
     outputs = [bench.message, bench.offered, *dropdowns]
-    gr.on([page.tab.select, bench.drawer.expand], update, bench.offered, outputs, **LIGHT)
-    uses = [pane.uses for pane in bench.panes]
+    gr.on([page.tab.select, bench.settings.expand], update, bench.offered, outputs, **LIGHT)
     boxes = [*bench.controls("words"), *(pane.own for pane in bench.panes)]
-    take, choose = (partial(handler, bench, page) for handler in (on_own_words, on_words))
-    sent = page.tab.select(take, {page.words, *uses}, [bench.message, *boxes], **LIGHT)
-    sent.then(choose, {page.words, *uses}, [page.words, bench.message, *bench.controls("attribute")], **LIGHT)
-    trained = [page.adapter, bench.message, *(part for pane in bench.panes for part in pane.outputs)]
-    page.tab.select(partial(on_adapter, bench, page), {page.adapter, bench.shown, *uses}, trained, **LIGHT)
+    take, choose, give = (partial(handler, bench, page) for handler in (on_own_words, on_words, on_adapter))
+    sent = page.tab.select(take, {page.words, *inputs}, [bench.message, *boxes], **LIGHT)
+    outputs = [page.words, bench.message, *bench.controls("attribute")]
+    sent.then(choose, {page.words, *inputs}, outputs, **LIGHT)
+    outputs = [page.adapter, bench.message, *drawer.outputs, *(part for pane in bench.panes for part in pane.outputs)]
+    page.tab.select(give, {page.adapter, *inputs}, outputs, **LIGHT)
 
 
 def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, outputs: Any) -> None:
@@ -141,21 +157,21 @@ def on_sampling(bench: Bench, values: Values) -> Values:
     """The label of the drawer. Raises UserError."""
     sampling, seed = from_json(Sampling, read_sampling(bench, values)), read_seed(values[bench.sampling.seed])
     line = common.sampling_line(sampling, seed, values[bench.sampling.mode] == common.CHAT)
-    return {bench.drawer: gr.update(label=words.settings_label(line))}
+    return {bench.settings: gr.update(label=words.settings_label(line))}
 
 
-def on_pane_settings(services: Services, bench: Bench, place: int, values: Values) -> Values:
+def on_pane_settings(services: Services, bench: Bench, pane: Pane, values: Values) -> Values:
     """The pane after a change of its settings; its text stays, is marked as old, and is not sent again."""
-    pane, view = bench.panes[place], values[bench.board].panes.get(place)
+    view = values[bench.board].panes.get(pane.place)
     if view is not None and view.running:
         return {pane.view.head: gr.skip()}
-    form = pane.read(values)
-    updates = pane.settle(form)
+    forms = read_panes(bench, values)
+    form = forms[pane.place]
+    updates = pane.settle(form) | {bench.drawer.pane: gr.update(choices=pane_names(forms, values[bench.shown]))}
     try:
         method = read_method(form)
     except UserError as error:
         return updates | {pane.view.note: message(str(error), is_error=True)}
-    updates[pane.tab] = gr.update(label=words.pane_tab(place, method))
     if view is None or not view.spans:
         return updates | pane.view.values(PaneView(method), services)
     if method == view.method:
@@ -163,6 +179,18 @@ def on_pane_settings(services: Services, bench: Bench, place: int, values: Value
     old = pane.view.values(view._replace(method=method, status=words.CHANGED, note="", is_error=False), services)
     del old[pane.view.text]
     return updates | old
+
+
+def on_drawer(services: Services, bench: Bench, values: Values) -> Values:
+    """The pane whose settings the drawer shows, after a change in it."""
+    pane = bench.panes[values[bench.drawer.place]]
+    kept = {bench.drawer.forms: tuple(read_panes(bench, values))}
+    return kept | on_pane_settings(services, bench, pane, values)
+
+
+def on_choose(bench: Bench, values: Values) -> Values:
+    """The drawer with the settings of the pane that was chosen in it."""
+    return bench.drawer.fill(read_panes(bench, values), values[bench.shown], values[bench.drawer.pane])
 
 
 def on_example(services: Services, bench: Bench, example: Example, values: Values) -> Values:
@@ -178,6 +206,7 @@ def on_example(services: Services, bench: Bench, example: Example, values: Value
     for pane, form in zip(bench.panes, start.forms, strict=True):
         updates |= pane.fill(form)
     updates |= show_panes(bench, start.shown) | board_updates(services, bench, before, start.board)
+    updates |= bench.drawer.fill(start.forms, start.shown, start.shown[-1])
     return updates | {bench.look: look_html(start.look)}
 
 
@@ -189,19 +218,22 @@ def on_open(services: Services, bench: Bench, before: Choices) -> Values:
 def on_own_words(bench: Bench, page: Page, values: Values) -> Values:
     """Own words that were sent, in a visible box of every steered pane: a hidden box would give its old value."""
     updates: Values = {bench.message: gr.skip()}
-    for pane in bench.panes if values[page.words] and values[page.words][1] else ():
-        if "attribute" in (values[pane.uses] or ()):
-            updates |= {pane.controls["words"]: values[page.words][1], pane.own: gr.update(visible=True)}
+    for pane in steered(bench, values) if values[page.words] and values[page.words][1] else ():
+        updates |= {pane.controls["words"]: values[page.words][1], pane.own: gr.update(visible=True)}
     return updates
 
 
 def on_words(bench: Bench, page: Page, values: Values) -> Values:
     """The topic that was sent, once, in every steered pane."""
-    updates: Values = {page.words: ""}
-    for pane in bench.panes if values[page.words] else ():
-        if "attribute" in (values[pane.uses] or ()):
-            updates[pane.controls["attribute"]] = values[page.words][0]
-    return updates
+    panes = steered(bench, values) if values[page.words] else []
+    return {page.words: ""} | {pane.controls["attribute"]: values[page.words][0] for pane in panes}
+
+
+def steered(bench: Bench, values: Values) -> list[Pane]:
+    """The panes that PPLM steers."""
+    return [
+        pane for pane, form in zip(bench.panes, read_panes(bench, values), strict=True) if "attribute" in used(form)
+    ]
 
 
 def on_adapter(bench: Bench, page: Page, values: Values) -> Values:
@@ -210,22 +242,33 @@ def on_adapter(bench: Bench, page: Page, values: Values) -> Values:
     if values[page.adapter] is None:
         return updates
     kind, name = values[page.adapter]
-    panes = [bench.panes[place] for place in values[bench.shown]]
-    fitting = next((pane.controls[kind] for pane in panes if kind in (values[pane.uses] or ())), None)
-    return updates | (panes[-1].fill(pane_form(**{kind: name})) if fitting is None else {fitting: name})
+    forms, shown = read_panes(bench, values), values[bench.shown]
+    fitting = next((place for place in shown if kind in used(forms[place])), None)
+    if fitting is not None:
+        return updates | {bench.panes[fitting].controls[kind]: name}
+    forms[shown[-1]] = pane_form(**{kind: name})
+    return updates | bench.panes[shown[-1]].fill(forms[shown[-1]]) | bench.drawer.fill(forms, shown, shown[-1])
 
 
-def on_add(bench: Bench, shown: Sequence[int]) -> Values:
+def on_add(bench: Bench, values: Values) -> Values:
     """Show one more pane, the first hidden one."""
+    shown = values[bench.shown]
     hidden = [place for place in range(MAX_PANES) if place not in shown]
-    return show_panes(bench, sorted([*shown, *hidden[:1]]))
+    return show_and_choose(bench, values, sorted([*shown, *hidden[:1]]), *hidden[:1])
 
 
-def on_remove(bench: Bench, place: int, shown: Sequence[int]) -> Values:
-    """Hide one pane. Raises UserError for the last one."""
-    if list(shown) == [place]:
+def on_remove(bench: Bench, values: Values) -> Values:
+    """Hide the pane whose settings the drawer shows. Raises UserError for the last one."""
+    shown = [place for place in values[bench.shown] if place != values[bench.drawer.place]]
+    if not shown:
         raise UserError(words.LAST_PANE)
-    return show_panes(bench, [other for other in shown if other != place])
+    return show_and_choose(bench, values, shown)
+
+
+def show_and_choose(bench: Bench, values: Values, shown: Sequence[int], place: int | None = None) -> Values:
+    """The panes at these places, and one of them in the drawer: the last unless it is named."""
+    drawer = bench.drawer.fill(read_panes(bench, values), shown, shown[-1] if place is None else place)
+    return show_panes(bench, shown) | drawer
 
 
 def show_kept(services: Services, bench: Bench, secret: Any) -> Values:

@@ -1,7 +1,7 @@
 """The words on the Compare tab."""
 
 from adapters.methods import PPLM, Method
-from demo.parts.words import duration, title
+from demo.parts.words import duration
 
 # Errors a person can mend
 BAD_SEED = "The seed {value!r} must be a whole number from 0 to 4,294,967,295."
@@ -43,7 +43,7 @@ KEPT, KEPT_WHEN, KEPT_NAME = "Your shared comparisons", "When (UTC)", "Title or 
 
 # Buttons, the line that an example shows, the drawer
 RUN, RUN_AGAIN, SHUFFLE, PARITY, ADD = "Run", "Run again", "New seed", "Is it fair?", "Add a pane"
-SETTINGS_OF_ALL = "All panes"
+SETTINGS_OF_ALL, SETTINGS_OF_ONE, REMOVE = "All panes", "One pane", "Remove this pane"
 STILL_WRITING = "Still writing. Stop first, then run."
 STORED = "written earlier with seed {seed}: Run again writes it live"
 DEPARTS = "first word that differs from Base"
@@ -64,9 +64,9 @@ def run_label(again: bool) -> str:
     return RUN_AGAIN if again else RUN
 
 
-def pane_tab(place: int, method: Method) -> str:
-    """The tab of a pane's further settings."""
-    return f"{place + 1} · {title(method)}"
+def pane_name(place: int, name: str) -> str:
+    """A pane in the drawer of settings."""
+    return f"{place + 1} · {name}"
 
 
 def settings_label(line: str) -> str:

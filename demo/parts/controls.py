@@ -21,6 +21,8 @@ class Control(NamedTuple):
 CONTROLS = {
     "prompt": Control("Prompt", "Every pane continues this text. Enter runs, Shift+Enter breaks the line."),
     "mode": Control("Mode", "Continue the text as it stands, or send it to the chat model as a question."),
+    "pane": Control("Pane", "Settings of one pane at a time."),
+    "uses": Control("This pane uses", "Several together make one method, such as PPLM over LoRA."),
     "link": Control("Link", "Anyone with the link can see this; only this browser can delete it."),
     "title": Control("Title", "Shown above a shared comparison."),
     "paste": Control("Your prompts", "Paste one a line, or upload CSV, TSV, JSONL, TXT or Parquet."),

@@ -23,6 +23,8 @@ from demo.compare.tab import (
     new_seed,
     on_adapter,
     on_add,
+    on_choose,
+    on_drawer,
     on_example,
     on_own_words,
     on_pane_settings,
@@ -65,12 +67,26 @@ def fresh(bench: Bench) -> Values:
     """The values of every control on a fresh page, the prompt filled in, steered by words of the tiny model."""
     inputs: set[Any] = bench.inputs
     values = {component: component.value for component in inputs} | {bench.prompt: "The movie was"}
+    assert values[bench.drawer.place] == 3
     steered = bench.panes[3].controls
     return values | {
         bench.panes[1].controls["lora"]: "verse",
         bench.sampling.fields["max_new_tokens"]: TOKENS,
         steered["attribute"]: OWN_WORDS,
         steered["words"]: "a, e, o",
+    }
+
+
+def choose(bench: Bench, values: Values, place: int) -> Values:
+    """The values after a pane was chosen in the drawer."""
+    return after(values, on_choose(bench, values | {bench.drawer.pane: place}))
+
+
+def after(values: Values, updates: Values) -> Values:
+    """The values of the page after these updates."""
+    return values | {
+        part: update.get("value", values.get(part)) if isinstance(update, dict) else update
+        for part, update in updates.items()
     }
 
 
@@ -163,7 +179,7 @@ def test_the_folded_line_says_the_shared_values(bench: Bench) -> None:
     fields = bench.sampling.fields
     values = fresh(bench) | {fields["temperature"]: 0, fields["top_k"]: 40, bench.sampling.seed: 12}
     updates = on_sampling(bench, values | {bench.sampling.mode: CHAT})
-    label = updates[bench.drawer]["label"]
+    label = updates[bench.settings]["label"]
     assert label == "Settings · greedy · top-k 40 · top-p 0.9 · 8 tokens · seed 12 · answer as chat"
 
 
@@ -177,9 +193,8 @@ def test_bad_shared_values_are_named(bench: Bench, name: str, value: float) -> N
 
 def test_a_pane_is_renamed_with_its_settings(services: Services, bench: Bench) -> None:
     pane = bench.panes[0]
-    values = fresh(bench) | {pane.uses: ["lora", "attribute"], pane.controls["attribute"]: "positive"}
-    values[pane.controls["lora"]] = "verse"
-    updates = on_pane_settings(services, bench, 0, values)
+    values = choose(bench, fresh(bench), 0) | {pane.controls["attribute"]: "positive", pane.controls["lora"]: "verse"}
+    updates = on_drawer(services, bench, values | {bench.drawer.uses: ["lora", "attribute"]})
     assert "PPLM positive over LoRA verse" in updates[bench.panes[0].view.head]
     assert "kind-lora kind-pplm" in updates[bench.panes[0].view.head]
 
@@ -188,15 +203,29 @@ def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(
     services: Services, bench: Bench, boards: list[Board]
 ) -> None:
     values = fresh(bench) | {bench.board: boards[-1], bench.panes[3].controls["strength"]: 0.2}
-    updates, shown = on_pane_settings(services, bench, 3, values), bench.panes[3].view
+    updates, shown = on_pane_settings(services, bench, bench.panes[3], values), bench.panes[3].view
     assert shown.text not in updates, "the text is not sent again"
     assert words.CHANGED in updates[shown.status]
     assert "strength 0.2" in updates[shown.head]
 
 
+def test_the_drawer_keeps_the_settings_of_each_pane(services: Services, bench: Bench) -> None:
+    values = fresh(bench) | {bench.drawer.controls["best_of"]: 4}
+    assert read_method(read_bench(bench, values).panes[3]).steering.best_of == 4, "a change counts at once"  # type: ignore[union-attr]
+    values = choose(bench, after(values, on_drawer(services, bench, values)), 1)
+    assert values[bench.drawer.uses] == ["lora"]
+    assert values[bench.drawer.controls["best_of"]] == 1
+    values = values | {bench.drawer.controls["best_of"]: 7, bench.drawer.uses: ["lora", "attribute"]}
+    values = choose(bench, values, 3)
+    assert values[bench.drawer.controls["best_of"]] == 4
+    names = [read_method(form).name for form in read_bench(bench, values).panes.values()]
+    assert names == ["base", "lora:verse+pplm:science", "prefix:facts", "pplm:own words"]
+    assert read_bench(bench, values).panes[1]["best_of"] == 7, "what was typed last is kept by the next choice"
+
+
 def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services, bench: Bench) -> None:
     controls = bench.panes[3].controls
-    updates = on_pane_settings(services, bench, 3, fresh(bench) | {controls["words"]: ""})
+    updates = on_pane_settings(services, bench, bench.panes[3], fresh(bench) | {controls["words"]: ""})
     assert updates[bench.panes[3].own]["visible"] is True
     assert updates[bench.panes[3].view.note] == [(NO_WORDS, ERROR)]
 
@@ -206,9 +235,7 @@ def test_an_example_sets_the_whole_tab(services: Services, bench: Bench, example
     before = fresh(bench) | {bench.shown: (0, 5), bench.sampling.fields["temperature"]: 2}
     offered = example._replace(panes=("base", "lora:verse", "prefix:facts", example.panes[3]))
     updates = on_example(services, bench, offered, before)
-    values = before | {
-        part: update.get("value") if isinstance(update, dict) else update for part, update in updates.items()
-    }
+    values = after(before, updates)
     form = read_bench(bench, values)
     assert (form.prompt, form.seed, form.sampling) == (example.prompt, example.seed, to_json(FIRST_SAMPLING))
     assert [read_method(pane) for pane in form.panes.values()] == [request.method for request in offered.requests]
@@ -218,21 +245,26 @@ def test_an_example_sets_the_whole_tab(services: Services, bench: Bench, example
 
 
 def test_panes_come_back_one_by_one_up_to_six(bench: Bench) -> None:
-    updates = on_add(bench, (0, 1, 2, 3))
+    values = fresh(bench)
+    updates = on_add(bench, values | {bench.shown: (0, 1, 2, 3)})
     assert updates[bench.shown] == (0, 1, 2, 3, 4)
     assert updates[bench.panes[4].view.column]["visible"] is True
-    updates = on_add(bench, (0, 1, 2, 4, 5))
+    assert updates[bench.drawer.place] == 4, "its settings are the next that one wants"
+    assert updates[bench.drawer.pane]["choices"][4] == ("5 · PPLM science over LoRA burst", 4)
+    updates = on_add(bench, values | {bench.shown: (0, 1, 2, 4, 5)})
     assert updates[bench.shown] == (0, 1, 2, 3, 4, 5)
     assert updates[bench.add]["interactive"] is False
-    assert on_add(bench, (0, 1, 2, 3, 4, 5))[bench.shown] == (0, 1, 2, 3, 4, 5)
+    assert on_add(bench, values | {bench.shown: (0, 1, 2, 3, 4, 5)})[bench.shown] == (0, 1, 2, 3, 4, 5)
 
 
 def test_a_pane_goes_and_the_last_one_stays(bench: Bench) -> None:
-    updates = on_remove(bench, 1, (0, 1))
+    values = choose(bench, fresh(bench) | {bench.shown: (0, 1)}, 1)
+    updates = on_remove(bench, values)
     assert updates[bench.shown] == (0,)
+    assert updates[bench.drawer.place] == 0
     assert updates[bench.panes[1].view.column]["visible"] is False
     with pytest.raises(UserError, match=words.LAST_PANE):
-        on_remove(bench, 0, (0,))
+        on_remove(bench, values | {bench.shown: (1,)})
 
 
 def test_seeds_are_valid_and_vary() -> None:
@@ -372,7 +404,8 @@ def test_an_adapter_that_was_sent_is_chosen_in_the_first_pane_of_its_kind(bench:
     assert updates[bench.panes[1].controls["lora"]] == "waves"
     assert updates[page.adapter] is None
     alone, first = on_adapter(bench, page, sent | {bench.shown: [0]}), bench.panes[0]
-    assert alone[first.uses] == ["lora"], "no pane shows a LoRA: the last one does now"
+    assert alone[bench.drawer.uses] == ["lora"], "no pane shows a LoRA: the last one does now"
+    assert alone[bench.drawer.place] == 0
     assert alone[first.controls["lora"]]["value"] == "waves"
 
 
@@ -380,18 +413,18 @@ def test_several_attributes_are_named_with_their_weights(services: Services, ben
     controls = bench.panes[3].controls
     weighted = {
         controls["attribute"]: "science",
-        controls["weight"]: 2,
-        controls["attribute_2"]: "sentiment:negative",
-        controls["weight_2"]: -1.5,
+        bench.drawer.controls["weight"]: 2,
+        bench.drawer.controls["attribute_2"]: "sentiment:negative",
+        bench.drawer.controls["weight_2"]: -1.5,
     }
-    updates = on_pane_settings(services, bench, 3, fresh(bench) | weighted)
+    updates = on_drawer(services, bench, fresh(bench) | weighted)
     assert "PPLM science ×2 and away from sentiment:negative ×1.5" in updates[bench.panes[3].view.head]
     ((line, _),) = updates[bench.panes[3].view.text]
     assert "towards the words of its list and away from what its discriminator recognises." in line
 
 
 def test_every_setting_of_pplm_has_a_control(bench: Bench) -> None:
-    assert set(PPLM_FIELDS) < bench.panes[0].controls.keys()
+    assert set(PPLM_FIELDS) < bench.panes[0].controls.keys() | bench.drawer.controls.keys()
 
 
 def test_sampling_defaults_are_on_the_sliders(bench: Bench) -> None:
