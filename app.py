@@ -45,6 +45,7 @@ class Settings:
     results: str | None = None
     hub_adapters: bool = False
     token: str | None = None
+    space: str | None = None
     max_bytes: int = number(2_000_000, 10**9)
     max_prompts: int = number(500, 10**6)
     max_characters: int = number(4_000, 10**6)
@@ -69,6 +70,7 @@ def read_settings() -> Settings:
         results=read("STEERBOARD_RESULTS") or None,
         hub_adapters=read_switch("STEERBOARD_HUB_ADAPTERS"),
         token=read("HF_TOKEN") or None,
+        space=read("SPACE_ID") or None,
         **{each.name: read_number(each) for each in fields(Settings) if each.metadata},
     )
 
@@ -182,6 +184,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
         trainer=Trainer(base, settings.home, store, settings.max_training_minutes, settings.max_training_mb),
         library=library,
         explorer=Explorer(engine, library.report),
+        space=settings.space,
         costs=MethodCosts(settings.model, base.id, settings.home),
     )
 

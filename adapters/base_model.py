@@ -74,7 +74,7 @@ class BaseModel:
             raise UserError("The prompt has a character that is not text (NUL or a lone surrogate): remove it.")
         if chat:
             if not self.tokenizer.chat_template:
-                raise UserError(f"{self.id} has no chat template: choose plain continuation.")
+                raise UserError(f"{self.id} has no chat template: continue the text instead.")
             messages = [{"role": "user", "content": prompt}]
             text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
             return self.tokenizer.encode(text, add_special_tokens=False)

@@ -75,7 +75,7 @@ def build_app(services: Services) -> gr.Blocks:
                     ready() if name in AT_ONCE else build_at_first([tab.select], ready)
 
         repository = EMBEDDED_REPO if services.base == EMBEDDED_ID else services.base
-        gr.HTML(words.links_html(repository), elem_classes="help")
+        gr.HTML(words.links_html(repository, services.space), elem_classes="help")
 
         def on_load(secret: Any, request: gr.Request) -> tuple[Any, ...]:
             return (keep_secret(secret), *open_tab(services, read_link(request.query_params)))

@@ -37,6 +37,7 @@ class Services(NamedTuple):
     library: Library
     explorer: Explorer
     costs: MethodCosts
+    space: str | None = None  # owner/name of the Space that this runs in
 
     def adapter(self, name: str | None) -> Adapter | None:
         """The adapter with this name; None if it is not offered."""

@@ -52,7 +52,7 @@ def test_empty_variables_are_as_good_as_none(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_space_is_reached_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_ID", "someone/steerboard")
-    assert app.read_settings().host == "0.0.0.0"
+    assert (app.read_settings().host, app.read_settings().space) == ("0.0.0.0", "someone/steerboard")
 
 
 def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

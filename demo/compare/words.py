@@ -42,7 +42,7 @@ SHARED_COMPARISON = "One prompt, the same seed, continued by {panes}. Made {made
 KEPT, KEPT_WHEN, KEPT_NAME = "Your shared comparisons", "When (UTC)", "Title or prompt"
 
 # Buttons, the line that an example shows, the drawer
-RUN, RUN_AGAIN, SHUFFLE, PARITY, ADD = "Run", "Run again", "New seed", "Is it fair?", "Add a pane"
+RUN, RUN_AGAIN, SHUFFLE, PARITY, ADD = "Run", "Run again", "Shuffle (new seed)", "Is it fair?", "Add a pane"
 SETTINGS_OF_ALL, SETTINGS_OF_ONE, REMOVE = "All panes", "One pane", "Remove this pane"
 STILL_WRITING = "Still writing. Stop first, then run."
 STORED = "written earlier with seed {seed}: Run again writes it live"

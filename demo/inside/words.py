@@ -52,9 +52,9 @@ LAYER, NUMBER, VALUE, ROW, COLUMN = "layer", "number", "singular value", "row", 
 EFFECTIVE = "effective rank"
 SQUARES_HELP = "The 32 × 32 block that changes most. Before and After share one colour scale."
 LORA_HELP = (
-    "Size: the Frobenius norm of scaling · B·A over that of the matrix. Effective rank: exp of the entropy of the "
-    "singular values (Roy and Vetterli 2007), the number of directions in use, at most r. For a DoRA the blocks "
-    "include its gains; sizes and ranks do not."
+    "Size: the Frobenius norm of scaling · B·A over that of the matrix. Effective rank: the number of "
+    "directions in use, at most r. It is the exp of the entropy of the singular values (Roy and Vetterli 2007). "
+    "For a DoRA the blocks include its gains; sizes and ranks do not."
 )
 
 # A prefix

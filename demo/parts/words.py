@@ -120,15 +120,18 @@ PAPERS = {
 }
 
 
-def links_html(repository: str) -> str:
-    """Where to read more: the papers of the methods, and the base model if it is on the Hub."""
+def links_html(repository: str, space: str | None) -> str:
+    """Where to read more: the papers of the methods, the base model if it is on the Hub, the code of a Space."""
     links = dict(PAPERS)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         links[base_title(repository)] = f"huggingface.co/{repository}"
+    if space is not None:
+        files = f"huggingface.co/spaces/{space}"
+        links |= {"Code": f"{files}/tree/main", "Guide": f"{files}/blob/main/README.md"}
     parts = [
         f'<a href="https://{url}" target="_blank" rel="noopener">{escape(name)}</a>' for name, url in links.items()
     ]
-    return f"<p>Papers and model: {' · '.join(parts)}</p>"
+    return f"<p>Read more: {' · '.join(parts)}</p>"
 
 
 def percent(share: float) -> str:

@@ -43,8 +43,8 @@ TOKEN_HELP = (
     "mix."
 )
 PATH_HELP = (
-    "How far each gradient step moves the last hidden state from its start (0), along the three directions of most "
-    "movement in this text; in brackets, a direction's share of all movement. Thin lines are the other tokens."
+    "How far each gradient step moves the last hidden state from its start (0). The axes are the three directions of "
+    "most movement in this text. In brackets: a direction's share of all movement. Thin lines are the other tokens."
 )
 GRADIENT_HELP = (
     "The gradient says which of the model's keys and values to nudge. The loss falls as the words of the attribute get "

@@ -37,7 +37,7 @@ def one_byte_words(monkeypatch: pytest.MonkeyPatch) -> None:
         (Request("Once", Method("m", lora="nobody")), "There is no LoRA adapter 'nobody': choose one of"),
         (Request("Once", Method("m", prefix="verse")), "There is no prefix adapter 'verse': choose one of facts"),
         (Request("Once", replace(STEERED, steering=PPLM((Attribute("nothing"),)))), "There is no attribute 'nothing'"),
-        (Request("Once", BASE, chat=True), "has no chat template: choose plain continuation"),
+        (Request("Once", BASE, chat=True), "has no chat template: continue the text instead"),
         (Request("x" * 120, BASE), r"0 virtual tokens, 121 of the prompt and 8 new ones make 129, .* room for 128"),
         (
             Request("x" * 115, Method("m", prefix="facts")),
