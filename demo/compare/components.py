@@ -51,7 +51,8 @@ class Bench:
         self.figures = gr.HTML(figures_html(board), elem_classes="figures")
         with gr.Row(elem_classes="below"):
             kept = board.record is not None
-            self.parity, self.xray = small_button(words.PARITY), small_button(XRAY, interactive=kept)
+            self.parity = small_button(words.PARITY)
+            self.xray = small_button(XRAY, interactive=kept, elem_classes="xray-button")
             self.share, self.add = small_button(common.SHARE, interactive=kept), small_button(words.ADD)
             self.title = gr.Textbox(placeholder="Title for the link", elem_classes="title", **labelled("title"))
         self.link = share_link()

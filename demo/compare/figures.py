@@ -82,4 +82,5 @@ def legend_html(board: Board) -> str:
         for place, name in enumerate(board.topics[:3])
     ]
     stored = [words.STORED.format(seed=board.record["seed"])] if board.stored and board.record else []
-    return " · ".join([*marks, f"<u>{words.DEPARTS}</u>", *stored])
+    clicked = [words.CLICK] if any(view.method.steering for view in board.panes.values()) else []
+    return " · ".join([*marks, f"<u>{words.DEPARTS}</u>", *clicked, *stored])

@@ -4,6 +4,7 @@ What a person changes first stands in the pane: the adapter or the topic, its sc
 the drawer below the panes (demo.compare.drawer).
 """
 
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any, NamedTuple
@@ -72,6 +73,7 @@ MORE = {
 KNOBS = FIRST | OWN | SEVERAL | MORE
 KIND = {"lora": "lora", "prefix": "prefix"} | {name: "attribute" for name, _ in SLOTS}  # of each dropdown
 PARTS = {"lora": ("lora", "lora_scale"), "prefix": ("prefix",), "attribute": ("attribute", "strength")}
+WORD = re.compile(r"\s*\S+|\s+")  # with the blanks before it
 Choices = dict[str, list[str]]  # of the dropdowns, by kind
 
 
@@ -188,8 +190,21 @@ def take_list(path: Any) -> tuple[Any, Marked]:
 
 
 def pane_text(view: PaneView) -> Marked:
-    """The text of a pane, or what the pane does until it has one."""
-    return list(view.spans) if view.spans or view.running else [(words.describe(view.method), PROMPT)]
+    """The text of a pane, or what the pane does until it has one; a steered text word by word, to be clicked."""
+    if not view.spans and not view.running:
+        return [(words.describe(view.method), PROMPT)]
+    if view.running or view.method.steering is None:
+        return list(view.spans)
+    return [(word, mark) for text, mark in view.spans for word in ([text] if mark else WORD.findall(text))]
+
+
+def clicked_word(view: PaneView, index: Any) -> int | None:
+    """Where the clicked piece of a steered text begins, in characters after the prompt; None if it is no such piece."""
+    pieces = pane_text(view)
+    if view.running or view.method.steering is None or not isinstance(index, int) or not 0 < index < len(pieces):
+        return None
+    word = pieces[index][0]
+    return sum(len(text) for text, _ in pieces[1:index]) + len(word) - len(word.lstrip())
 
 
 def status_html(view: PaneView) -> str:

@@ -42,14 +42,14 @@ class SharedPage:
                 self.settings = gr.HTML(elem_classes="help")
                 with gr.Row(elem_classes="below"):
                     self.replay, self.stop = small_button(common.REPLAY), small_button(common.STOP)
-                    self.xray, self.report = small_button(XRAY), small_button(common.REPORT)
+                    self.xray, self.report = small_button(XRAY, elem_classes="xray-button"), small_button(common.REPORT)
                     self.delete = build_confirm()
                 self.message = message_line("Message", "shared-note")
                 with gr.Row(elem_classes="panes"):
                     self.panes = [View(services, f"Shared pane {place + 1}", PaneView()) for place in range(MAX_PANES)]
                 with gr.Accordion(common.MADE_WITH, open=False):
                     self.facts = facts_table()
-        self.id = gr.State(None)
+        self.id, self.board = gr.State(None), gr.State(Board())
 
 
 def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: Page) -> Dependency:
@@ -67,7 +67,7 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
     def on_load(secret: Any, request: gr.Request) -> Values:
         return open_shared(services, shared, live, read_link(request.query_params), secret)
 
-    facts = [shared.settings, shared.delete.ask, shared.facts, shared.id, shared.message]
+    facts = [shared.settings, shared.delete.ask, shared.facts, shared.id, shared.board, shared.message]
     opened = [live, shared.column, shared.head, *facts, *panes]
     page.blocks.load(on_load, page.owner, opened, **LIGHT)
     return deleted
@@ -113,6 +113,7 @@ def open_shared(services: Services, page: SharedPage, live: gr.Column, link: Lin
         page.delete.ask: gr.update(visible=mine),
         page.facts: model_facts(record["base"], record["hashes"], record["versions"]),
         page.id: link.id,
+        page.board: comparison.board,
     }
     for place, view in comparison.board.panes.items():
         pane = page.panes[place]

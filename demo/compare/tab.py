@@ -28,7 +28,7 @@ from demo.compare.components import (
 from demo.compare.drawer import pane_names
 from demo.compare.examples import EXAMPLES, Example, start_of
 from demo.compare.form import pane_form, read_method, read_seed
-from demo.compare.panes import Choices, Pane, offer, offered, used
+from demo.compare.panes import Choices, Pane, View, clicked_word, offer, offered, used
 from demo.compare.run import check_parity, compare
 from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, wire_shared
 from demo.parts import words as common
@@ -40,6 +40,9 @@ from demo.parts.views import Page, cell_of
 from demo.services import Services
 from demo.xray.tab import Source, xray_section
 
+OPEN_XRAY = """word => {
+  if (word) [...document.querySelectorAll('button.xray-button')].find(button => button.offsetParent)?.click();
+}"""
 OPEN_LINK = "link => { if (link) location.search = link; }"
 
 
@@ -58,7 +61,10 @@ def compare_tab(services: Services, page: Page) -> None:
     bench.kept_fold.expand(show, page.owner, [bench.kept, bench.message], **LIGHT)
     chosen = bench.kept.select(on_kept, None, [bench.opened, bench.message], **LIGHT)
     chosen.then(None, bench.opened, None, js=OPEN_LINK, **LIGHT)
-    source = Source([bench.xray, shared.xray], [bench.board, shared.id], partial(texts_on_page, services))
+    clicked = gr.JSON(visible=False)
+    source = Source([bench.xray, shared.xray], [bench.board, shared.id], partial(texts_on_page, services), clicked)
+    wire_words([pane.view for pane in bench.panes], bench.board, [clicked, bench.message])
+    wire_words(shared.panes, shared.board, [clicked, shared.message])
     with gr.Column(elem_classes="stack") as below:
         xray_section(services, source, page.blocks)
     deleted.then(lambda id: gr.update(visible=id is not None), shared.id, below, **LIGHT)
@@ -121,6 +127,21 @@ def wire_panes(services: Services, bench: Bench, page: Page) -> None:
     sent.then(choose, {page.words, *inputs}, outputs, **LIGHT)
     outputs = [page.adapter, bench.message, *drawer.outputs, *(part for pane in bench.panes for part in pane.outputs)]
     page.tab.select(give, {page.adapter, *inputs}, outputs, **LIGHT)
+
+
+def wire_words(views: Sequence[View], board: gr.State, outputs: list[Component]) -> None:
+    """A click on a word of a steered text opens the X-ray there: the first output keeps its place."""
+
+    def on_word(place: int) -> Handler:
+        def find(board: Board, event: gr.SelectData) -> tuple[Any, Any]:
+            at = clicked_word(board.panes.get(place, PaneView()), event.index)
+            return None if at is None else (place, at), gr.skip()
+
+        return find
+
+    for place, view in enumerate(views):
+        found = view.text.select(on_word(place), board, outputs, **LIGHT)
+        found.then(None, outputs[0], None, js=OPEN_XRAY, **LIGHT)
 
 
 def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, outputs: Any) -> None:

@@ -46,6 +46,7 @@ RUN, RUN_AGAIN, SHUFFLE, PARITY, ADD = "Run", "Run again", "Shuffle (new seed)",
 SETTINGS_OF_ALL, SETTINGS_OF_ONE, REMOVE = "All panes", "One pane", "Remove this pane"
 STILL_WRITING = "Still writing. Stop first, then run."
 STORED = "written earlier with seed {seed}: Run again writes it live"
+CLICK = "click a word of a PPLM text to see why it is there"
 DEPARTS = "first word that differs from Base"
 
 

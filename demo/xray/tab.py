@@ -6,12 +6,13 @@ the deflated record (about 2 kB per step) and its texts; only the records of the
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from adapters.methods import UserError
-from adapters.xray.trace import RECORD, Scored, TextRecord, pack, unpack
+from adapters.xray.trace import RECORD, Scored, TextRecord, XRay, pack, unpack
 from demo.parts.actions import as_file, save_on_click
 from demo.parts.events import LIGHT, MODEL, slow
 from demo.parts.marked import Marked, Values, head_html, message
@@ -25,6 +26,7 @@ from demo.xray.layout import Side, XRayPage
 from demo.xray.run import LookView, examine, steered
 
 EMPTY = TextRecord("", 0, False)
+SCROLL = "() => { document.querySelector('.xray')?.scrollIntoView({block: 'start'}); }"
 
 
 class Source(NamedTuple):
@@ -33,6 +35,7 @@ class Source(NamedTuple):
     buttons: Sequence[gr.Button]
     held: Sequence[gr.State]
     read: Callable[..., Mapping[int, Text]]
+    clicked: gr.JSON  # the word that was clicked in a text: [place of the pane, characters before it]; or None
 
 
 def xray_section(services: Services, source: Source, blocks: gr.Blocks) -> None:
@@ -48,13 +51,15 @@ def build_xray(services: Services, source: Source, events: Sequence[Any]) -> Non
     outputs += [page.body, page.under_line, *parts(page.next), *parts(page.under)]
     options = slow(page.message, MODEL)
     look = partial(on_open, services, page, source.read)
-    first = gr.on(events, look, [page.named, *source.held], outputs, **options)
+    held = [page.record, page.texts, page.pane, source.clicked, page.named, *source.held]
+    first = gr.on(events, look, held, outputs, **options)
     look = partial(on_again, services, page)
     held = [page.texts, page.record, page.pane, page.named]
     again = gr.on([page.pane.input, page.named.submit], look, held, outputs, **options)
-    shown = [page.message, page.body, page.number, page.text, *page.step.values()]
+    shown = [source.clicked, page.message, page.body, page.number, page.text, *page.step.values()]
     for run in (first, again):
-        run.then(partial(show_xray, page), [page.record, page.open], shown, **LIGHT)
+        drawn = run.then(partial(show_xray, page, source), [page.record, page.open, source.clicked], shown, **LIGHT)
+    drawn.then(None, None, None, js=SCROLL, **LIGHT)
     stopped = page.stop.click(None, cancels=[first, again])
     stopped.then(partial(on_stop, page), None, [page.message, page.stop], **LIGHT)
     wire_looking(services, page)
@@ -86,13 +91,25 @@ def wire_looking(services: Services, page: XRayPage) -> None:
 
 
 def on_open(
-    services: Services, page: XRayPage, read: Callable[..., Mapping[int, Text]], named: Any, *held: Any
+    services: Services,
+    page: XRayPage,
+    read: Callable[..., Mapping[int, Text]],
+    data: bytes | None,
+    before: Any,
+    place: Any,
+    clicked: Any,
+    named: Any,
+    *held: Any,
 ) -> Iterator[Values]:
-    """Look at the texts that are on the page now."""
+    """Look at the texts that are on the page now: at the one with the clicked word, unless that has been done."""
     texts = dict(read(*held))
+    wanted = clicked[0] if clicked else None
+    if texts == before and data is not None and wanted == place:
+        yield {page.message: gr.skip()}
+        return
     names = {place: f"{place + 1}: {title(one.request.method)}" for place, one in texts.items()}
     choices = [(names[place], place) for place in steered(texts)]
-    first = choices[0][1] if choices else None
+    first = wanted if wanted in steered(texts) else choices[0][1] if choices else None
     judged = [(name, index) for index, name in enumerate(names.values())]
     yield {
         page.column: gr.update(visible=True),
@@ -173,13 +190,21 @@ def on_expert_tab(page: XRayPage, data: bytes | None, number: Any, open: str, in
     return {page.open: inner} | show_step(page, data, number, inner)
 
 
-def show_xray(page: XRayPage, data: bytes | None, tab: str) -> Values:
-    """The steered text with its first step, or nothing."""
+def show_xray(page: XRayPage, source: Source, data: bytes | None, tab: str, clicked: Any) -> Values:
+    """The steered text with the step of the clicked word, or its first step, or nothing."""
+    done: Values = {source.clicked: None}
     xray = opened(data).xray
     if xray is None or not xray.steps:
-        return {page.body: gr.update(visible=False), page.text: []} | dict.fromkeys(page.step.values())
-    number = gr.update(maximum=max(2, len(xray.steps)), value=1)
-    return {page.body: gr.update(visible=True), page.number: number} | show_step(page, data, 1, tab)
+        return done | {page.body: gr.update(visible=False), page.text: []} | dict.fromkeys(page.step.values())
+    first = number_at(xray, clicked[1]) if clicked else 1
+    number = gr.update(maximum=max(2, len(xray.steps)), value=first)
+    return done | {page.body: gr.update(visible=True), page.number: number} | show_step(page, data, first, tab)
+
+
+def number_at(xray: XRay, at: int) -> int:
+    """The number, from 1, of the token that holds the character at this place of the text; the last one beyond it."""
+    ends = accumulate(len(step.chosen.text) for step in xray.steps)
+    return next((number for number, end in enumerate(ends, 1) if end > at), len(xray.steps))
 
 
 def show_step(page: XRayPage, data: bytes | None, number: Any, tab: str) -> Values:

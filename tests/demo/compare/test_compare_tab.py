@@ -17,7 +17,7 @@ from demo.compare.components import Bench, board_updates, read_bench
 from demo.compare.examples import EXAMPLES, Example
 from demo.compare.figures import legend_html
 from demo.compare.form import PPLM_FIELDS, read_method
-from demo.compare.panes import pane_text, status_html
+from demo.compare.panes import clicked_word, pane_text, status_html
 from demo.compare.run import compare
 from demo.compare.tab import (
     new_seed,
@@ -309,6 +309,20 @@ def test_a_fresh_pane_says_what_it_does() -> None:
         assert mark == PROMPT
 
 
+def test_the_words_of_a_steered_text_can_be_clicked() -> None:
+    spans = (("The sea", PROMPT), (" is a  blue\n", None), ("ship", TOPICS[0]), (".", None))
+    view = PaneView(parse_method("pplm:space"), spans=spans)
+    pieces = ["The sea", " is", " a", "  blue", "\n", "ship", "."]
+    assert [piece for piece, _ in pane_text(view)] == pieces
+    text = "".join(pieces[1:])
+    found = [clicked_word(view, index) for index in (1, 2, 3, 5, 6)]
+    assert found == [text.index(word) for word in ("is", "a ", "blue", "ship", ".")]
+    for index in (0, len(pieces), None, [1, 2]):
+        assert clicked_word(view, index) is None, "neither the prompt nor what is not there"
+    assert clicked_word(view._replace(running=True), 1) is None
+    assert clicked_word(view._replace(method=parse_method("base")), 1) is None
+
+
 def test_marks_reach_the_page(services: Services, bench: Bench) -> None:
     view = PaneView(spans=(("a", PROMPT), ("b", None), ("c", TOPICS[0])))
     updates = board_updates(services, bench, Board(), Board({2: view}))
@@ -338,7 +352,7 @@ def late(services: Services) -> gr.Blocks:
         for name, build in TABS.items():
             if name not in AT_ONCE:
                 build(services, Page(late, tab, gr.BrowserState(), gr.State(""), gr.State(None)))
-        build_xray(services, Source([gr.Button()], [gr.State()], dict), [late.load])
+        build_xray(services, Source([gr.Button()], [gr.State()], dict, gr.JSON()), [late.load])
     return late
 
 

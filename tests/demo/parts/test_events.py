@@ -76,7 +76,7 @@ def test_every_handler_of_the_page_tells_its_errors(lasting: Services) -> None:
         for name, build in TABS.items():
             if name not in AT_ONCE:
                 build(lasting, Page(late, tab, gr.BrowserState(), gr.State(""), gr.State(None)))
-        build_xray(lasting, Source([gr.Button()], [gr.State()], dict), [late.load])
+        build_xray(lasting, Source([gr.Button()], [gr.State()], dict, gr.JSON()), [late.load])
         guard_events()
     events = [event for blocks in (build_app(lasting), late) for event in blocks.fns.values() if event.fn is not None]
     silent = [name_of(event.fn) for event in events if not hasattr(event.fn, "__wrapped__")]

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -26,6 +27,7 @@ from demo.xray.finished import Text
 from demo.xray.layout import XRayPage
 from demo.xray.run import LookView, examine, read_named, steered
 from demo.xray.tab import (
+    Source,
     on_again,
     on_inner_tab,
     on_judged,
@@ -68,6 +70,12 @@ def page() -> XRayPage:
 
 
 @pytest.fixture(scope="module")
+def source(services: Services, page: XRayPage) -> Source:
+    with gr.Blocks():
+        return Source([], [], partial(texts_of_board, services), gr.JSON(visible=False))
+
+
+@pytest.fixture(scope="module")
 def board(services: Services) -> Board:
     return finished(services, [BASE, VERSE, STEERED])
 
@@ -92,12 +100,14 @@ def data(record: TextRecord) -> bytes:
     return pack(record)
 
 
-def opened(services: Services, page: XRayPage, board: Board, named: str = "happy, sad") -> Values:
+def opened(
+    services: Services, page: XRayPage, source: Source, board: Board, named: str = "happy, sad", clicked: Any = None
+) -> Values:
     """The section at the end of a run."""
     shown: Values = {}
-    for updates in on_open(services, page, lambda board: texts_of_board(services, board), named, board):
+    for updates in on_open(services, page, source.read, None, None, None, clicked, named, board):
         shown |= updates
-    return shown | show_xray(page, shown[page.record], words.TOKEN_TAB)
+    return shown | show_xray(page, source, shown[page.record], words.TOKEN_TAB, clicked)
 
 
 def event(index: Any) -> Any:
@@ -198,8 +208,10 @@ def test_words_to_follow_are_separated_by_commas_and_blanks() -> None:
 # Handlers
 
 
-def test_the_section_opens_with_the_first_step(services: Services, page: XRayPage, board: Board) -> None:
-    shown = opened(services, page, board)
+def test_the_section_opens_with_the_first_step(
+    services: Services, page: XRayPage, source: Source, board: Board
+) -> None:
+    shown = opened(services, page, source, board)
     assert shown[page.column]["visible"]
     assert shown[page.body]["visible"]
     assert shown[page.pane]["choices"] == [("3: PPLM vowels", 2)]
@@ -214,17 +226,36 @@ def test_the_section_opens_with_the_first_step(services: Services, page: XRayPag
     assert "mean −" in shown[page.under[0].head]
 
 
-def test_without_a_steered_pane_the_step_is_hidden(services: Services, page: XRayPage) -> None:
-    shown = opened(services, page, finished(services, [BASE]))
+def test_a_clicked_word_opens_its_pane_at_its_token_and_a_second_click_replays_nothing(
+    services: Services, page: XRayPage, source: Source
+) -> None:
+    board = finished(services, [STEERED, Method("both", lora="verse", steering=VOWELS)])
+    assert board.record is not None
+    text = board.record["panes"][1]["text"]
+    shown = opened(services, page, source, board, clicked=[1, len(text) - 1])
+    assert shown[page.pane]["value"] == 1
+    assert shown[page.number]["value"] == TOKENS
+    assert shown[source.clicked] is None
+    known = (shown[page.record], shown[page.texts], 1, [1, 0], "")
+    assert list(on_open(services, page, source.read, *known, board)) == [{page.message: gr.skip()}]
+    again = show_xray(page, source, shown[page.record], words.TOKEN_TAB, [1, 0])
+    assert again[page.number]["value"] == 1
+    assert show_xray(page, source, shown[page.record], words.TOKEN_TAB, [1, 999])[page.number]["value"] == TOKENS
+
+
+def test_without_a_steered_pane_the_step_is_hidden(services: Services, page: XRayPage, source: Source) -> None:
+    shown = opened(services, page, source, finished(services, [BASE]))
     assert not shown[page.body]["visible"]
     assert shown[page.step["likely"]] is None
     assert shown[page.message] == [(words.XRAY_NOT_STEERED, None)]
     assert shown[page.next[0].column]["visible"]
 
 
-def test_another_pane_is_looked_at_without_looking_at_all_again(services: Services, page: XRayPage) -> None:
+def test_another_pane_is_looked_at_without_looking_at_all_again(
+    services: Services, page: XRayPage, source: Source
+) -> None:
     board = finished(services, [STEERED, Method("both", lora="verse", steering=VOWELS)])
-    shown = opened(services, page, board)
+    shown = opened(services, page, source, board)
     updates = list(on_again(services, page, shown[page.texts], shown[page.record], 1, "joy"))
     assert all(page.next[0].body not in update for update in updates)
     record = unpack(updates[-1][page.record])
