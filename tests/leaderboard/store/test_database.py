@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, make_url, update
@@ -14,6 +15,7 @@ from sqlalchemy import create_engine, make_url, update
 from adapters.methods import BASE, UserError, parse_method
 from adapters.store.digest import sha256
 from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunSpec, Sample, Tally, Timing, Trace, Written
+from leaderboard.store.connection import migrate, migrations
 from leaderboard.store.database import Database
 from leaderboard.store.schema import metadata, new_id, runs
 
@@ -50,11 +52,14 @@ def test_a_run_comes_back_as_it_was(database: Database) -> None:
     assert database.data(new_id()) is None
 
 
-def test_the_migrations_make_the_schema_that_the_code_knows(database_url: str) -> None:
+def test_the_migrations_since_release_1_make_the_schema_that_the_code_knows(database_url: str) -> None:
     Database(database_url)
     url = make_url(database_url)
     engine = create_engine(url if url.get_backend_name() == "sqlite" else url.set(drivername="postgresql+psycopg"))
-    with engine.connect() as connection:
+    with engine.begin() as connection:
+        command.downgrade(migrations(connection), "0001")
+    with engine.begin() as connection:
+        migrate(connection)
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     engine.dispose()
