@@ -14,15 +14,14 @@ from demo.leaderboard.results.load import find_run, list_runs, load_results, met
 from demo.parts import words as common
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
-from demo.parts.tables import Column, figures_table, show
+from demo.parts.tables import Column, cell_text, figures_table, show
 from demo.parts.views import Inner, Opened, filled, inner
 from demo.services import Services
 from leaderboard.metrics.passport import Passport
 from leaderboard.output.ranking import ARROWS, marks
-from leaderboard.tables.display import figure, span
 from leaderboard.tables.results import Cell, Results
 
-NOTHING = Cell(*[math.nan] * len(Cell._fields))
+NOTHING = Cell(math.nan)
 Methods = Mapping[str, Method]  # by name
 
 
@@ -54,14 +53,12 @@ def beside_tab(services: Services, opened: Opened) -> Inner:
 
 
 def fill_beside(services: Services, id: Any, _: Any, secret: Any) -> tuple[Any, None]:
-    """The other runs to choose from, and no table yet."""
     run, found = find_run(services, id), list_runs(services, secret)
     others = [(words.run_title(line), line.id) for line in found if line.id != run.id]
     return gr.update(choices=others, value=None), None
 
 
 def show_beside(services: Services, id: Any, chosen: Any, other: Any) -> tuple[Any]:
-    """The figures of both runs, metric by metric."""
     methods = methods_of(find_run(services, other)) | methods_of(find_run(services, id))
     return (show(beside(load_results(services, id, chosen), load_results(services, other), methods)),)
 
@@ -70,7 +67,10 @@ def leaderboard(results: Results, methods: Methods) -> list[Column]:
     """One row a method, one column a metric."""
     columns = {
         heading(results, metric): [
-            (cell := results.cells[metric].get(method, NOTHING), text_of(metric, cell, marks(results, metric, method)))
+            (
+                cell := results.cells[metric].get(method, NOTHING),
+                cell_text(cell, marks(results, metric, method), metric),
+            )
             for method in results.methods
         ]
         for metric in results.metrics
@@ -89,7 +89,7 @@ def cross_scores(results: Results, methods: Methods) -> list[Column]:
     for scorer, column in results.cross.items():
         cells = dict(column) | {name: other.get(scorer, NOTHING) for name, other in others.items()}
         shown = [cells.get(name, NOTHING) for name in rows]
-        columns[words.UNDER.format(scorer=scorer)] = [(cell, text_of("perplexity", cell)) for cell in shown]
+        columns[words.UNDER.format(scorer=scorer)] = [(cell, cell_text(cell)) for cell in shown]
     return by_method(columns, rows, methods)
 
 
@@ -100,20 +100,14 @@ def beside(one: Results, other: Results, methods: Methods) -> list[Column]:
     for metric in (metric for metric in one.metrics if metric in other.metrics):
         pairs = [[run.cells[metric].get(name, NOTHING) for run in (one, other)] for name in names]
         title = heading(one, metric)
-        columns[f"{title}, {words.THIS_RUN}"] = [(mine, text_of(metric, mine)) for mine, _ in pairs]
+        columns[f"{title}, {words.THIS_RUN}"] = [(mine, cell_text(mine, metric=metric)) for mine, _ in pairs]
         columns[f"{title}, {words.OTHER_RUN}"] = [
-            (its, text_of(metric, its, words.APART if apart(mine, its) else "")) for mine, its in pairs
+            (its, cell_text(its, words.APART if apart(mine, its) else "", metric)) for mine, its in pairs
         ]
     return by_method(columns, names, methods)
 
 
-def text_of(metric: str, cell: Cell, mark: str = "") -> str:
-    """Figure and mark, with the interval in a second line."""
-    return "\n".join(filter(None, [f"{figure(metric, cell.value)} {mark}".strip(), span(metric, cell)]))
-
-
 def heading(results: Results, metric: str) -> str:
-    """The name of a metric and which direction is better."""
     passport = results.passports[metric]
     return f"{passport.title} {ARROWS[passport.higher_is_better]}".rstrip()
 
@@ -143,7 +137,6 @@ def edge(method: Method | None) -> str:
 
 
 def passport_html(passport: Passport) -> str:
-    """What exactly a column is: a heading and a list."""
     said = {name: getattr(passport, field) for field, name in words.PASSPORT_FIELDS.items()}
     rows = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in said.items() if value)
     return f"<section><h3>{escape(passport.title)}</h3><dl>{rows}</dl></section>"
