@@ -199,7 +199,6 @@ def here(goal: Goal, across: str, strength: float) -> dict[str, Any]:
 
 
 def hover(point: Point, across: str) -> str:
-    """The tooltip of a point."""
     figures = [f"{TITLES[name]} {number(point.figures[name].value)}" for name in ("success", across)]
     return "<br>".join([called(point), *figures])
 
@@ -232,7 +231,6 @@ def strength_table(goal: Goal) -> list[Column]:
 
 
 def strength_facts(frontier: Frontier) -> list[list[str]]:
-    """Prompts, settings and versions of the measurement."""
     rows = [
         [common.PROMPTS, f"{frontier.prompts}: {common.count(frontier.num_prompts, 'prompt')}"],
         [common.SETTINGS, common.sampling_line(frontier.sampling, frontier.seed, False)],

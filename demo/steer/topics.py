@@ -80,7 +80,6 @@ class Topics:
 
 
 def try_pane(name: str, kind: str, text: Marked) -> gr.HighlightedText:
-    """A pane of the live try."""
     with gr.Column(elem_classes="pane", min_width=220):
         gr.HTML(f'<div class="edge kind-{kind}"></div><h2>{name}</h2>', elem_classes="pane-head")
         return marked_text(f"{name}: text", "pane-text", text)
@@ -151,7 +150,6 @@ def fill_list(services: Services, topics: Topics, name: Any) -> Values:
 
 
 def take_file(path: Any) -> tuple[str, str, Marked]:
-    """The words of an uploaded list in the box. Raises UserError."""
     return common.OWN_WORDS, as_text(read_upload(path)), []
 
 

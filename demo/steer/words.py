@@ -118,13 +118,11 @@ def list_line(kinds: list[str]) -> str:
 
 
 def rows_line(classes: Mapping[str, int]) -> str:
-    """The number of rows of each class."""
     total = sum(classes.values())
     return f"{total:,} texts: " + ", ".join(f"{name} {number:,}" for name, number in classes.items()) + "."
 
 
 def accuracy_line(measured: Measured) -> str:
-    """The accuracy of a classifier."""
     accuracy = measured.accuracy
     return (
         f"{percent(accuracy.share)} right on {measured.held_out_rows:,} held-out texts (guessing: "
@@ -148,7 +146,6 @@ def advice(goal: Goal, found: Point | None, paper: Point | None) -> str:
 
 
 def point_line(point: Point) -> str:
-    """Texts on topic, perplexity, and texts that collapse."""
     figures = point.figures
     collapsed = figures["long_runs"].value
     said = (

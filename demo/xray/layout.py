@@ -14,8 +14,6 @@ from demo.xray import words
 
 
 class Side(NamedTuple):
-    """One method beside the others."""
-
     column: gr.Column
     head: gr.HTML
     body: Any  # a plot or a shaded text

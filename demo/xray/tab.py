@@ -132,12 +132,10 @@ def play(services: Services, page: XRayPage, views: Iterator[LookView], shown: T
 
 
 def on_stop(page: XRayPage) -> Values:
-    """The section after Stop."""
     return {page.message: message(words.XRAY_STOPPED), page.stop: gr.update(interactive=False)}
 
 
 def on_select(event: gr.SelectData) -> Any:
-    """The number of the clicked token."""
     return event.index + 1 if isinstance(event.index, int) else gr.skip()
 
 
@@ -155,7 +153,6 @@ def on_judged(data: bytes | None, index: Any, event: gr.SelectData) -> Marked:
 
 
 def on_save(data: bytes | None) -> tuple[dict[str, str] | None, Marked]:
-    """The record as a file. Raises UserError."""
     if data is None:
         raise UserError(words.NOTHING_TO_XRAY)
     return as_file("xray.json", RECORD.dump_json(opened(data))), []
@@ -236,5 +233,4 @@ def scored_text(record: TextRecord, index: Any) -> Scored | None:
 
 
 def parts(sides: Sequence[Side]) -> list[Any]:
-    """The components of all sides."""
     return [part for side in sides for part in side]

@@ -59,7 +59,6 @@ UNDER_LINE = "Token {number} {token}: {values} nats."
 
 
 def nats(logprob: float | None) -> str:
-    """A log-probability, or a dash for no value."""
     return "–" if logprob is None else f"{logprob:.2f}".replace("-", "−")
 
 

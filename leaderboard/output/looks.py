@@ -23,7 +23,6 @@ class Look(NamedTuple):
 
 
 def look(method: Method) -> Look:
-    """Name, colours and settings of a method."""
     settings = to_json(method) | {"name": None} | ({"lora_scale": None} if method.lora is None else {})
     return Look(method.name, title(method), kinds(method), flat(settings))
 

@@ -88,8 +88,6 @@ def row_cost(method: Method, rows: int) -> float:
 
 
 class Progress(NamedTuple):
-    """How far a run is."""
-
     phase: str  # "generating", "scoring" or "done"
     done: int  # tokens
     total: int  # tokens, at most

@@ -116,13 +116,11 @@ class Database:
         self._set(id, status=status, results=None, published=None)
 
     def results(self, id: str) -> Any | None:
-        """The stored table of a run as JSON data."""
         if id in self.shipped:
             return self.shipped[id].results
         return self._scalar(select(runs.c.results).where(runs.c.id == id))
 
     def set_results(self, id: str, results: Any) -> None:
-        """Store the table of a finished run."""
         self._set(id, results=results)
 
     def published(self, id: str) -> str | None:
@@ -130,7 +128,6 @@ class Database:
         return self._scalar(select(runs.c.published).where(runs.c.id == id))
 
     def set_published(self, id: str, address: str) -> None:
-        """Store the address where a run was published."""
         self._set(id, published=address)
 
     def delete_run(self, id: str, owner: str | None) -> bool:
@@ -170,13 +167,12 @@ class Database:
     # Texts and tallies
 
     def known(self, keys: Sequence[str]) -> set[str]:
-        """The keys whose texts are stored."""
         return {key for (key,) in self._by_key(select(samples.c.key), samples.c.key, keys)}
 
     def traces(self, keys: Sequence[str]) -> dict[str, Trace]:
-        """The tokens of texts by key."""
         found = self._by_key(select(samples.c.key, samples.c.trace), samples.c.key, keys)
-        ships = {key: trace for run in self.shipped.values() for key, trace in run.traces().items() if key in keys}
+        tokens = {key: ids for run in self.shipped.values() for key, ids in run.token_ids.items()}
+        ships = {key: Trace((), tokens[key], ()) for key in keys if key in tokens}
         return ships | {key: Trace(*map(tuple, trace)) for key, trace in found}
 
     def scored(self, keys: Sequence[str], scorer: str) -> set[str]:
@@ -207,7 +203,6 @@ class Database:
         )
 
     def keep_tallies(self, scorer: str, counted: Mapping[str, Tally]) -> None:
-        """Store the tallies of a scorer by key."""
         self._insert((tallies, [(key, scorer, *tally) for key, tally in counted.items()]))
 
     def scored_prompts(self, prompts: PromptSet, kind: str, scorer: str) -> set[int]:
@@ -231,7 +226,6 @@ class Database:
         return id
 
     def comparison(self, id: str) -> dict[str, Any] | None:
-        """The record of a comparison."""
         return self._scalar(select(comparisons.c.record).where(comparisons.c.id == id))
 
     def comparisons(self, owner: str, most: int) -> list[tuple[str, datetime, dict[str, Any]]]:

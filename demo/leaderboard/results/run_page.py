@@ -68,7 +68,6 @@ class ResultsPage:
 
 
 def wire_inner(services: Services, name: str, opened: Opened) -> tuple[gr.Tab, Inner]:
-    """One inner tab, which is filled when it is opened."""
     with gr.Tab(name, id=name) as tab:
         inner = INNER[name](services, opened)
     fill = partial(fill_inner, opened, name, inner)
@@ -125,7 +124,6 @@ def open_run(services: Services, page: ResultsPage, id: Any, secret: Any, by_lin
 
 
 def on_delete(services: Services, page: ResultsPage, id: Any, secret: Any) -> Values:
-    """Delete an own run. Raises UserError."""
     run = find_own(services, id, secret)
     services.runner.delete(run.id, run.owner)
     hidden = dict.fromkeys([page.body, page.resume, page.delete.row], gr.update(visible=False))
@@ -135,5 +133,5 @@ def on_delete(services: Services, page: ResultsPage, id: Any, secret: Any) -> Va
 def head_html(run: Run, by_link: bool, ships: bool = False) -> str:
     """The name and size of a run, and an invitation for somebody who came by a link."""
     own = f" · <a href='?'>{common.OWN}</a>" if by_link else ""
-    summary = words.run_summary(run, ships)
-    return f"<h2>{escape(words.run_name(run))}</h2><p>{escape(summary)}{own}</p>"
+    name, summary = run.prompts.name.replace("_", " "), words.run_summary(run, ships)
+    return f"<h2>{escape(name)}</h2><p>{escape(summary)}{own}</p>"

@@ -16,7 +16,6 @@ from leaderboard.output.ranking import plot_html
 
 
 def plots_tab(services: Services, opened: Opened) -> Inner:
-    """The choice of both metrics, and their plot."""
     with gr.Row(elem_classes="plots"):
         across = gr.Dropdown([], **labelled("x_axis"))
         up = gr.Dropdown([], **labelled("y_axis"))
@@ -40,7 +39,6 @@ def fill_plots(services: Services, id: Any, chosen: Any, *_: Any) -> tuple[Any, 
 
 
 def draw(services: Services, id: Any, chosen: Any, across: Any, up: Any) -> tuple[str]:
-    """The plot of the chosen metrics. Raises UserError."""
     run, results = find_run(services, id), load_results(services, id, chosen)
     if across not in results.metrics or up not in results.metrics:
         raise UserError(words.NO_SUCH_METRIC)

@@ -33,7 +33,6 @@ class Order(NamedTuple):
 
 
 def texts_tab(services: Services, opened: Opened) -> Inner:
-    """The prompts, and the texts for one of them: a column a method."""
     order = gr.Dropdown([words.AS_IN_FILE], value=words.AS_IN_FILE, **labelled("order"))
     prompts = gr.Dataframe(
         interactive=False,
@@ -69,7 +68,6 @@ def fill_texts(services: Services, id: Any, *_: Any) -> list[Any]:
 
 
 def sort_prompts(services: Services, id: Any, chosen: Any) -> list[Any]:
-    """The prompts in another order."""
     data = load_data(services, id)
     order = orders(data).get(chosen) if isinstance(chosen, str) else None
     return [show(prompts_table(data, order or Order()))]
@@ -137,7 +135,6 @@ def texts_for(data: RunData, index: int) -> list[list[Span]]:
 
 
 def figures_line(figures: SampleFigures) -> str:
-    """The figures of one text in one line."""
     return words.SAMPLE_LINE.format(
         draw=figures.draw + 1,
         perplexity=number(figures.perplexity),
