@@ -129,8 +129,6 @@ class Sample(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """The tokens of one sample."""
-
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]  # nats, under the sample's method without its steering

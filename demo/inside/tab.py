@@ -14,6 +14,7 @@ from demo.inside import figures, words
 from demo.inside.words import control
 from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click, wire_work, work_buttons
+from demo.parts.controls import check_prompt
 from demo.parts.events import LIGHT, MODEL, slow, told
 from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.plots import plot
@@ -178,10 +179,7 @@ def watch_prefix(services: Services, view: InsideView, name: Any, prompt: Any) -
 def watch(services: Services, view: InsideView, name: Any, prompt: Any) -> Iterator[Values]:
     """Write with a prefix, then show what the tokens looked at. Raises UserError."""
     adapter = find(services, name)
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise UserError(words.NO_PROMPT)
-    if len(prompt) > MAX_PROMPT:
-        raise UserError(common.PROMPT_TOO_LONG.format(length=len(prompt), most=MAX_PROMPT))
+    check_prompt(prompt, MAX_PROMPT, words.NO_PROMPT)
     with closed_at_end(services.explorer.watch(adapter.name, prompt)) as steps:
         for seen in steps:
             if seen.attention is None:

@@ -204,7 +204,6 @@ def hover(point: Point, across: str) -> str:
 
 
 def called(point: Point) -> str:
-    """An algorithm's short name with its strength."""
     name = words.ALGORITHMS_SHORT[point.algorithm]
     return name if point.algorithm == UNSTEERED else f"{name}, {point.strength:g}"
 

@@ -11,7 +11,7 @@ from adapters.pplm.bags import WordSplit, split_words
 from adapters.pplm.word_list import as_text, parse_words
 from demo.parts import words as common
 from demo.parts.actions import wire_work, work_buttons
-from demo.parts.controls import FIRST_SEED, Control, labelled, slider
+from demo.parts.controls import FIRST_SEED, Control, check_prompt, labelled, slider
 from demo.parts.events import LIGHT, MODEL, told
 from demo.parts.marked import Marked, Values, highlighted, marked_text, message, message_line
 from demo.parts.numbers import TOPICS, departure, marker, spans
@@ -171,10 +171,7 @@ def try_topic(
     services: Services, topics: Topics, chosen: Any, typed: Any, prompt: Any, strength: Any
 ) -> Iterator[Values]:
     """Write a text without and a text with steering, side by side. Raises UserError."""
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise UserError(common.NO_PROMPT)
-    if len(prompt) > MAX_PROMPT:
-        raise UserError(common.PROMPT_TOO_LONG.format(length=len(prompt), most=MAX_PROMPT))
+    check_prompt(prompt, MAX_PROMPT)
     aim = topic(services, chosen, typed)
     steering = from_json(PPLM, {"attributes": (aim,), "strength": strength})
     marked = marker({aim.name: [weighted_word(word)[0] for word in aim.words or services.attributes[aim.name]]})

@@ -115,7 +115,6 @@ def figures(report: Report) -> list[list[str]]:
 
 
 def facts(report: Report) -> list[list[str]]:
-    """How an adapter was made: data, settings, time."""
     settings = to_json(report.settings)
     return [
         [words.DATA, report.about],

@@ -87,18 +87,8 @@ class TrainPage:
         self.followed, self.seen, self.timer = gr.State(None), gr.State(Seen()), gr.Timer(PACE)
         self.looked = [self.followed, self.seen, page.owner]  # what a look at the trainings reads
         says = [part for each in (self.base, self.now) for part in (each.column, each.head, each.text)]
-        shown = [
-            self.column,
-            self.try_it,
-            self.bar,
-            self.head,
-            self.figures,
-            self.curve,
-            *says,
-            self.earlier,
-            self.samples,
-        ]
-        shown += [self.queue, self.queue_column, self.adapters, self.followed, self.seen, self.timer]
+        shown = [self.column, self.try_it, self.bar, self.head, self.figures, self.curve, *says, self.earlier]
+        shown += [self.samples, self.queue, self.queue_column, self.adapters, self.followed, self.seen, self.timer]
         self.outputs = [self.form.message, self.form.start, self.form.stop, *shown]
 
 
@@ -220,7 +210,6 @@ def queue(jobs: Sequence[JobView], secret: Any) -> Queue:
 
 
 def find_own(services: Services, id: Any, secret: Any) -> JobView:
-    """The training with this id; raises UserError where it is not this browser's own."""
     job = next((job for job in services.trainer.jobs() if job.id == id), None)
     if job is None or not is_own(job.owner, secret):
         raise UserError(words.NOT_YOURS)

@@ -1,7 +1,7 @@
 """The X-ray below the texts: a steered text token by token, and all methods beside each other.
 
-Knows which handler fills what; the record is made in demo.xray.run and drawn in demo.xray.figures. A visitor's state is
-the deflated record (about 2 kB per step) and its texts; only the records of the last few clicks are kept inflated.
+A visitor's state is the deflated record (about 2 kB per step) and its texts; only the records of the last few clicks
+are kept inflated.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

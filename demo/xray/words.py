@@ -63,7 +63,6 @@ def nats(logprob: float | None) -> str:
 
 
 def mean_line(logprobs: Sequence[float | None]) -> str:
-    """The mean log-probability of a text's tokens."""
     known = [value for value in logprobs if value is not None]
     return f"mean {nats(sum(known) / len(known))} nats per token" if known else "no numbers"
 

@@ -9,8 +9,6 @@ Settings = list[tuple[str, str]]
 
 
 class Look(NamedTuple):
-    """A method as reports show it."""
-
     name: str  # its short name, a key of the results
     title: str
     kinds: list[str]  # of its parts: `base`, or some of `lora`, `prefix` and `pplm`

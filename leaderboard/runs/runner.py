@@ -34,8 +34,6 @@ GONE = "There is no such run: it was deleted, or its link is incomplete."
 
 
 class Difference(NamedTuple):
-    """A text that a replay wrote differently."""
-
     method: str
     prompt: int  # index
     draw: int

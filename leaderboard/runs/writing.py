@@ -65,7 +65,6 @@ def pieces(engine: Engine, batch: Batch, sampling: Sampling, scorer: str) -> Gen
 
 
 def as_written(position: Position, key: str, row: Continuation, scorer: str) -> Written:
-    """A finished text as it is stored."""
     prompt, method, draw = position
     reason = row.finish_reason or ""
     sample = Sample(prompt, method, draw, key, row.request.seed, row.text, len(row.token_ids), reason)

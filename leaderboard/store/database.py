@@ -107,7 +107,6 @@ class Database:
             return [as_line(row) for row in connection.execute(RUNS.where(own).order_by(runs.c.created.desc()))]
 
     def num_unfinished(self, owner: str) -> int:
-        """Number of the owner's runs that are not done."""
         query = select(func.count()).select_from(runs).where(runs.c.owner == owner, runs.c.status != "done")
         return self._scalar(query) or 0
 
@@ -124,7 +123,6 @@ class Database:
         self._set(id, results=results)
 
     def published(self, id: str) -> str | None:
-        """The address where a run was published."""
         return self._scalar(select(runs.c.published).where(runs.c.id == id))
 
     def set_published(self, id: str, address: str) -> None:
@@ -176,7 +174,6 @@ class Database:
         return ships | {key: Trace(*map(tuple, trace)) for key, trace in found}
 
     def scored(self, keys: Sequence[str], scorer: str) -> set[str]:
-        """The keys that the scorer has a tally for."""
         query = select(tallies.c.sample_key).where(tallies.c.scorer == scorer)
         return {key for (key,) in self._by_key(query, tallies.c.sample_key, keys)}
 
@@ -236,7 +233,6 @@ class Database:
             return [(id, created, record) for id, created, record in connection.execute(query)]
 
     def owns_comparison(self, id: str, owner: str) -> bool:
-        """Whether the comparison is the owner's."""
         query = select(comparisons.c.id).where(comparisons.c.id == id, comparisons.c.owner == owner)
         return self._scalar(query) is not None
 

@@ -233,13 +233,13 @@ def test_figures_of_each_text_of_a_prompt() -> None:
     texts = {BASE: [["a b a b a b a b", "x"], ["y", "z"]], LORA: [["c d", "DIVERGED"], ["e", "f"]]}
     data = made_up(texts, tallies={"base": {"0 0 0": Tally(-4, 4)}})
     first, second, third, fourth = prompt_figures(data, 0)
-    assert (first.method, first.draw) == ("base", 0)
+    assert first.sample == data.samples[0]
     assert first.perplexity == pytest.approx(math.e)
     assert (first.distinct_2, first.repetition) == pytest.approx((2 / 7, 3 / 5))
-    assert (second.draw, second.num_tokens) == (1, 2)
+    assert (second.sample.draw, second.sample.num_tokens) == (1, 2)
     assert np.isnan([second.perplexity, second.distinct_2, second.repetition]).all()
-    assert (third.method, third.distinct_2) == ("lora:poetry", 1)
-    assert fourth.finish_reason == "diverged"
+    assert (third.sample.method, third.distinct_2) == (1, 1)
+    assert fourth.sample.finish_reason == "diverged"
 
 
 @pytest.mark.timed
