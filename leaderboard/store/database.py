@@ -6,6 +6,7 @@ Each write is one transaction and can be repeated: rows that exist stay as they 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 from alembic.util import CommandError
@@ -49,7 +50,6 @@ from leaderboard.store.schema import (
 KEYS_A_QUERY = 500  # below every database's limit of parameters
 RUNS = select(runs, prompt_sets.c.record.label("prompts")).join(prompt_sets)
 TIMINGS = select(*list(timings.c)[1:]).order_by(timings.c.first_prompt, timings.c.method)  # without the run's id
-Labels = Mapping[str, Sequence[str]]  # hash of a scorer -> its labels: equal weights have equal hashes
 PromptTallies = dict[tuple[str, str], dict[int, Tally]]
 Row = tuple[Any, ...]
 
@@ -149,15 +149,12 @@ class Database:
             row = connection.execute(RUNS.where(runs.c.id == id)).first()
             if row is None:
                 return None
-            run = as_run(row)
-            labels: dict[str, list[str]] = defaultdict(list)
-            for label, scorer in row.record["scorers"].items():
-                labels[scorer].append(label)
+            scorers = row.record["scorers"]  # hash by label: equal weights have equal hashes
             return RunData(
-                run,
+                as_run(row),
                 self._samples(connection, id),
-                self._tallies(connection, id, labels),
-                self._prompt_tallies(connection, row.prompt_set_id, labels),
+                self._tallies(connection, id, scorers),
+                self._prompt_tallies(connection, row.prompt_set_id, scorers),
                 tuple(Timing(*row) for row in connection.execute(TIMINGS.where(timings.c.run_id == id))),
                 tuple(AdapterCost(*cost) for cost in row.record["costs"]),
             )
@@ -281,20 +278,19 @@ class Database:
             query = query.where(run_samples.c.prompt.between(prompts.start, prompts.stop - 1))
         return tuple(Sample(*row) for row in connection.execute(query))
 
-    def _tallies(self, connection: Connection, id: str, labels: Labels) -> dict[str, dict[str, Tally]]:
+    def _tallies(self, connection: Connection, id: str, scorers: Mapping[str, str]) -> dict[str, dict[str, Tally]]:
         members = select(run_samples.c.sample_key).where(run_samples.c.run_id == id)
-        query = select(tallies).where(tallies.c.sample_key.in_(members), tallies.c.scorer.in_(labels))
-        found: dict[str, dict[str, Tally]] = {label: {} for same in labels.values() for label in same}
+        query = select(tallies).where(tallies.c.sample_key.in_(members), tallies.c.scorer.in_(scorers.values()))
+        found: dict[str, dict[str, Tally]] = defaultdict(dict)
         for key, scorer, total, number in connection.execute(query):
-            for label in labels[scorer]:
-                found[label][key] = Tally(total, number)
-        return found
+            found[scorer][key] = Tally(total, number)
+        return {label: found[scorer] for label, scorer in scorers.items()}
 
-    def _prompt_tallies(self, connection: Connection, set_id: str, labels: Labels) -> PromptTallies:
+    def _prompt_tallies(self, connection: Connection, set_id: str, scorers: Mapping[str, str]) -> PromptTallies:
         of = prompt_tallies.c
-        query = select(prompt_tallies).where(of.prompt_set_id == set_id, of.scorer.in_(labels))
+        query = select(prompt_tallies).where(of.prompt_set_id == set_id, of.scorer.in_(scorers.values()))
         found: PromptTallies = defaultdict(dict)
         for _, kind, scorer, index, total, number in connection.execute(query):
-            for label in labels[scorer]:
-                found[kind, label][index] = Tally(total, number)
-        return dict(found)
+            found[kind, scorer][index] = Tally(total, number)
+        every = product(("prompt", "reference"), scorers.items())
+        return {(kind, label): found[kind, scorer] for kind, (label, scorer) in every if (kind, scorer) in found}

@@ -8,7 +8,6 @@ from typing import Annotated, NamedTuple
 from pydantic import BeforeValidator, PlainSerializer
 
 from leaderboard.metrics.passport import Passport
-from leaderboard.tables.bootstrap import Interval, covers_zero
 
 Number = Annotated[  # NaN here, null in JSON
     float,
@@ -29,8 +28,8 @@ class Cell(NamedTuple):
 
     @property
     def tie(self) -> bool:
-        """Whether the interval of the difference covers zero: no clear difference to the base."""
-        return covers_zero(Interval(self.difference_low, self.difference_high))
+        """Whether the interval of the difference covers zero: no clear difference to the base; False without one."""
+        return self.difference_low <= 0 <= self.difference_high
 
 
 Column = Mapping[str, Cell]  # method (or scorer) -> cell
