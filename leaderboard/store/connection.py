@@ -1,7 +1,7 @@
 """Connections to SQLite in one file, or to PostgreSQL, and the upgrade of their schema.
 
 A new database has the tables of `schema.py`. Alembic upgrades an older one: one file per change in
-`migrations/versions`; a test goes back to release 1 and compares.
+`migrations/versions`; a test upgrades the tables of release 1 and compares.
 """
 
 import sqlite3
@@ -12,10 +12,9 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event
 
 from adapters.methods import UserError
-from leaderboard.store.schema import metadata
 
 BACKENDS = ("sqlite", "postgresql")
 BUSY_SECONDS = 30  # that SQLite waits for other writers
@@ -63,18 +62,14 @@ def begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def migrate(connection: Connection) -> None:
-    """Make or upgrade the tables inside the connection's transaction, one process at a time."""
+def migrate(connection: Connection, newest: MetaData) -> None:
+    """Make the newest tables or upgrade to them, inside the connection's transaction, one process at a time."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATIONS_LOCK})")
-    if MigrationContext.configure(connection).get_current_revision() is None:
-        metadata.create_all(connection)
-        command.stamp(migrations(connection), "head")
-    command.upgrade(migrations(connection), "head")
-
-
-def migrations(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    return config
+    if MigrationContext.configure(connection).get_current_revision() is None:
+        newest.create_all(connection)
+        command.stamp(config, "head")
+    command.upgrade(config, "head")

@@ -35,6 +35,7 @@ from leaderboard.store.schema import (
     as_line,
     as_run,
     comparisons,
+    metadata,
     naive,
     new_id,
     prompt_set_id,
@@ -67,7 +68,7 @@ class Database:
             self._reader = open_engine(make_url(url))
             self._writer = self._reader.execution_options(writes=True)
             with self._writer.begin() as connection:
-                migrate(connection)
+                migrate(connection, metadata)
         except CommandError as error:
             raise UserError("This database was made by a newer release of Steerboard: update to open it.") from error
         except (ArgumentError, NoSuchModuleError, DBAPIError) as error:
