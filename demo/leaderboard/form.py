@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.methods import UserError, from_json, parse_method, to_json
+from adapters.training.batches import evenly
 from demo.leaderboard import words
 from demo.parts import words as common
-from demo.parts.actions import uploaded
+from demo.parts.uploads import uploaded
 from demo.services import Services
 from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import MAX_METHODS, PromptSet, RunSpec
@@ -41,11 +42,10 @@ def read_pasted(text: Any, services: Services) -> PromptSet:
 
 def chosen_prompts(prompts: PromptSet, size: Any) -> PromptSet:
     """The prompts of a run: all, or for a quick one a few of them, evenly spaced."""
-    all, most = prompts.prompts, QUICK_PROMPTS
-    if size != words.QUICK or len(all) <= most:
+    all = prompts.prompts
+    if size != words.QUICK or len(all) <= QUICK_PROMPTS:
         return prompts
-    few = tuple(all[place * len(all) // most] for place in range(most))
-    return PromptSet(f"{prompts.name} {most} of {len(all)}", few)
+    return PromptSet(f"{prompts.name} {QUICK_PROMPTS} of {len(all)}", tuple(evenly(all, QUICK_PROMPTS)))
 
 
 def read_set(name: Any, services: Services) -> PromptSet:

@@ -1,4 +1,4 @@
-"""Reading and saving files, deleting in two steps, and work that a button begins and another one stops."""
+"""Saving files, deleting in two steps, and work that a button begins and another one stops."""
 
 import base64
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, slow
 from demo.parts.marked import Values, message, message_line
 from demo.parts.running import as_user_error, told
-from demo.parts.words import DELETE, DELETE_NO, DELETE_QUESTION, DELETE_YES, NO_FILE, STOP
+from demo.parts.words import DELETE, DELETE_NO, DELETE_QUESTION, DELETE_YES, STOP
 
 SAVE = """(file) => {
   if (!file) return;
@@ -36,14 +36,6 @@ FETCH = """(file) => {
 
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
-
-
-def uploaded(path: Any, most: int) -> tuple[bytes, str]:
-    """Content and name of an uploaded file; of one larger than `most` bytes one byte more. Raises UserError."""
-    if not isinstance(path, str):
-        raise UserError(NO_FILE)
-    with Path(path).open("rb") as opened:
-        return opened.read(most + 1), Path(path).name
 
 
 def as_file(name: str, data: bytes) -> dict[str, str]:

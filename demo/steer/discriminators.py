@@ -13,7 +13,7 @@ from adapters.discriminators.labelled import Labelled, read_labelled
 from adapters.methods import UserError
 from demo.look.theme import COLORS
 from demo.parts import words as common
-from demo.parts.actions import Work, build_confirm, uploaded, wire_work
+from demo.parts.actions import Work, build_confirm, wire_work
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, told
 from demo.parts.links import is_own, owner_of
@@ -21,6 +21,7 @@ from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.plots import dressed, whiskers
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
+from demo.parts.uploads import uploaded
 from demo.parts.views import Page
 from demo.services import Services
 from demo.steer import words

@@ -17,8 +17,8 @@ from demo.parts.marked import Marked, Values, highlighted, marked_text, message,
 from demo.parts.numbers import TOPICS, departure, marker, spans
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
+from demo.parts.uploads import read_upload
 from demo.parts.views import Page
-from demo.parts.word_table import read_upload
 from demo.services import Services
 from demo.steer import words
 from demo.steer.strength import FIRST_STRENGTH, stored_goals, text_at

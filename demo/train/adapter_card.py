@@ -97,7 +97,7 @@ def report_of(services: Services, name: str) -> Report | None:
 
 
 def summary(adapter: Adapter, services: Services) -> str:
-    parts = [words.method_name(adapter.kind), words.size_name(adapter.kind, adapter.size)]
+    parts = [words.METHOD_NAMES[adapter.kind], words.size_name(adapter.kind, adapter.size)]
     share = percent(adapter.num_parameters / services.num_parameters)
     return " · ".join([*parts, f"{adapter.num_parameters:,} parameters, {share} of the base model"])
 

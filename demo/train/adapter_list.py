@@ -84,7 +84,7 @@ def small_card(services: Services, adapter: Adapter, secret: Any) -> str:
     """Name, method, size and owner, fit and forgetting, in lines."""
     owner, report = services.library.owner(adapter.name), report_of(services, adapter.name)
     whose = words.SHIPPED if owner is None else words.MINE if is_own(owner, secret) else words.SOMEBODY
-    method = f"{words.method_name(adapter.kind)}, {words.size_name(adapter.kind, adapter.size)}"
+    method = f"{words.METHOD_NAMES[adapter.kind]}, {words.size_name(adapter.kind, adapter.size)}"
     about = f"{method} · {words.num_bytes(FILE_BYTES * adapter.num_parameters)} · {whose}"
     return "\n".join([adapter.name, about, *(words.fit_lines(report) if report else [])])
 

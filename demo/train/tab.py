@@ -204,7 +204,7 @@ def queue(jobs: Sequence[JobView], secret: Any) -> Queue:
     rows = []
     for job in [job for job in jobs if job.state in LIVE or is_own(job.owner, secret)][:QUEUE_LENGTH]:
         mine = is_own(job.owner, secret)
-        whose, method = words.MINE if mine else words.SOMEBODY, words.method_name(kind_of(job))
+        whose, method = words.MINE if mine else words.SOMEBODY, words.METHOD_NAMES[kind_of(job)]
         rows.append((" · ".join([job.order.name, method, words.state_line(job, mine), whose]), job.id))
     return Queue(tuple(rows), any(job.state in LIVE for job in jobs))
 

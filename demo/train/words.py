@@ -12,6 +12,7 @@ from demo.parts.words import count, duration, percent
 
 LORA, PREFIX = "LoRA", "prefix tuning"
 METHODS = {LORA: "lora", PREFIX: "prefix"}
+METHOD_NAMES = {kind: name for name, kind in METHODS.items()}
 ATTENTION = "attention"
 
 TRAIN_HTML = (
@@ -128,10 +129,6 @@ CONTROLS = {
 
 
 control = partial(labelled, of=CONTROLS)
-
-
-def method_name(kind: str) -> str:
-    return next((name for name, of in METHODS.items() if of == kind), kind)
 
 
 def size_name(kind: str, size: int) -> str:

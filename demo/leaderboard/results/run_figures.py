@@ -1,4 +1,4 @@
-"""The two inner tabs with tables: the leaderboard with its cross-scores, and a run beside another one."""
+"""The inner tabs with figures: the table with its cross-scores, any two metrics, and a run beside another one."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from adapters.methods import Method
+from adapters.methods import Method, UserError
 from demo.leaderboard import words
 from demo.leaderboard.results.load import find_run, list_runs, load_results, methods_of
 from demo.parts import words as common
@@ -18,7 +18,7 @@ from demo.parts.tables import Column, cell_text, figures_table, show
 from demo.parts.views import Inner, Opened, filled, inner
 from demo.services import Services
 from leaderboard.metrics.passport import Passport
-from leaderboard.output.ranking import ARROWS, marks
+from leaderboard.output.ranking import ARROWS, marks, plot_html
 from leaderboard.tables.results import Cell, Results
 
 NOTHING = Cell(math.nan)
@@ -43,6 +43,36 @@ def fill_table(services: Services, id: Any, chosen: Any, *_: Any) -> tuple[Any, 
     return show(leaderboard(results, methods)), passports, show(cross_scores(results, methods))
 
 
+def plots_tab(services: Services, opened: Opened) -> Inner:
+    with gr.Row(elem_classes="plots"):
+        across = gr.Dropdown([], **labelled("x_axis"))
+        up = gr.Dropdown([], **labelled("y_axis"))
+    plot = gr.HTML(elem_classes="board")
+    gr.HTML(f"<p>{words.PLOTS_HELP}</p>", elem_classes="help")
+    redraw = filled(opened.message, [plot], partial(draw, services))
+    gr.on([across.input, up.input], redraw, [opened.id, opened.slice, across, up], [plot, opened.message], **LIGHT)
+    return inner(opened, [across, up, plot], partial(fill_plots, services))
+
+
+def fill_plots(services: Services, id: Any, chosen: Any, *_: Any) -> tuple[Any, ...]:
+    """The metrics of a run for either axis, and the plot of the first against diversity. Raises UserError."""
+    results = load_results(services, id, chosen)
+    if not results.metrics:
+        raise UserError(words.NO_FIGURES)
+    choices = [(results.passports[name].title, name) for name in results.metrics]
+    diverse = (name for name in results.metrics if name.startswith("distinct"))
+    across, up = results.metrics[0], next(diverse, results.metrics[0])
+    offered = (gr.update(choices=choices, value=value) for value in (across, up))
+    return *offered, *draw(services, id, chosen, across, up)
+
+
+def draw(services: Services, id: Any, chosen: Any, across: Any, up: Any) -> tuple[str]:
+    run, results = find_run(services, id), load_results(services, id, chosen)
+    if across not in results.metrics or up not in results.metrics:
+        raise UserError(words.NO_SUCH_METRIC)
+    return (plot_html(run, results, across, up),)
+
+
 def beside_tab(services: Services, opened: Opened) -> Inner:
     other = gr.Dropdown([], value=None, **labelled("other"))
     table = figures_table(words.BESIDE)
@@ -65,16 +95,11 @@ def show_beside(services: Services, id: Any, chosen: Any, other: Any) -> tuple[A
 
 def leaderboard(results: Results, methods: Methods) -> list[Column]:
     """One row a method, one column a metric."""
-    columns = {
-        heading(results, metric): [
-            (
-                cell := results.cells[metric].get(method, NOTHING),
-                cell_text(cell, marks(results, metric, method), metric),
-            )
-            for method in results.methods
-        ]
-        for metric in results.metrics
-    }
+    columns = {}
+    for metric in results.metrics:
+        cells = {name: results.cells[metric].get(name, NOTHING) for name in results.methods}
+        texts = [(cell, cell_text(cell, marks(results, metric, name), metric)) for name, cell in cells.items()]
+        columns[heading(results, metric)] = texts
     return by_method(columns, results.methods, methods)
 
 

@@ -15,8 +15,7 @@ from demo.leaderboard import words
 from demo.leaderboard.results.load import find_own, find_run, list_runs, slices
 from demo.leaderboard.results.run_board import fill_board, lay_out_board, wire_board
 from demo.leaderboard.results.run_facts import facts_tab, files_tab
-from demo.leaderboard.results.run_plots import plots_tab
-from demo.leaderboard.results.run_tables import beside_tab, table_tab
+from demo.leaderboard.results.run_figures import beside_tab, plots_tab, table_tab
 from demo.leaderboard.results.run_texts import texts_tab
 from demo.parts import words as common
 from demo.parts.actions import build_confirm, share_link

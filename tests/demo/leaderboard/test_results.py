@@ -11,7 +11,7 @@ from adapters.methods import Sampling, UserError, parse_method
 from demo.leaderboard import words
 from demo.leaderboard.results.load import find_run, load_data, load_results, slices
 from demo.leaderboard.results.run_facts import replay_run, verdict
-from demo.leaderboard.results.run_tables import beside, cross_scores, edge, leaderboard, passport_html
+from demo.leaderboard.results.run_figures import beside, cross_scores, edge, leaderboard, passport_html
 from demo.leaderboard.results.run_texts import Order, orders, prompt_spans, prompts_table, texts_for
 from demo.parts.actions import work_buttons
 from demo.parts.numbers import PROMPT
