@@ -78,7 +78,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_command(options: argparse.Namespace) -> int:
-    """Make or resume a run and print its table."""
     prompts, spec = load_prompts(options.prompts), read_spec(options)
     check_out(options.out)
     load = partial(load_engine, options.model, options.home)
@@ -162,7 +161,6 @@ def watch(steps: Iterator[Progress]) -> None:
 
 
 def report(data: RunData, results: Results, out: Path | None) -> None:
-    """Print the table; write the file that was asked for."""
     print(f"{data.run.prompts.name}: {results.num_prompts} prompts, {results.num_texts} texts by each method")
     print(display(results).to_string())
     if out is not None:

@@ -133,7 +133,6 @@ def prefix_line(name: str, size: int, trained: int, num_parameters: int) -> str:
 
 
 def short(module: str) -> str:
-    """The last part of a module's path, such as q_proj."""
     return module.rpartition(".")[2]
 
 

@@ -91,7 +91,6 @@ def wire_runs(services: Services, board: Scoreboard) -> None:
 
 
 def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
-    """The list of earlier runs, and the link that the page was opened with."""
     page.tab.select(
         partial(list_earlier, services, board), board.owner, [board.earlier, board.earlier_box, board.message], **LIGHT
     )

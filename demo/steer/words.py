@@ -107,7 +107,6 @@ def kind(split: WordSplit) -> str:
 
 
 def list_line(kinds: list[str]) -> str:
-    """How many words of a list steer, only get completed, or cannot be used."""
     now, later, unused = (kinds.count(name) for name in (NOW, LATER, UNUSED))
     parts = [f"{now:,} {'steers' if now == 1 else 'steer'} at once"]
     if later:

@@ -54,7 +54,6 @@ def adapters_section(services: Services, page: Page) -> AdaptersPart:
 
 
 def wire_adapters(services: Services, part: AdaptersPart) -> None:
-    """Import from a zip or from the Hub; opening a card, and its buttons."""
     options = slow(part.message, TURN)
     from_zip, from_hub = (told(part.message, handler, services, part) for handler in (on_zip, on_hub))
     part.upload.upload(from_zip, [part.upload, part.import_name, part.owner], part.outputs, **options)

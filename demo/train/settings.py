@@ -68,7 +68,6 @@ def step(number: int, title: str) -> gr.Column:
 
 
 def setting_controls(modules: Sequence[str], *settings: type[Any]) -> dict[str, Component]:
-    """A row with a control for each of these settings."""
     first = defaults()
     names = [name for of in settings for name in get_type_hints(of) if name in first]
     with gr.Row(elem_classes="sampling"):

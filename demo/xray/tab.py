@@ -189,7 +189,6 @@ def show_step(page: XRayPage, data: bytes | None, number: Any, tab: str) -> Valu
 
 
 def show_next(services: Services, page: XRayPage, data: bytes | TextRecord | None) -> Values:
-    """The bars of next tokens, one method beside the other."""
     record = opened(data)
     most = max((share for found in record.next_tokens for _, share in found.tokens), default=1.0)
     updates: Values = {side.column: gr.update(visible=False) for side in page.next}

@@ -94,7 +94,6 @@ def to_parquet(table: pd.DataFrame) -> bytes:
 
 
 def to_run_json(data: RunData, results: Results) -> bytes:
-    """The run's settings, hashes and versions, and its table with the passports of its columns."""
     return orjson.dumps(describe(data) | {"results": to_json(results)}, option=orjson.OPT_INDENT_2)
 
 

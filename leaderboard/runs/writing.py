@@ -22,8 +22,6 @@ from leaderboard.store.database import Database
 
 
 class Piece(NamedTuple):
-    """The result of one step of a batch."""
-
     num_tokens: int  # of all its texts so far
     written: tuple[Written, ...]  # texts finished in this step
     timing: Timing | None  # of the whole batch, with its last step

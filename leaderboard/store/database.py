@@ -176,7 +176,6 @@ class Database:
         return {key for (key,) in self._by_key(query, tallies.c.sample_key, keys)}
 
     def samples(self, run_id: str, prompts: range) -> tuple[Sample, ...]:
-        """The texts of a run for a range of prompts."""
         if run_id in self.shipped:
             return tuple(sample for sample in self.shipped[run_id].data.samples if sample.prompt in prompts)
         with self._reader.connect() as connection:

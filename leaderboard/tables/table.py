@@ -36,7 +36,6 @@ class Figure(NamedTuple):
         return Cell(self.values[0].item(), *own, (self.values - base.values)[0].item(), *self.against(base))
 
     def against(self, other: "Figure") -> Interval:
-        """Paired interval of the difference to another figure."""
         return interval((self.values - other.values)[1:]) if self.has_interval and other.has_interval else NONE
 
 
