@@ -73,6 +73,6 @@ def faults(record: Mapping[str, Any]) -> list[str]:
     if here < WORDS or here - there < WORDS:
         found.append(f"the steered text has {here} words of its list, the base's {there}")
     judge = judge_of(steered["method"]["steering"]["attributes"][0]["name"])
-    if judge is None or not judge([steered["text"]])[0]:
+    if judge is None or not judge.sees([steered["text"]])[0]:
         found.append("the judge does not find the topic")
     return found

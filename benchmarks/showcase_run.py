@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
+import orjson
+
 from adapters.methods import Sampling, parse_method, to_json
 from leaderboard.__main__ import begin, load_prompts, watch
 from leaderboard.records import RunSpec, Shipped
 from leaderboard.runs.runner import Runner, load_engine
-from leaderboard.showcase import FILE, write_shipped
+from leaderboard.showcase import FILE
 from leaderboard.store.database import Database
 from leaderboard.tables.table import tabulate
 
@@ -34,3 +36,13 @@ def run(options: argparse.Namespace, _: str) -> int:
         Shipped(data, to_json(tabulate(data)), {key: trace.token_ids for key, trace in traces.items()}), options.out
     )
     return 0
+
+
+def write_shipped(shipped: Shipped, file: Path) -> None:
+    """Write a run to the file that ships."""
+    kinds = [
+        [*kind, {str(place): [*tally] for place, tally in of.items()}]
+        for kind, of in shipped.data.prompt_tallies.items()
+    ]
+    record = to_json(shipped._replace(data=shipped.data._replace(prompt_tallies={})))
+    file.write_bytes(orjson.dumps({"run": record, "prompt_tallies": kinds}, option=orjson.OPT_APPEND_NEWLINE))

@@ -45,7 +45,6 @@ def main(arguments: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
     top = argparse.ArgumentParser(prog="python -m leaderboard", description="Score methods on a prompt set.")
     commands = top.add_subparsers(required=True)
     run = commands.add_parser("run", help="write and score texts of every method for every prompt")
@@ -79,7 +78,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_command(options: argparse.Namespace) -> int:
-    """Make or resume a run and print its table."""
     prompts, spec = load_prompts(options.prompts), read_spec(options)
     check_out(options.out)
     load = partial(load_engine, options.model, options.home)
@@ -96,7 +94,6 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def read_spec(options: argparse.Namespace) -> RunSpec:
-    """The settings of a run. Raises UserError."""
     fields = {name: getattr(options, name) for name in ("samples", "seed", "judge", "chat")}
     methods = [to_json(parse_method(name)) for name in options.methods.split(",")]
     sampling = {name: getattr(options, name) for name in to_json(Sampling())}
@@ -115,7 +112,6 @@ def spread(runner: Runner, run_id: str, load: Callable[[], Engine], options: arg
 
 
 def show_command(options: argparse.Namespace) -> None:
-    """Print the table of a run."""
     check_out(options.out)
     database = open_database(options)
     data = database.data(find_run(database, options.run))
@@ -140,7 +136,6 @@ def find_run(database: Database, name: str) -> str:
 
 
 def list_command(options: argparse.Namespace) -> None:
-    """Print the runs of the command line, newest first."""
     for line in open_database(options).runs(None):
         print(line.id, f"{line.created:%Y-%m-%d %H:%M}", line.status, line.name, ",".join(line.methods), sep="  ")
 
@@ -166,7 +161,6 @@ def watch(steps: Iterator[Progress]) -> None:
 
 
 def report(data: RunData, results: Results, out: Path | None) -> None:
-    """Print the table; write the file that was asked for."""
     print(f"{data.run.prompts.name}: {results.num_prompts} prompts, {results.num_texts} texts by each method")
     print(display(results).to_string())
     if out is not None:
@@ -188,7 +182,6 @@ def load_prompts(name: str) -> PromptSet:
 
 
 def open_database(options: argparse.Namespace) -> Database:
-    """The database that the options name."""
     options.home.mkdir(parents=True, exist_ok=True)
     return Database(options.database or f"sqlite:///{options.home / 'steerboard.db'}")
 

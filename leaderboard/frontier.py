@@ -111,7 +111,6 @@ TOPIC_BARS, SENTIMENT_BARS = (Bar("success_gain", 4, True), *LIMITS), (Bar("succ
 
 
 def bars(goal: Goal) -> tuple[Bar, ...]:
-    """The limits for a goal's figures."""
     return TOPIC_BARS if goal.name == TOPIC_GOAL else SENTIMENT_BARS
 
 

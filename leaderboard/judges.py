@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import orjson
@@ -17,8 +17,6 @@ import torch
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-Judge = Callable[[Sequence[str]], list[bool]]
 
 SENTENCES = Path(__file__).parent / "data" / "topics.json"
 SENTIMENTS = ("positive", "negative")
@@ -31,6 +29,11 @@ TOPICS = {topic: tuple(sentences) for topic, sentences in orjson.loads(SENTENCES
 NEUTRAL = TOPICS.pop("daily life")
 
 
+class Judge(NamedTuple):
+    description: str  # in one line
+    sees: Callable[[Sequence[str]], list[bool]]  # whether each text shows the attribute
+
+
 def judge_of(attribute: str) -> Judge | None:
     """The judge of a shipped word list (`science`, `empath/science`) or of a class of the shipped discriminator.
 
@@ -38,20 +41,13 @@ def judge_of(attribute: str) -> Judge | None:
     """
     name = judged_name(attribute)
     if name in SENTIMENTS:
-        sign = 1 if name == "positive" else -1
-        return lambda texts: [sign * sentiment(text) >= SENTIMENT for text in texts]
-    return (lambda texts: [topic == name for topic in topics(texts)]) if name in TOPICS else None
-
-
-def describe(attribute: str) -> str | None:
-    """The judge of an attribute in one line; None: there is none."""
-    name = judged_name(attribute)
-    if name in SENTIMENTS:
-        sign = f"at least {SENTIMENT}" if name == "positive" else f"at most -{SENTIMENT}"
-        return f"VADER: mean compound score of the sentences {sign}"
+        sign, bound = (1, "at least ") if name == "positive" else (-1, "at most -")
+        said = f"VADER: mean compound score of the sentences {bound}{SENTIMENT}"
+        return Judge(said, lambda texts: [sign * sentiment(text) >= SENTIMENT for text in texts])
     if name in TOPICS:
         those = f"of those about {len(TOPICS) - 1} other topics and daily life"
-        return f"all-MiniLM-L6-v2: nearest to a sentence about {name}, {those}"
+        said = f"all-MiniLM-L6-v2: nearest to a sentence about {name}, {those}"
+        return Judge(said, lambda texts: [topic == name for topic in topics(texts)])
     return None
 
 

@@ -18,8 +18,6 @@ MAX_NAME = 60  # characters of a set's name
 
 
 class Limits(NamedTuple):
-    """How large an upload may be."""
-
     max_bytes: int = 2_000_000
     max_prompts: int = 500
     max_characters: int = 4_000  # of each value
@@ -63,7 +61,6 @@ def check_columns(names: list[str], where: str) -> None:
 
 
 def lines(text: str) -> Iterator[Record]:
-    """One prompt a line."""
     for where, line in numbered(text):
         yield Record(where, [("prompt", line)])
 

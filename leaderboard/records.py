@@ -96,8 +96,6 @@ def unsteered_name(method: Method) -> str:
 
 
 class Run(NamedTuple):
-    """A run as stored."""
-
     id: str  # 128 random bits in hex: whoever knows it can see the run
     created: datetime  # UTC
     spec: RunSpec
@@ -110,8 +108,6 @@ class Run(NamedTuple):
 
 
 class RunLine(NamedTuple):
-    """A run in a list."""
-
     id: str
     created: datetime  # UTC
     name: str  # of the prompt set
@@ -122,8 +118,6 @@ class RunLine(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One text of a run."""
-
     prompt: int
     method: int
     draw: int  # number of the text for this prompt and method
@@ -135,8 +129,6 @@ class Sample(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """The tokens of one sample."""
-
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]  # nats, under the sample's method without its steering
@@ -197,12 +189,6 @@ class RunData(NamedTuple):
 
 
 class Shipped(NamedTuple):
-    """A run that ships."""
-
     data: RunData
     results: dict[str, Any]  # its table as JSON data
-    token_ids: dict[str, tuple[int, ...]]  # of each text, by key
-
-    def traces(self) -> dict[str, Trace]:
-        """The tokens of its texts by key; prompts and log-probabilities are not kept."""
-        return {key: Trace((), ids, ()) for key, ids in self.token_ids.items()}
+    token_ids: dict[str, tuple[int, ...]]  # of each text by key; nothing else of its trace is kept

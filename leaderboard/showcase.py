@@ -7,21 +7,11 @@ from pathlib import Path
 
 import orjson
 
-from adapters.methods import from_json, to_json
+from adapters.methods import from_json
 from leaderboard.prompts import DATA
 from leaderboard.records import Shipped, Tally
 
 FILE = DATA / "showcase.json"
-
-
-def write_shipped(shipped: Shipped, file: Path = FILE) -> None:
-    """Write a run to the file that ships."""
-    kinds = [
-        [*kind, {str(place): [*tally] for place, tally in of.items()}]
-        for kind, of in shipped.data.prompt_tallies.items()
-    ]
-    record = to_json(shipped._replace(data=shipped.data._replace(prompt_tallies={})))
-    file.write_bytes(orjson.dumps({"run": record, "prompt_tallies": kinds}, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def read_shipped(file: Path = FILE) -> dict[str, Shipped]:

@@ -21,7 +21,7 @@ from demo.parts.controls import slider
 from demo.parts.events import LIGHT
 from demo.parts.marked import Marked, Values, head_html, marked_text, message, message_line
 from demo.parts.numbers import PROMPT
-from demo.parts.word_table import read_upload
+from demo.parts.uploads import read_upload
 from demo.parts.words import NONE, OWN_WORDS, UPLOAD_LIST, count
 from demo.services import Services
 

@@ -40,7 +40,6 @@ def model_html(updates: Sequence[Update], chosen: str) -> str:
 
 
 def cell(update: Update, most: float, chosen: str) -> str:
-    """One matrix of the picture."""
     name, path = escape(words.place_of(update)), escape(update.path)
     pressed = str(update.path == chosen).lower()
     return (
@@ -50,7 +49,6 @@ def cell(update: Update, most: float, chosen: str) -> str:
 
 
 def ranks(updates: Sequence[Update]) -> go.Figure:
-    """Effective rank of each update, by layer and module."""
     return by_layer(updates, [update.effective_rank for update in updates], words.EFFECTIVE, ".1f")
 
 

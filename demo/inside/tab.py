@@ -14,6 +14,7 @@ from demo.inside import figures, words
 from demo.inside.words import control
 from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click, wire_work, work_buttons
+from demo.parts.controls import check_prompt
 from demo.parts.events import LIGHT, MODEL, slow, told
 from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.plots import plot
@@ -66,7 +67,6 @@ class InsideView:
             gr.HTML(f"<p>{words.LORA_HELP}</p>", elem_classes="help")
 
     def lay_out_prefix(self) -> None:
-        """Its tokens as words with the attention they get; more layer by layer."""
         gr.HTML(f"<h3>{words.WORDS}</h3>", elem_classes="figure-title")
         self.words = text_table(words.WORDS, words.WORD_COLUMNS, [72, 180, 104, 84, 330], max_height=620)
         gr.HTML(f"<p>{words.WORDS_HELP}</p>", elem_classes="help")
@@ -128,7 +128,6 @@ def show_adapter(services: Services, view: InsideView, name: Any) -> Values:
 
 
 def show_lora(services: Services, view: InsideView, adapter: Adapter) -> Values:
-    """All matrices of a LoRA, and the one that changed most."""
     found = list(services.explorer.updates(adapter.name))
     ordered = sorted(found, key=lambda update: -update.relative)
     choices = [(words.place_of(update), update.path) for update in ordered]
@@ -180,10 +179,7 @@ def watch_prefix(services: Services, view: InsideView, name: Any, prompt: Any) -
 def watch(services: Services, view: InsideView, name: Any, prompt: Any) -> Iterator[Values]:
     """Write with a prefix, then show what the tokens looked at. Raises UserError."""
     adapter = find(services, name)
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise UserError(words.NO_PROMPT)
-    if len(prompt) > MAX_PROMPT:
-        raise UserError(common.PROMPT_TOO_LONG.format(length=len(prompt), most=MAX_PROMPT))
+    check_prompt(prompt, MAX_PROMPT, words.NO_PROMPT)
     with closed_at_end(services.explorer.watch(adapter.name, prompt)) as steps:
         for seen in steps:
             if seen.attention is None:
@@ -191,7 +187,7 @@ def watch(services: Services, view: InsideView, name: Any, prompt: Any) -> Itera
             else:
                 yield {
                     view.message: message(words.watched_line(adapter.name, seen)),
-                    view.watched: message(words.written_line(seen)),
+                    view.watched: message(words.WRITTEN.format(text=common.quote("".join(seen.tokens)))),
                     view.words: figures.words_table(services.explorer.words(adapter.name), seen.attention),
                     view.seen: gr.update(visible=True),
                     view.attention: figures.by_virtual(seen.attention.layers, ".1%"),
@@ -200,13 +196,11 @@ def watch(services: Services, view: InsideView, name: Any, prompt: Any) -> Itera
 
 
 def on_save(services: Services, name: Any) -> tuple[dict[str, str], Marked]:
-    """The numbers of an adapter as a file. Raises UserError."""
     adapter = find(services, name)
     return as_file(f"{adapter.name}.json", services.explorer.as_json(adapter.name)), []
 
 
 def find(services: Services, name: Any) -> Adapter:
-    """The adapter of this name. Raises UserError where there is none (any more)."""
     adapter = services.adapter(name) if isinstance(name, str) else None
     if adapter is None:
         raise UserError(words.NO_SUCH_ADAPTER)

@@ -7,7 +7,7 @@ from statistics import mean
 from adapters.learned.explorer import Watched
 from adapters.learned.spectrum import Update
 from demo.parts.controls import Control, labelled
-from demo.parts.words import percent, quote
+from demo.parts.words import percent
 
 INSIDE = "What training changed"
 INSIDE_HTML = (
@@ -28,6 +28,7 @@ NO_PROMPT = "Write a few words for the prefix to continue."
 PROMPT = "Question: What is the capital of France?\nAnswer:"
 LOOKING = "Finding the nearest words, then measuring attention."
 WATCHING = "Writing: token {tokens}."
+WRITTEN = "Written: {text}."
 
 # A LoRA
 MODEL_HTML = (
@@ -91,7 +92,6 @@ MEASURING_STOPPED = "Stopped: the earlier figures stay."
 
 
 def lora_line(name: str, updates: list[Update], num_parameters: int) -> str:
-    """A LoRA in one line."""
     trained = sum(update.trained for update in updates)
     full = sum(update.size[0] * update.size[1] for update in updates)
     return (
@@ -118,7 +118,6 @@ def stands_out(name: str, updates: Sequence[Update]) -> str:
 
 
 def module_line(update: Update) -> str:
-    """The change of one matrix in one line."""
     out, inputs = update.size
     return (
         f"{place_of(update)}: {out:,} × {inputs:,}, {update.trained:,} trained instead of {out * inputs:,}. Effective "
@@ -127,7 +126,6 @@ def module_line(update: Update) -> str:
 
 
 def prefix_line(name: str, size: int, trained: int, num_parameters: int) -> str:
-    """A prefix in one line."""
     return (
         f"{name}: {size} learned tokens before the prompt, {trained:,} numbers, {percent(trained / num_parameters)} "
         f"extra. They take up {size} positions of the context."
@@ -135,7 +133,6 @@ def prefix_line(name: str, size: int, trained: int, num_parameters: int) -> str:
 
 
 def short(module: str) -> str:
-    """The last part of a module's path, such as q_proj."""
     return module.rpartition(".")[2]
 
 
@@ -162,8 +159,3 @@ def watched_line(name: str, seen: Watched) -> str:
         f"{name} draws {percent(total)} of the attention while this is written. Token {top + 1} draws most: "
         f"{percent(shares[top])}."
     )
-
-
-def written_line(seen: Watched) -> str:
-    """The text that was written to measure attention."""
-    return f"Written: {quote(''.join(seen.tokens))}."

@@ -1,30 +1,19 @@
 """The values of the controls of a run -> prompts and settings, checked. Nothing is certain about the values."""
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from adapters.methods import UserError, from_json, parse_method, to_json
+from adapters.training.batches import evenly
 from demo.leaderboard import words
 from demo.parts import words as common
+from demo.parts.uploads import uploaded
 from demo.services import Services
 from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import MAX_METHODS, PromptSet, RunSpec
 
 PREVIEW = 5  # rows
 QUICK_PROMPTS = 8
-
-
-class RunForm(NamedTuple):
-    """The values of the form."""
-
-    prompts: PromptSet
-    methods: Any
-    samples: Any
-    sampling: dict[str, Any]
-    seed: Any
-    judge: Any = words.BASE_JUDGE
-    chat: Any = False
-    size: Any = words.FULL
 
 
 def default_methods(services: Services) -> list[str]:
@@ -41,7 +30,6 @@ def known_methods(services: Services) -> list[str]:
 
 
 def chips(names: list[str]) -> list[tuple[str, str]]:
-    """Methods as choices, named like the panes."""
     return [(common.title(parse_method(name)), name) for name in names]
 
 
@@ -52,17 +40,15 @@ def read_pasted(text: Any, services: Services) -> PromptSet:
     return read_prompts(text.encode(), f"{words.PASTED}.txt", services.limits)
 
 
-def chosen_prompts(form: RunForm) -> PromptSet:
+def chosen_prompts(prompts: PromptSet, size: Any) -> PromptSet:
     """The prompts of a run: all, or for a quick one a few of them, evenly spaced."""
-    all, most = form.prompts.prompts, QUICK_PROMPTS
-    if form.size != words.QUICK or len(all) <= most:
-        return form.prompts
-    few = tuple(all[place * len(all) // most] for place in range(most))
-    return PromptSet(f"{form.prompts.name} {most} of {len(all)}", few)
+    all = prompts.prompts
+    if size != words.QUICK or len(all) <= QUICK_PROMPTS:
+        return prompts
+    return PromptSet(f"{prompts.name} {QUICK_PROMPTS} of {len(all)}", tuple(evenly(all, QUICK_PROMPTS)))
 
 
 def read_set(name: Any, services: Services) -> PromptSet:
-    """A shipped set; raises UserError for another name."""
     file = shipped_sets().get(name) if isinstance(name, str) else None
     if file is None:
         raise UserError(words.NO_SUCH_SET.format(known=", ".join(shipped_sets())))
@@ -70,32 +56,19 @@ def read_set(name: Any, services: Services) -> PromptSet:
 
 
 def read_upload(path: Any, services: Services) -> PromptSet:
-    """The prompts of an uploaded file; raises UserError."""
-    if not isinstance(path, str):
-        raise UserError(common.NO_FILE)
-    file = Path(path)
-    with file.open("rb") as opened:
-        data = opened.read(services.limits.max_bytes + 1)  # enough to see that there is more
-    return read_prompts(data, file.name, services.limits)
+    return read_prompts(*uploaded(path, services.limits.max_bytes), services.limits)
 
 
-def read_run(form: RunForm, services: Services) -> RunSpec:
-    """The settings of a run; raises UserError."""
-    names, judges = form.methods, [words.BASE_JUDGE, *services.judges]
+def read_run(form: Mapping[str, Any], services: Services) -> RunSpec:
+    """The settings of a run from the values of the form by their names; raises UserError."""
+    names, judge, judges = form["methods"], form["judge"], [words.BASE_JUDGE, *services.judges]
     is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not is_list or not 1 <= len(names) <= MAX_METHODS:
         raise UserError(words.BAD_RUN_METHODS.format(most=MAX_METHODS))
-    if form.judge not in judges:
+    if judge not in judges:
         raise UserError(words.BAD_JUDGE.format(known=" or ".join(judges)))
-    data = {
-        "methods": [to_json(parse_method(name)) for name in names],
-        "samples": form.samples,
-        "sampling": form.sampling,
-        "seed": form.seed,
-        "judge": None if form.judge == words.BASE_JUDGE else form.judge,
-        "chat": form.chat is True,
-    }
-    return from_json(RunSpec, data)
+    methods = [to_json(parse_method(name)) for name in names]
+    return from_json(RunSpec, {**form, "methods": methods, "judge": None if judge == words.BASE_JUDGE else judge})
 
 
 def preview(prompts: PromptSet) -> tuple[list[str], list[list[str]]]:

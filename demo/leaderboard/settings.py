@@ -9,7 +9,6 @@ from gradio.components import Component
 from adapters.methods import BASE
 from demo.leaderboard import words
 from demo.leaderboard.form import (
-    RunForm,
     chips,
     chosen_prompts,
     default_methods,
@@ -32,8 +31,6 @@ from leaderboard.records import PromptSet, RunSpec
 
 
 class Setup:
-    """The components, from top to bottom."""
-
     def __init__(self, services: Services) -> None:
         first, judges = read_set(next(iter(shipped_sets())), services), [words.BASE_JUDGE, *services.judges]
         many = {"multiselect": True, "allow_custom_value": True} | labelled("methods")
@@ -66,14 +63,15 @@ class Setup:
                     self.judge = gr.Dropdown(judges, value=words.BASE_JUDGE, **labelled("judge"))
                 self.sampling = lay_out_sampling(services)
         self.prompts, self.uploaded = gr.State(first), gr.State(None)  # the chosen set, and the newest upload
-        sampling = [self.sampling.mode, self.sampling.seed, *self.sampling.fields.values()]
+        self.fields: dict[str, Component] = {"methods": self.methods, "samples": self.samples, "judge": self.judge}
+        self.fields["seed"] = self.sampling.seed
+        sampling = [self.sampling.mode, *self.sampling.fields.values()]
         # Everything that determines a run, beside the prompts.
-        self.controls: list[Component] = [self.methods, self.size, self.samples, self.judge, *sampling]
+        self.controls: list[Component] = [self.size, *self.fields.values(), *sampling]
         self.inputs: list[Component] = [self.prompts, *self.controls]
 
 
 def wire_setup(services: Services, setup: Setup) -> None:
-    """The prompts, and the lines that say what was chosen."""
     outputs = [setup.set, setup.prompts, setup.uploaded, setup.note, setup.folded_preview, setup.preview]
     taken = [
         setup.upload.upload(partial(on_upload, services, setup), setup.upload, outputs, **LIGHT),
@@ -92,12 +90,10 @@ def wire_setup(services: Services, setup: Setup) -> None:
 
 
 def set_choices() -> list[tuple[str, str]]:
-    """The shipped sets to choose from."""
     return [(name.replace("_", " "), name) for name in shipped_sets()]
 
 
 def on_upload(services: Services, setup: Setup, path: Any) -> Values:
-    """The prompts of a file. Raises UserError."""
     return take(setup, read_upload(path, services))
 
 
@@ -123,7 +119,6 @@ def on_set(services: Services, setup: Setup, name: Any, uploaded: PromptSet | No
 
 
 def on_download(name: Any) -> tuple[dict[str, str] | None, Marked]:
-    """The file of a shipped set."""
     file = shipped_sets().get(name) if isinstance(name, str) else None
     if file is None:
         return None, message(words.ONLY_SHIPPED)
@@ -137,15 +132,13 @@ def offer_methods(services: Services) -> Any:
 
 def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
     """The folded line, and size and time of the run. Raises UserError for its settings."""
-    form = read_setup(setup, values)
-    spec = read_run(form, services)
-    line: Values = {setup.folded: gr.update(label=words.run_line(spec))}
-    estimate = services.runner.estimate(spec, chosen_prompts(form), visitor=True)
-    return line | {setup.estimate: message(words.estimate(estimate))}
+    spec, prompts = read_setup(services, setup, values)
+    estimate = services.runner.estimate(spec, prompts, visitor=True)
+    folded = gr.update(label=words.run_line(spec))
+    return {setup.folded: folded, setup.estimate: message(words.estimate(estimate))}
 
 
 def show_set(setup: Setup, prompts: PromptSet) -> Values:
-    """The updates for another prompt set."""
     headers, rows = preview(prompts)
     return {
         setup.prompts: prompts,
@@ -155,15 +148,9 @@ def show_set(setup: Setup, prompts: PromptSet) -> Values:
     }
 
 
-def read_setup(setup: Setup, values: Values) -> RunForm:
-    """The values of the form."""
-    return RunForm(
-        prompts=values[setup.prompts],
-        methods=values[setup.methods],
-        samples=values[setup.samples],
-        sampling={name: values[control] for name, control in setup.sampling.fields.items()},
-        seed=values[setup.sampling.seed],
-        judge=values[setup.judge],
-        chat=values[setup.sampling.mode] == common.CHAT,
-        size=values[setup.size],
-    )
+def read_setup(services: Services, setup: Setup, values: Values) -> tuple[RunSpec, PromptSet]:
+    """The settings and the prompts that were chosen. Raises UserError."""
+    form = {name: values[control] for name, control in setup.fields.items()}
+    form["sampling"] = {name: values[control] for name, control in setup.sampling.fields.items()}
+    form["chat"] = values[setup.sampling.mode] == common.CHAT
+    return read_run(form, services), chosen_prompts(values[setup.prompts], values[setup.size])

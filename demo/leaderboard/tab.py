@@ -1,8 +1,7 @@
 """The Leaderboard tab: the results of a run, a form to score own prompts, and earlier runs."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,27 +10,26 @@ from gradio.blocks import Block
 
 from adapters.methods import UserError
 from demo.leaderboard import words
-from demo.leaderboard.form import chosen_prompts, read_run
 from demo.leaderboard.results.load import find_own, list_runs
 from demo.leaderboard.results.run_page import ResultsPage, open_run, wire_delete
-from demo.leaderboard.run import RunView, follow
 from demo.leaderboard.settings import Setup, offer_methods, on_estimate, read_setup, wire_setup
 from demo.parts import words as common
 from demo.parts.events import LIGHT, or_message, slow
 from demo.parts.links import RUN, Link, owner_of, read_link
-from demo.parts.marked import Values, message, message_line
-from demo.parts.running import closed_at_end
+from demo.parts.marked import Marked, Values, message, message_line
+from demo.parts.running import closed_at_end, told
 from demo.parts.views import Page, cell_of
 from demo.services import Services
-from leaderboard.records import Run
+from leaderboard.records import Run, Sample
 
+PACE = 0.4  # seconds between two looks at a run
+NEWEST = 50  # texts that are shown while they arrive
 PATIENCE = 10.0  # seconds
+BAR = f'<progress {{done}} aria-label="{words.PROGRESS}"></progress>'
 SHOW_RESULTS = "() => document.querySelector('.results')?.scrollIntoView({behavior: 'smooth'})"
 
 
 class Scoreboard:
-    """The components of the tab, from top to bottom."""
-
     def __init__(self, services: Services, owner: gr.BrowserState) -> None:
         self.owner, self.results = owner, ResultsPage(services, owner)
         self.setup = Setup(services)
@@ -93,7 +91,6 @@ def wire_runs(services: Services, board: Scoreboard) -> None:
 
 
 def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
-    """The list of earlier runs, and the link that the page was opened with."""
     page.tab.select(
         partial(list_earlier, services, board), board.owner, [board.earlier, board.earlier_box, board.message], **LIGHT
     )
@@ -140,31 +137,55 @@ def on_run(services: Services, board: Scoreboard, values: Values) -> Iterator[Va
     """Begin a run and show its texts as they arrive, then its results. Raises UserError."""
     if (owner := owner_of(values[board.owner])) is None:
         raise UserError(common.NO_OWNER)
-    form = read_setup(board.setup, values)
-    run = services.runner.add(read_run(form, services), chosen_prompts(form), owner)
+    run = services.runner.add(*read_setup(services, board.setup, values), owner)
     yield from play(services, board, run, values[board.owner])
 
 
 def on_resume(services: Services, board: Scoreboard, id: Any, secret: Any) -> Iterator[Values]:
-    """Continue an own run. Raises UserError."""
     yield from play(services, board, find_own(services, id, secret), secret)
 
 
 def play(services: Services, board: Scoreboard, run: Run, secret: Any) -> Iterator[Values]:
-    """The views of a run one after the other, then its results, as far as it came."""
-    view = RunView(run.id)
-    with closed_at_end(follow(services, run)) as views:
-        for view in views:
-            yield run_updates(board, view)
-    yield ended(services, board, view, secret)
+    """Write and score the missing texts of a run and show them as they arrive; then its results, as far as it came."""
+
+    def refuse(_: Values, error: UserError) -> Values:
+        return run_updates(board, message(str(error), is_error=True))
+
+    last: Values = {}
+    with closed_at_end(told(written(services, board, run), last, refuse)) as steps:
+        for last in steps:
+            yield last
+    yield ended(services, board, run.id, last[board.message], secret)
+
+
+def written(services: Services, board: Scoreboard, run: Run) -> Iterator[Values]:
+    """The texts of a run as they arrive, the newest first. Closing it stops the run and keeps finished texts."""
+    yield run_updates(board, message(common.STARTING), (), BAR.format(done=""), run.id)
+    rows: list[list[str]] = []
+    num_texts, shown = 0, time.monotonic()
+    with closed_at_end(services.runner.run(run.id)) as steps:
+        for progress in steps:
+            num_texts += len(progress.samples)
+            rows = [*(text_row(run, sample) for sample in reversed(progress.samples)), *rows][:NEWEST]
+            if time.monotonic() - shown >= PACE:
+                bar = BAR.format(done=f'value="{progress.done}" max="{progress.total}"')
+                yield run_updates(board, message(words.progress(progress, num_texts)), rows, bar, run.id)
+                shown = time.monotonic()
+    total = len(run.prompts.prompts) * len(run.spec.methods) * run.spec.samples
+    yield run_updates(board, message(words.run_done(total, num_texts)), rows)
+
+
+def text_row(run: Run, sample: Sample) -> list[str]:
+    prompt, method = run.prompts.prompts[sample.prompt].prompt, run.spec.methods[sample.method].name
+    return [prompt, method, str(sample.draw + 1), sample.text, str(sample.num_tokens)]
 
 
 def on_stop(services: Services, board: Scoreboard, id: Any, secret: Any) -> Values:
     """The results of a stopped run so far."""
     if id is None:
-        return run_updates(board, RunView())
+        return run_updates(board, [])
     wait_until_stopped(services, id)
-    return ended(services, board, RunView(id, words.RUN_STOPPED), secret)
+    return ended(services, board, id, message(words.RUN_STOPPED), secret)
 
 
 def open_link(services: Services, board: Scoreboard, link: Link | None, secret: Any) -> Values:
@@ -180,24 +201,26 @@ def open_link(services: Services, board: Scoreboard, link: Link | None, secret: 
     return opened | {board.setup.column: gr.update(visible=False), board.list_column: gr.update(visible=False)}
 
 
-def run_updates(board: Scoreboard, view: RunView) -> Values:
-    """The updates for a view of a run."""
+def run_updates(
+    board: Scoreboard, said: Marked, rows: Sequence[list[str]] = (), bar: str = "", going: str | None = None
+) -> Values:
+    """The message and the newest texts of a run; while it is going, its bar and its id too."""
     return {
-        board.setup.run: gr.update(visible=not view.running),
-        board.setup.stop: gr.update(visible=view.running),
+        board.setup.run: gr.update(visible=going is None),
+        board.setup.stop: gr.update(visible=going is not None),
         board.setup.estimate: [],
-        board.message: message(view.message, view.is_error),
-        board.bar: bar_html(view),
-        board.rows: gr.update(value=[[*row] for row in view.rows], visible=bool(view.rows)),
-        board.going: view.run_id,
+        board.message: said,
+        board.bar: bar,
+        board.rows: gr.update(value=list(rows), visible=bool(rows)),
+        board.going: going,
     }
 
 
-def ended(services: Services, board: Scoreboard, view: RunView, secret: Any) -> Values:
+def ended(services: Services, board: Scoreboard, id: str, said: Marked, secret: Any) -> Values:
     """The end of a run: its last message, and its results as far as it came."""
-    updates = run_updates(board, replace(view, running=False, rows=())) | {board.going: None}
+    updates = run_updates(board, said)
     try:
-        return updates | open_run(services, board.results, view.run_id, secret)
+        return updates | open_run(services, board.results, id, secret)
     except UserError:
         return updates  # nothing was written yet, or the run is gone: the message says why it ended
 
@@ -207,11 +230,3 @@ def wait_until_stopped(services: Services, id: str) -> None:
     patience = time.monotonic() + PATIENCE
     while time.monotonic() < patience and (run := services.database.run(id)) is not None and run.status == "running":
         time.sleep(0.1)
-
-
-def bar_html(view: RunView) -> str:
-    """The progress bar; empty while nothing runs."""
-    if not view.running:
-        return ""
-    done = f'value="{view.done}" max="{view.total}"' if view.total else ""
-    return f'<progress {done} aria-label="{words.PROGRESS}"></progress>'

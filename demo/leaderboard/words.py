@@ -111,14 +111,12 @@ COMMAND_LINE, HERE, SHIPPED = "on the command line", "in this browser", "shipped
 
 
 def run_line(spec: RunSpec) -> str:
-    """The settings of a run in one line."""
     shared = sampling_line(spec.sampling, spec.seed, spec.chat)
     judge = BASE_JUDGE if spec.judge is None else spec.judge
     return f"{count(spec.samples, 'text')} a prompt · {shared} · judged by {judge}"
 
 
 def prompts_line(prompts: PromptSet) -> str:
-    """The size of a prompt set in one line."""
     parts = [count(len(prompts.prompts), "prompt")]
     parts.append(f"{count(prompts.duplicates, 'duplicate')}" if prompts.duplicates else "no duplicates")
     if prompts.has_references:
@@ -127,7 +125,6 @@ def prompts_line(prompts: PromptSet) -> str:
 
 
 def estimate(estimate: Estimate) -> str:
-    """Size and time of a run."""
     if estimate.num_known == estimate.num_texts:
         return f"{count(estimate.num_texts, 'text')}, all stored already: only the scoring is left."
     known = f" ({estimate.num_known:,} stored already)" if estimate.num_known else ""
@@ -135,30 +132,21 @@ def estimate(estimate: Estimate) -> str:
 
 
 def progress(progress: Progress, num_texts: int) -> str:
-    """How far a run is."""
     left = "" if progress.seconds_left is None else f" · about {duration(progress.seconds_left)} left"
     of = f"{progress.done:,} of at most {progress.total:,} tokens"
     return f"{PHASES[progress.phase]} · {count(num_texts, 'text')} · {of}{left}"
 
 
 def run_done(total: int, written: int) -> str:
-    """The end of a run of so many texts."""
     stored = "" if written >= total else f" ({total - written:,} stored already)"
     return f"Done: {count(total, 'text')} written and scored{stored}."
 
 
 def run_title(line: RunLine) -> str:
-    """A run in a list to choose from."""
     return f"{moment(line.created)} · {line.name} · {', '.join(line.methods)}"
 
 
-def run_name(run: Run) -> str:
-    """The heading of a run."""
-    return run.prompts.name.replace("_", " ")
-
-
 def run_summary(run: Run, ships: bool = False) -> str:
-    """Size, seed, model, date and status of a run in one line."""
     prompts, methods = count(len(run.prompts.prompts), "prompt"), count(len(run.spec.methods), "method")
     samples, status = count(run.spec.samples, "text"), "" if run.status == "done" else f" · {run.status}"
     begun = "An example run that ships · " if ships else ""
@@ -167,6 +155,5 @@ def run_summary(run: Run, ships: bool = False) -> str:
 
 
 def texts_title(method: str, shown: int, all: int) -> str:
-    """The heading of the texts of a method, as HTML."""
     first = "" if shown == all else f", the first {shown} of {all} prompts"
     return f"<h3>Texts of {escape(method)}{first}</h3><p>Click another method in the table or the plot.</p>"

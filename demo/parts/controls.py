@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.components import Component
 
-from adapters.methods import Sampling
-from demo.parts.words import CHAT, PLAIN
+from adapters.methods import Sampling, UserError
+from demo.parts.words import CHAT, NO_PROMPT, PLAIN, PROMPT_TOO_LONG
 from demo.services import Services
 
 
@@ -87,6 +87,14 @@ def lay_out_sampling(
 def labelled(name: str, interactive: bool = True, of: Mapping[str, Control] = CONTROLS) -> dict[str, Any]:
     """Label and help of a control. A part that is built late is read-only unless it says otherwise."""
     return of[name]._asdict() | {"interactive": interactive}
+
+
+def check_prompt(prompt: Any, most: int, empty: str = NO_PROMPT) -> None:
+    """Raises UserError for an empty prompt, or one of more than `most` characters."""
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise UserError(empty)
+    if len(prompt) > most:
+        raise UserError(PROMPT_TOO_LONG.format(length=len(prompt), most=most))
 
 
 def slider(value: Any, scale: tuple[float, float, float], **labels: Any) -> gr.Slider:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from demo.parts.words import BASE_MODEL, FACT, MADE_WITH, SHA256, VALUE
-from leaderboard.tables.display import number
+from leaderboard.tables.display import figure, span
 from leaderboard.tables.results import Cell
 
 MAX_HEIGHT = 420  # px; a longer table scrolls inside
@@ -55,17 +55,9 @@ def model_facts(base: str, hashes: Mapping[str, str], versions: Mapping[str, str
     return rows + [[name, value] for name, value in versions.items()]
 
 
-def interval(cell: Cell) -> str:
-    """The 95 % interval; empty if there is none."""
-    if not (math.isfinite(cell.low) and math.isfinite(cell.high)):
-        return ""
-    return f"{number(cell.low)} to {number(cell.high)}"
-
-
-def cell_text(cell: Cell, mark: str = "") -> str:
-    """Figure and mark, with the interval in a second line."""
-    first = f"{number(cell.value)} {mark}".strip()
-    return "\n".join(filter(None, [first, interval(cell)]))
+def cell_text(cell: Cell, mark: str = "", metric: str = "") -> str:
+    """Figure and mark in the unit of the metric, with the interval in a second line."""
+    return "\n".join(filter(None, [f"{figure(metric, cell.value)} {mark}".strip(), span(metric, cell)]))
 
 
 LETTER = 7.2  # pixels of a letter in a table, on average

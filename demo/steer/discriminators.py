@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,6 +21,7 @@ from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.plots import dressed, whiskers
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
+from demo.parts.uploads import uploaded
 from demo.parts.views import Page
 from demo.services import Services
 from demo.steer import words
@@ -31,8 +31,6 @@ CURVE_HEIGHT = 320  # px
 
 
 class Discriminators:
-    """A discriminator and its figures."""
-
     def __init__(self, services: Services) -> None:
         gr.HTML(words.DISCRIMINATORS_HTML, elem_classes="section")
         names = [*services.store.discriminators]
@@ -77,7 +75,6 @@ def training_section(services: Services, part: Discriminators, page: Page) -> No
 
 
 def offer_discriminators(services: Services) -> Any:
-    """The discriminators that there are now."""
     return gr.update(choices=list(services.store.discriminators))
 
 
@@ -116,19 +113,14 @@ def take_rows(services: Services, path: Any) -> tuple[Sequence[Labelled], Marked
 
 
 def read_rows(path: Any, services: Services) -> tuple[Labelled, ...]:
-    """The rows of an uploaded file. Raises UserError."""
-    if not isinstance(path, str):
-        raise UserError(common.NO_FILE)
-    file, most = Path(path), services.limits.max_bytes
-    with file.open("rb") as opened:
-        data = opened.read(most + 1)
+    most = services.limits.max_bytes
+    data, name = uploaded(path, most)
     if len(data) > most:
         raise UserError(words.ROWS_TOO_LONG.format(most=most))
-    return tuple(read_labelled(data, file.name))
+    return tuple(read_labelled(data, name))
 
 
 def class_sizes(rows: Sequence[Labelled]) -> dict[str, int]:
-    """How many rows each class has, in the order of their names."""
     return dict(sorted(Counter(row.label for row in rows).items()))
 
 

@@ -199,13 +199,11 @@ def here(goal: Goal, across: str, strength: float) -> dict[str, Any]:
 
 
 def hover(point: Point, across: str) -> str:
-    """The tooltip of a point."""
     figures = [f"{TITLES[name]} {number(point.figures[name].value)}" for name in ("success", across)]
     return "<br>".join([called(point), *figures])
 
 
 def called(point: Point) -> str:
-    """An algorithm's short name with its strength."""
     name = words.ALGORITHMS_SHORT[point.algorithm]
     return name if point.algorithm == UNSTEERED else f"{name}, {point.strength:g}"
 
@@ -232,7 +230,6 @@ def strength_table(goal: Goal) -> list[Column]:
 
 
 def strength_facts(frontier: Frontier) -> list[list[str]]:
-    """Prompts, settings and versions of the measurement."""
     rows = [
         [common.PROMPTS, f"{frontier.prompts}: {common.count(frontier.num_prompts, 'prompt')}"],
         [common.SETTINGS, common.sampling_line(frontier.sampling, frontier.seed, False)],

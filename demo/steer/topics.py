@@ -11,14 +11,14 @@ from adapters.pplm.bags import WordSplit, split_words
 from adapters.pplm.word_list import as_text, parse_words
 from demo.parts import words as common
 from demo.parts.actions import wire_work, work_buttons
-from demo.parts.controls import FIRST_SEED, Control, labelled, slider
+from demo.parts.controls import FIRST_SEED, Control, check_prompt, labelled, slider
 from demo.parts.events import LIGHT, MODEL, told
 from demo.parts.marked import Marked, Values, highlighted, marked_text, message, message_line
 from demo.parts.numbers import TOPICS, departure, marker, spans
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
+from demo.parts.uploads import read_upload
 from demo.parts.views import Page
-from demo.parts.word_table import read_upload
 from demo.services import Services
 from demo.steer import words
 from demo.steer.strength import FIRST_STRENGTH, stored_goals, text_at
@@ -80,7 +80,6 @@ class Topics:
 
 
 def try_pane(name: str, kind: str, text: Marked) -> gr.HighlightedText:
-    """A pane of the live try."""
     with gr.Column(elem_classes="pane", min_width=220):
         gr.HTML(f'<div class="edge kind-{kind}"></div><h2>{name}</h2>', elem_classes="pane-head")
         return marked_text(f"{name}: text", "pane-text", text)
@@ -151,7 +150,6 @@ def fill_list(services: Services, topics: Topics, name: Any) -> Values:
 
 
 def take_file(path: Any) -> tuple[str, str, Marked]:
-    """The words of an uploaded list in the box. Raises UserError."""
     return common.OWN_WORDS, as_text(read_upload(path)), []
 
 
@@ -173,10 +171,7 @@ def try_topic(
     services: Services, topics: Topics, chosen: Any, typed: Any, prompt: Any, strength: Any
 ) -> Iterator[Values]:
     """Write a text without and a text with steering, side by side. Raises UserError."""
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise UserError(common.NO_PROMPT)
-    if len(prompt) > MAX_PROMPT:
-        raise UserError(common.PROMPT_TOO_LONG.format(length=len(prompt), most=MAX_PROMPT))
+    check_prompt(prompt, MAX_PROMPT)
     aim = topic(services, chosen, typed)
     steering = from_json(PPLM, {"attributes": (aim,), "strength": strength})
     marked = marker({aim.name: [weighted_word(word)[0] for word in aim.words or services.attributes[aim.name]]})

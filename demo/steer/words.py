@@ -107,7 +107,6 @@ def kind(split: WordSplit) -> str:
 
 
 def list_line(kinds: list[str]) -> str:
-    """How many words of a list steer, only get completed, or cannot be used."""
     now, later, unused = (kinds.count(name) for name in (NOW, LATER, UNUSED))
     parts = [f"{now:,} {'steers' if now == 1 else 'steer'} at once"]
     if later:
@@ -118,13 +117,11 @@ def list_line(kinds: list[str]) -> str:
 
 
 def rows_line(classes: Mapping[str, int]) -> str:
-    """The number of rows of each class."""
     total = sum(classes.values())
     return f"{total:,} texts: " + ", ".join(f"{name} {number:,}" for name, number in classes.items()) + "."
 
 
 def accuracy_line(measured: Measured) -> str:
-    """The accuracy of a classifier."""
     accuracy = measured.accuracy
     return (
         f"{percent(accuracy.share)} right on {measured.held_out_rows:,} held-out texts (guessing: "
@@ -148,7 +145,6 @@ def advice(goal: Goal, found: Point | None, paper: Point | None) -> str:
 
 
 def point_line(point: Point) -> str:
-    """Texts on topic, perplexity, and texts that collapse."""
     figures = point.figures
     collapsed = figures["long_runs"].value
     said = (

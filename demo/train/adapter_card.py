@@ -1,7 +1,7 @@
 """The card of an adapter. Nothing of it is read as Markdown or HTML, since an adapter may come from anywhere."""
 
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
@@ -20,15 +20,6 @@ from demo.services import Services
 from demo.train import words
 from demo.train.figures import loss_curve
 from demo.train.words import control
-
-
-class Card(NamedTuple):
-    """The content of a card."""
-
-    adapter: Adapter
-    mine: bool
-    readme: str
-    report: Report | None
 
 
 class CardPart:
@@ -62,18 +53,17 @@ class CardPart:
         self.outputs = [self.column, self.head, *buttons, *shown]  # everything that opening a card changes
 
 
-def card_updates(services: Services, part: CardPart, card: Card) -> Values:
-    """The updates that show a card."""
-    adapter, report = card.adapter, card.report
+def card_updates(services: Services, part: CardPart, adapter: Adapter, secret: Any) -> Values:
+    report, mine = report_of(services, adapter.name), is_mine(services, adapter, secret)
     updates: Values = {
         part.column: gr.update(visible=True),
-        part.head: f"<h2>{escape(adapter.name)}</h2><p>{escape(summary(card, services))}</p>",
+        part.head: f"<h2>{escape(adapter.name)}</h2><p>{escape(summary(adapter, services))}</p>",
         part.merge: gr.update(visible=adapter.kind == "lora"),
-        part.delete.ask: gr.update(visible=card.mine),
+        part.delete.ask: gr.update(visible=mine),
         part.delete.row: gr.update(visible=False),
-        part.push_row: gr.update(visible=card.mine and services.library.can_push),
+        part.push_row: gr.update(visible=mine and services.library.can_push),
         part.measured: gr.update(visible=report is not None),
-        part.readme: card.readme or words.NO_CARD,
+        part.readme: services.library.card(adapter.name) or words.NO_CARD,
     }
     if report is None:
         return updates
@@ -86,13 +76,16 @@ def card_updates(services: Services, part: CardPart, card: Card) -> Values:
     }
 
 
-def find_card(services: Services, name: Any, secret: Any) -> Card:
-    """The card of an adapter; raises UserError where there is none of that name."""
+def find(services: Services, name: Any) -> Adapter:
+    """Raises UserError where there is no such adapter."""
     adapter = services.adapter(name) if isinstance(name, str) else None
     if adapter is None:
         raise UserError(words.NO_SUCH_ADAPTER)
-    mine = is_own(services.library.owner(adapter.name), secret)
-    return Card(adapter, mine, services.library.card(adapter.name), report_of(services, adapter.name))
+    return adapter
+
+
+def is_mine(services: Services, adapter: Adapter, secret: Any) -> bool:
+    return is_own(services.library.owner(adapter.name), secret)
 
 
 def report_of(services: Services, name: str) -> Report | None:
@@ -103,16 +96,13 @@ def report_of(services: Services, name: str) -> Report | None:
         return None
 
 
-def summary(card: Card, services: Services) -> str:
-    """Method and size of an adapter in one line."""
-    adapter = card.adapter
-    parts = [words.method_name(adapter.kind), words.size_name(adapter.kind, adapter.size)]
+def summary(adapter: Adapter, services: Services) -> str:
+    parts = [words.METHOD_NAMES[adapter.kind], words.size_name(adapter.kind, adapter.size)]
     share = percent(adapter.num_parameters / services.num_parameters)
     return " · ".join([*parts, f"{adapter.num_parameters:,} parameters, {share} of the base model"])
 
 
 def figures(report: Report) -> list[list[str]]:
-    """The base's and the adapter's figures side by side."""
     base, adapter = report.base_scores, report.adapter_scores
     lines = [(words.TEXT_PERPLEXITY, base.text_perplexity, adapter.text_perplexity)]
     if base.perplexity != base.text_perplexity:
@@ -125,7 +115,6 @@ def figures(report: Report) -> list[list[str]]:
 
 
 def facts(report: Report) -> list[list[str]]:
-    """How an adapter was made: data, settings, time."""
     settings = to_json(report.settings)
     return [
         [words.DATA, report.about],
@@ -139,7 +128,6 @@ def facts(report: Report) -> list[list[str]]:
 
 
 def continuation_spans(report: Report) -> list[Span]:
-    """The sample texts of a card, each after its prompt."""
     spans: list[Span] = []
     for index, sample in enumerate(report.samples):
         spans += [("\n\n" if index else "", None), (sample.prompt, PROMPT), (sample.continuation, None)]

@@ -18,7 +18,7 @@ from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words
-from demo.train.adapter_card import CardPart, card_updates, find_card, report_of
+from demo.train.adapter_card import CardPart, card_updates, find, is_mine, report_of
 from demo.train.form import uploaded
 from demo.train.words import control
 
@@ -28,8 +28,6 @@ TURN = "library"  # one at a time: a merged model takes memory
 
 
 class AdaptersPart:
-    """The components of the section, from top to bottom."""
-
     def __init__(self, services: Services, page: Page) -> None:
         gr.HTML(words.ADAPTERS_HTML, elem_classes="section")
         can_fetch = services.library.can_fetch
@@ -56,7 +54,6 @@ def adapters_section(services: Services, page: Page) -> AdaptersPart:
 
 
 def wire_adapters(services: Services, part: AdaptersPart) -> None:
-    """Import from a zip or from the Hub; opening a card, and its buttons."""
     options = slow(part.message, TURN)
     from_zip, from_hub = (told(part.message, handler, services, part) for handler in (on_zip, on_hub))
     part.upload.upload(from_zip, [part.upload, part.import_name, part.owner], part.outputs, **options)
@@ -86,18 +83,16 @@ def small_card(services: Services, adapter: Adapter, secret: Any) -> str:
     """Name, method, size and owner, fit and forgetting, in lines."""
     owner, report = services.library.owner(adapter.name), report_of(services, adapter.name)
     whose = words.SHIPPED if owner is None else words.MINE if is_own(owner, secret) else words.SOMEBODY
-    method = f"{words.method_name(adapter.kind)}, {words.size_name(adapter.kind, adapter.size)}"
+    method = f"{words.METHOD_NAMES[adapter.kind]}, {words.size_name(adapter.kind, adapter.size)}"
     about = f"{method} · {words.num_bytes(FILE_BYTES * adapter.num_parameters)} · {whose}"
     return "\n".join([adapter.name, about, *(words.fit_lines(report) if report else [])])
 
 
 def on_zip(services: Services, part: AdaptersPart, path: Any, name: Any, secret: Any) -> Values:
-    """Import an uploaded zip. Raises UserError."""
     return imported(services, part, partial(services.library.import_zip, uploaded(path)), name, secret)
 
 
 def on_hub(services: Services, part: AdaptersPart, repo: Any, name: Any, secret: Any) -> Values:
-    """Import from the Hub. Raises UserError."""
     source = partial(services.library.import_from_hub, str(repo or "").strip())
     return imported(services, part, source, name, secret)
 
@@ -116,9 +111,8 @@ def imported(services: Services, part: AdaptersPart, source: Callable[..., Any],
 
 
 def open_card(services: Services, part: AdaptersPart, name: Any, secret: Any) -> Values:
-    """The card of an adapter. Raises UserError."""
-    found = find_card(services, name, secret)
-    return {part.name: found.adapter.name} | card_updates(services, part.card, found)
+    adapter = find(services, name)
+    return {part.name: adapter.name} | card_updates(services, part.card, adapter, secret)
 
 
 def on_download(make: Callable[[str, Path], Path], folder: Path, name: Any) -> tuple[str, Marked]:
@@ -134,14 +128,12 @@ def new_zip(services: Services, name: str, folder: Path) -> Path:
 
 
 def on_push(services: Services, part: AdaptersPart, name: Any, repo: Any, secret: Any) -> Values:
-    """Send an own adapter to the Hub. Raises UserError."""
     check_own(services, name, secret)
     address = services.library.push(name, str(repo or "").strip())
     return {part.message: message(words.PUSHED.format(address=address))}
 
 
 def on_delete(services: Services, part: AdaptersPart, name: Any, secret: Any) -> Values:
-    """Delete an own adapter. Raises UserError."""
     check_own(services, name, secret)
     services.library.delete(name, owner_of(secret))
     return {
@@ -153,6 +145,5 @@ def on_delete(services: Services, part: AdaptersPart, name: Any, secret: Any) ->
 
 
 def check_own(services: Services, name: Any, secret: Any) -> None:
-    """Raises UserError where the adapter is not this browser's own."""
-    if not find_card(services, name, secret).mine:
+    if not is_mine(services, find(services, name), secret):
         raise UserError(words.NOT_YOUR_ADAPTER)

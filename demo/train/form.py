@@ -1,33 +1,58 @@
-"""The values of the controls of the Train tab -> an order for the trainer, checked.
-
-Nothing is certain about the values.
-"""
+"""The values of the controls of the Train tab -> an order for the trainer, checked. Nothing is certain about them."""
 
 import hashlib
+import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, TypeVar, get_type_hints
 
 from adapters.lora.lora import ALL_LINEAR
 from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError, from_json
 from adapters.prefix.settings import PrefixSettings
 from adapters.training.corpus import DATASETS
-from adapters.training.order import DEFAULT_LR, TrainOrder, TrainSettings
+from adapters.training.order import DEFAULT_LR, KINDS, TrainOrder, TrainSettings
 from demo.parts import words as common
 from demo.train import words
-from demo.train.presets import PRESETS
 
-LORA_FIELDS, PREFIX_FIELDS = (tuple(field.name for field in fields(of)) for of in (LoraSettings, PrefixSettings))
-SETTINGS_FIELDS = tuple(field.name for field in fields(TrainSettings) if field.name != "adapter")
+T = TypeVar("T")
+SETTINGS = (LoraSettings, PrefixSettings, TrainSettings, TrainOrder)
+NO_SETTINGS = ("adapter", "name", "settings", "data", "about", "licence")  # the form asks otherwise, or not at all
 MAX_PASTED = 200_000  # characters
 PASTED_SECONDS = 3_600
-ORDER_FIELDS = ("epochs", "validation_share", "sample_prompt", "sample_every", "report_to")
+LONGEST_NAME = 34  # characters of a proposed name, before its number
+# Quick: at most 90 s on two quiet cores with the embedded model, measuring included (docs/training.md has the parts).
+# Normal: some minutes on a laptop.
+PRESETS: dict[str, dict[str, Any]] = {
+    words.QUICK: {
+        "steps": 20,
+        "warmup_steps": 3,
+        "batch_size": 4,
+        "max_length": 32,
+        "eval_every": 5,
+        "eval_examples": 8,
+        "patience": 0,
+        "sample_every": 10,
+        "epochs": 0,
+    },
+    words.NORMAL: {
+        "steps": 100,
+        "warmup_steps": 10,
+        "batch_size": 8,
+        "max_length": 128,
+        "eval_every": 10,
+        "eval_examples": 32,
+        "patience": 4,
+        "sample_every": 20,
+        "epochs": 0,
+    },
+}
 FIRST_TRY: dict[str, Any] = PRESETS[words.QUICK] | {
     "lr": DEFAULT_LR["lora"],
     "sample_prompt": "The old man looked at the sea and",
@@ -37,66 +62,52 @@ FIRST_TRY: dict[str, Any] = PRESETS[words.QUICK] | {
 }
 
 
-class TrainForm(NamedTuple):
-    """The values of the tab; `values` by the names of the settings."""
-
-    name: Any
-    method: Any  # a key of words.METHODS
-    data: Any
-    file: Any  # path of the newest upload, or None
-    pasted: Any
-    values: Mapping[str, Any]
-
-
-class TrainReading(NamedTuple):
-    """A checked order, and the uploaded file unless the data is a shipped set."""
-
-    order: TrainOrder
-    file: Path | None
-
-
 def defaults() -> dict[str, Any]:
     """The first value of every control."""
-    classes = (LoraSettings, PrefixSettings, TrainSettings, TrainOrder)
-    found = {field.name: field.default for of in classes for field in fields(of)}
-    names = (*LORA_FIELDS, *PREFIX_FIELDS, *SETTINGS_FIELDS, *ORDER_FIELDS)
-    return {name: FIRST_TRY.get(name, found[name]) for name in names}
+    found = {field.name: field.default for of in SETTINGS for field in fields(of)}
+    return {name: FIRST_TRY.get(name, value) for name, value in found.items() if name not in NO_SETTINGS}
 
 
-def read_train(form: TrainForm) -> TrainReading:
-    """The order of the form; raises UserError with one line."""
-    kind = words.METHODS.get(form.method) if isinstance(form.method, str) else None
+def read_train(form: Mapping[str, Any]) -> tuple[TrainOrder, Path | None]:
+    """The order, and the uploaded file unless the data is a shipped set. Raises UserError with one line.
+
+    `form` has the values of the settings, and of `name`, `method`, `data`, `file` (the newest upload) and `pasted`.
+    """
+    kind = words.METHODS.get(form["method"]) if isinstance(form["method"], str) else None
     if kind is None:
         raise UserError(words.BAD_METHOD)
-    values = dict(form.values) | {"target_modules": target_modules(form.values["target_modules"])}
-    adapter_class, names = (LoraSettings, LORA_FIELDS) if kind == "lora" else (PrefixSettings, PREFIX_FIELDS)
-    adapter = from_json(adapter_class, {name: values[name] for name in names})
-    settings = from_json(TrainSettings, {name: values[name] for name in SETTINGS_FIELDS} | {"adapter": adapter})
-    data, file = read_data(form)
-    order = {name: values[name] for name in ORDER_FIELDS} | {"epochs": values["epochs"] or None}
-    name = str(form.name or "").strip()
-    return TrainReading(from_json(TrainOrder, order | {"name": name, "settings": settings, "data": data}), file)
+    values = {**form, "target_modules": target_modules(form["target_modules"]), "epochs": form["epochs"] or None}
+    values["adapter"] = chosen(KINDS[kind], values)
+    values["settings"] = chosen(TrainSettings, values)
+    values["data"], file = read_data(form)
+    return chosen(TrainOrder, values | {"name": str(form["name"] or "").strip()}), file
 
 
-def target_modules(chosen: Any) -> Any:
+def chosen(settings: type[T], values: Mapping[str, Any]) -> T:
+    """The settings from the values of their fields. Raises UserError."""
+    return from_json(settings, {name: values[name] for name in get_type_hints(settings) if name in values})
+
+
+def target_modules(names: Any) -> Any:
     """The modules as the settings name them: none for all of attention. Raises UserError for a group beside others."""
-    if not isinstance(chosen, list):
-        return chosen
-    groups = {words.ATTENTION, ALL_LINEAR} & {name for name in chosen if isinstance(name, str)}
-    if groups and len(chosen) > 1:
+    if not isinstance(names, list):
+        return names
+    groups = {words.ATTENTION, ALL_LINEAR} & {name for name in names if isinstance(name, str)}
+    if groups and len(names) > 1:
         raise UserError(words.ONE_GROUP)
-    return [] if words.ATTENTION in groups else chosen
+    return [] if words.ATTENTION in groups else names
 
 
-def read_data(form: TrainForm) -> tuple[str, Path | None]:
+def read_data(form: Mapping[str, Any]) -> tuple[str, Path | None]:
     """(the shipped set, None), or ("", the uploaded file). Raises UserError."""
-    if isinstance(form.data, str) and form.data in DATASETS:
-        return form.data, None
-    if form.data == words.PASTED:
-        return "", pasted_file(form.pasted)
-    if not isinstance(form.file, str) or form.data != your_file(form.file):
+    data, file = form["data"], form["file"]
+    if isinstance(data, str) and data in DATASETS:
+        return data, None
+    if data == words.PASTED:
+        return "", pasted_file(form["pasted"])
+    if not isinstance(file, str) or data != your_file(file):
         raise UserError(words.NO_DATA)
-    return "", uploaded(form.file)
+    return "", uploaded(file)
 
 
 def uploaded(path: Any) -> Path:
@@ -125,10 +136,17 @@ def pasted_file(text: Any) -> Path:
 
 @cache
 def pasted_folder() -> TemporaryDirectory[str]:
-    """The folder of the pasted texts of this process."""
     return TemporaryDirectory(prefix="steerboard-pasted-")
 
 
 def your_file(path: str) -> str:
-    """The name of an uploaded file in the list of data."""
     return common.YOUR_FILE.format(name=Path(path).name)
+
+
+def proposed_name(data: str, file: Any, kind: str, taken: Callable[[str], bool]) -> str:
+    """A free name after the text and the method, such as "poetry-lora"."""
+    known = {words.PASTED: "my-text"} | {name: name for name in words.DATA_NAMES.values()}
+    text = known.get(data) or (Path(file).stem if isinstance(file, str) else "")
+    stem = re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[: LONGEST_NAME - len(kind)]
+    name = f"{stem or 'my-text'}-{kind}"
+    return next(each for number in count(1) if not taken(each := name if number == 1 else f"{name}-{number}"))

@@ -16,30 +16,15 @@ from demo.parts.marked import Values, glyph, message, message_line
 from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words
-from demo.train.form import (
-    LORA_FIELDS,
-    ORDER_FIELDS,
-    PREFIX_FIELDS,
-    SETTINGS_FIELDS,
-    TrainForm,
-    defaults,
-    read_train,
-    uploaded,
-    your_file,
-)
-from demo.train.presets import PRESETS, proposed_name
+from demo.train.form import PRESETS, SETTINGS, defaults, proposed_name, read_train, uploaded, your_file
 from demo.train.words import control
 
 UNNAMED = "unnamed"  # for the estimate while there is no name
 FIRST = "poetry"
-TYPES: dict[str, Any] = {}  # of the settings
-for _settings in (LoraSettings, PrefixSettings, TrainSettings, TrainOrder):
-    TYPES |= get_type_hints(_settings)
+TYPES: dict[str, Any] = {name: kind for of in SETTINGS for name, kind in get_type_hints(of).items()}
 
 
 class FormPart:
-    """The components, from top to bottom."""
-
     def __init__(self, services: Services) -> None:
         gr.HTML(words.TRAIN_HTML, elem_classes="section")
         with gr.Row(elem_classes="train-steps"):
@@ -62,30 +47,29 @@ class FormPart:
                     self.start = gr.Button(words.START, variant="primary", min_width=90)
                     self.stop = gr.Button(common.STOP, interactive=False, min_width=90)
         self.message = message_line(words.MESSAGE, "shared-note")
-        order = read_train(TrainForm("", words.LORA, FIRST, None, "", defaults())).order
+        chosen = {"name": "", "method": words.LORA, "data": FIRST, "file": None, "pasted": ""}
+        order, _ = read_train(chosen | defaults())
         with gr.Accordion(words.settings_line(order), open=True, visible=False) as self.folded:
             modules = [words.ATTENTION, *services.trainer.modules()]
             with gr.Column() as self.lora:
-                fields = setting_controls(LORA_FIELDS, modules)
+                fields = setting_controls(modules, LoraSettings)
             with gr.Column(visible=False) as self.prefix:
-                fields |= setting_controls(PREFIX_FIELDS, modules)
-            self.fields = fields | setting_controls([*SETTINGS_FIELDS, *ORDER_FIELDS], modules)
+                fields |= setting_controls(modules, PrefixSettings)
+            self.fields = fields | setting_controls(modules, TrainSettings, TrainOrder)
         self.file, self.proposed = gr.State(None), gr.State("")  # the newest upload's path, the name proposed last
-        # Everything that determines a training.
-        self.inputs: list[Component] = [self.data, self.name, self.method, self.file, self.pasted]
-        self.inputs += self.fields.values()
+        own = {"data": self.data, "name": self.name, "method": self.method, "file": self.file, "pasted": self.pasted}
+        self.inputs: dict[str, Component] = own | self.fields  # everything that determines a training
 
 
 def step(number: int, title: str) -> gr.Column:
-    """The column of one of the three steps, with its heading."""
     with gr.Column(min_width=280, elem_classes="train-step") as column:
         gr.HTML(words.STEP_HTML.format(number=number, title=title))
     return column
 
 
-def setting_controls(names: Sequence[str], modules: Sequence[str]) -> dict[str, Component]:
-    """A row with a control for each of these settings."""
+def setting_controls(modules: Sequence[str], *settings: type[Any]) -> dict[str, Component]:
     first = defaults()
+    names = [name for of in settings for name in get_type_hints(of) if name in first]
     with gr.Row(elem_classes="sampling"):
         return {name: setting_control(name, first[name], modules) for name in names}
 
@@ -113,17 +97,18 @@ def wire_form(services: Services, form: FormPart, page: Page) -> None:
     # In the browser, as somebody may press Train at once; of `change`, as `input` does not tell of a first paste.
     to_pasted = f"(text, data) => text.trim() ? {words.PASTED!r} : data"
     form.pasted.change(None, [form.pasted, form.data], form.data, js=to_pasted, **LIGHT)
-    form.method.input(on_method, [form.method, form.fields["lr"]], method_outputs(form), **LIGHT)
+    rate = form.fields["lr"]
+    form.method.input(on_method, [form.method, rate], [form.lora, form.prefix, rate], **LIGHT)
     preset = [form.fields[name] for name in PRESETS[words.QUICK]]
     form.length.input(on_length, form.length, [form.folded, *preset], **LIGHT)
     named = [form.data, form.file, form.method, form.name, form.proposed]
     changes = [page.blocks.load, page.tab.select, form.data.change, form.method.change]
     gr.on(changes, told(form.message, on_propose, services, form), named, [form.message, *named[-2:]], **LIGHT)
-    read = [control for control in form.inputs if control is not form.name]
+    read = [control for control in form.inputs.values() if control is not form.name]
     gr.on(
         [page.blocks.load, page.tab.select, *(control.change for control in read)],  # type: ignore[attr-defined]
         told(form.estimate, on_estimate, services, form),
-        set(form.inputs),
+        set(form.inputs.values()),
         [form.estimate, form.folded],
         trigger_mode="always_last",  # while somebody types, the newest values alone wait
         **LIGHT,
@@ -131,15 +116,9 @@ def wire_form(services: Services, form: FormPart, page: Page) -> None:
 
 
 def on_upload(form: FormPart, path: Any) -> Values:
-    """An uploaded file as the data. Raises UserError."""
     name = your_file(str(uploaded(path)))
     choices = [*words.DATA_NAMES.items(), name]
     return {form.data: gr.update(choices=choices, value=name), form.file: path}
-
-
-def method_outputs(form: FormPart) -> list[Any]:
-    """What `on_method` changes."""
-    return [form.lora, form.prefix, form.fields["lr"]]
 
 
 def on_method(method: Any, lr: Any) -> tuple[Any, Any, Any]:
@@ -175,10 +154,5 @@ def on_estimate(services: Services, form: FormPart, values: Values) -> Values:
     }
 
 
-def read_form(form: FormPart, values: Values) -> TrainForm:
-    """The values of the controls."""
-    settings = {name: values[component] for name, component in form.fields.items()}
-    name, method, data, file, pasted = (
-        values[part] for part in (form.name, form.method, form.data, form.file, form.pasted)
-    )
-    return TrainForm(name, method, data, file, pasted, settings)
+def read_form(form: FormPart, values: Values) -> dict[str, Any]:
+    return {name: values[component] for name, component in form.inputs.items()}

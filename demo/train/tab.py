@@ -66,8 +66,6 @@ class SaysPart:
 
 
 class TrainPage:
-    """The components, from top to bottom."""
-
     def __init__(self, services: Services, page: Page) -> None:
         with gr.Column(elem_classes="stack setup"):
             self.form = FormPart(services)
@@ -89,28 +87,17 @@ class TrainPage:
         self.followed, self.seen, self.timer = gr.State(None), gr.State(Seen()), gr.Timer(PACE)
         self.looked = [self.followed, self.seen, page.owner]  # what a look at the trainings reads
         says = [part for each in (self.base, self.now) for part in (each.column, each.head, each.text)]
-        shown = [
-            self.column,
-            self.try_it,
-            self.bar,
-            self.head,
-            self.figures,
-            self.curve,
-            *says,
-            self.earlier,
-            self.samples,
-        ]
-        shown += [self.queue, self.queue_column, self.adapters, self.followed, self.seen, self.timer]
+        shown = [self.column, self.try_it, self.bar, self.head, self.figures, self.curve, *says, self.earlier]
+        shown += [self.samples, self.queue, self.queue_column, self.adapters, self.followed, self.seen, self.timer]
         self.outputs = [self.form.message, self.form.start, self.form.stop, *shown]
 
 
 def train_tab(services: Services, page: Page) -> None:
-    """The tab: its form, Start, Stop, the choice of a training, and the looks at their progress."""
     train = TrainPage(services, page)
     form = train.form
     wire_form(services, form, page)
     begin, stop, chosen = (told(form.message, handler, services, train) for handler in (on_start, on_stop, on_follow))
-    form.start.click(begin, {*form.inputs, *train.looked}, train.outputs, **LIGHT)
+    form.start.click(begin, {*form.inputs.values(), *train.looked}, train.outputs, **LIGHT)
     form.stop.click(stop, train.looked, train.outputs, **LIGHT)
     again = [page.blocks.load, page.tab.select, train.timer.tick]
     gr.on(again, partial(look, services, train), train.looked, train.outputs, **LIGHT)
@@ -125,7 +112,6 @@ def train_tab(services: Services, page: Page) -> None:
 
 
 def on_start(services: Services, train: TrainPage, values: Values) -> Values:
-    """Queue a training and follow it. Raises UserError."""
     _, seen, secret = (values[component] for component in train.looked)
     if (owner := owner_of(secret)) is None:
         raise UserError(common.NO_OWNER)
@@ -155,7 +141,6 @@ def on_try(services: Services, page: Page, followed: Any) -> Values:
 
 
 def follow(services: Services, train: TrainPage, id: str, seen: Seen, secret: Any) -> Values:
-    """The page with this training."""
     return {train.followed: id} | look(services, train, id, seen, secret)
 
 
@@ -180,7 +165,6 @@ def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret
 
 
 def job_updates(train: TrainPage, job: JobView | None) -> Values:
-    """The updates for the training that is followed."""
     if job is None:
         return {train.column: gr.update(visible=False), train.form.stop: gr.update(interactive=False)}
     live, texts = job.state in LIVE, {sample.step: sample.text for sample in job.samples}
@@ -212,7 +196,6 @@ def bar_html(job: JobView) -> str:
 
 
 def kind_of(job: JobView) -> str:
-    """The method of a training: lora or prefix."""
     return "lora" if isinstance(job.order.settings.adapter, LoraSettings) else "prefix"
 
 
@@ -221,13 +204,12 @@ def queue(jobs: Sequence[JobView], secret: Any) -> Queue:
     rows = []
     for job in [job for job in jobs if job.state in LIVE or is_own(job.owner, secret)][:QUEUE_LENGTH]:
         mine = is_own(job.owner, secret)
-        whose, method = words.MINE if mine else words.SOMEBODY, words.method_name(kind_of(job))
+        whose, method = words.MINE if mine else words.SOMEBODY, words.METHOD_NAMES[kind_of(job)]
         rows.append((" · ".join([job.order.name, method, words.state_line(job, mine), whose]), job.id))
     return Queue(tuple(rows), any(job.state in LIVE for job in jobs))
 
 
 def find_own(services: Services, id: Any, secret: Any) -> JobView:
-    """The training with this id; raises UserError where it is not this browser's own."""
     job = next((job for job in services.trainer.jobs() if job.id == id), None)
     if job is None or not is_own(job.owner, secret):
         raise UserError(words.NOT_YOURS)

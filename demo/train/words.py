@@ -12,6 +12,7 @@ from demo.parts.words import count, duration, percent
 
 LORA, PREFIX = "LoRA", "prefix tuning"
 METHODS = {LORA: "lora", PREFIX: "prefix"}
+METHOD_NAMES = {kind: name for name, kind in METHODS.items()}
 ATTENTION = "attention"
 
 TRAIN_HTML = (
@@ -130,18 +131,11 @@ CONTROLS = {
 control = partial(labelled, of=CONTROLS)
 
 
-def method_name(kind: str) -> str:
-    """The name of a kind of adapter."""
-    return next((name for name, of in METHODS.items() if of == kind), kind)
-
-
 def size_name(kind: str, size: int) -> str:
-    """The size of an adapter."""
     return f"rank {size}" if kind == "lora" else count(size, "virtual token")
 
 
 def settings_line(order: Any) -> str:
-    """The settings of a training in one line."""
     settings, adapter = order.settings, order.settings.adapter
     if isinstance(adapter, LoraSettings):
         where = ", ".join(adapter.target_modules) or ATTENTION
@@ -168,7 +162,6 @@ def estimate_lines(estimate: Estimate) -> str:
 
 
 def num_bytes(number: int) -> str:
-    """A size in MB or GB."""
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{max(0.1, number / 1e6):.1f} MB"
 
 
@@ -180,7 +173,6 @@ def state_line(job: JobView, of_mine: bool) -> str:
 
 
 def figures_line(job: JobView) -> str:
-    """The progress of a training in figures."""
     parts = [f"step {step.step} of {job.total} · loss {step.loss:.2f}" for step in job.steps[-1:]]
     if checked := [step for step in job.steps if step.best]:
         parts.append(f"best validation loss {checked[-1].validation_loss:.2f} at step {checked[-1].step}")

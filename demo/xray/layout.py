@@ -14,8 +14,6 @@ from demo.xray import words
 
 
 class Side(NamedTuple):
-    """One method beside the others."""
-
     column: gr.Column
     head: gr.HTML
     body: Any  # a plot or a shaded text
@@ -57,7 +55,6 @@ class XRayPage:
 
 
 def lay_out_token(step: dict[str, Any], tabs: dict[str, gr.Tab]) -> None:
-    """The tab of one step: what was likely without steering and with it."""
     with gr.Tab(words.TOKEN_TAB) as tabs[words.TOKEN_TAB]:
         step["line"] = message_line(words.TOKEN_TAB, "step-line")
         with gr.Row(elem_classes="plots"):
@@ -72,7 +69,6 @@ def lay_out_token(step: dict[str, Any], tabs: dict[str, gr.Tab]) -> None:
 
 
 def lay_out_gradient(step: dict[str, Any], tabs: dict[str, gr.Tab]) -> None:
-    """The tabs of one step's gradient."""
     with gr.Tab(words.GRADIENT_TAB) as tabs[words.GRADIENT_TAB]:
         with gr.Row(elem_classes="plots"):
             step["losses"] = plot(words.LOSS_BY_STEP)

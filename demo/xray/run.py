@@ -1,6 +1,6 @@
 """Looking at texts: the next token of every method, each text under the others, and the steps of a steered one.
 
-Knows texts, records and the calls that make them; knows nothing of Gradio or figures. Closing a generator cancels.
+Closing a generator cancels.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,6 @@ class LookView(NamedTuple):
 
 
 def steered(texts: Mapping[int, Text]) -> list[int]:
-    """The places of the steered texts."""
     return [place for place, one in texts.items() if one.request.method.steering is not None]
 
 

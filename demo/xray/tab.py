@@ -1,7 +1,7 @@
 """The X-ray below the texts: a steered text token by token, and all methods beside each other.
 
-Knows which handler fills what; the record is made in demo.xray.run and drawn in demo.xray.figures. A visitor's state is
-the deflated record (about 2 kB per step) and its texts; only the records of the last few clicks are kept inflated.
+A visitor's state is the deflated record (about 2 kB per step) and its texts; only the records of the last few clicks
+are kept inflated.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -149,12 +149,10 @@ def play(services: Services, page: XRayPage, views: Iterator[LookView], shown: T
 
 
 def on_stop(page: XRayPage) -> Values:
-    """The section after Stop."""
     return {page.message: message(words.XRAY_STOPPED), page.stop: gr.update(interactive=False)}
 
 
 def on_select(event: gr.SelectData) -> Any:
-    """The number of the clicked token."""
     return event.index + 1 if isinstance(event.index, int) else gr.skip()
 
 
@@ -172,7 +170,6 @@ def on_judged(data: bytes | None, index: Any, event: gr.SelectData) -> Marked:
 
 
 def on_save(data: bytes | None) -> tuple[dict[str, str] | None, Marked]:
-    """The record as a file. Raises UserError."""
     if data is None:
         raise UserError(words.NOTHING_TO_XRAY)
     return as_file("xray.json", RECORD.dump_json(opened(data))), []
@@ -217,7 +214,6 @@ def show_step(page: XRayPage, data: bytes | None, number: Any, tab: str) -> Valu
 
 
 def show_next(services: Services, page: XRayPage, data: bytes | TextRecord | None) -> Values:
-    """The bars of next tokens, one method beside the other."""
     record = opened(data)
     most = max((share for found in record.next_tokens for _, share in found.tokens), default=1.0)
     updates: Values = {side.column: gr.update(visible=False) for side in page.next}
@@ -261,5 +257,4 @@ def scored_text(record: TextRecord, index: Any) -> Scored | None:
 
 
 def parts(sides: Sequence[Side]) -> list[Any]:
-    """The components of all sides."""
     return [part for side in sides for part in side]

@@ -59,12 +59,10 @@ UNDER_LINE = "Token {number} {token}: {values} nats."
 
 
 def nats(logprob: float | None) -> str:
-    """A log-probability, or a dash for no value."""
     return "–" if logprob is None else f"{logprob:.2f}".replace("-", "−")
 
 
 def mean_line(logprobs: Sequence[float | None]) -> str:
-    """The mean log-probability of a text's tokens."""
     known = [value for value in logprobs if value is not None]
     return f"mean {nats(sum(known) / len(known))} nats per token" if known else "no numbers"
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from leaderboard.judges import describe
+from leaderboard.judges import judge_of
 from leaderboard.metrics.metric import Metric, Setting, Texts, figure, measurement, ratio
 from leaderboard.metrics.passport import Passport
 from leaderboard.records import ATTRIBUTE
@@ -25,10 +25,9 @@ def attribute_success(verdicts: Sequence[bool]) -> float:
 def columns(setting: Setting) -> list[Metric]:
     metrics = []
     for attribute, wanted in setting.attributes.items():
-        how = "texts that show the attribute / texts judged"
-        passport = Passport(
-            f"on topic ({attribute})", wanted, how, setting.n, describe(attribute), length="whole texts"
-        )
+        how, judge = "texts that show the attribute / texts judged", judge_of(attribute)
+        said = None if judge is None else judge.description
+        passport = Passport(f"on topic ({attribute})", wanted, how, setting.n, said, length="whole texts")
         label = ATTRIBUTE + attribute
         metrics.append(Metric(label, passport, partial(Texts.tally_by_prompt, label=label), ratio))
     return metrics

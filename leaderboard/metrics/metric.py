@@ -90,8 +90,6 @@ class Texts:
 
 @dataclass(frozen=True)
 class Metric:
-    """One column of the table."""
-
     name: str
     passport: Passport
     # (P, K), or one row without an interval if it is measured once; zeros or NaN: nothing to count

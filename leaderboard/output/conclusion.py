@@ -84,7 +84,6 @@ def best(results: Results, metric: str, titles: Mapping[str, str]) -> str:
 
 
 def known(cell: Cell | None) -> bool:
-    """Whether there is a figure."""
     return cell is not None and math.isfinite(cell.value)
 
 

@@ -6,6 +6,7 @@ with a `'`. Settings, hashes and versions are in the frames' `attrs`, which Parq
 
 import csv
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ from pandas.api.types import is_numeric_dtype
 from adapters.methods import to_json
 from leaderboard.output.report import run_report
 from leaderboard.records import ATTRIBUTE, RunData, Sample
-from leaderboard.tables.results import Results, frame
+from leaderboard.tables.results import Results
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of a cell that a spreadsheet runs
 
@@ -93,13 +94,24 @@ def to_parquet(table: pd.DataFrame) -> bytes:
 
 
 def to_run_json(data: RunData, results: Results) -> bytes:
-    """The run's settings, hashes and versions, and its table with the passports of its columns."""
     return orjson.dumps(describe(data) | {"results": to_json(results)}, option=orjson.OPT_INDENT_2)
 
 
 def table_frame(data: RunData, results: Results) -> pd.DataFrame:
-    """One row per metric and method; the run's settings in `attrs`."""
-    table = frame(results)
+    """One row per metric and method: figures, tie, best, the metric's passport; the run's settings in `attrs`."""
+    columns = {**results.cells, **{f"perplexity_under:{label}": cells for label, cells in results.cross.items()}}
+    table = pd.DataFrame(
+        {
+            "method": method,
+            "metric": metric,
+            **cell._asdict(),
+            "tie": cell.tie,
+            "best": method in results.best.get(metric, ()),
+            **asdict(results.passports[metric]),
+        }
+        for metric, cells in columns.items()
+        for method, cell in cells.items()
+    )
     table.attrs.update(describe(data))
     return table
 

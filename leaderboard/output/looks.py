@@ -9,8 +9,6 @@ Settings = list[tuple[str, str]]
 
 
 class Look(NamedTuple):
-    """A method as reports show it."""
-
     name: str  # its short name, a key of the results
     title: str
     kinds: list[str]  # of its parts: `base`, or some of `lora`, `prefix` and `pplm`
@@ -23,7 +21,6 @@ class Look(NamedTuple):
 
 
 def look(method: Method) -> Look:
-    """Name, colours and settings of a method."""
     settings = to_json(method) | {"name": None} | ({"lora_scale": None} if method.lora is None else {})
     return Look(method.name, title(method), kinds(method), flat(settings))
 

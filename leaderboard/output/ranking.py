@@ -13,7 +13,7 @@ from leaderboard.output.looks import Look, look
 from leaderboard.output.rendering import TEMPLATES, render
 from leaderboard.output.trade_off import Plot
 from leaderboard.records import ATTRIBUTE, Run
-from leaderboard.tables.display import figure, is_share, span
+from leaderboard.tables.display import figure, span
 from leaderboard.tables.results import Cell, Results
 
 STYLE = TEMPLATES / "board.css"
@@ -24,8 +24,6 @@ TITLES = {"speed": "Speed", "bytes": "Size"}
 
 
 class Head(NamedTuple):
-    """A column's heading."""
-
     title: str
     arrow: str
     said: str  # how it is computed
@@ -70,17 +68,11 @@ def board_of(run: Run, results: Results) -> Board:
         sorted(rows, key=lambda row: worst_last(results, first, row.look.name)) if metrics else [],
         len(set(ranks.values())) > 1,
         is_enough(results),
-        trade_off.trade_off(results, looks, *axes(results)),
+        trade_off.trade_off(results, looks, "perplexity", topic or "distinct_2"),
     )
 
 
-def axes(results: Results) -> tuple[str, str]:
-    """The metrics of the trade-off plot: perplexity across, the share on topic (else distinct-2) up."""
-    return "perplexity", topic_of(results) or "distinct_2"
-
-
 def board_html(board: Board) -> str:
-    """The board as HTML for the page."""
     return render("alone.html", board=board, frame=trade_off)
 
 
@@ -137,11 +129,8 @@ def drawn(results: Results, metric: str, cell: Cell) -> tuple[float, float, floa
     """An interval in percent of its column, which begins at 0."""
     if not math.isfinite(cell.low + cell.high):
         return None
-    others = [other for other in results.cells[metric].values() if math.isfinite(other.value)]
-    most = (
-        1
-        if is_share(metric) and metric.startswith(ATTRIBUTE)
-        else max(max(other.value, other.high if math.isfinite(other.high) else 0) for other in others)
-    )
+    cells = results.cells[metric].values()
+    ends = [end for other in cells for end in (other.value, other.high) if math.isfinite(end)]
+    most = 1 if metric.startswith(ATTRIBUTE) else max(0, *ends)
     left, right, at = (min(100.0, round(100 * value / (most or 1), 1)) for value in (cell.low, cell.high, cell.value))
     return left, round(right - left, 1), at

@@ -22,7 +22,6 @@ MAX_CHARACTERS = 400_000  # of texts in a report; the exports hold them all
 
 
 def run_report(data: RunData, results: Results) -> str:
-    """The report of a run."""
     spec = data.run.spec
     unused = {"title": None, "higher_is_better": None}
     passports = results.passports.values()
@@ -42,7 +41,6 @@ def run_report(data: RunData, results: Results) -> str:
 
 
 def comparison_report(record: Mapping[str, Any]) -> str:
-    """The report of a shared comparison."""
     looks = [look(from_json(Method, pane["method"])) for pane in record["panes"]]
     return render(
         "comparison.html",

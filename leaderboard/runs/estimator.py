@@ -27,8 +27,6 @@ class Estimate(NamedTuple):
 
 
 class Estimator:
-    """Checks and estimates for one engine."""
-
     def __init__(self, engine: Engine, database: Database, hashes: Fingerprints, rows: int) -> None:
         self._engine, self._database, self._hashes = engine, database, hashes
         self.seconds_a_token: float | None = None  # of one plain row alone; None: not measured yet

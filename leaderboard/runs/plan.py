@@ -52,7 +52,6 @@ class Plan:
         return self.spec.sampling.max_new_tokens * (rows * row_cost(batch.method, rows) + texts * scoring)
 
     def missing(self, known: Set[str]) -> list[Batch]:
-        """The batches with a text that is not known."""
         return [batch for part in self.parts for batch in part if not known >= set(batch.keys.values())]
 
     def _batch(self, number: int, part: range, hashes: Fingerprints) -> Batch:
@@ -88,8 +87,6 @@ def row_cost(method: Method, rows: int) -> float:
 
 
 class Progress(NamedTuple):
-    """How far a run is."""
-
     phase: str  # "generating", "scoring" or "done"
     done: int  # tokens
     total: int  # tokens, at most
@@ -122,6 +119,5 @@ class Clock:
         return Progress(phase, self._finished + tokens, self._total, seconds, samples)
 
     def finish(self, batch: Batch) -> None:
-        """Count a batch as done."""
         self._finished += len(batch.keys) * self._most
         self._spent += self._costs.get(id(batch), 0.0)

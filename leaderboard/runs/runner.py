@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
@@ -33,8 +34,6 @@ GONE = "There is no such run: it was deleted, or its link is incomplete."
 
 
 class Difference(NamedTuple):
-    """A text that a replay wrote differently."""
-
     method: str
     prompt: int  # index
     draw: int
@@ -67,7 +66,7 @@ class Runner:
         self._estimator = Estimator(engine, database, self.hashes, rows)
         self._busy: set[str] = set()
         self._lock = Lock()
-        self._loaded: dict[str, Engine] = {}
+        self._judge = cache(lambda name: self.judges[name]())
 
     def estimate(self, spec: RunSpec, prompts: PromptSet, visitor: bool = False) -> Estimate:
         """Work and time of a run, after the checks of `add`. Raises UserError, also if it is too long for a visitor."""
@@ -213,7 +212,6 @@ class Runner:
             self._busy.discard(run_id)
 
     def _check(self, spec: RunSpec, prompts: PromptSet) -> None:
-        """Raises UserError if a method, a prompt or the judge cannot be used."""
         if spec.judge is not None and spec.judge not in self.judges:
             known = ", ".join(["the base model", *self.judges])
             raise UserError(f"The judge {spec.judge!r} is not allowed here: choose one of {known}.")
@@ -236,9 +234,7 @@ class Runner:
         return AdapterCost(sum(parameters), sum(sizes))
 
     def _scorers(self, spec: RunSpec) -> list[Scorer]:
-        if spec.judge is not None and spec.judge not in self._loaded:
-            self._loaded[spec.judge] = self.judges[spec.judge]()
-        return scorers(spec, self.engine, self.hashes, None if spec.judge is None else self._loaded[spec.judge])
+        return scorers(spec, self.engine, self.hashes, None if spec.judge is None else self._judge(spec.judge))
 
 
 def load_engine(model: str | None, home: Path) -> Engine:
@@ -248,6 +244,5 @@ def load_engine(model: str | None, home: Path) -> Engine:
 
 
 def load_judge(name: str, home: Path) -> Engine:
-    """The engine of an LM that judges. Raises UserError."""
     base = load_base_model(name, home)
     return Engine(base, AdapterStore([], base))

@@ -13,7 +13,7 @@ from adapters.methods import BASE, Method
 from adapters.store.digest import sha256
 from adapters.store.fingerprint import Fingerprints
 from adapters.training.batches import chunks
-from leaderboard.judges import NEUTRAL, TOPICS, describe, judge_of
+from leaderboard.judges import NEUTRAL, TOPICS, judge_of
 from leaderboard.records import ATTRIBUTE, Prompt, Run, RunSpec, Sample, Tally, Trace
 from leaderboard.store.database import Database
 
@@ -59,8 +59,11 @@ def attributes(spec: RunSpec) -> dict[str, str]:
     """The attributes of a run that have a judge: label -> hash of the judge."""
     steered = [method.steering for method in spec.methods if method.steering is not None]
     names = {a.name for steering in steered for a in steering.attributes if not a.words}
-    judges = {name: description for name in sorted(names) if (description := describe(name)) is not None}
-    return {f"{ATTRIBUTE}{name}": sha256(judges[name], name, str(TOPICS), str(NEUTRAL)) for name in judges}
+    judges = {name: judge for name in sorted(names) if (judge := judge_of(name)) is not None}
+    return {
+        f"{ATTRIBUTE}{name}": sha256(judge.description, name, str(TOPICS), str(NEUTRAL))
+        for name, judge in judges.items()
+    }
 
 
 def score_texts(database: Database, scorer: Scorer, run: Run, samples: Sequence[Sample]) -> Iterator[int]:
@@ -94,8 +97,9 @@ def judge_texts(database: Database, label: str, digest: str, samples: Sequence[S
     judge = judge_of(label.removeprefix(ATTRIBUTE))
     if judge is None:
         return iter(())
+    sees = judge.sees
     return complete(
-        database, digest, samples, lambda some: [Tally(float(shown), 1) for shown in judge([s.text for s in some])]
+        database, digest, samples, lambda some: [Tally(float(shown), 1) for shown in sees([s.text for s in some])]
     )
 
 

@@ -22,8 +22,6 @@ from leaderboard.store.database import Database
 
 
 class Piece(NamedTuple):
-    """The result of one step of a batch."""
-
     num_tokens: int  # of all its texts so far
     written: tuple[Written, ...]  # texts finished in this step
     timing: Timing | None  # of the whole batch, with its last step
@@ -65,7 +63,6 @@ def pieces(engine: Engine, batch: Batch, sampling: Sampling, scorer: str) -> Gen
 
 
 def as_written(position: Position, key: str, row: Continuation, scorer: str) -> Written:
-    """A finished text as it is stored."""
     prompt, method, draw = position
     reason = row.finish_reason or ""
     sample = Sample(prompt, method, draw, key, row.request.seed, row.text, len(row.token_ids), reason)

@@ -1,6 +1,7 @@
 """Connections to SQLite in one file, or to PostgreSQL, and the upgrade of their schema.
 
-Alembic runs the migrations: one file per change in `migrations/versions`; a released file is never edited.
+A new database has the tables of `schema.py`. Alembic upgrades an older one: one file per change in
+`migrations/versions`; a test upgrades the tables of release 1 and compares.
 """
 
 import sqlite3
@@ -10,7 +11,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from alembic.migration import MigrationContext
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event
 
 from adapters.methods import UserError
 
@@ -60,11 +62,14 @@ def begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def migrate(connection: Connection) -> None:
-    """Upgrade the schema inside the connection's transaction, one process at a time."""
+def migrate(connection: Connection, newest: MetaData) -> None:
+    """Make the newest tables or upgrade to them, inside the connection's transaction, one process at a time."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATIONS_LOCK})")
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
+    if MigrationContext.configure(connection).get_current_revision() is None:
+        newest.create_all(connection)
+        command.stamp(config, "head")
     command.upgrade(config, "head")

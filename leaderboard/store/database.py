@@ -6,6 +6,7 @@ Each write is one transaction and can be repeated: rows that exist stay as they 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 from alembic.util import CommandError
@@ -34,6 +35,7 @@ from leaderboard.store.schema import (
     as_line,
     as_run,
     comparisons,
+    metadata,
     naive,
     new_id,
     prompt_set_id,
@@ -49,7 +51,6 @@ from leaderboard.store.schema import (
 KEYS_A_QUERY = 500  # below every database's limit of parameters
 RUNS = select(runs, prompt_sets.c.record.label("prompts")).join(prompt_sets)
 TIMINGS = select(*list(timings.c)[1:]).order_by(timings.c.first_prompt, timings.c.method)  # without the run's id
-Labels = Mapping[str, Sequence[str]]  # hash of a scorer -> its labels: equal weights have equal hashes
 PromptTallies = dict[tuple[str, str], dict[int, Tally]]
 Row = tuple[Any, ...]
 
@@ -67,7 +68,7 @@ class Database:
             self._reader = open_engine(make_url(url))
             self._writer = self._reader.execution_options(writes=True)
             with self._writer.begin() as connection:
-                migrate(connection)
+                migrate(connection, metadata)
         except CommandError as error:
             raise UserError("This database was made by a newer release of Steerboard: update to open it.") from error
         except (ArgumentError, NoSuchModuleError, DBAPIError) as error:
@@ -107,7 +108,6 @@ class Database:
             return [as_line(row) for row in connection.execute(RUNS.where(own).order_by(runs.c.created.desc()))]
 
     def num_unfinished(self, owner: str) -> int:
-        """Number of the owner's runs that are not done."""
         query = select(func.count()).select_from(runs).where(runs.c.owner == owner, runs.c.status != "done")
         return self._scalar(query) or 0
 
@@ -116,21 +116,17 @@ class Database:
         self._set(id, status=status, results=None, published=None)
 
     def results(self, id: str) -> Any | None:
-        """The stored table of a run as JSON data."""
         if id in self.shipped:
             return self.shipped[id].results
         return self._scalar(select(runs.c.results).where(runs.c.id == id))
 
     def set_results(self, id: str, results: Any) -> None:
-        """Store the table of a finished run."""
         self._set(id, results=results)
 
     def published(self, id: str) -> str | None:
-        """The address where a run was published."""
         return self._scalar(select(runs.c.published).where(runs.c.id == id))
 
     def set_published(self, id: str, address: str) -> None:
-        """Store the address where a run was published."""
         self._set(id, published=address)
 
     def delete_run(self, id: str, owner: str | None) -> bool:
@@ -154,15 +150,12 @@ class Database:
             row = connection.execute(RUNS.where(runs.c.id == id)).first()
             if row is None:
                 return None
-            run = as_run(row)
-            labels: dict[str, list[str]] = defaultdict(list)
-            for label, scorer in row.record["scorers"].items():
-                labels[scorer].append(label)
+            scorers = row.record["scorers"]  # hash by label: equal weights have equal hashes
             return RunData(
-                run,
+                as_run(row),
                 self._samples(connection, id),
-                self._tallies(connection, id, labels),
-                self._prompt_tallies(connection, row.prompt_set_id, labels),
+                self._tallies(connection, id, scorers),
+                self._prompt_tallies(connection, row.prompt_set_id, scorers),
                 tuple(Timing(*row) for row in connection.execute(TIMINGS.where(timings.c.run_id == id))),
                 tuple(AdapterCost(*cost) for cost in row.record["costs"]),
             )
@@ -170,22 +163,19 @@ class Database:
     # Texts and tallies
 
     def known(self, keys: Sequence[str]) -> set[str]:
-        """The keys whose texts are stored."""
         return {key for (key,) in self._by_key(select(samples.c.key), samples.c.key, keys)}
 
     def traces(self, keys: Sequence[str]) -> dict[str, Trace]:
-        """The tokens of texts by key."""
         found = self._by_key(select(samples.c.key, samples.c.trace), samples.c.key, keys)
-        ships = {key: trace for run in self.shipped.values() for key, trace in run.traces().items() if key in keys}
+        tokens = {key: ids for run in self.shipped.values() for key, ids in run.token_ids.items()}
+        ships = {key: Trace((), tokens[key], ()) for key in keys if key in tokens}
         return ships | {key: Trace(*map(tuple, trace)) for key, trace in found}
 
     def scored(self, keys: Sequence[str], scorer: str) -> set[str]:
-        """The keys that the scorer has a tally for."""
         query = select(tallies.c.sample_key).where(tallies.c.scorer == scorer)
         return {key for (key,) in self._by_key(query, tallies.c.sample_key, keys)}
 
     def samples(self, run_id: str, prompts: range) -> tuple[Sample, ...]:
-        """The texts of a run for a range of prompts."""
         if run_id in self.shipped:
             return tuple(sample for sample in self.shipped[run_id].data.samples if sample.prompt in prompts)
         with self._reader.connect() as connection:
@@ -207,7 +197,6 @@ class Database:
         )
 
     def keep_tallies(self, scorer: str, counted: Mapping[str, Tally]) -> None:
-        """Store the tallies of a scorer by key."""
         self._insert((tallies, [(key, scorer, *tally) for key, tally in counted.items()]))
 
     def scored_prompts(self, prompts: PromptSet, kind: str, scorer: str) -> set[int]:
@@ -231,7 +220,6 @@ class Database:
         return id
 
     def comparison(self, id: str) -> dict[str, Any] | None:
-        """The record of a comparison."""
         return self._scalar(select(comparisons.c.record).where(comparisons.c.id == id))
 
     def comparisons(self, owner: str, most: int) -> list[tuple[str, datetime, dict[str, Any]]]:
@@ -242,7 +230,6 @@ class Database:
             return [(id, created, record) for id, created, record in connection.execute(query)]
 
     def owns_comparison(self, id: str, owner: str) -> bool:
-        """Whether the comparison is the owner's."""
         query = select(comparisons.c.id).where(comparisons.c.id == id, comparisons.c.owner == owner)
         return self._scalar(query) is not None
 
@@ -291,20 +278,19 @@ class Database:
             query = query.where(run_samples.c.prompt.between(prompts.start, prompts.stop - 1))
         return tuple(Sample(*row) for row in connection.execute(query))
 
-    def _tallies(self, connection: Connection, id: str, labels: Labels) -> dict[str, dict[str, Tally]]:
+    def _tallies(self, connection: Connection, id: str, scorers: Mapping[str, str]) -> dict[str, dict[str, Tally]]:
         members = select(run_samples.c.sample_key).where(run_samples.c.run_id == id)
-        query = select(tallies).where(tallies.c.sample_key.in_(members), tallies.c.scorer.in_(labels))
-        found: dict[str, dict[str, Tally]] = {label: {} for same in labels.values() for label in same}
+        query = select(tallies).where(tallies.c.sample_key.in_(members), tallies.c.scorer.in_(scorers.values()))
+        found: dict[str, dict[str, Tally]] = defaultdict(dict)
         for key, scorer, total, number in connection.execute(query):
-            for label in labels[scorer]:
-                found[label][key] = Tally(total, number)
-        return found
+            found[scorer][key] = Tally(total, number)
+        return {label: found[scorer] for label, scorer in scorers.items()}
 
-    def _prompt_tallies(self, connection: Connection, set_id: str, labels: Labels) -> PromptTallies:
+    def _prompt_tallies(self, connection: Connection, set_id: str, scorers: Mapping[str, str]) -> PromptTallies:
         of = prompt_tallies.c
-        query = select(prompt_tallies).where(of.prompt_set_id == set_id, of.scorer.in_(labels))
+        query = select(prompt_tallies).where(of.prompt_set_id == set_id, of.scorer.in_(scorers.values()))
         found: PromptTallies = defaultdict(dict)
         for _, kind, scorer, index, total, number in connection.execute(query):
-            for label in labels[scorer]:
-                found[kind, label][index] = Tally(total, number)
-        return dict(found)
+            found[kind, scorer][index] = Tally(total, number)
+        every = product(("prompt", "reference"), scorers.items())
+        return {(kind, label): found[kind, scorer] for kind, (label, scorer) in every if (kind, scorer) in found}

@@ -1,4 +1,4 @@
-"""The tables in SQLAlchemy Core, and runs from their rows. The migrations create them; a test compares the two.
+"""The tables in SQLAlchemy Core, and runs from their rows. A change needs a file in `migrations/versions`.
 
 Text by models and visitors is stored as JSON: PostgreSQL's `text` cannot hold a NUL character, its `json` can.
 """
@@ -131,7 +131,6 @@ def as_run(row: Row[Any]) -> Run:
 
 
 def as_line(row: Row[Any]) -> RunLine:
-    """A run in a list from its row."""
     name, num_prompts = row.prompts["name"], len(row.prompts["prompts"])
     methods = tuple(method["name"] for method in row.record["spec"]["methods"])
     return RunLine(row.id, row.created.replace(tzinfo=UTC), name, num_prompts, methods, row.status, row.owner)

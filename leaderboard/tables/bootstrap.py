@@ -43,11 +43,6 @@ def interval(resampled: Array, error: float = ERROR) -> Interval:
     return Interval(*np.quantile(there, [error / 2, 1 - error / 2]).tolist()) if len(there) else NONE
 
 
-def covers_zero(difference: Interval) -> bool:
-    """Whether the interval of a difference covers zero; False without an interval."""
-    return difference.low <= 0 <= difference.high
-
-
 def enough(rows: Array) -> bool:
     """Whether at least two prompts have something to count."""
     return int(np.nan_to_num(rows).any(axis=1).sum()) >= LEAST_PROMPTS

@@ -44,7 +44,6 @@ def size(num_bytes: float) -> str:
 
 
 def is_share(metric: str) -> bool:
-    """Whether a metric goes from 0 to 1."""
     return metric.startswith((ATTRIBUTE, "distinct", "prompt_distinct")) or metric in SHARES
 
 

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
-import pandas as pd
 from pydantic import BeforeValidator, PlainSerializer
 
 from leaderboard.metrics.passport import Passport
-from leaderboard.tables.bootstrap import Interval, covers_zero
 
 Number = Annotated[  # NaN here, null in JSON
     float,
@@ -30,8 +28,8 @@ class Cell(NamedTuple):
 
     @property
     def tie(self) -> bool:
-        """Whether the interval of the difference covers zero: no clear difference to the base."""
-        return covers_zero(Interval(self.difference_low, self.difference_high))
+        """Whether the interval of the difference covers zero: no clear difference to the base; False without one."""
+        return self.difference_low <= 0 <= self.difference_high
 
 
 Column = Mapping[str, Cell]  # method (or scorer) -> cell
@@ -39,8 +37,6 @@ Column = Mapping[str, Cell]  # method (or scorer) -> cell
 
 @dataclass(frozen=True)
 class Results:
-    """The table of a run or of a slice of it."""
-
     methods: tuple[str, ...]
     metrics: tuple[str, ...]  # those with a value for some method
     cells: Mapping[str, Column]  # metric -> method -> cell
@@ -52,20 +48,3 @@ class Results:
     num_prompts: int  # that count
     num_texts: int  # of each method that count
     ranks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # metric -> method -> rank, ties share one
-
-
-def frame(results: Results) -> pd.DataFrame:
-    """One row per metric and method, with figures, tie, best and the passport of the metric."""
-    columns = {**results.cells, **{f"perplexity_under:{label}": cells for label, cells in results.cross.items()}}
-    return pd.DataFrame(
-        {
-            "method": method,
-            "metric": metric,
-            **cell._asdict(),
-            "tie": cell.tie,
-            "best": method in results.best.get(metric, ()),
-            **asdict(results.passports[metric]),
-        }
-        for metric, cells in columns.items()
-        for method, cell in cells.items()
-    )

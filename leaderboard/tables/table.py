@@ -14,7 +14,7 @@ from leaderboard.metrics import MODULES, perplexity
 from leaderboard.metrics.distinct import distinct, repetition
 from leaderboard.metrics.metric import Metric
 from leaderboard.metrics.passport import Array, Passport
-from leaderboard.records import RunData, Tally
+from leaderboard.records import RunData, Sample, Tally
 from leaderboard.tables.bootstrap import NONE, Interval, enough, interval, weights
 from leaderboard.tables.comparable import Comparable, Where, comparable
 from leaderboard.tables.results import Cell, Results
@@ -36,7 +36,6 @@ class Figure(NamedTuple):
         return Cell(self.values[0].item(), *own, (self.values - base.values)[0].item(), *self.against(base))
 
     def against(self, other: "Figure") -> Interval:
-        """Paired interval of the difference to another figure."""
         return interval((self.values - other.values)[1:]) if self.has_interval and other.has_interval else NONE
 
 
@@ -148,31 +147,19 @@ def by_prompt(data: RunData, metric: str, where: Where | None = None) -> pd.Data
 
 
 class SampleFigures(NamedTuple):
-    """The figures of one whole text; NaN: missing."""
+    """A whole text and its figures; NaN: missing."""
 
-    method: str
-    draw: int
+    sample: Sample
     perplexity: float  # under the run's judge
     distinct_2: float
     repetition: float
-    num_tokens: int
-    finish_reason: str
 
 
 def prompt_figures(data: RunData, prompt: int) -> list[SampleFigures]:
-    """The figures of the texts for one prompt, by method and draw."""
-    spec = data.run.spec
-    judged = data.tallies.get(spec.judge_label, {})
-    return [
-        SampleFigures(
-            spec.methods[sample.method].name,
-            sample.draw,
-            judged[sample.key].perplexity if sample.key in judged else math.nan,
-            distinct([sample.text], 2),
-            repetition([sample.text]),
-            sample.num_tokens,
-            sample.finish_reason,
-        )
-        for sample in sorted(data.samples, key=lambda sample: (sample.method, sample.draw))
-        if sample.prompt == prompt
-    ]
+    """The texts for one prompt with their figures, by method and draw."""
+    judged, found = data.tallies.get(data.run.spec.judge_label, {}), []
+    for sample in sorted(data.samples, key=lambda sample: (sample.method, sample.draw)):
+        if sample.prompt == prompt:
+            of_judge = judged[sample.key].perplexity if sample.key in judged else math.nan
+            found.append(SampleFigures(sample, of_judge, distinct([sample.text], 2), repetition([sample.text])))
+    return found

@@ -2,7 +2,7 @@
 
 import pytest
 
-from leaderboard.judges import TOPICS, describe, judge_of, sentiment, topics
+from leaderboard.judges import TOPICS, judge_of, sentiment, topics
 from tests.leaderboard.judged import BLAME, JUDGED, PLAIN, PRAISE
 
 
@@ -25,7 +25,7 @@ def test_a_judge_answers_for_its_topic() -> None:
     for name in ("science", "empath/science"):
         judge = judge_of(name)
         assert judge is not None
-        assert judge([JUDGED["science"][0], JUDGED["legal"][0], JUDGED[None][0]]) == [True, False, False]
+        assert judge.sees([JUDGED["science"][0], JUDGED["legal"][0], JUDGED[None][0]]) == [True, False, False]
 
 
 def test_sentiment_of_written_texts() -> None:
@@ -33,8 +33,8 @@ def test_sentiment_of_written_texts() -> None:
     assert positive is not None
     assert negative is not None
     for texts, expected in ((PRAISE, (True, False)), (BLAME, (False, True)), (PLAIN, (False, False))):
-        assert positive(texts) == [expected[0]] * len(texts)
-        assert negative(texts) == [expected[1]] * len(texts)
+        assert positive.sees(texts) == [expected[0]] * len(texts)
+        assert negative.sees(texts) == [expected[1]] * len(texts)
 
 
 def test_the_classes_of_the_shipped_discriminator_are_judged_as_the_lists_are() -> None:
@@ -42,8 +42,8 @@ def test_the_classes_of_the_shipped_discriminator_are_judged_as_the_lists_are() 
         head, words = judge_of(f"sentiment:{name}"), judge_of(name)
         assert head is not None
         assert words is not None
-        assert head([*PRAISE, *BLAME, *PLAIN]) == words([*PRAISE, *BLAME, *PLAIN])
-        assert describe(f"sentiment:{name}") == describe(name)
+        assert head.sees([*PRAISE, *BLAME, *PLAIN]) == words.sees([*PRAISE, *BLAME, *PLAIN])
+        assert head.description == words.description
 
 
 def test_sentiment_is_the_mean_of_sentences() -> None:
@@ -56,10 +56,10 @@ def test_sentiment_is_the_mean_of_sentences() -> None:
 )
 def test_there_is_no_judge_for_other_lists_and_discriminators(name: str) -> None:
     assert judge_of(name) is None
-    assert describe(name) is None
 
 
 @pytest.mark.parametrize("name", [*TOPICS, "positive", "negative"])
 def test_every_judge_says_what_it_does(name: str) -> None:
-    assert describe(name)
-    assert judge_of(name)
+    judge = judge_of(name)
+    assert judge is not None
+    assert judge.description

@@ -51,7 +51,6 @@ def list_runs(services: Services, secret: Any) -> list[RunLine]:
 
 
 def load_data(services: Services, id: Any) -> RunData:
-    """Everything that is stored of a run. Raises UserError."""
     run = find_run(services, id)
     return finished_data(services.runner, run.id) if run.status == "done" else services.runner.data(run.id)
 
@@ -84,5 +83,4 @@ def slices(prompts: PromptSet) -> dict[str, tuple[str, str]]:
 
 
 def methods_of(run: Run) -> dict[str, Method]:
-    """The methods of a run by name."""
     return {method.name: method for method in run.spec.methods}

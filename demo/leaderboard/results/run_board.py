@@ -32,8 +32,6 @@ element.addEventListener('click', event => {
 
 
 class BoardView(NamedTuple):
-    """The components."""
-
     board: gr.HTML
     title: gr.HTML
     texts: gr.Dataframe
@@ -46,7 +44,6 @@ def lay_out_board() -> BoardView:
 
 
 def wire_board(services: Services, view: BoardView, opened: Opened) -> None:
-    """A click on a method shows its texts."""
     show = told(opened.message, show_texts, services, view)
 
     def on_pick(id: Any, event: gr.SelectData) -> Values:

@@ -32,12 +32,10 @@ def facts_tab(services: Services, opened: Opened) -> Inner:
 
 
 def fill_facts(services: Services, id: Any, *_: Any) -> tuple[list[list[str]], Marked]:
-    """The settings of a run, and no verdict yet."""
     return run_facts(find_run(services, id)), []
 
 
 def run_facts(run: Run) -> list[list[str]]:
-    """The settings of a run, row by row."""
     spec = run.spec
     rows = [
         [common.PROMPTS, f"{run.prompts.name}, {common.count(len(run.prompts.prompts), 'prompt')}"],
@@ -95,7 +93,6 @@ def fill_files(services: Services, id: Any, _: Any, secret: Any) -> tuple[Any]:
 
 
 def make_file(services: Services, name: str, id: Any) -> tuple[dict[str, str], Marked]:
-    """One of the files of a run. Raises UserError."""
     data = load_data(services, id)
     return as_file(f"{data.run.prompts.name}-{name}", FILES[name](data, services.runner.results(data.run.id))), []
 

@@ -15,8 +15,7 @@ from demo.leaderboard import words
 from demo.leaderboard.results.load import find_own, find_run, list_runs, slices
 from demo.leaderboard.results.run_board import fill_board, lay_out_board, wire_board
 from demo.leaderboard.results.run_facts import facts_tab, files_tab
-from demo.leaderboard.results.run_plots import plots_tab
-from demo.leaderboard.results.run_tables import beside_tab, table_tab
+from demo.leaderboard.results.run_figures import beside_tab, plots_tab, table_tab
 from demo.leaderboard.results.run_texts import texts_tab
 from demo.parts import words as common
 from demo.parts.actions import build_confirm, share_link
@@ -68,7 +67,6 @@ class ResultsPage:
 
 
 def wire_inner(services: Services, name: str, opened: Opened) -> tuple[gr.Tab, Inner]:
-    """One inner tab, which is filled when it is opened."""
     with gr.Tab(name, id=name) as tab:
         inner = INNER[name](services, opened)
     fill = partial(fill_inner, opened, name, inner)
@@ -125,7 +123,6 @@ def open_run(services: Services, page: ResultsPage, id: Any, secret: Any, by_lin
 
 
 def on_delete(services: Services, page: ResultsPage, id: Any, secret: Any) -> Values:
-    """Delete an own run. Raises UserError."""
     run = find_own(services, id, secret)
     services.runner.delete(run.id, run.owner)
     hidden = dict.fromkeys([page.body, page.resume, page.delete.row], gr.update(visible=False))
@@ -135,5 +132,5 @@ def on_delete(services: Services, page: ResultsPage, id: Any, secret: Any) -> Va
 def head_html(run: Run, by_link: bool, ships: bool = False) -> str:
     """The name and size of a run, and an invitation for somebody who came by a link."""
     own = f" · <a href='?'>{common.OWN}</a>" if by_link else ""
-    summary = words.run_summary(run, ships)
-    return f"<h2>{escape(words.run_name(run))}</h2><p>{escape(summary)}{own}</p>"
+    name, summary = run.prompts.name.replace("_", " "), words.run_summary(run, ships)
+    return f"<h2>{escape(name)}</h2><p>{escape(summary)}{own}</p>"

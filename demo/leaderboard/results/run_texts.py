@@ -33,7 +33,6 @@ class Order(NamedTuple):
 
 
 def texts_tab(services: Services, opened: Opened) -> Inner:
-    """The prompts, and the texts for one of them: a column a method."""
     order = gr.Dropdown([words.AS_IN_FILE], value=words.AS_IN_FILE, **labelled("order"))
     prompts = gr.Dataframe(
         interactive=False,
@@ -69,7 +68,6 @@ def fill_texts(services: Services, id: Any, *_: Any) -> list[Any]:
 
 
 def sort_prompts(services: Services, id: Any, chosen: Any) -> list[Any]:
-    """The prompts in another order."""
     data = load_data(services, id)
     order = orders(data).get(chosen) if isinstance(chosen, str) else None
     return [show(prompts_table(data, order or Order()))]
@@ -126,22 +124,19 @@ def prompt_spans(data: RunData, index: int) -> list[Span]:
 
 def texts_for(data: RunData, index: int) -> list[list[Span]]:
     """The texts of each method for a prompt, each under a line of its figures."""
-    texts = {(sample.method, sample.draw): sample.text for sample in data.samples if sample.prompt == index}
-    methods = {method.name: number for number, method in enumerate(data.run.spec.methods)}
-    spans: list[list[Span]] = [[] for _ in methods]
+    spans: list[list[Span]] = [[] for _ in data.run.spec.methods]
     for figures in prompt_figures(data, index):
-        of = spans[methods[figures.method]]
+        of = spans[figures.sample.method]
         of.append((("\n\n" if of else "") + f"{figures_line(figures)}\n", PROMPT))
-        of.append((texts[methods[figures.method], figures.draw].removeprefix(" "), None))
+        of.append((figures.sample.text.removeprefix(" "), None))
     return [of or [(words.NO_TEXT, PROMPT)] for of in spans]
 
 
 def figures_line(figures: SampleFigures) -> str:
-    """The figures of one text in one line."""
     return words.SAMPLE_LINE.format(
-        draw=figures.draw + 1,
+        draw=figures.sample.draw + 1,
         perplexity=number(figures.perplexity),
         distinct=number(figures.distinct_2),
         repetition=number(figures.repetition),
-        tokens=common.count(figures.num_tokens, "token"),
+        tokens=common.count(figures.sample.num_tokens, "token"),
     )

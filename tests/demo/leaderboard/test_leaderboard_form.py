@@ -9,7 +9,6 @@ import pytest
 from adapters.methods import Attribute, Sampling, UserError, parse_method, to_json
 from demo.leaderboard import words
 from demo.leaderboard.form import (
-    RunForm,
     default_methods,
     known_methods,
     preview,
@@ -23,7 +22,14 @@ from leaderboard.prompts import Limits
 from leaderboard.records import Prompt, PromptSet
 
 PROMPTS = PromptSet("two", (Prompt("One", tags=(("genre", "a"),)), Prompt("Two", reference="Drei", id="7")))
-GOOD = RunForm(PROMPTS, ["base", "lora:poetry+pplm:science"], 2, to_json(Sampling()), 7)
+GOOD = {
+    "methods": ["base", "lora:poetry+pplm:science"],
+    "samples": 2,
+    "sampling": to_json(Sampling()),
+    "seed": 7,
+    "judge": words.BASE_JUDGE,
+    "chat": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +38,8 @@ def services(shared_services: Services) -> Services:
 
 
 def test_a_run_is_what_the_form_says(services: Services) -> None:
-    spec = read_run(GOOD._replace(judge="org/judge", chat=True), services)
-    assert [method.name for method in spec.methods] == GOOD.methods
+    spec = read_run(GOOD | {"judge": "org/judge", "chat": True}, services)
+    assert [method.name for method in spec.methods] == GOOD["methods"]
     assert spec.methods[1].lora == "poetry"
     assert spec.methods[1].steering is not None
     assert (spec.samples, spec.seed, spec.judge, spec.chat, spec.sampling) == (2, 7, "org/judge", True, Sampling())
@@ -42,7 +48,7 @@ def test_a_run_is_what_the_form_says(services: Services) -> None:
 
 def test_a_run_steers_by_discriminators_and_several_attributes(services: Services) -> None:
     names = ["pplm:sentiment:positive", "pplm:science*2+pplm:sentiment:negative*-1"]
-    spec = read_run(GOOD._replace(methods=names), services)
+    spec = read_run(GOOD | {"methods": names}, services)
     steered = [method.steering and method.steering.attributes for method in spec.methods]
     assert steered[0] == (Attribute("sentiment:positive"),)
     assert steered[1] == (Attribute("science", 2.0), Attribute("sentiment:negative", -1.0))
@@ -80,7 +86,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("change", "said"), BAD, ids=lambda value: str(value)[:40])
 def test_what_cannot_be_is_refused_in_one_line(services: Services, change: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError) as caught:
-        read_run(GOOD._replace(**change), services)
+        read_run(GOOD | change, services)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -14,14 +14,12 @@ import gradio as gr
 import pytest
 
 from adapters.methods import BASE, PPLM, Sampling, UserError, parse_method
-from demo.leaderboard import run as run_progress
-from demo.leaderboard import words
-from demo.leaderboard.form import RunForm, chosen_prompts
+from demo.leaderboard import tab, words
+from demo.leaderboard.form import chosen_prompts
 from demo.leaderboard.results.run_board import show_texts
 from demo.leaderboard.results.run_facts import fill_facts, fill_files, make_file, on_publish, replay_run, run_facts
+from demo.leaderboard.results.run_figures import draw, fill_beside, fill_plots, fill_table, show_beside
 from demo.leaderboard.results.run_page import fill_inner, head_html, on_delete, open_run
-from demo.leaderboard.results.run_plots import draw, fill_plots
-from demo.leaderboard.results.run_tables import fill_beside, fill_table, show_beside
 from demo.leaderboard.results.run_texts import fill_texts, show_prompt, sort_prompts
 from demo.leaderboard.settings import on_download, on_estimate, on_paste, on_set, on_upload
 from demo.leaderboard.tab import Scoreboard, earlier_rows, on_resume, on_run, on_stop, open_link
@@ -47,7 +45,7 @@ PROMPTS = "prompt,genre\nOne day,a\nTwo days,b\nThree days,a\n"
 @pytest.fixture(autouse=True)
 def every_view(monkeypatch: pytest.MonkeyPatch) -> None:
     """No view is left out for being too soon after another."""
-    monkeypatch.setattr(run_progress, "PACE", 0.0)
+    monkeypatch.setattr(tab, "PACE", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +144,7 @@ def test_a_quick_run_takes_eight_prompts(services: Services, board: Scoreboard, 
     quick = form | {board.setup.prompts: many, board.setup.size: words.QUICK}
     ((line, _),) = on_estimate(services, board.setup, quick)[board.setup.estimate]
     assert line.startswith("16 texts")
-    few = chosen_prompts(RunForm(many, [], 1, {}, 1, size=words.QUICK))
+    few = chosen_prompts(many, words.QUICK)
     assert [each.prompt for each in few.prompts] == [f"p {n}" for n in range(0, 24, 3)]
     assert few.name == "pasted prompts 8 of 24"
 
@@ -316,13 +314,13 @@ def test_a_broken_run_keeps_its_texts_and_does_not_tell_its_inner_life(
 def test_only_the_newest_texts_are_sent(services: Services, board: Scoreboard, form: Values) -> None:
     many = {board.setup.samples: 10, board.setup.sampling.fields["max_new_tokens"]: 1}
     views = list(on_run(services, board, form | many))
-    assert max(len(update[board.rows]["value"]) for update in views) == run_progress.NEWEST
+    assert max(len(update[board.rows]["value"]) for update in views) == tab.NEWEST
 
 
 def test_views_keep_their_distance(
     monkeypatch: pytest.MonkeyPatch, services: Services, board: Scoreboard, form: Values
 ) -> None:
-    monkeypatch.setattr(run_progress, "PACE", 60.0)
+    monkeypatch.setattr(tab, "PACE", 60.0)
     list(on_run(services, board, form))
     first, done, results = on_run(services, board, form)
     assert first[board.message] == [(common.STARTING, None)]

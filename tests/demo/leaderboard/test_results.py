@@ -11,11 +11,11 @@ from adapters.methods import Sampling, UserError, parse_method
 from demo.leaderboard import words
 from demo.leaderboard.results.load import find_run, load_data, load_results, slices
 from demo.leaderboard.results.run_facts import replay_run, verdict
-from demo.leaderboard.results.run_tables import beside, cross_scores, edge, leaderboard, passport_html, text_of
+from demo.leaderboard.results.run_figures import beside, cross_scores, edge, leaderboard, passport_html
 from demo.leaderboard.results.run_texts import Order, orders, prompt_spans, prompts_table, texts_for
 from demo.parts.actions import work_buttons
 from demo.parts.numbers import PROMPT
-from demo.parts.tables import Column, grid
+from demo.parts.tables import Column, cell_text, grid
 from demo.services import Services
 from leaderboard.metrics.passport import Passport
 from leaderboard.output.export import FILES
@@ -77,9 +77,9 @@ def id(services: Services) -> str:
 
 
 def test_a_cell_says_figure_mark_and_interval() -> None:
-    assert text_of("perplexity", FINE, "★") == "10.0 ★\n9.00 to 11.0"
-    assert text_of("bytes", Cell(4_938_648)) == "4.94\u00a0MB"
-    assert text_of("perplexity", Cell(math.nan)) == "–"
+    assert cell_text(FINE, "★") == "10.0 ★\n9.00 to 11.0"
+    assert cell_text(Cell(4_938_648), metric="bytes") == "4.94\u00a0MB"
+    assert cell_text(Cell(math.nan)) == "–"
 
 
 def test_the_best_and_ties_are_marked_without_colour() -> None:

@@ -3,7 +3,7 @@
 import os
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -14,16 +14,20 @@ from adapters.training.corpus import DATASETS
 from adapters.training.order import Times, TrainOrder, TrainSettings
 from adapters.training.training_estimate import Estimate
 from demo.train import words
-from demo.train.form import TrainForm, TrainReading, defaults, read_train, your_file
+from demo.train.form import defaults, read_train, your_file
 from demo.train.words import CONTROLS, estimate_lines, num_bytes, settings_line
 
 FIRST = next(iter(DATASETS))
 
 
-def read(method: Any = words.LORA, data: Any = FIRST, file: Any = None, **changes: Any) -> TrainReading:
-    name = changes.pop("name", " waves ")
-    pasted = changes.pop("pasted", "")
-    return read_train(TrainForm(name, method, data, file, pasted, defaults() | changes))
+class Reading(NamedTuple):
+    order: TrainOrder
+    file: Path | None
+
+
+def read(method: Any = words.LORA, data: Any = FIRST, file: Any = None, **changes: Any) -> Reading:
+    chosen = {"name": " waves ", "method": method, "data": data, "file": file, "pasted": ""}
+    return Reading(*read_train(chosen | defaults() | changes))
 
 
 def test_every_setting_of_a_training_has_a_control_with_its_line() -> None:

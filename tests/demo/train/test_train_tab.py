@@ -22,7 +22,7 @@ from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words
 from demo.train.figures import loss_curve
-from demo.train.presets import PRESETS, proposed_name
+from demo.train.form import PRESETS, proposed_name
 from demo.train.settings import on_estimate, on_length, on_method, on_propose, on_upload
 from demo.train.tab import Seen, TrainPage, look, on_follow, on_start, on_stop
 from leaderboard.store.database import Database
@@ -43,7 +43,7 @@ class Tab(NamedTuple):
     def values(self, name: Any = "waves", secret: Any = MINE, **settings: Any) -> Values:
         """The values of the fresh page with an upload, but for these."""
         form = self.page.form
-        values: Values = {component: component.value for component in form.inputs}
+        values: Values = {component: component.value for component in form.inputs.values()}
         small = {"steps": 30, "r": 1, "max_length": 16, "batch_size": 2, "sample_prompt": "The"}
         values |= {form.fields[key]: value for key, value in {**small, **settings}.items()}
         values |= {form.data: f"your file: {self.file.name}", form.file: str(self.file)}

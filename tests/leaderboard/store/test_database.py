@@ -1,5 +1,6 @@
 """What is stored comes back as it was, on SQLite and on PostgreSQL; deleting takes what nobody else has."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,14 +10,16 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, make_url, update
+from sqlalchemy import MetaData, create_engine, event, make_url, update
 
 from adapters.methods import BASE, UserError, parse_method
 from adapters.store.digest import sha256
 from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunSpec, Sample, Tally, Timing, Trace, Written
+from leaderboard.store.connection import MIGRATIONS
 from leaderboard.store.database import Database
 from leaderboard.store.schema import metadata, new_id, runs
 
+RELEASE_1 = Path(__file__).parents[2] / "demo" / "data" / "release_1.db"
 PROMPTS = PromptSet(
     "openers", (Prompt("The sea", "is wide", "1", (("topic", "NA"),)), Prompt("A\0b\u2028"), Prompt("é"))
 )
@@ -50,13 +53,31 @@ def test_a_run_comes_back_as_it_was(database: Database) -> None:
     assert database.data(new_id()) is None
 
 
-def test_the_migrations_make_the_schema_that_the_code_knows(database_url: str) -> None:
-    Database(database_url)
-    url = make_url(database_url)
+def test_the_migrations_since_release_1_make_the_schema_that_the_code_knows(database_url: str, tmp_path: Path) -> None:
+    shutil.copy(RELEASE_1, tmp_path / "old.db")
+    old, url = MetaData(), make_url(database_url)
+    event.listen(
+        old, "column_reflect", lambda inspector, table, column: column.update(type=column["type"].as_generic())
+    )
+    old.reflect(create_engine(f"sqlite:///{tmp_path / 'old.db'}"))
     engine = create_engine(url if url.get_backend_name() == "sqlite" else url.set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        old.create_all(connection)
+        connection.execute(old.tables["alembic_version"].insert().values(version_num="0001"))
+    Database(database_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_a_new_database_has_the_schema_and_the_newest_version(database_url: str) -> None:
+    Database(database_url)
+    engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == max(path.name[:4] for path in (MIGRATIONS / "versions").glob("0*.py"))
     engine.dispose()
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from leaderboard.metrics.metric import ratio
 from leaderboard.metrics.passport import Array
-from leaderboard.tables.bootstrap import NONE, RESAMPLES, Interval, covers_zero, enough, interval, weights
+from leaderboard.tables.bootstrap import NONE, RESAMPLES, enough, interval, weights
+from leaderboard.tables.results import Cell
 
 SETS, PROMPTS, TRUTH = 600, 60, 0.3
 
@@ -58,11 +59,9 @@ def test_an_interval_is_the_middle_of_what_there_is() -> None:
     assert np.isnan(interval(np.array([np.nan]))).all()
 
 
-def test_only_an_interval_can_cover_zero() -> None:
-    assert covers_zero(Interval(-1, 1))
-    assert covers_zero(Interval(0, 0))
-    assert not covers_zero(Interval(0.1, 1))
-    assert not covers_zero(NONE)
+@pytest.mark.parametrize(("ends", "tie"), [((-1, 1), True), ((0, 0), True), ((0.1, 1), False), (NONE, False)])
+def test_only_a_difference_whose_interval_covers_zero_is_a_tie(ends: tuple[float, float], tie: bool) -> None:
+    assert Cell(1, 0, 2, 0, *ends).tie is tie
 
 
 def test_one_prompt_says_nothing_about_others() -> None:

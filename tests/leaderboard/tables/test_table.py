@@ -13,9 +13,10 @@ from adapters.methods import BASE, Method, from_json, to_json
 from leaderboard.metrics.distinct import distinct
 from leaderboard.metrics.metric import ratio
 from leaderboard.metrics.perplexity import perplexity
+from leaderboard.output.export import table_frame
 from leaderboard.records import Prompt, RunData, Tally, Timing
 from leaderboard.tables.bootstrap import weights
-from leaderboard.tables.results import Cell, Results, frame
+from leaderboard.tables.results import Cell, Results
 from leaderboard.tables.table import Figure, by_prompt, prompt_figures, ranks_of, tabulate
 from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up
 from tests.leaderboard.metrics.test_diversity import natural
@@ -140,9 +141,10 @@ def test_missing_stays_missing() -> None:
     assert math.isnan(found.cells["parameters"]["lora:poetry"].value)
     assert np.isnan(found.cross["base"]["base"]).all()
     assert found.best.get("distinct_1", ()) == ()
-    empty = tabulate(made_up({BASE: [[None]]}))
+    nothing = made_up({BASE: [[None]]})
+    empty = tabulate(nothing)
     assert (empty.metrics, empty.num_prompts) == ((), 0)
-    assert frame(empty)["value"].isna().all()
+    assert table_frame(nothing, empty)["value"].isna().all()
 
 
 def test_one_prompt_has_no_interval() -> None:
@@ -189,8 +191,8 @@ def test_results_go_to_json_and_back(results: Results) -> None:
     assert again.passports == results.passports
 
 
-def test_the_frame_has_a_row_for_each_metric_and_method_with_its_passport(results: Results) -> None:
-    rows = frame(results)
+def test_the_frame_has_a_row_for_each_metric_and_method_with_its_passport(data: RunData, results: Results) -> None:
+    rows = table_frame(data, results)
     assert len(rows) == 4 * (len(results.metrics) + len(results.cross))
     (row,) = rows[(rows["metric"] == "perplexity") & (rows["method"] == "lora:poetry")].to_dict("records")
     assert row["value"] == results.cells["perplexity"]["lora:poetry"].value
@@ -231,13 +233,13 @@ def test_figures_of_each_text_of_a_prompt() -> None:
     texts = {BASE: [["a b a b a b a b", "x"], ["y", "z"]], LORA: [["c d", "DIVERGED"], ["e", "f"]]}
     data = made_up(texts, tallies={"base": {"0 0 0": Tally(-4, 4)}})
     first, second, third, fourth = prompt_figures(data, 0)
-    assert (first.method, first.draw) == ("base", 0)
+    assert first.sample == data.samples[0]
     assert first.perplexity == pytest.approx(math.e)
     assert (first.distinct_2, first.repetition) == pytest.approx((2 / 7, 3 / 5))
-    assert (second.draw, second.num_tokens) == (1, 2)
+    assert (second.sample.draw, second.sample.num_tokens) == (1, 2)
     assert np.isnan([second.perplexity, second.distinct_2, second.repetition]).all()
-    assert (third.method, third.distinct_2) == ("lora:poetry", 1)
-    assert fourth.finish_reason == "diverged"
+    assert (third.sample.method, third.distinct_2) == (1, 1)
+    assert fourth.sample.finish_reason == "diverged"
 
 
 @pytest.mark.timed

@@ -9,7 +9,3 @@ down_revision = "0001"
 
 def upgrade() -> None:
     op.add_column("runs", sa.Column("published", sa.String(300)))
-
-
-def downgrade() -> None:
-    op.drop_column("runs", "published")

@@ -1,4 +1,4 @@
-"""The two inner tabs with tables: the leaderboard with its cross-scores, and a run beside another one."""
+"""The inner tabs with figures: the table with its cross-scores, any two metrics, and a run beside another one."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,21 +8,20 @@ from typing import Any
 
 import gradio as gr
 
-from adapters.methods import Method
+from adapters.methods import Method, UserError
 from demo.leaderboard import words
 from demo.leaderboard.results.load import find_run, list_runs, load_results, methods_of
 from demo.parts import words as common
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
-from demo.parts.tables import Column, figures_table, show
+from demo.parts.tables import Column, cell_text, figures_table, show
 from demo.parts.views import Inner, Opened, filled, inner
 from demo.services import Services
 from leaderboard.metrics.passport import Passport
-from leaderboard.output.ranking import ARROWS, marks
-from leaderboard.tables.display import figure, span
+from leaderboard.output.ranking import ARROWS, marks, plot_html
 from leaderboard.tables.results import Cell, Results
 
-NOTHING = Cell(*[math.nan] * len(Cell._fields))
+NOTHING = Cell(math.nan)
 Methods = Mapping[str, Method]  # by name
 
 
@@ -44,6 +43,36 @@ def fill_table(services: Services, id: Any, chosen: Any, *_: Any) -> tuple[Any, 
     return show(leaderboard(results, methods)), passports, show(cross_scores(results, methods))
 
 
+def plots_tab(services: Services, opened: Opened) -> Inner:
+    with gr.Row(elem_classes="plots"):
+        across = gr.Dropdown([], **labelled("x_axis"))
+        up = gr.Dropdown([], **labelled("y_axis"))
+    plot = gr.HTML(elem_classes="board")
+    gr.HTML(f"<p>{words.PLOTS_HELP}</p>", elem_classes="help")
+    redraw = filled(opened.message, [plot], partial(draw, services))
+    gr.on([across.input, up.input], redraw, [opened.id, opened.slice, across, up], [plot, opened.message], **LIGHT)
+    return inner(opened, [across, up, plot], partial(fill_plots, services))
+
+
+def fill_plots(services: Services, id: Any, chosen: Any, *_: Any) -> tuple[Any, ...]:
+    """The metrics of a run for either axis, and the plot of the first against diversity. Raises UserError."""
+    results = load_results(services, id, chosen)
+    if not results.metrics:
+        raise UserError(words.NO_FIGURES)
+    choices = [(results.passports[name].title, name) for name in results.metrics]
+    diverse = (name for name in results.metrics if name.startswith("distinct"))
+    across, up = results.metrics[0], next(diverse, results.metrics[0])
+    offered = (gr.update(choices=choices, value=value) for value in (across, up))
+    return *offered, *draw(services, id, chosen, across, up)
+
+
+def draw(services: Services, id: Any, chosen: Any, across: Any, up: Any) -> tuple[str]:
+    run, results = find_run(services, id), load_results(services, id, chosen)
+    if across not in results.metrics or up not in results.metrics:
+        raise UserError(words.NO_SUCH_METRIC)
+    return (plot_html(run, results, across, up),)
+
+
 def beside_tab(services: Services, opened: Opened) -> Inner:
     other = gr.Dropdown([], value=None, **labelled("other"))
     table = figures_table(words.BESIDE)
@@ -54,27 +83,23 @@ def beside_tab(services: Services, opened: Opened) -> Inner:
 
 
 def fill_beside(services: Services, id: Any, _: Any, secret: Any) -> tuple[Any, None]:
-    """The other runs to choose from, and no table yet."""
     run, found = find_run(services, id), list_runs(services, secret)
     others = [(words.run_title(line), line.id) for line in found if line.id != run.id]
     return gr.update(choices=others, value=None), None
 
 
 def show_beside(services: Services, id: Any, chosen: Any, other: Any) -> tuple[Any]:
-    """The figures of both runs, metric by metric."""
     methods = methods_of(find_run(services, other)) | methods_of(find_run(services, id))
     return (show(beside(load_results(services, id, chosen), load_results(services, other), methods)),)
 
 
 def leaderboard(results: Results, methods: Methods) -> list[Column]:
     """One row a method, one column a metric."""
-    columns = {
-        heading(results, metric): [
-            (cell := results.cells[metric].get(method, NOTHING), text_of(metric, cell, marks(results, metric, method)))
-            for method in results.methods
-        ]
-        for metric in results.metrics
-    }
+    columns = {}
+    for metric in results.metrics:
+        cells = {name: results.cells[metric].get(name, NOTHING) for name in results.methods}
+        texts = [(cell, cell_text(cell, marks(results, metric, name), metric)) for name, cell in cells.items()]
+        columns[heading(results, metric)] = texts
     return by_method(columns, results.methods, methods)
 
 
@@ -89,7 +114,7 @@ def cross_scores(results: Results, methods: Methods) -> list[Column]:
     for scorer, column in results.cross.items():
         cells = dict(column) | {name: other.get(scorer, NOTHING) for name, other in others.items()}
         shown = [cells.get(name, NOTHING) for name in rows]
-        columns[words.UNDER.format(scorer=scorer)] = [(cell, text_of("perplexity", cell)) for cell in shown]
+        columns[words.UNDER.format(scorer=scorer)] = [(cell, cell_text(cell)) for cell in shown]
     return by_method(columns, rows, methods)
 
 
@@ -100,20 +125,14 @@ def beside(one: Results, other: Results, methods: Methods) -> list[Column]:
     for metric in (metric for metric in one.metrics if metric in other.metrics):
         pairs = [[run.cells[metric].get(name, NOTHING) for run in (one, other)] for name in names]
         title = heading(one, metric)
-        columns[f"{title}, {words.THIS_RUN}"] = [(mine, text_of(metric, mine)) for mine, _ in pairs]
+        columns[f"{title}, {words.THIS_RUN}"] = [(mine, cell_text(mine, metric=metric)) for mine, _ in pairs]
         columns[f"{title}, {words.OTHER_RUN}"] = [
-            (its, text_of(metric, its, words.APART if apart(mine, its) else "")) for mine, its in pairs
+            (its, cell_text(its, words.APART if apart(mine, its) else "", metric)) for mine, its in pairs
         ]
     return by_method(columns, names, methods)
 
 
-def text_of(metric: str, cell: Cell, mark: str = "") -> str:
-    """Figure and mark, with the interval in a second line."""
-    return "\n".join(filter(None, [f"{figure(metric, cell.value)} {mark}".strip(), span(metric, cell)]))
-
-
 def heading(results: Results, metric: str) -> str:
-    """The name of a metric and which direction is better."""
     passport = results.passports[metric]
     return f"{passport.title} {ARROWS[passport.higher_is_better]}".rstrip()
 
@@ -143,7 +162,6 @@ def edge(method: Method | None) -> str:
 
 
 def passport_html(passport: Passport) -> str:
-    """What exactly a column is: a heading and a list."""
     said = {name: getattr(passport, field) for field, name in words.PASSPORT_FIELDS.items()}
     rows = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in said.items() if value)
     return f"<section><h3>{escape(passport.title)}</h3><dl>{rows}</dl></section>"
