@@ -11,7 +11,8 @@ import pytest
 from adapters.methods import UserError
 from adapters.pplm.word_list import NO_WORDS, as_text
 from adapters.store.adapter_store import AdapterStore
-from demo.compare.panes import offer_attributes, take_list
+from demo.compare.drawer import offer_topics
+from demo.compare.panes import take_list
 from demo.parts import words as common
 from demo.parts.actions import Work, on_stop, play, work_buttons
 from demo.parts.marked import ERROR
@@ -177,7 +178,7 @@ def test_a_training_ends_with_a_discriminator_to_choose_and_to_delete(
     assert all(part.chosen not in update for update in updates)
     assert end[training.begin]["interactive"] is True
     assert (last[part.chosen]["value"], last[part.chosen]["choices"]) == ("temper", list(services.store.discriminators))
-    offered = offer_attributes(services, [part.chosen, gr.Dropdown(), gr.Dropdown()])
+    offered = offer_topics(services, [part.chosen, gr.Dropdown(), gr.Dropdown()])
     assert len(offered) == 3
     assert all({"temper:early", "temper:late"} < set(update["choices"]) for update in offered.values())
     assert all("value" not in update for update in offered.values()), "what is chosen stays"
