@@ -81,7 +81,6 @@ def check_file(data: bytes, suffix: str, wanted: Wanted) -> None:
 
 
 def records(data: bytes, suffix: str, wanted: Wanted) -> Iterator[Record]:
-    """Rows of a file of one kind."""
     if suffix == ".parquet":
         return parquet_records(data, wanted)
     if suffix == ".jsonl":
@@ -92,7 +91,6 @@ def records(data: bytes, suffix: str, wanted: Wanted) -> Iterator[Record]:
 
 
 def parquet_records(data: bytes, wanted: Wanted) -> Iterator[Record]:
-    """Rows of a Parquet file."""
     try:
         names, rows = parse_json(parquet_rows(data, wanted.max_rows, wanted.max_bytes))
     except ValueError as error:
@@ -159,7 +157,6 @@ def broken_field(record: str, delimiter: str, reason: str) -> int:
 
 
 def json_records(text: str, wanted: Wanted) -> Iterator[Record]:
-    """One JSON object a line."""
     for where, line in numbered(text):
         if not line.strip():
             continue

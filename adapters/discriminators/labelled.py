@@ -17,8 +17,6 @@ COLUMNS = ("text", "label")
 
 
 class Labelled(NamedTuple):
-    """A text and the name of its class."""
-
     text: str
     label: str
 

@@ -8,7 +8,6 @@ and DoRA (Liu et al., ICML 2024, arXiv 2402.09353), which trains a magnitude m f
 
 """
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from adapters.adapter_files import read_tensors
-from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO, BaseModel
+from adapters.base_model import BaseModel
 from adapters.lora.rows import LoraWeights
 from adapters.lora.settings import UNUSED, LoraFile, LoraSettings
 from adapters.methods import UserError, from_json
@@ -124,11 +123,16 @@ def num_parameters(model: PreTrainedModel, settings: LoraSettings) -> int:
 
 def linear_shape(module: nn.Module) -> tuple[int, int] | None:
     """(in, out) of a linear layer, None for any other module."""
-    if isinstance(module, nn.Linear):
-        return module.in_features, module.out_features
-    if isinstance(module, Conv1D):  # GPT-2's linear layer, which stores its weight as (in, out)
-        return module.weight.shape[0], module.weight.shape[1]
-    return None
+    if not isinstance(module, nn.Linear | Conv1D):
+        return None
+    size_out, size_in = matrix(module).shape
+    return size_in, size_out
+
+
+def matrix(module: nn.Module) -> Tensor:
+    """W (out, in) of a linear layer; GPT-2's layers store it as (in, out)."""
+    weight: Tensor = module.weight.detach()  # type: ignore[operator]
+    return weight.T if isinstance(module, Conv1D) else weight
 
 
 def read_lora(folder: Path, config: dict[str, Any], base: BaseModel) -> LoraWeights:
@@ -158,9 +162,7 @@ def gain(model: PreTrainedModel, path: str, magnitude: Tensor, pair: tuple[Tenso
 
     Only reads a weight, which nothing ever changes, so it needs no turn of the engine.
     """
-    layer, (a, b) = model.get_submodule(path), pair
-    weight = layer.weight.detach().float()  # type: ignore[operator]
-    weight = weight.T if isinstance(layer, Conv1D) else weight  # (out, in)
+    weight, (a, b) = matrix(model.get_submodule(path)).float(), pair
     norm = (weight + scaling * (b @ a).to(weight.device)).norm(dim=1)
     found = magnitude.to(norm.device) / norm
     if not torch.isfinite(found).all():
@@ -168,25 +170,9 @@ def gain(model: PreTrainedModel, path: str, magnitude: Tensor, pair: tuple[Tenso
     return found.cpu()
 
 
-def write_merged(base: BaseModel, lora: LoraWeights, name: str, folder: Path) -> None:
-    """Write the base model with a LoRA merged into it, its tokenizer and a card. Raises UserError.
-
-    Equal to PEFT's `merge_and_unload` in float32; in another dtype the sum is rounded once. Needs no engine's turn:
-    merged weights are new tensors, and `save_pretrained` writes into the config of a copy.
-    """
-    shell: Any = copy.copy(base.model)
-    shell.config = copy.deepcopy(base.model.config)
-    shell.save_pretrained(folder, state_dict=merged_state(base, lora))
-    base.tokenizer.save_pretrained(folder)
-    (folder / "README.md").write_text(merged_card(base, name), "utf-8")
-
-
 @torch.no_grad()
 def merged_state(base: BaseModel, lora: LoraWeights) -> dict[str, Tensor]:
-    """The state of the merged model on the CPU; tied weights stay tied.
-
-    Raises UserError if a merged weight would also change another layer.
-    """
+    """The merged model's state on the CPU; tied weights stay tied. Raises UserError if a merged weight is shared."""
     kept: dict[int, Tensor] = {}
     merged: dict[str, Tensor] = {}
     state = base.model.state_dict()
@@ -216,20 +202,3 @@ def added(weight: Tensor, lora: LoraWeights, path: str) -> Tensor:
     whole = weight + lora.scaling * (b @ a).to(weight.device)
     gain = lora.gains.get(path)
     return whole if gain is None else gain.to(whole.device)[:, None] * whole
-
-
-def merged_card(base: BaseModel, name: str) -> str:
-    """The README.md of the merged model; the embedded model is named by its Hub repository."""
-    return f"""---
-base_model: {EMBEDDED_REPO if base.id == EMBEDDED_ID else base.id}
-library_name: transformers
-pipeline_tag: text-generation
-tags:
-- steerboard
----
-
-# {name}, merged
-
-`{base.id}` with the LoRA `{name}` added to its weights. It is a plain model and needs no PEFT.
-The card of the LoRA tells its training data and its scores.
-"""

@@ -13,8 +13,6 @@ Alpha = Annotated[float, Field(gt=0, le=10_000)]
 
 @dataclass(frozen=True, config=STRICT)
 class LoraSettings:
-    """How a LoRA is trained."""
-
     r: Rank = 8  # rank of the update
     lora_alpha: Alpha = 16.0  # strength: the update is scaled by lora_alpha / r
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of a layer's inputs dropped in each step

@@ -132,8 +132,5 @@ def without_echoes(steered: Tensor, clean: Tensor, used: Tensor) -> Tensor:
 
 
 def fuse(steered: Tensor, clean: Tensor, gm_scale: Tensor) -> Tensor:
-    """Logits (B, V) of p~^gm_scale * p^(1 - gm_scale): a mean of logits is a geometric mean of distributions.
-
-    Written so that gm_scale 0 gives the clean logits bit for bit.
-    """
+    """Logits (B, V) of p~^gm_scale * p^(1 - gm_scale), so written that gm_scale 0 gives the clean ones bit for bit."""
     return clean + gm_scale[:, None] * (steered - clean)

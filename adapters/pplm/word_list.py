@@ -27,10 +27,7 @@ def parse_words(text: str) -> tuple[str, ...]:
 
 
 def read_word_list(data: bytes, filename: str) -> tuple[str, ...]:
-    """Words of a TXT file, as `parse_words` reads them, or of a CSV file with the column `word`, perhaps with `weight`.
-
-    Raises UserError.
-    """
+    """Words of a TXT file, as in `parse_words`, or of a CSV file with `word`, perhaps `weight`. Raises UserError."""
     records = read_records(data, filename, WANTED_WORDS)
     if filename.lower().endswith(".txt"):
         return parse_words(next(records).fields[0][1])

@@ -1,29 +1,14 @@
 """The model card of a trained adapter. Every figure in it comes from `metrics.json` beside it."""
 
 import json
-import os
-import platform
-import re
-from pathlib import Path
 
-import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic.dataclasses import dataclass
 
-from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
+from adapters.cards import render
 from adapters.methods import STRICT, to_json
 from adapters.training.batches import evenly
 from adapters.training.corpus import GENERAL, VALIDATION_SHARE
-from adapters.training.order import (
-    SAMPLE_TEMPERATURE,
-    SAMPLE_TOKENS,
-    SAMPLE_TOP_P,
-    CurvePoint,
-    End,
-    Sample,
-    Scores,
-    TrainSettings,
-)
+from adapters.training.order import SAMPLE_TOKENS, SAMPLED, CurvePoint, End, Sample, Scores, TrainSettings
 
 CURVE_ROWS = 12  # of the table
 ENDED: dict[End, str] = {  # why a training ended
@@ -36,8 +21,6 @@ ENDED: dict[End, str] = {  # why a training ended
 
 @dataclass(frozen=True, config=STRICT)
 class Report:
-    """Everything in a card."""
-
     name: str
     base: str
     about: str
@@ -67,18 +50,13 @@ class Report:
 
 
 def card(report: Report) -> str:
-    """The README.md of an adapter, with the Hub's front matter. `base_model` in it must be a Hub id."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    templates.filters["fenced"] = fenced
+    """The README.md of an adapter, with the Hub's front matter."""
     asked = report.prompted or report.base_scores.exact_match is not None
-    drawn = f"seed 0, temperature {SAMPLE_TEMPERATURE}, top-p {SAMPLE_TOP_P}, at most {SAMPLE_TOKENS} tokens"
-    return templates.get_template("card.md").render(
+    drawn = f"seed 0, temperature {SAMPLED['temperature']}, top-p {SAMPLED['top_p']}, at most {SAMPLE_TOKENS} tokens"
+    return render(
+        "adapter",
+        report.base,
         report=report,
-        base_model=EMBEDDED_REPO if report.base == EMBEDDED_ID else report.base,
         settings=json.dumps(to_json(report.settings), ensure_ascii=False),
         ended=why_ended(report),
         table=table(report),
@@ -93,7 +71,6 @@ def why_ended(report: Report) -> str:
 
 
 def outcome(report: Report) -> str:
-    """One line about the result."""
     before, after = report.base_scores.perplexity, report.adapter_scores.perplexity
     ready = f"{report.name} is ready: perplexity on held-out text {after:.3g}, base {before:.3g}."
     worse = "" if after < before else "It is no better than the base model: try another lr, more steps or more rows."
@@ -114,15 +91,3 @@ def table(report: Report) -> str:
             f"| {base.exact_match:.0%} | {adapter.exact_match:.0%} | |"
         )
     return "\n".join(["| | base | adapter | adapter / base |", "|---|---|---|---|", *rows])
-
-
-def fenced(text: str) -> str:
-    """A block of text that Markdown does not interpret."""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence}text\n{text}\n{fence}"
-
-
-def machine() -> str:
-    """A card's line about the machine."""
-    processor = f"{os.cpu_count()} CPU cores ({platform.machine()})"
-    return f"{processor}, torch {torch.__version__} with {torch.get_num_threads()} thread(s)"

@@ -10,7 +10,7 @@ from torch import nn
 from adapters.base_model import BaseModel
 from adapters.training.batches import Example, evenly, measure
 from adapters.training.corpus import GENERAL, Row, encode, pair, read_rows
-from adapters.training.order import SAMPLE_TEMPERATURE, SAMPLE_TOKENS, SAMPLE_TOP_P, Sample, Scores
+from adapters.training.order import SAMPLE_TOKENS, SAMPLED, Sample, Scores
 
 ASKED_ROWS = 200  # prompts at most for exact match
 SHORT = 40  # characters; longer completions are not expected word for word
@@ -37,10 +37,7 @@ def score(
 
 
 def exact_matches(base: BaseModel, model: Any, rows: Sequence[Row]) -> list[bool]:
-    """For each prompt, whether the first line of the greedy continuation is its completion.
-
-    Empty where most completions are longer than SHORT.
-    """
+    """Whether the first line of each greedy answer is the completion; empty where most are longer than SHORT."""
     asked = evenly(short_answers(rows), ASKED_ROWS)
     answers = greedy(base, model, [prompt for prompt, _ in asked], ANSWER_TOKENS)
     pairs = zip(answers, asked, strict=True)
@@ -80,7 +77,7 @@ def samples(base: BaseModel, model: Any, rows: Sequence[Row]) -> tuple[Sample, .
     prompts = [texts[0] for row in chosen if (texts := pair(row))]
     if len(prompts) == len(chosen):
         return tuple(map(Sample, prompts, greedy(base, model, prompts, SAMPLE_TOKENS)))
-    drawn = {"do_sample": True, "temperature": SAMPLE_TEMPERATURE, "top_p": SAMPLE_TOP_P, "top_k": 0}
+    drawn = {"do_sample": True, "top_k": 0, **SAMPLED}
     found = []
     for opening in (" ".join(row["text"].split(" ")[:OPENING_WORDS]) for row in chosen if "text" in row):
         with torch.random.fork_rng():

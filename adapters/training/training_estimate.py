@@ -48,8 +48,6 @@ PROBED = "Time: from a matrix product timed here, for a quiet machine; after the
 
 
 class Estimate(NamedTuple):
-    """What a training takes, before it is started."""
-
     trainable: int
     share: float  # of all parameters, the adapter's included
     num_bytes: int  # memory of the training process

@@ -35,8 +35,6 @@ class Script:
 
 
 class XRays:
-    """X-rays of texts, by an engine."""
-
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 

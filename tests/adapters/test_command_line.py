@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 from adapters.__main__ import main, parser
 from adapters.adapter_files import METRICS_FILE, WEIGHTS_FILE
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
+from adapters.cards import fenced
 from adapters.lora.settings import LoraSettings
 from adapters.methods import from_json
 from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.training.batches import measure
-from adapters.training.card import Report, card, fenced
+from adapters.training.card import Report, card
 from adapters.training.corpus import Row, dataset, encode, rows_of, split
 from adapters.training.order import TrainOrder, TrainSettings, command_line
 from adapters.training.scores import exact_matches
