@@ -5,13 +5,12 @@
 and DoRA (Liu et al., ICML 2024, arXiv 2402.09353), which trains a magnitude m for each output beside it:
 
     y = m / ||W + scaling * B A|| * (W x + scaling * B (A x))
-
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from transformers.pytorch_utils import Conv1D
 from adapters.adapter_files import read_tensors
 from adapters.base_model import BaseModel
 from adapters.lora.rows import LoraWeights
-from adapters.lora.settings import UNUSED, LoraFile, LoraSettings
+from adapters.lora.settings import LoraFile, LoraSettings
 from adapters.methods import UserError, from_json
 
 ALL_LINEAR = "all-linear"
@@ -50,9 +49,9 @@ class Dropout(nn.Module):
 
 def lora_model(base: BaseModel, settings: LoraSettings, seed: int) -> PeftModel:
     """The base model wrapped (in place) with a new LoRA; only the LoRA has gradients. Raises UserError."""
-    fields = asdict(settings) | {"target_modules": list(targets(base.model, settings.target_modules))}
+    chosen = asdict(settings) | {"target_modules": list(targets(base.model, settings.target_modules))}
     turned = any(isinstance(module, Conv1D) for module in base.model.modules())
-    config = LoraConfig(task_type="CAUSAL_LM", fan_in_fan_out=turned, **fields)
+    config = LoraConfig(task_type="CAUSAL_LM", fan_in_fan_out=turned, **chosen)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = get_peft_model(base.model, config)
@@ -137,11 +136,11 @@ def matrix(module: nn.Module) -> Tensor:
 
 def read_lora(folder: Path, config: dict[str, Any], base: BaseModel) -> LoraWeights:
     """The LoRA in `folder` with the adapter_config.json `config`. Raises UserError."""
-    fields = dict(config)
-    for name in UNUSED.split():
-        if (value := fields.pop(name, None)) is not None:
-            raise UserError(f"{name}: Input should be None (got {value!r:.60})")
-    file = from_json(LoraFile, fields)
+    known, usual = {field.name for field in fields(LoraFile)}, LoraConfig().to_dict()
+    for name, value in config.items():  # all other features of PEFT change what an adapter computes
+        if name not in known and value not in (None, [], {}, usual.get(name)):
+            raise UserError(f"{name[:60]}: Input should be {usual.get(name)} (got {value!r:.60})")
+    file = from_json(LoraFile, {name: value for name, value in config.items() if name in known})
     modules = target_shapes(base.model, file.target_modules)
     if not modules:
         raise UserError(f"target_modules: {base.id} has no layer called {', '.join(file.target_modules)[:100]}.")
