@@ -43,6 +43,16 @@ class Record(NamedTuple):
 CheckNames = Callable[[list[str], str], None]  # (names of columns, where they stand); raises UserError
 
 
+def needs(*columns: str, hint: str) -> CheckNames:
+    """A check that each of these columns is there exactly once."""
+
+    def check(names: list[str], where: str) -> None:
+        if missing := [column for column in columns if names.count(column) != 1]:
+            raise UserError(f"{where} must name the column {missing[0]!r} once: {hint}.")
+
+    return check
+
+
 class Wanted(NamedTuple):
     """What a file must hold and how large it may be."""
 

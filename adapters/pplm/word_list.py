@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from adapters.methods import Attribute, UserError, from_json, weighted_word
-from adapters.reading import Record, Wanted, check_text, read_records, refuse
+from adapters.reading import Record, Wanted, check_text, needs, read_records, refuse
 
 MAX_BYTES = 2_000_000  # of a file, or characters of a box: enough to count the words of a list that is far too long
 SEPARATOR = re.compile(r"[,;\n]")
@@ -34,12 +34,6 @@ def read_word_list(data: bytes, filename: str) -> tuple[str, ...]:
     return checked([weighted(record) for record in records])
 
 
-def check_word_column(names: list[str], where: str) -> None:
-    """Refuse columns without exactly one called `word`."""
-    if names.count("word") != 1:
-        raise UserError(f"{where} must name the column 'word' once: begin the file with word, or word,weight.")
-
-
 def weighted(record: Record) -> str:
     """A row's word with its weight behind a colon. Raises UserError."""
     fields = dict(record.fields)
@@ -54,7 +48,7 @@ def weighted(record: Record) -> str:
 
 WANTED_WORDS = Wanted(
     endings=(".txt", ".csv"),
-    check=check_word_column,
+    check=needs("word", hint="begin the file with word, or word,weight"),
     example="",
     empty=NO_WORDS,
     max_bytes=MAX_BYTES,
