@@ -31,10 +31,6 @@ class Discriminator(NamedTuple):
     weight: Tensor  # (K, C), float32
     bias: Tensor  # (K,)
 
-    @property
-    def num_parameters(self) -> int:
-        return self.weight.numel() + self.bias.numel()
-
     def logits(self, means: Tensor) -> Tensor:
         """(B, K) of means (B, C) of hidden states."""
         return F.linear(means, self.weight, self.bias)

@@ -15,11 +15,10 @@ from adapters.lora.lora import targets
 from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError, to_json
 from adapters.training.batches import Example, evenly
-from adapters.training.card import Report, card
+from adapters.training.card import Report, card, greedy, samples, score
 from adapters.training.corpus import Dataset, Row, encode, pair, rows_of, split
 from adapters.training.loop import Training, adapted, read_checkpoint, round_to_float16, write_checkpoint
 from adapters.training.order import MAX_STEPS, Event, Plan, StepSample, TrainOrder, TrainSettings
-from adapters.training.scores import greedy, samples, score
 from adapters.training.speeds import STEP_TOKENS
 
 CURVE_POINTS = 200  # of a report
