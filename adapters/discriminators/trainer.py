@@ -1,7 +1,4 @@
-"""Trains discriminators: from labelled rows to a folder with its card, which is then offered.
-
-The module `fit` needs scikit-learn, which takes a second to import, so it is imported on first use.
-"""
+"""Trains discriminators: from labelled rows to a folder with its card, which is then offered."""
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -30,11 +27,8 @@ class Order(NamedTuple):
 def make_discriminator(
     base: BaseModel, rows: Sequence[Labelled], order: Order, home: Path, out: Path, turn: Turn = ALONE
 ) -> Generator[str, None, DiscriminatorReport]:
-    """Train and measure a discriminator, write its folder into `out`; yield what it is doing. Raises UserError.
-
-    Features are cached in `home`. Nothing is written before all is measured.
-    """
-    from adapters.discriminators.fit import train_discriminator
+    """Train and measure, then write a folder into `out`; yield what it is doing. Raises UserError."""
+    from adapters.discriminators.fit import train_discriminator  # scikit-learn takes a second
 
     discriminator, measured = yield from train_discriminator(base, rows, home / "features", turn)
     report = DiscriminatorReport(order.name, base.id, order.about, order.licence, order.command, machine(), measured)

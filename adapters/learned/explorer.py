@@ -1,7 +1,4 @@
-"""Says what an adapter of the running app has learned, on request, while the engine goes on writing.
-
-Weights are only read. Every forward pass holds the engine's turn.
-"""
+"""Says what an adapter has learned while the engine goes on writing: each forward pass holds its turn."""
 
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple

@@ -35,7 +35,7 @@ from adapters.lora.lora import merged_state
 from adapters.lora.settings import LoraSettings
 from adapters.methods import BASE, Method, Request, Sampling, UserError, from_json, to_json
 from adapters.prefix.settings import PrefixSettings
-from adapters.store.adapter_store import AdapterStore
+from adapters.store.adapter_store import FLOAT_BYTES, AdapterStore
 from adapters.training.batches import Example, collate
 from adapters.training.loop import adapted, update
 from adapters.training.order import TrainSettings, finish
@@ -45,7 +45,6 @@ BATCH, TOKENS = 4, 64  # texts in a step, tokens of each
 DECODED = 16  # new tokens in a round
 PROMPT = "Once upon a time"
 LR = 1e-6  # nothing diverges
-FLOAT32 = 4  # bytes
 COPIES, BESIDE = 5, 1_500_000_000  # of the weights in full fine-tuning, and bytes of libraries and batches
 FILE, DATA = "methods.json", Path(__file__).parents[1] / "data"  # in the home folder; else the shipped one
 ADAPTERS: dict[str, LoraSettings | PrefixSettings] = {LORA: LoraSettings(), PREFIX: PrefixSettings()}
@@ -147,7 +146,7 @@ def trained_cost(model: str | None, home: Path, rounds: int, name: str) -> Gener
             seconds.append(now(base.device) - began)
         peaks.append(max(seen) - before)
     count = sum(p.numel() for p in parameters)
-    return Cost(name, count, count * FLOAT32, max(peaks[1:]), statistics.median(seconds[1:]))
+    return Cost(name, count, count * FLOAT_BYTES, max(peaks[1:]), statistics.median(seconds[1:]))
 
 
 def decoded(model: str | None, home: Path, rounds: int) -> Generator[str, None, Costs]:
@@ -180,7 +179,7 @@ def decoded(model: str | None, home: Path, rounds: int) -> Generator[str, None, 
         *(base.id, size, base.device.type, dtype, machine(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M")),
         *(LoraSettings().r, PrefixSettings().num_virtual_tokens, BATCH, TOKENS, DECODED, rounds),
         methods=tuple(
-            Cost(name, None if name == MERGED else 0, size * FLOAT32 * (name == MERGED), token_seconds=each)
+            Cost(name, None if name == MERGED else 0, size * FLOAT_BYTES * (name == MERGED), token_seconds=each)
             for name, each in seconds.items()
         ),
     )
@@ -231,7 +230,7 @@ def watched_memory(device: torch.device) -> Iterator[list[int]]:
 
 def check_memory(base: BaseModel) -> None:
     """Raises UserError where there is too little memory for full fine-tuning."""
-    needed, free = COPIES * FLOAT32 * base.model.num_parameters() + BESIDE, psutil.virtual_memory().available
+    needed, free = COPIES * FLOAT_BYTES * base.model.num_parameters() + BESIDE, psutil.virtual_memory().available
     if base.device.type == "cpu" and free < needed:
         raise UserError(
             f"Measuring {base.id} takes about {math.ceil(needed / 1e9)} GB of memory, {free / 1e9:.1f} GB are free: "

@@ -60,10 +60,7 @@ class Library:
         return self._import(name, owner, lambda made: unpack(file, made))
 
     def import_from_hub(self, repo: str, name: str, owner: str | None) -> Adapter:
-        """Import the adapter in a repository of the Hub as `name`; a local folder is never looked at.
-
-        Sizes are checked before anything is fetched. Raises UserError; then nothing is new.
-        """
+        """Import from a repository of the Hub, never from a local folder. Raises UserError; then nothing is new."""
         if self._source is None:
             raise UserError(
                 "No adapters from the Hub are permitted here: the operator may set STEERBOARD_HUB_ADAPTERS=1."

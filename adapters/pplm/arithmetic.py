@@ -74,10 +74,7 @@ def gradient_norms(gradient: Tensor) -> Tensor:
 def push(
     state: Tensor, gradient: Tensor, norms: Tensor, step_size: Tensor, gamma: Tensor, out: Tensor | None = None
 ) -> Tensor:
-    """The state (L, 2, B, H, W, D) after one step against the gradient; norms (L, B), step_size and gamma (B,).
-
-    `out` may be the state itself.
-    """
+    """The state (L, 2, B, H, W, D) after a step, in `out` if given; norms (L, B), step_size and gamma (B,)."""
     length = step_size / norms.clamp(min=TINY) ** gamma  # (L, B)
     return torch.addcmul(state, length[:, None, :, None, None, None], gradient, value=-1, out=out)
 

@@ -139,10 +139,7 @@ class AdapterStore:
         return read_discriminator(folder, self._base) if is_discriminator else self._read(folder)[0]
 
     def offer(self, folder: Path) -> None:
-        """Offer the adapter or discriminator in `folder` under the folder's name, in place of its earlier version.
-
-        Raises UserError, and changes nothing, where it cannot be used or another folder has the name.
-        """
+        """Offer what is in `folder` by its name, in place of an earlier one. Raises UserError; then nothing changes."""
         self._offer(folder)
         with suppress(UserError):  # a training may have left more than was estimated
             self.make_room(0, keep=folder.name)
