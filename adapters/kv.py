@@ -1,7 +1,5 @@
 """The key/value cache of a batch, with its mask.
 
-Knows columns, padding and layers; knows nothing of prompts, sampling or steering.
-
 Letters: L layers, B rows, H key/value heads, N columns of capacity, T columns in use, D head size, W window.
 All rows of a batch end at the same column. A row without a prefix or with a shorter prompt has masked padding on the
 left, so its position ids are its columns less the masked ones.

@@ -1,7 +1,6 @@
 """The settings of methods and sampling, as frozen data that goes to JSON and back.
 
-Knows names, numbers and their bounds; knows nothing of tensors, files or Gradio. Bounds are checked when an object is
-made, whether its values come from a slider, the API or a file; `explain` turns a failed check into one line.
+Bounds are checked when an object is made, whether its values come from a slider, the API or a file.
 """
 
 from dataclasses import replace
@@ -184,7 +183,6 @@ def parse_attribute(text: str) -> Attribute:
 
 
 def as_in_paper(steering: PPLM) -> PPLM:
-    """The same settings under the paper's algorithm."""
     return replace(steering, strength=NO_LIMIT, kl_budget=NO_LIMIT, cooldown=0, carry=True)
 
 

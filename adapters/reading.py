@@ -43,6 +43,16 @@ class Record(NamedTuple):
 CheckNames = Callable[[list[str], str], None]  # (names of columns, where they stand); raises UserError
 
 
+def needs(*columns: str, hint: str) -> CheckNames:
+    """A check that each of these columns is there exactly once."""
+
+    def check(names: list[str], where: str) -> None:
+        if missing := [column for column in columns if names.count(column) != 1]:
+            raise UserError(f"{where} must name the column {missing[0]!r} once: {hint}.")
+
+    return check
+
+
 class Wanted(NamedTuple):
     """What a file must hold and how large it may be."""
 
@@ -81,7 +91,6 @@ def check_file(data: bytes, suffix: str, wanted: Wanted) -> None:
 
 
 def records(data: bytes, suffix: str, wanted: Wanted) -> Iterator[Record]:
-    """Rows of a file of one kind."""
     if suffix == ".parquet":
         return parquet_records(data, wanted)
     if suffix == ".jsonl":
@@ -92,7 +101,6 @@ def records(data: bytes, suffix: str, wanted: Wanted) -> Iterator[Record]:
 
 
 def parquet_records(data: bytes, wanted: Wanted) -> Iterator[Record]:
-    """Rows of a Parquet file."""
     try:
         names, rows = parse_json(parquet_rows(data, wanted.max_rows, wanted.max_bytes))
     except ValueError as error:
@@ -159,7 +167,6 @@ def broken_field(record: str, delimiter: str, reason: str) -> int:
 
 
 def json_records(text: str, wanted: Wanted) -> Iterator[Record]:
-    """One JSON object a line."""
     for where, line in numbered(text):
         if not line.strip():
             continue

@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 
 from adapters.adapter_files import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
+from adapters.cards import fenced
 from adapters.methods import from_json
 from adapters.store.adapter_store import WEIGHTS
-from adapters.training.card import Report, fenced
+from adapters.training.card import Report
 from benchmarks import pages
 from benchmarks.sweeps.size_sweep import Results, curves, read_results
 from benchmarks.sweeps.size_sweep_command import plot

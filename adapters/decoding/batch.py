@@ -20,7 +20,6 @@ from adapters.pplm.past import read
 from adapters.pplm.steering import Steered, Steering
 
 STEERED_SHARE = 0.4  # of the unsteered rows' time: with steered neighbours they take at most 1.4 times as long
-TOKENS_A_PASS = 1024  # padded tokens that are scored at once
 
 Pair = tuple[Sequence[int], Sequence[int]]  # context ids, not empty, and the ids to score
 
@@ -44,10 +43,7 @@ class Batch:
     """Rows with one cache: all steered or none, those with a LoRA last, perhaps none at all."""
 
     def __init__(self, base: BaseModel, rows: list[Row], start: Start, sampler: Choose):
-        """`start` is the state after the prompts of `rows`.
-
-        Steered rows read the last token of the prompt again, after a past that can be pushed.
-        """
+        """Steered rows read the last token of the prompt again, after a past that can be pushed."""
         self.base, self.rows, self.kv, self.lora, self.sampler = base, rows, start.kv, start.lora, sampler
         settings = [row.request.method.steering for row in rows if row.request.method.steering is not None]
         losses = [row.attribute_loss for row in rows if row.attribute_loss is not None]
@@ -141,12 +137,11 @@ def padded(
     return kv, ids.to(base.device)
 
 
-def by_length(texts: Sequence[Pair]) -> Iterator[list[int]]:
+def by_length(lengths: Sequence[int], tokens_a_pass: int) -> Iterator[list[int]]:
     """Indices of texts of similar length, so many that they fit in one pass."""
-    lengths = [len(context) + len(scored) for context, scored in texts]
-    order = sorted(range(len(texts)), key=lengths.__getitem__)
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
     while order:
-        count = sum(lengths[i] * (n + 1) <= TOKENS_A_PASS for n, i in enumerate(order)) or 1
+        count = sum(lengths[i] * (n + 1) <= tokens_a_pass for n, i in enumerate(order)) or 1
         yield order[:count]
         order = order[count:]
 
@@ -154,7 +149,6 @@ def by_length(texts: Sequence[Pair]) -> Iterator[list[int]]:
 def score(
     base: BaseModel, texts: Sequence[Pair], lora: ScaledLora | None, prefix: Tensor | None
 ) -> list[LogLikelihood]:
-    """The log-likelihoods of some texts, in one pass."""
     kv, ids = padded(base, [[*context, *scored] for context, scored in texts], [prefix] * len(texts), 0)
     keep = max(len(scored) for _, scored in texts)
     with torch.no_grad(), LoraRows.of(base.model, [lora] * len(texts)).applied():

@@ -1,7 +1,5 @@
 """The engine: many requests, each with its own method, decoded together.
 
-Knows how requests become rows, batches and texts; knows nothing of files, pages or metrics.
-
 Every request has a clean row; a prompt that several rows read in the same way is read once. Unsteered rows step in one
 batch and steered rows in another, so that no plain token waits for a steered one, which costs several. The text of a
 row depends on neither its batch nor its neighbours.
@@ -28,6 +26,7 @@ from adapters.pplm.bags import WeightedLoss, attribute_loss
 from adapters.pplm.past import read
 from adapters.store.adapter_store import AdapterStore
 
+TOKENS_A_PASS = 1024  # padded tokens that are scored at once
 Continuations = Generator[list[Continuation], None, None]
 LossOf = Callable[[tuple[Attribute, ...]], WeightedLoss]
 
@@ -87,7 +86,7 @@ class Engine:
         """Score texts under the method's LoRA and prefix, without its steering."""
         lora, prefix = self._adapters(method)
         results: dict[int, LogLikelihood] = {}
-        for indices in by_length(texts):
+        for indices in by_length([len(context) + len(scored) for context, scored in texts], TOKENS_A_PASS):
             with self.turn:
                 results |= zip(indices, score(self.base, [texts[i] for i in indices], lora, prefix), strict=True)
         return [results[i] for i in range(len(texts))]
@@ -105,7 +104,6 @@ class Engine:
         return attribute_loss(self.base.tokenizer, attributes, self.base.device, self.store.class_loss)
 
     def _row(self, request: Request, seed: int, max_new_tokens: int, loss_of: LossOf) -> Row:
-        """A row, checked."""
         if not request.prompt.strip():
             raise UserError("The prompt is empty: write the beginning of a text.")
         lora, prefix = self._adapters(request.method)

@@ -71,8 +71,6 @@ class Row:
 
 
 class Continuation(NamedTuple):
-    """What one request has become so far."""
-
     request: Request
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]  # the end token included
@@ -83,8 +81,6 @@ class Continuation(NamedTuple):
 
 
 class Text:
-    """The text of a row."""
-
     def __init__(self, base: BaseModel, row: Row, started: float) -> None:
         self.base, self.row, self.started = base, row, started
         self.prompt_ids = tuple(row.prompt_ids)
@@ -109,7 +105,6 @@ class Text:
         return Continuation(row.request, self.prompt_ids, token_ids, text, logprobs, row.finish_reason, seconds)
 
     def _grow(self) -> str:
-        """The text of row.ids[first:]."""
         ids, context = self.row.ids, max(self.first, self.end - TOKENS_BEFORE)
         known = len(self._decode(ids[context : self.end]))
         whole = self.decoded + self._decode(ids[context:])[known:]

@@ -1,13 +1,10 @@
-"""Reads texts with labels from a CSV or JSONL file with the columns `text` and `label`; others are left out.
-
-Equal rows count once.
-"""
+"""Reads labelled texts from CSV or JSONL with the columns `text` and `label`; equal rows count once."""
 
 from collections import Counter
 from typing import Any, NamedTuple
 
 from adapters.methods import UserError
-from adapters.reading import Wanted, plain, read_records, refuse
+from adapters.reading import Wanted, needs, plain, read_records, refuse
 
 MAX_BYTES = 20_000_000
 MAX_ROWS = 50_000  # different texts
@@ -17,23 +14,13 @@ COLUMNS = ("text", "label")
 
 
 class Labelled(NamedTuple):
-    """A text and the name of its class."""
-
     text: str
     label: str
 
 
-def check_columns(names: list[str], where: str) -> None:
-    """Refuse columns unless each needed one is there exactly once."""
-    if missing := [column for column in COLUMNS if names.count(column) != 1]:
-        raise UserError(
-            f"{where} must name the column {missing[0]!r} once: the columns needed are {', '.join(COLUMNS)}."
-        )
-
-
 WANTED_LABELLED = Wanted(
     endings=(".csv", ".jsonl"),
-    check=check_columns,
+    check=needs(*COLUMNS, hint="the columns needed are text, label"),
     example='{"text": "…", "label": "…"}',
     empty="The file holds no row: write a text and its label in each.",
     max_bytes=MAX_BYTES,

@@ -1,22 +1,16 @@
-"""Trains discriminators: from labelled rows to a folder with its card, which is then offered.
+"""Trains discriminators: from labelled rows to a folder with its card, which is then offered."""
 
-The module `fit` needs scikit-learn, which takes a second to import, so it is imported on first use.
-"""
-
-import json
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from adapters.adapter_files import CARD_FILE, METRICS_FILE, new_folder, read_report, write_owner
-from adapters.base_model import BaseModel
+from adapters.adapter_files import new_folder, read_report, write_owner
+from adapters.base_model import ALONE, BaseModel, Turn
+from adapters.cards import machine, write_report
 from adapters.decoding.engine import Engine
 from adapters.discriminators.discriminator_card import DiscriminatorReport, discriminator_card
-from adapters.discriminators.features import ALONE, Turn
 from adapters.discriminators.labelled import Labelled
-from adapters.methods import to_json
 from adapters.pplm.discriminator import write_discriminator
-from adapters.training.card import machine
 from adapters.training.corpus import UNKNOWN
 
 
@@ -33,18 +27,14 @@ class Order(NamedTuple):
 def make_discriminator(
     base: BaseModel, rows: Sequence[Labelled], order: Order, home: Path, out: Path, turn: Turn = ALONE
 ) -> Generator[str, None, DiscriminatorReport]:
-    """Train and measure a discriminator, write its folder into `out`; yield what it is doing. Raises UserError.
-
-    Features are cached in `home`. Nothing is written before all is measured.
-    """
-    from adapters.discriminators.fit import train_discriminator
+    """Train and measure, then write a folder into `out`; yield what it is doing. Raises UserError."""
+    from adapters.discriminators.fit import train_discriminator  # scikit-learn takes a second
 
     discriminator, measured = yield from train_discriminator(base, rows, home / "features", turn)
     report = DiscriminatorReport(order.name, base.id, order.about, order.licence, order.command, machine(), measured)
     with new_folder(out / order.name) as made:
         write_discriminator(discriminator, base, made)
-        (made / METRICS_FILE).write_text(json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
-        (made / CARD_FILE).write_text(discriminator_card(report), "utf-8")
+        write_report(report, discriminator_card(report), made)
         write_owner(made, order.owner)
     return report
 

@@ -28,8 +28,6 @@ class Cost:
 
 @dataclass(frozen=True, config=STRICT)
 class Costs:
-    """All methods of one run."""
-
     base: str
     num_parameters: Count
     device: str
@@ -57,7 +55,7 @@ def rows(costs: Costs) -> list[list[str]]:
             AS_LORA if cost.trained is None else trained(cost.trained, costs.num_parameters),
             size(cost.num_bytes),
             with_share(cost.memory, full.memory, size),
-            with_share(cost.step_seconds, full.step_seconds, seconds),
+            with_share(cost.step_seconds, full.step_seconds, "{:.2f} s".format),
             ratio(cost.token_seconds, base.token_seconds, " × base"),
         ]
         for cost in costs.methods
@@ -76,10 +74,6 @@ def size(number: int) -> str:
     if not number:
         return NOTHING
     return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.3g} MB"
-
-
-def seconds(value: float) -> str:
-    return f"{value:.2f} s"
 
 
 def with_share(value: float | None, of: float | None, form: Callable[[Any], str]) -> str:

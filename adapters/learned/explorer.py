@@ -1,8 +1,4 @@
-"""Says what an adapter of the running app has learned, on request, while the engine goes on writing.
-
-Knows the engine, its adapters and the reports of their trainings; the arithmetic is in adapters.learned.spectrum and
-adapters.learned.prefix_attention. Weights are only read. Every forward pass holds the engine's turn.
-"""
+"""Says what an adapter has learned while the engine goes on writing: each forward pass holds its turn."""
 
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
@@ -11,14 +7,7 @@ import orjson
 
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
-from adapters.learned.prefix_attention import (
-    Attention,
-    Virtual,
-    nearest_words,
-    prefix_attention,
-    private,
-    starting_prefix,
-)
+from adapters.learned.prefix_attention import Attention, Virtual, nearest_words, prefix_attention, starting_prefix
 from adapters.learned.spectrum import Crop, Update, crop, updates
 from adapters.methods import Method, Request, Sampling, UserError
 from adapters.prefix.prefix import PrefixKV
@@ -58,7 +47,7 @@ class Explorer:
         if known is not prefix:
             turn = self._engine.turn
             with turn:
-                own = private(self._engine.base)
+                own = self._engine.base.private()
                 start = self._start(own, name, prefix)
             words = nearest_words(own, prefix, start, turn)
             self._words[name] = prefix, words
@@ -74,7 +63,7 @@ class Explorer:
         if row is None or row.finish_reason == "diverged":
             raise UserError("The numbers of this text went wrong: try another prompt.")
         with self._engine.turn:
-            attention = prefix_attention(private(self._engine.base), prefix, row.prompt_ids, row.token_ids)
+            attention = prefix_attention(self._engine.base.private(), prefix, row.prompt_ids, row.token_ids)
         yield Watched(self._pieces(row.token_ids), attention)
 
     def as_json(self, name: str) -> bytes:

@@ -9,7 +9,6 @@ of one thread, because the clock of a busy machine also counts what others do.
 
 import argparse
 import copy
-import json
 import math
 import multiprocessing
 import statistics
@@ -27,18 +26,17 @@ from typing import Any
 import psutil
 import torch
 
-from adapters.adapter_files import read_config
+from adapters.adapter_files import read_config, write_json
 from adapters.base_model import BaseModel, load_base_model, store_by_long_side
+from adapters.cards import machine
 from adapters.decoding.engine import Engine
 from adapters.learned.costs import COLUMNS, FULL, LORA, MERGED, PREFIX, Cost, Costs, about, rows
-from adapters.learned.prefix_attention import private
 from adapters.lora.lora import merged_state
 from adapters.lora.settings import LoraSettings
 from adapters.methods import BASE, Method, Request, Sampling, UserError, from_json, to_json
 from adapters.prefix.settings import PrefixSettings
-from adapters.store.adapter_store import AdapterStore
+from adapters.store.adapter_store import FLOAT_BYTES, AdapterStore
 from adapters.training.batches import Example, collate
-from adapters.training.card import machine
 from adapters.training.loop import adapted, update
 from adapters.training.order import TrainSettings, finish
 
@@ -47,7 +45,6 @@ BATCH, TOKENS = 4, 64  # texts in a step, tokens of each
 DECODED = 16  # new tokens in a round
 PROMPT = "Once upon a time"
 LR = 1e-6  # nothing diverges
-FLOAT32 = 4  # bytes
 COPIES, BESIDE = 5, 1_500_000_000  # of the weights in full fine-tuning, and bytes of libraries and batches
 FILE, DATA = "methods.json", Path(__file__).parents[1] / "data"  # in the home folder; else the shipped one
 ADAPTERS: dict[str, LoraSettings | PrefixSettings] = {LORA: LoraSettings(), PREFIX: PrefixSettings()}
@@ -62,31 +59,24 @@ class MethodCosts:
         self._model, self._base, self._home = model, base, home
 
     def stored(self) -> Costs | None:
-        """The newest figures of this base model, else the shipped ones; None where there are none.
-
-        Raises UserError for a damaged file.
-        """
+        """The newest figures of this base model, else the shipped ones, else None. Raises UserError if damaged."""
         files = [folder for folder in (self._home, DATA) if (folder / FILE).is_file()]
         known = (from_json(Costs, read_config(folder, FILE)) for folder in files)
         return next((costs for costs in known if costs.base == self._base), None)
 
     def measure(self, rounds: int = ROUNDS) -> Generator[str, None, Costs]:
-        """Measure all methods and keep the figures; yield what is being done. Closing it ends the child.
-
-        Raises UserError.
-        """
+        """Measure all methods, keep the figures; yield what is being done. Closing ends the child. Raises UserError."""
         costs = yield from in_child(decoded, self._model, self._home, rounds)
         found = {cost.name: cost for cost in costs.methods}
         for name in (LORA, PREFIX, FULL):
             cost = yield from in_child(trained_cost, self._model, self._home, rounds, name)
             found[name] = replace(cost, token_seconds=found[name].token_seconds if name in found else None)
         costs = replace(costs, methods=tuple(found.values()))
-        write_costs(costs, self._home / FILE)
+        write_json(self._home / FILE, to_json(costs))
         return costs
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """The options of `methods`."""
     command.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the app finds the figures")
     command.add_argument("--model", help="another base model: a Hub id or a local folder")
     command.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
@@ -99,18 +89,10 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         raise UserError(f"--rounds is {options.rounds}: measure at least one.")
     costs = finish(MethodCosts(options.model, "", options.home).measure(options.rounds), say)
     if options.json:
-        write_costs(costs, options.json)
+        write_json(options.json, to_json(costs))
     print("\n".join(f"| {' | '.join(row)} |" for row in (COLUMNS, ["---"] * len(COLUMNS), *rows(costs))))
     print(f"\n{about(costs)}")
     return 0
-
-
-def write_costs(costs: Costs, file: Path) -> None:
-    """Write the figures, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f".{file.name}.part")
-    scratch.write_text(json.dumps(to_json(costs), indent=1, ensure_ascii=False) + "\n", "utf-8")
-    scratch.replace(file)
 
 
 def in_child(work: Callable[..., Steps], *arguments: Any) -> Steps:
@@ -164,20 +146,17 @@ def trained_cost(model: str | None, home: Path, rounds: int, name: str) -> Gener
             seconds.append(now(base.device) - began)
         peaks.append(max(seen) - before)
     count = sum(p.numel() for p in parameters)
-    return Cost(name, count, count * FLOAT32, max(peaks[1:]), statistics.median(seconds[1:]))
+    return Cost(name, count, count * FLOAT_BYTES, max(peaks[1:]), statistics.median(seconds[1:]))
 
 
 def decoded(model: str | None, home: Path, rounds: int) -> Generator[str, None, Costs]:
-    """Decode by every method in turn; return the facts of the run, with the seconds a token of each.
-
-    Fresh adapters cost as much as trained ones.
-    """
+    """Decode by each method, with fresh adapters, which cost as much; return the facts and the seconds a token."""
     yield "loading the base model"
     base = load_base_model(model, home)
     merged = replace(base, model=copy.deepcopy(base.model))
     with tempfile.TemporaryDirectory() as folder:  # the store reads weights when they are needed
         for name, settings in ADAPTERS.items():
-            adapter: Any = adapted(private(base), TrainSettings(adapter=settings))
+            adapter: Any = adapted(base.private(), TrainSettings(adapter=settings))
             adapter.save_pretrained(Path(folder) / name, save_embedding_layers=False)
         engine = Engine(base, AdapterStore([Path(folder)], base))
         merged.model.load_state_dict(merged_state(base, engine.store.lora(LORA)))
@@ -200,7 +179,7 @@ def decoded(model: str | None, home: Path, rounds: int) -> Generator[str, None, 
         *(base.id, size, base.device.type, dtype, machine(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M")),
         *(LoraSettings().r, PrefixSettings().num_virtual_tokens, BATCH, TOKENS, DECODED, rounds),
         methods=tuple(
-            Cost(name, None if name == MERGED else 0, size * FLOAT32 * (name == MERGED), token_seconds=each)
+            Cost(name, None if name == MERGED else 0, size * FLOAT_BYTES * (name == MERGED), token_seconds=each)
             for name, each in seconds.items()
         ),
     )
@@ -251,7 +230,7 @@ def watched_memory(device: torch.device) -> Iterator[list[int]]:
 
 def check_memory(base: BaseModel) -> None:
     """Raises UserError where there is too little memory for full fine-tuning."""
-    needed, free = COPIES * FLOAT32 * base.model.num_parameters() + BESIDE, psutil.virtual_memory().available
+    needed, free = COPIES * FLOAT_BYTES * base.model.num_parameters() + BESIDE, psutil.virtual_memory().available
     if base.device.type == "cpu" and free < needed:
         raise UserError(
             f"Measuring {base.id} takes about {math.ceil(needed / 1e9)} GB of memory, {free / 1e9:.1f} GB are free: "

@@ -1,7 +1,7 @@
 """What a prefix has learned: the attention that tokens pay to it, how far it moved, and the words it is near.
 
 The shared model is never switched or hooked: `own` is always a private model, a second set of modules around the same
-weights (see `private`). Its forward passes are made while holding the engine's turn, as all of them are.
+weights. Its forward passes are made while holding the engine's turn, as all of them are.
 
 Letters: L layers, H key/value heads, P virtual tokens, D head size, N generated tokens, T tokens in all, V vocabulary.
 
@@ -12,24 +12,20 @@ prefix that starts as the keys and values of a text starts at the text's own tok
 depend on context and have no such dictionary: there, only the movement of keys and values is shown.
 """
 
-import copy
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import replace
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedTokenizerBase
 
-from adapters.base_model import BaseModel
+from adapters.base_model import ALONE, BaseModel, Turn
 from adapters.kv import AppendingLayer
 from adapters.learned.spectrum import Matrix, plain
 from adapters.prefix.prefix import PrefixKV, prefix_model
 from adapters.prefix.settings import PrefixSettings
 
-Turn = AbstractContextManager[Any]
-ALONE: Turn = nullcontext()  # nobody else uses the model
 NEAREST = 3  # words of each virtual token
 TOKENS_AT_ONCE = 4096  # of the vocabulary
 PROBES = 8  # tokens that show whether positions matter
@@ -120,7 +116,7 @@ def movement(start: PrefixKV, prefix: PrefixKV) -> Tensor:
 @torch.no_grad()
 def starting_prefix(own: BaseModel, settings: PrefixSettings, seed: int) -> PrefixKV:
     """The prefix at the start of a training with these settings."""
-    model = prefix_model(private(own), settings, seed)  # PEFT wraps it in place
+    model = prefix_model(own.private(), settings, seed)  # PEFT wraps it in place
     rows: Tensor = model.prompt_encoder["default"].embedding.weight  # type: ignore[union-attr, assignment]
     layers, heads, size = own.cache_shape
     return rows.float().cpu().view(-1, layers, 2, heads, size).permute(1, 2, 3, 0, 4).contiguous()
@@ -152,12 +148,3 @@ class Catching(AppendingLayer):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         self.values = value_states
         raise Caught
-
-
-def private(base: BaseModel) -> BaseModel:
-    """Other modules and another config around the same weights: hooks and switches there leave `base` alone.
-
-    Hold the engine's turn while copying, so that no LoRA hangs on the model.
-    """
-    weights = [*base.model.parameters(), *base.model.buffers()]
-    return replace(base, model=copy.deepcopy(base.model, {id(tensor): tensor for tensor in weights}))

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers.pytorch_utils import Conv1D
 
 from adapters.base_model import BaseModel
+from adapters.lora.lora import matrix
 from adapters.lora.rows import LoraWeights
 from adapters.methods import UserError
 
@@ -27,8 +27,6 @@ Matrix = tuple[tuple[float, ...], ...]
 
 
 class Update(NamedTuple):
-    """The update of one module."""
-
     path: str  # in the base model
     size: tuple[int, int]  # (out, in) of W
     trained: int  # parameters
@@ -48,7 +46,6 @@ class Update(NamedTuple):
 
     @property
     def norm(self) -> float:
-        """Frobenius norm of the update."""
         return math.hypot(*self.singular_values)
 
     @property
@@ -79,7 +76,7 @@ class Crop(NamedTuple):
 def updates(base: BaseModel, lora: LoraWeights) -> tuple[Update, ...]:
     """The update of each module of a LoRA, in the model's order."""
     values = [singular_values(a, b) * lora.scaling for a, b in lora.modules.values()]
-    norms = torch.stack([matrix(base, path).norm(dtype=torch.float32) for path in lora.modules])
+    norms = torch.stack([matrix(base.model.get_submodule(path)).norm(dtype=torch.float32) for path in lora.modules])
     found = []
     for (path, (a, b)), each, norm in zip(lora.modules.items(), values, norms.tolist(), strict=True):
         gains = lora.gains[path].numel() if path in lora.gains else 0
@@ -104,7 +101,7 @@ def crop(base: BaseModel, lora: LoraWeights, path: str) -> Crop:
     across = -(-a.shape[1] // BLOCK)
     row, column = strongest // across * BLOCK, strongest % across * BLOCK
     rows, columns = slice(row, row + BLOCK), slice(column, column + BLOCK)
-    weight = matrix(base, path)[rows, columns].float().cpu()
+    weight = matrix(base.model.get_submodule(path))[rows, columns].float().cpu()
     adapted = weight + lora.scaling * (b[rows] @ a[:, columns])
     if path in lora.gains:
         adapted = lora.gains[path].cpu()[rows, None] * adapted
@@ -116,13 +113,6 @@ def block_norms(a: Tensor, b: Tensor) -> Tensor:
     rows = torch.stack([part.T @ part for part in b.split(BLOCK)])  # (b, r, r)
     columns = torch.stack([part @ part.T for part in a.split(BLOCK, dim=1)])  # (c, r, r)
     return torch.einsum("bij,cij->bc", rows, columns)
-
-
-def matrix(base: BaseModel, path: str) -> Tensor:
-    """W (out, in) of a linear layer."""
-    module = base.model.get_submodule(path)
-    weight: Tensor = module.weight  # type: ignore[assignment]
-    return weight.T if isinstance(module, Conv1D) else weight  # GPT-2 stores (in, out)
 
 
 def plain(block: Tensor) -> Matrix:

@@ -3,29 +3,25 @@
 An import is written aside, read as it will be run, and only then renamed into place: no failure leaves anything behind.
 """
 
+import copy
 import re
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError, HTTPError
 
-from adapters.adapter_files import (
-    CARD_FILE,
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    check_name,
-    folder_bytes,
-    read_owner,
-    read_report,
-    write_owner,
-)
+from adapters import adapter_files
+from adapters.adapter_files import CARD_FILE, CONFIG_FILE, LIMITS, WEIGHTS_FILE, read_owner, read_report
 from adapters.base_model import BaseModel
-from adapters.library.zips import LIMITS, PICKLES, pack, unpack
-from adapters.lora.lora import write_merged
+from adapters.cards import render
+from adapters.library.zips import PICKLES, check_size, pack, unpack
+from adapters.lora.lora import merged_state
+from adapters.lora.rows import LoraWeights
 from adapters.methods import UserError
 from adapters.pplm.discriminator import DISCRIMINATOR_FILE
 from adapters.store.adapter_store import Adapter, AdapterStore
@@ -57,8 +53,6 @@ class Library:
         self.can_fetch, self.can_push = source is not None, target is not None  # what the operator permits
         self._merging, self._deleting = threading.Lock(), threading.Lock()
 
-    # In
-
     def import_zip(self, file: Path, name: str, owner: str | None) -> Adapter:
         """Import the adapter in a zip as `name`. Raises UserError; then nothing is new."""
         if file.stat().st_size > self._max_bytes:
@@ -66,10 +60,7 @@ class Library:
         return self._import(name, owner, lambda made: unpack(file, made))
 
     def import_from_hub(self, repo: str, name: str, owner: str | None) -> Adapter:
-        """Import the adapter in a repository of the Hub as `name`; a local folder is never looked at.
-
-        Sizes are checked before anything is fetched. Raises UserError; then nothing is new.
-        """
+        """Import from a repository of the Hub, never from a local folder. Raises UserError; then nothing is new."""
         if self._source is None:
             raise UserError(
                 "No adapters from the Hub are permitted here: the operator may set STEERBOARD_HUB_ADAPTERS=1."
@@ -85,13 +76,8 @@ class Library:
         except UserError as error:
             return str(error)
 
-    # Out
-
     def zip(self, name: str, into: Path) -> Path:
-        """Zip of an adapter or discriminator in the folder `into`; equal files make equal bytes.
-
-        Raises UserError for an unknown name.
-        """
+        """Zip of an adapter or discriminator in the folder `into`; equal files make equal bytes. Raises UserError."""
         folder = self._store.folder(name)
         files = {f"{name}/{file}": folder / file for file in PUBLIC if (folder / file).is_file()}
         return pack(files, into / f"{name}.zip")
@@ -117,10 +103,9 @@ class Library:
                 return pack({f"{name}-merged/{file.name}": file for file in folder.iterdir()}, target)
 
     def push(self, name: str, repo: str) -> str:
-        """Publish an adapter or discriminator with its card in a new, private repository; return its address.
+        """Publish an adapter or discriminator in a new, private repository; return its address. Raises UserError.
 
-        An existing repository is never written to: the token may open more than this app should touch. Raises
-        UserError.
+        An existing repository is never written to: the token may open more than this app should touch.
         """
         if self._target is None:
             raise UserError("Nothing can be published here: the operator sets HF_TOKEN to a token that may write.")
@@ -136,11 +121,8 @@ class Library:
         return f"{self._target.endpoint}/{repo}"
 
     def delete(self, name: str, owner: str | None) -> None:
-        """Delete a visitor's own adapter or discriminator; runs keep their copies of its figures.
-
-        Raises UserError for one that comes with the project, one of somebody else, and an unknown name.
-        """
-        check_name(name)
+        """Delete a visitor's own adapter or discriminator; runs keep their copies of its figures. Raises UserError."""
+        adapter_files.check_name(name)
         folder = self._own / name
         with self._deleting:
             if not folder.is_dir() or folder.is_symlink():
@@ -149,8 +131,6 @@ class Library:
             if owner is None or read_owner(folder) != owner:
                 raise UserError(f"{name} was made by somebody else or on the command line: it is not yours to delete.")
             self._store.remove(folder)
-
-    # About
 
     def owner(self, name: str) -> str | None:
         """Owner of an adapter or discriminator, None for nobody. Raises UserError for an unknown name."""
@@ -164,28 +144,36 @@ class Library:
         """Figures in the folder of an adapter, None where there are none. Raises UserError."""
         return read_report(self._store.find(name).folder, Report)
 
-    # Inside
-
     def _import(self, name: str, owner: str | None, write: Callable[[Path], None]) -> Adapter:
         """Write an adapter aside, check it as it will be run, move it among the visitors' and offer it."""
         with self._store.reserve(name):
-            self._own.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".import-", dir=self._own) as scratch:
-                made, folder = Path(scratch) / name, self._own / name
-                made.mkdir()
+            folder = self._own / name
+            with adapter_files.new_folder(folder) as made:
                 write(made)
                 read_card(made)
                 read_report(made, Report)
                 self._store.check(made)
-                write_owner(made, owner)
-                self._store.make_room(folder_bytes(made))
-                made.rename(folder)
+                adapter_files.write_owner(made, owner)
+                self._store.make_room(adapter_files.folder_bytes(made))
             try:
                 self._store.offer(folder)
             except UserError:
                 shutil.rmtree(folder)
                 raise
             return self._store.find(name)
+
+
+def write_merged(base: BaseModel, lora: LoraWeights, name: str, folder: Path) -> None:
+    """Write the base model with a LoRA merged into it, its tokenizer and a card. Raises UserError.
+
+    Equal to PEFT's `merge_and_unload` in float32; in another dtype the sum is rounded once. Needs no engine's turn:
+    merged weights are new tensors, and `save_pretrained` writes into the config of a copy.
+    """
+    shell: Any = copy.copy(base.model)
+    shell.config = copy.deepcopy(base.model.config)
+    shell.save_pretrained(folder, state_dict=merged_state(base, lora))
+    base.tokenizer.save_pretrained(folder)
+    (folder / CARD_FILE).write_text(render("merged", base.id, name=name), "utf-8")
 
 
 def read_card(folder: Path) -> str:
@@ -220,12 +208,5 @@ def check_repo(repo: str) -> None:
         raise UserError(f"{str(repo)[:100]!r} is no repository of the Hub: write it as OWNER/NAME.")
 
 
-def check_size(name: str, size: int | None) -> None:
-    """Raise UserError for a file that is too large or of unknown size."""
-    if size is None or size > LIMITS[name]:
-        raise UserError(f"{name} has {size or 'unknown'} bytes, at most {LIMITS[name]:,} can be imported.")
-
-
 def one_line(error: Exception) -> str:
-    """Message of an error of the Hub, shortened."""
     return " ".join(str(error).split())[:300]

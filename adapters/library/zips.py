@@ -12,23 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from adapters.adapter_files import (
-    CARD_FILE,
-    CONFIG_FILE,
-    MAX_CONFIG_BYTES,
-    MAX_METRICS_BYTES,
-    METRICS_FILE,
-    WEIGHTS_FILE,
-)
+from adapters.adapter_files import CONFIG_FILE, LIMITS, WEIGHTS_FILE, new_file
 from adapters.methods import UserError
 
-MAX_WEIGHTS_BYTES = 512_000_000  # r = 256 on every linear layer of the embedded model takes 170 MB in float32
-LIMITS = {  # bytes of each file that an adapter may have
-    CONFIG_FILE: MAX_CONFIG_BYTES,
-    WEIGHTS_FILE: MAX_WEIGHTS_BYTES,
-    CARD_FILE: 262_144,
-    METRICS_FILE: MAX_METRICS_BYTES,
-}
 MAX_ENTRIES = 64
 MAX_READ = 131_072  # bytes read at once; more than the directory of a zip with MAX_ENTRIES takes
 CHUNK = 65_536
@@ -49,18 +35,14 @@ class ShortReads(io.FileIO):
 
 def pack(files: Mapping[str, Path], target: Path) -> Path:
     """Write files into a zip under the names given, whole or not at all; equal files make equal bytes."""
-    scratch = target.with_name(f".{target.name}.part")
-    try:
-        with ZipFile(scratch, "w", ZIP_STORED) as archive:  # weights do not shrink, and zlib's output has versions
-            for name in sorted(files):
-                info = ZipInfo(name, EPOCH)
-                info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
-                info.file_size = files[name].stat().st_size
-                with files[name].open("rb") as source, archive.open(info, "w") as into:
-                    shutil.copyfileobj(source, into, CHUNK)
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
+    # Stored as they are: weights do not shrink, and zlib's output has versions.
+    with new_file(target) as scratch, ZipFile(scratch, "w", ZIP_STORED) as archive:
+        for name in sorted(files):
+            info = ZipInfo(name, EPOCH)
+            info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+            info.file_size = files[name].stat().st_size
+            with files[name].open("rb") as source, archive.open(info, "w") as into:
+                shutil.copyfileobj(source, into, CHUNK)
     return target
 
 
@@ -102,8 +84,7 @@ def adapter_entries(entries: list[ZipInfo]) -> dict[str, ZipInfo]:
             continue
         if name in found:
             raise UserError(f"The zip holds {name} twice: put one adapter into it.")
-        if entry.file_size > LIMITS[name]:
-            raise UserError(f"{name} has {entry.file_size:,} bytes, at most {LIMITS[name]:,} can be imported.")
+        check_size(name, entry.file_size)
         found[name] = entry
         folders.add(folder)
     if missing := [name for name in (CONFIG_FILE, WEIGHTS_FILE) if name not in found]:
@@ -111,6 +92,13 @@ def adapter_entries(entries: list[ZipInfo]) -> dict[str, ZipInfo]:
     if len(folders) > 1:
         raise UserError("The zip holds files in several folders: put them all into one.")
     return found
+
+
+def check_size(name: str, size: int | None) -> None:
+    """Raise UserError for a file that is too large or of unknown size."""
+    if size is None or size > LIMITS[name]:
+        told = "unknown" if size is None else f"{size:,}"
+        raise UserError(f"{name} has {told} bytes, at most {LIMITS[name]:,} can be imported.")
 
 
 def check_entry(entry: ZipInfo) -> None:

@@ -5,14 +5,12 @@
 and DoRA (Liu et al., ICML 2024, arXiv 2402.09353), which trains a magnitude m for each output beside it:
 
     y = m / ||W + scaling * B A|| * (W x + scaling * B (A x))
-
 """
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,9 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from adapters.adapter_files import read_tensors
-from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO, BaseModel
+from adapters.base_model import BaseModel
 from adapters.lora.rows import LoraWeights
-from adapters.lora.settings import UNUSED, LoraFile, LoraSettings
+from adapters.lora.settings import LoraFile, LoraSettings
 from adapters.methods import UserError, from_json
 
 ALL_LINEAR = "all-linear"
@@ -51,9 +49,9 @@ class Dropout(nn.Module):
 
 def lora_model(base: BaseModel, settings: LoraSettings, seed: int) -> PeftModel:
     """The base model wrapped (in place) with a new LoRA; only the LoRA has gradients. Raises UserError."""
-    fields = asdict(settings) | {"target_modules": list(targets(base.model, settings.target_modules))}
+    chosen = asdict(settings) | {"target_modules": list(targets(base.model, settings.target_modules))}
     turned = any(isinstance(module, Conv1D) for module in base.model.modules())
-    config = LoraConfig(task_type="CAUSAL_LM", fan_in_fan_out=turned, **fields)
+    config = LoraConfig(task_type="CAUSAL_LM", fan_in_fan_out=turned, **chosen)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = get_peft_model(base.model, config)
@@ -124,20 +122,25 @@ def num_parameters(model: PreTrainedModel, settings: LoraSettings) -> int:
 
 def linear_shape(module: nn.Module) -> tuple[int, int] | None:
     """(in, out) of a linear layer, None for any other module."""
-    if isinstance(module, nn.Linear):
-        return module.in_features, module.out_features
-    if isinstance(module, Conv1D):  # GPT-2's linear layer, which stores its weight as (in, out)
-        return module.weight.shape[0], module.weight.shape[1]
-    return None
+    if not isinstance(module, nn.Linear | Conv1D):
+        return None
+    size_out, size_in = matrix(module).shape
+    return size_in, size_out
+
+
+def matrix(module: nn.Module) -> Tensor:
+    """W (out, in) of a linear layer; GPT-2's layers store it as (in, out)."""
+    weight: Tensor = module.weight.detach()  # type: ignore[operator]
+    return weight.T if isinstance(module, Conv1D) else weight
 
 
 def read_lora(folder: Path, config: dict[str, Any], base: BaseModel) -> LoraWeights:
     """The LoRA in `folder` with the adapter_config.json `config`. Raises UserError."""
-    fields = dict(config)
-    for name in UNUSED.split():
-        if (value := fields.pop(name, None)) is not None:
-            raise UserError(f"{name}: Input should be None (got {value!r:.60})")
-    file = from_json(LoraFile, fields)
+    known, usual = {field.name for field in fields(LoraFile)}, LoraConfig().to_dict()
+    for name, value in config.items():  # all other features of PEFT change what an adapter computes
+        if name not in known and value not in (None, [], {}, usual.get(name)):
+            raise UserError(f"{name[:60]}: Input should be {usual.get(name)} (got {value!r:.60})")
+    file = from_json(LoraFile, {name: value for name, value in config.items() if name in known})
     modules = target_shapes(base.model, file.target_modules)
     if not modules:
         raise UserError(f"target_modules: {base.id} has no layer called {', '.join(file.target_modules)[:100]}.")
@@ -158,9 +161,7 @@ def gain(model: PreTrainedModel, path: str, magnitude: Tensor, pair: tuple[Tenso
 
     Only reads a weight, which nothing ever changes, so it needs no turn of the engine.
     """
-    layer, (a, b) = model.get_submodule(path), pair
-    weight = layer.weight.detach().float()  # type: ignore[operator]
-    weight = weight.T if isinstance(layer, Conv1D) else weight  # (out, in)
+    weight, (a, b) = matrix(model.get_submodule(path)).float(), pair
     norm = (weight + scaling * (b @ a).to(weight.device)).norm(dim=1)
     found = magnitude.to(norm.device) / norm
     if not torch.isfinite(found).all():
@@ -168,25 +169,9 @@ def gain(model: PreTrainedModel, path: str, magnitude: Tensor, pair: tuple[Tenso
     return found.cpu()
 
 
-def write_merged(base: BaseModel, lora: LoraWeights, name: str, folder: Path) -> None:
-    """Write the base model with a LoRA merged into it, its tokenizer and a card. Raises UserError.
-
-    Equal to PEFT's `merge_and_unload` in float32; in another dtype the sum is rounded once. Needs no engine's turn:
-    merged weights are new tensors, and `save_pretrained` writes into the config of a copy.
-    """
-    shell: Any = copy.copy(base.model)
-    shell.config = copy.deepcopy(base.model.config)
-    shell.save_pretrained(folder, state_dict=merged_state(base, lora))
-    base.tokenizer.save_pretrained(folder)
-    (folder / "README.md").write_text(merged_card(base, name), "utf-8")
-
-
 @torch.no_grad()
 def merged_state(base: BaseModel, lora: LoraWeights) -> dict[str, Tensor]:
-    """The state of the merged model on the CPU; tied weights stay tied.
-
-    Raises UserError if a merged weight would also change another layer.
-    """
+    """The merged model's state on the CPU; tied weights stay tied. Raises UserError if a merged weight is shared."""
     kept: dict[int, Tensor] = {}
     merged: dict[str, Tensor] = {}
     state = base.model.state_dict()
@@ -216,20 +201,3 @@ def added(weight: Tensor, lora: LoraWeights, path: str) -> Tensor:
     whole = weight + lora.scaling * (b @ a).to(weight.device)
     gain = lora.gains.get(path)
     return whole if gain is None else gain.to(whole.device)[:, None] * whole
-
-
-def merged_card(base: BaseModel, name: str) -> str:
-    """The README.md of the merged model; the embedded model is named by its Hub repository."""
-    return f"""---
-base_model: {EMBEDDED_REPO if base.id == EMBEDDED_ID else base.id}
-library_name: transformers
-pipeline_tag: text-generation
-tags:
-- steerboard
----
-
-# {name}, merged
-
-`{base.id}` with the LoRA `{name}` added to its weights. It is a plain model and needs no PEFT.
-The card of the LoRA tells its training data and its scores.
-"""

@@ -49,8 +49,6 @@ class Stack(NamedTuple):
 
 
 class Use(NamedTuple):
-    """The LoRA of a row."""
-
     number: int  # among the D different ones
     scale: float
 
@@ -64,8 +62,6 @@ class Part(NamedTuple):
 
 
 class LoraRows:
-    """The LoRA of each row of a batch."""
-
     def __init__(self, stacks: Sequence[Stack], uses: Sequence[Use | None]) -> None:
         self.stacks, self.uses = stacks, uses
         assert not any(before and not after for before, after in zip(uses, uses[1:], strict=False)), "base rows first"
@@ -113,7 +109,6 @@ class LoraRows:
 
 
 def stack(model: nn.Module, name: str, loras: Sequence[LoraWeights]) -> Stack:
-    """The LoRAs at the module called `name`."""
     module = model.get_submodule(name)
     weight = next(module.parameters())
     pairs = [lora.modules.get(name) for lora in loras]

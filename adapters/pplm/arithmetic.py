@@ -74,10 +74,7 @@ def gradient_norms(gradient: Tensor) -> Tensor:
 def push(
     state: Tensor, gradient: Tensor, norms: Tensor, step_size: Tensor, gamma: Tensor, out: Tensor | None = None
 ) -> Tensor:
-    """The state (L, 2, B, H, W, D) after one step against the gradient; norms (L, B), step_size and gamma (B,).
-
-    `out` may be the state itself.
-    """
+    """The state (L, 2, B, H, W, D) after a step, in `out` if given; norms (L, B), step_size and gamma (B,)."""
     length = step_size / norms.clamp(min=TINY) ** gamma  # (L, B)
     return torch.addcmul(state, length[:, None, :, None, None, None], gradient, value=-1, out=out)
 
@@ -132,8 +129,5 @@ def without_echoes(steered: Tensor, clean: Tensor, used: Tensor) -> Tensor:
 
 
 def fuse(steered: Tensor, clean: Tensor, gm_scale: Tensor) -> Tensor:
-    """Logits (B, V) of p~^gm_scale * p^(1 - gm_scale): a mean of logits is a geometric mean of distributions.
-
-    Written so that gm_scale 0 gives the clean logits bit for bit.
-    """
+    """Logits (B, V) of p~^gm_scale * p^(1 - gm_scale), so written that gm_scale 0 gives the clean ones bit for bit."""
     return clean + gm_scale[:, None] * (steered - clean)

@@ -53,7 +53,6 @@ class WeightedLoss(NamedTuple):
     terms: tuple[tuple[float, AttributeLoss], ...]  # weight and loss of each
 
     def __call__(self, evidence: Evidence) -> Tensor:
-        """The weighted sum of the losses (B,)."""
         return torch.stack([weight * loss(evidence) for weight, loss in self.terms]).sum(0)
 
     def likelihood(self, evidence: Evidence) -> Tensor:
@@ -73,7 +72,6 @@ class WordSplit(NamedTuple):
 
     @property
     def pushed(self) -> list[Piece]:
-        """The pieces that count."""
         return [(self.token_ids[:at], token) for at, token in enumerate(self.token_ids) if self.counts[at]]
 
 
@@ -106,7 +104,6 @@ def words_of(attribute: Attribute) -> tuple[str, ...]:
 
 
 def split_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> list[WordSplit]:
-    """The different words of a list, as they are split."""
     weights: dict[str, float] = {}
     for text in words:
         word, weight = weighted_word(text)
@@ -116,7 +113,6 @@ def split_words(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> lis
 
 
 def split_word(tokenizer: PreTrainedTokenizerBase, word: str, weight: float) -> WordSplit:
-    """A word with its pieces, and which of them count."""
     ids = tokenizer.encode(f"{WORD_START}{word}", add_special_tokens=False)
     # Decoded together, since some tokenizers leave out the blank before the first token.
     begun = [str(tokenizer.decode(ids[: end + 1], clean_up_tokenization_spaces=False)) for end in range(len(ids))]
@@ -233,10 +229,7 @@ def attribute_loss(
     device: torch.device,
     class_loss: Callable[[str], AttributeLoss] = unknown_class,
 ) -> WeightedLoss:
-    """The losses of several attributes with their weights; `class_loss` gives that of a discriminator's NAME:CLASS.
-
-    Raises UserError for a list without a usable word and for an unknown name.
-    """
+    """The weighted losses of attributes; `class_loss` gives that of a discriminator's NAME:CLASS. Raises UserError."""
     return WeightedLoss(
         tuple(
             (a.weight, class_loss(a.name) if a.is_discriminator else bag_loss(attribute_bag(tokenizer, a), device))

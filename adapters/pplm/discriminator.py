@@ -2,11 +2,9 @@
 
     p(class | text) = softmax(W mean_t h_t + b),    attribute loss = -log p(class | text)
 
-Knows their files and their loss; knows nothing of texts or of training. A discriminator works on the base
-model that it was trained on and on no other. Letters: B rows, C hidden size, K classes.
+A discriminator works on the base model that it was trained on alone. Letters: B rows, C hidden size, K classes.
 """
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +13,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from adapters.adapter_files import WEIGHTS_FILE, read_config, read_tensors
+from adapters.adapter_files import WEIGHTS_FILE, read_config, read_tensors, write_json
 from adapters.base_model import BaseModel
 from adapters.methods import UserError
 from adapters.pplm.bags import AttributeLoss, Evidence
@@ -32,10 +30,6 @@ class Discriminator(NamedTuple):
     classes: tuple[str, ...]
     weight: Tensor  # (K, C), float32
     bias: Tensor  # (K,)
-
-    @property
-    def num_parameters(self) -> int:
-        return self.weight.numel() + self.bias.numel()
 
     def logits(self, means: Tensor) -> Tensor:
         """(B, K) of means (B, C) of hidden states."""
@@ -59,7 +53,7 @@ def discriminator_loss(discriminator: Discriminator, label: str, device: torch.d
 def write_discriminator(discriminator: Discriminator, base: BaseModel, folder: Path) -> None:
     """Writes the two files of a discriminator into `folder`."""
     config = {"base_model": base.id, "base_hash": base.weights_hash, "classes": discriminator.classes}
-    (folder / DISCRIMINATOR_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    write_json(folder / DISCRIMINATOR_FILE, config)
     save_file(
         {"weight": discriminator.weight.contiguous(), "bias": discriminator.bias.contiguous()}, folder / WEIGHTS_FILE
     )

@@ -20,8 +20,6 @@ ENTRY = "pplm.generate"
 OWN_IMPORT = re.compile(r"^from adapters\.([\w.]+) import", re.MULTILINE)
 IMPORT = re.compile(r"^(?:from|import) (\w+)[\w.]*(?: import| as|$)", re.MULTILINE)
 CARD = Path(__file__).with_name("hub_card.md")
-
-
 # Functions that read data files, and their values. Word lists of others have other licences and are left out.
 VALUES: dict[str, Callable[[], object]] = {
     "word_lists": lambda: {name: words for name, words in word_lists().items() if "/" not in name},

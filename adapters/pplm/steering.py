@@ -1,6 +1,5 @@
 """Steered rows: the gradient steps on their past that make one token.
 
-Knows the model's readings and the attributes' losses; knows nothing of sampling or prompts.
 Letters: as in arithmetic.py; K newest tokens, C hidden size.
 """
 
@@ -21,8 +20,6 @@ from adapters.pplm.past import PushedPast, Reading, read
 
 
 class Steered(NamedTuple):
-    """The result of a step."""
-
     clean: Tensor  # (B, V) logits of the next token, unsteered
     fused: Tensor  # (B, V); NaN in rows that diverged
     likelihood: Tensor  # (B,) of the attributes before any step; 0 if nothing is ranked by it

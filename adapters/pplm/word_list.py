@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from adapters.methods import Attribute, UserError, from_json, weighted_word
-from adapters.reading import Record, Wanted, check_text, read_records, refuse
+from adapters.reading import Record, Wanted, check_text, needs, read_records, refuse
 
 MAX_BYTES = 2_000_000  # of a file, or characters of a box: enough to count the words of a list that is far too long
 SEPARATOR = re.compile(r"[,;\n]")
@@ -27,20 +27,11 @@ def parse_words(text: str) -> tuple[str, ...]:
 
 
 def read_word_list(data: bytes, filename: str) -> tuple[str, ...]:
-    """Words of a TXT file, as `parse_words` reads them, or of a CSV file with the column `word`, perhaps with `weight`.
-
-    Raises UserError.
-    """
+    """Words of a TXT file, as in `parse_words`, or of a CSV file with `word`, perhaps `weight`. Raises UserError."""
     records = read_records(data, filename, WANTED_WORDS)
     if filename.lower().endswith(".txt"):
         return parse_words(next(records).fields[0][1])
     return checked([weighted(record) for record in records])
-
-
-def check_word_column(names: list[str], where: str) -> None:
-    """Refuse columns without exactly one called `word`."""
-    if names.count("word") != 1:
-        raise UserError(f"{where} must name the column 'word' once: begin the file with word, or word,weight.")
 
 
 def weighted(record: Record) -> str:
@@ -57,7 +48,7 @@ def weighted(record: Record) -> str:
 
 WANTED_WORDS = Wanted(
     endings=(".txt", ".csv"),
-    check=check_word_column,
+    check=needs("word", hint="begin the file with word, or word,weight"),
     example="",
     empty=NO_WORDS,
     max_bytes=MAX_BYTES,

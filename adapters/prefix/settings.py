@@ -13,8 +13,6 @@ Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 
 @dataclass(frozen=True, config=STRICT)
 class PrefixSettings:
-    """How a prefix is trained."""
-
     num_virtual_tokens: VirtualTokens = 20  # entries before the prompt in every layer's cache; they use up context
     # The prefix starts as the keys and values of this text, repeated or cut to length; empty: at random.
     init_text: Annotated[str, Field(max_length=4_000)] = ""
@@ -30,8 +28,6 @@ class PrefixSettings:
 
 @dataclass(frozen=True, config=STRICT)
 class PrefixFile:
-    """The fields of adapter_config.json."""
-
     peft_type: Literal["PREFIX_TUNING"]
     base_model_name_or_path: str
     num_virtual_tokens: VirtualTokens

@@ -10,18 +10,9 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from adapters.adapter_files import (
-    CONFIG_FILE,
-    MAX_OWN,
-    WEIGHTS_FILE,
-    check_name,
-    note_use,
-    read_config,
-    sweep,
-    to_remove,
-)
+from adapters.adapter_files import CONFIG_FILE, WEIGHTS_FILE, check_name, note_use, read_config, sweep, to_remove
 from adapters.base_model import BaseModel
 from adapters.lora.lora import read_lora
 from adapters.lora.rows import LoraWeights
@@ -32,8 +23,10 @@ from adapters.prefix.prefix import PrefixKV, read_prefix
 from adapters.store.digest import weights_digest
 from adapters.store.weight_cache import WeightCache, Weights
 
+T = TypeVar("T")
 WEIGHTS = Path(__file__).parents[1] / "weights"  # the adapters that come with the project
 KINDS = {"": "adapter", "lora": "LoRA adapter", "prefix": "prefix adapter"}
+MAX_OWN = 200  # adapters and discriminators that visitors may leave: everybody may add to them
 FLOAT_BYTES = 4  # of a weight in memory
 
 
@@ -50,13 +43,11 @@ class Adapter(NamedTuple):
     digest: str  # of its weights as they run
 
 
-class Offered(NamedTuple):
-    """Everything that is offered at one moment; replaced as a whole, never changed."""
+class Found(NamedTuple):
+    """What there is in a folder, or why it cannot be used."""
 
-    adapters: dict[str, Adapter]
-    discriminators: dict[str, Discriminator]
-    folders: dict[str, Path]  # of both
-    refused: dict[str, str]  # name -> why it cannot be used
+    folder: Path
+    content: Adapter | Discriminator | str
 
 
 class AdapterStore:
@@ -72,13 +63,12 @@ class AdapterStore:
         max_cache_bytes: int = 500_000_000,
         max_disk_bytes: int | None = None,
     ) -> None:
-        """`max_cache_bytes`: of weights in memory that nobody is using. `max_disk_bytes`: of what visitors leave, None
-        for no limit."""
+        """`max_cache_bytes`: of unused weights in memory. `max_disk_bytes`: of what visitors leave; None: no limit."""
         self._base, self._folders, self._max_disk_bytes = base, tuple(folders), max_disk_bytes
         self._changing = threading.RLock()  # one change after the other; readers need no lock
         self._reserved: set[str] = set()  # names of what is being trained or imported
         self._cache = WeightCache(max_cache_bytes)
-        self._offered = Offered({}, {}, {}, {})
+        self._offered: dict[str, Found] = {}  # replaced as a whole, never changed
         for parent in (parent for parent in folders if parent.is_dir()):
             sweep(parent)
             for folder in sorted(parent.glob("[!.]*/")):
@@ -87,27 +77,24 @@ class AdapterStore:
                         self._offer(folder)
                     except UserError as error:
                         name = f"{folder.name} ({parent})" if folder.name in self.names else folder.name
-                        self._offered.refused[name] = str(error)
+                        self._offered[name] = Found(folder, str(error))
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:
-        return tuple(self._offered.adapters.values())
+        return tuple(self._of(Adapter).values())
 
     @property
     def discriminators(self) -> dict[str, Discriminator]:
-        return self._offered.discriminators
+        return self._of(Discriminator)
 
     @property
     def refused(self) -> dict[str, str]:
         """Name -> why it cannot be used."""
-        return self._offered.refused
+        return self._of(str)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of everything that can be used."""
-        return tuple(self._offered.folders)
-
-    # Finding and reading
+        return tuple(name for name, found in self._offered.items() if not isinstance(found.content, str))
 
     def find(self, name: str, kind: str = "") -> Adapter:
         """The adapter called `name`, of this kind if one is given. Raises UserError for an unknown one."""
@@ -144,9 +131,7 @@ class AdapterStore:
 
     def folder(self, name: str) -> Path:
         """Folder of an adapter or a discriminator. Raises UserError for an unknown name."""
-        return self._offered.folders.get(name) or self.find(name).folder
-
-    # Coming and going
+        return self._offered[name].folder if name in self.names else self.find(name).folder
 
     def check(self, folder: Path) -> "Discriminator | Adapter":
         """Read the files in `folder` without offering them. Raises UserError."""
@@ -154,10 +139,7 @@ class AdapterStore:
         return read_discriminator(folder, self._base) if is_discriminator else self._read(folder)[0]
 
     def offer(self, folder: Path) -> None:
-        """Offer the adapter or discriminator in `folder` under the folder's name, in place of its earlier version.
-
-        Raises UserError, and changes nothing, where it cannot be used or another folder has the name.
-        """
+        """Offer what is in `folder` by its name, in place of an earlier one. Raises UserError; then nothing changes."""
         self._offer(folder)
         with suppress(UserError):  # a training may have left more than was estimated
             self.make_room(0, keep=folder.name)
@@ -169,7 +151,7 @@ class AdapterStore:
 
     def is_taken(self, name: str) -> bool:
         """Whether something has this name, even if it cannot be used or is still being made."""
-        return name in (*self.names, *self.refused, *self._reserved)
+        return name in (*self._offered, *self._reserved)
 
     def reserve(self, name: str) -> ExitStack:
         """Keep a name for what is being made, until the returned stack is closed or its `with` block ends.
@@ -208,34 +190,26 @@ class AdapterStore:
         return f"To make room on the disk, the longest unused go first: {', '.join(names)}." if names else ""
 
     def make_room(self, num_bytes: int, keep: str = "") -> None:
-        """Remove what visitors have not used for longest, but not `keep`, until so many new bytes fit.
-
-        Raises UserError where even that would not make enough room.
-        """
+        """Remove what visitors have not used for longest, but not `keep`, until so many bytes fit. Raises UserError."""
         with self._changing:
             for name in self.removed_for(num_bytes, keep):
                 self.remove(self._folders[-1] / name)
-
-    # Inside
 
     def _offer(self, folder: Path) -> None:
         name, read = folder.name, self.check(folder)
         with self._changing:
             if name in self.names and self.folder(name) != folder:
                 raise UserError(f"There is already an adapter called {name}: rename one.")
-            offered = self._without(name)
-            offered.folders[name] = folder
-            if isinstance(read, Discriminator):
-                offered.discriminators[name] = read
-            else:
-                offered.adapters[name] = read
-            self._offered = offered
+            self._offered = self._without(name) | {name: Found(folder, read)}
 
-    def _without(self, name: str) -> Offered:
-        """A copy of what is offered in which `name` is unknown; its weights are forgotten."""
-        if name in self._offered.adapters:
-            self._cache.drop(self._offered.adapters[name].digest)
-        return Offered(*({key: value for key, value in part.items() if key != name} for part in self._offered))  # type: ignore[arg-type]
+    def _without(self, name: str) -> dict[str, Found]:
+        """What is offered but `name`, whose weights are forgotten."""
+        if adapter := self._of(Adapter).get(name):
+            self._cache.drop(adapter.digest)
+        return {other: found for other, found in self._offered.items() if other != name}
+
+    def _of(self, kind: type[T]) -> dict[str, T]:
+        return {name: found.content for name, found in self._offered.items() if isinstance(found.content, kind)}
 
     def _unknown(self, kind: str, name: str, known: Sequence[str]) -> UserError:
         if name in self.refused:
@@ -243,8 +217,7 @@ class AdapterStore:
         return UserError(f"There is no {kind} {name!r}: choose one of {', '.join(known) or 'none'}.")
 
     def _weights(self, adapter: Adapter) -> Weights:
-        """Weights from memory, or from disk with every check made again. Raises UserError unless they are those that
-        were offered."""
+        """Weights from memory, or from disk, checked again. Raises UserError unless they are as they were offered."""
 
         def read() -> Weights:
             try:

@@ -1,7 +1,4 @@
-"""sha256 of everything that determines a text: the base model, adapters, word lists, methods.
-
-Tensors are hashed as they run, not the files that they came from.
-"""
+"""sha256 of everything that determines a text: base model, adapters as they run, word lists, methods."""
 
 import json
 from collections.abc import Iterable, Sequence

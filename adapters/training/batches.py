@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from adapters.decoding.likelihood import perplexity_of
 
@@ -80,16 +81,11 @@ def evenly(items: Sequence[T], count: int | None) -> list[T]:
 
 def collate(examples: Sequence[Example]) -> TrainBatch:
     """The examples as one batch. Padding is id 0, masked and not scored."""
-    width = max(len(example.ids) for example in examples)
-    ids = torch.zeros(len(examples), width, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    labels = torch.full_like(ids, IGNORED)
-    for row, example in enumerate(examples):
-        length = len(example.ids)
-        ids[row, :length] = torch.tensor(example.ids)
-        mask[row, :length] = 1
-        labels[row, example.start - 1 : length - 1] = ids[row, example.start : length]
-    return TrainBatch(ids, mask, labels)
+    ids = pad_sequence([torch.tensor(example.ids) for example in examples], batch_first=True)
+    columns = torch.arange(ids.shape[1])
+    starts, lengths = torch.tensor([(example.start, len(example.ids)) for example in examples]).T[..., None]  # (B, 1)
+    scored = (columns >= starts - 1) & (columns < lengths - 1)
+    return TrainBatch(ids, (columns < lengths).long(), ids.roll(-1, 1).where(scored, IGNORED))
 
 
 def token_losses(model: nn.Module, batch: TrainBatch) -> Tensor:

@@ -193,7 +193,6 @@ def key(row: Row, data: Dataset) -> str:
 
 
 def as_text(row: Row) -> str:
-    """The row as JSON."""
     return json.dumps(row, sort_keys=True)
 
 
@@ -224,10 +223,7 @@ class Encoded(NamedTuple):
 
 
 def encode(base: BaseModel, rows: Sequence[Row], max_length: int, whole: bool = True) -> Encoded:
-    """The rows as token ids of at most `max_length`; `whole` texts end with the end token.
-
-    Raises UserError for a base model without one.
-    """
+    """Token ids of rows, at most `max_length`; `whole` texts get an end token. Raises UserError where there is none."""
     eos = base.tokenizer.eos_token_id
     if eos is None:
         raise UserError(f"{base.id} has no end token: it cannot be trained to end a text.")

@@ -15,8 +15,8 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic.dataclasses import dataclass
 
+from adapters.adapter_files import new_folder, write_json
 from adapters.methods import STRICT, UserError, from_json, to_json
-from adapters.training.corpus import DATASETS, Dataset, own_dataset
 from adapters.training.order import Event, Plan, StepSample, Times, TrainOrder, TrainStep
 
 ORDER_FILE, EVENTS_FILE, CHECKPOINT_FILE, STOP_FILE = "order.json", "events.jsonl", "checkpoint.safetensors", "stop"
@@ -24,7 +24,7 @@ State = Literal["waiting", "running", "done", "failed", "stopped"]
 ID = re.compile(r"[0-9]{20}-[0-9a-f]{8}")
 KEPT_STEPS = 2_000  # of a job in memory; the file has them all
 KEPT_SAMPLES = 500
-RECENT = 20  # newest steps, which say how fast it is
+RECENT = 20  # newest of them, which say how fast it is
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -46,7 +46,6 @@ class History(NamedTuple):
     total: int = 0  # steps
     steps: tuple[TrainStep, ...] = ()
     samples: tuple[StepSample, ...] = ()
-    recent: tuple[TrainStep, ...] = ()  # the newest, none left out
     begun_at: int = 0  # the newest process went on after this step
     adapter: bool = False  # whether there is an adapter
     phase: Literal["start", "training", "measuring"] = "start"
@@ -60,17 +59,10 @@ class History(NamedTuple):
 def add_job(jobs: Path, job: Job, file: Path | None) -> str:
     """Make the folder of a job, whole or not at all; return its id. Raises OSError where the disk is full."""
     id = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
-    jobs.mkdir(parents=True, exist_ok=True)
-    aside = jobs / f".{id}"
-    try:
-        aside.mkdir()
+    with new_folder(jobs / id) as made:
         if file is not None:
-            shutil.copyfile(file, aside / f"data{file.suffix.lower()}")
-        (aside / ORDER_FILE).write_text(json.dumps(to_json(job)), "utf-8")
-        aside.rename(jobs / id)
-    except OSError:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+            shutil.copyfile(file, made / f"data{file.suffix.lower()}")
+        write_json(made / ORDER_FILE, to_json(job))
     return id
 
 
@@ -89,28 +81,15 @@ def read_job(jobs: Path, id: str) -> Job:
         raise UserError(f"The order of training {id} cannot be read: train again.") from error
 
 
-def data_of(folder: Path, job: Job) -> Dataset:
-    """The data of a job."""
-    if job.order.data:
-        return DATASETS[job.order.data]
-    return own_dataset(next(folder.glob("data.*")), job.file)
-
-
 def write_event(folder: Path, kind: str, **fields: Any) -> None:
     """Append an event. Raises OSError where the disk is full."""
-    with (folder / EVENTS_FILE).open("ab") as events:
-        torn = events.tell() > 0 and not ends_with_newline(folder / EVENTS_FILE)
+    with (folder / EVENTS_FILE).open("a+b") as events:
+        events.seek(max(0, events.tell() - 1))
+        torn = events.read() not in (b"", b"\n")
         events.write(b"\n" * torn + json.dumps({"event": kind, "at": time.time()} | fields).encode() + b"\n")
 
 
-def ends_with_newline(file: Path) -> bool:
-    with file.open("rb") as opened:
-        opened.seek(-1, 2)
-        return opened.read(1) == b"\n"
-
-
 def write_progress(folder: Path, event: Event) -> None:
-    """Append an event of a training."""
     if isinstance(event, str):
         write_event(folder, "doing", message=event)
     elif isinstance(event, Plan):
@@ -121,7 +100,7 @@ def write_progress(folder: Path, event: Event) -> None:
 
 def tidy(folder: Path) -> None:
     """Remove the data and the checkpoint of a job that has ended."""
-    for file in (*folder.glob("data.*"), *folder.glob(f"{Path(CHECKPOINT_FILE).stem}.*")):
+    for file in (folder / CHECKPOINT_FILE, *folder.glob(f".{CHECKPOINT_FILE}.*"), *folder.glob("data.*")):
         file.unlink(missing_ok=True)
 
 
@@ -133,7 +112,6 @@ class Follower:
         self._history = History()
         self._steps: list[TrainStep] = []
         self._samples: list[StepSample] = []
-        self._recent: list[TrainStep] = []
 
     def read(self) -> History:
         """The history up to now."""
@@ -148,14 +126,12 @@ class Follower:
                         break
                     self._offset += len(line)
                     self._follow(line)
-            parts = tuple(self._steps), tuple(self._samples), tuple(self._recent)
-            self._history = self._history._replace(steps=parts[0], samples=parts[1], recent=parts[2])
+            self._history = self._history._replace(steps=tuple(self._steps), samples=tuple(self._samples))
         if self._history.state == "waiting" and (self._folder / STOP_FILE).exists():
             return self._history._replace(state="stopped", message="It was stopped before it began: nothing was kept.")
         return self._history
 
     def _follow(self, line: bytes) -> None:
-        """Take up one event."""
         try:
             event = json.loads(line)
             kind, at = event.pop("event"), event.pop("at", 0.0)
@@ -180,13 +156,12 @@ class Follower:
 
     def _begin(self, kept: int, at: float) -> None:
         """A process goes on after step `kept`: forget what the one before did beyond it."""
-        self._steps, self._recent = [[s for s in part if s.step <= kept] for part in (self._steps, self._recent)]
+        self._steps = [step for step in self._steps if step.step <= kept]
         self._samples = [sample for sample in self._samples if sample.step <= kept]
-        self._history = self._history._replace(state="running", begun_at=kept, message="starting")
-        self._history = self._history._replace(phase="start", since=at)
+        history = self._history._replace(state="running", begun_at=kept, message="starting")
+        self._history = history._replace(phase="start", since=at)
 
     def _add_step(self, step: TrainStep) -> None:
-        self._recent = [*self._recent[1 - RECENT :], step]
         self._steps.append(step)
         if len(self._steps) > KEPT_STEPS:
             best = [s for s in self._steps if s.best][-1:]
@@ -217,7 +192,7 @@ def pace(history: History, times: Times, now: float) -> Pace:
     if history.state != "running":
         return Pace(float(history.ended))
     times = times if times.training > 0 else Times(0, 1, 0)
-    recent = [step for step in history.recent if step.step > history.begun_at]
+    recent = [step for step in history.steps[-RECENT:] if step.step > history.begun_at]
     took = recent[-1].seconds - recent[0].seconds if len(recent) > 1 else 0.0
     planned = times.training / max(1, history.total)  # seconds of a step
     a_step = took / (recent[-1].step - recent[0].step) if took > 0 else planned

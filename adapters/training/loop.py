@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from adapters.adapter_files import new_file
 from adapters.base_model import BaseModel
 from adapters.lora.lora import Dropout, dropping, lora_model
 from adapters.lora.settings import LoraSettings
@@ -65,7 +66,6 @@ class Training:
     def __init__(
         self, model: nn.Module, settings: TrainSettings, training: Sequence[Example], validation: Sequence[Example]
     ) -> None:
-        """Raises UserError without examples to train or validate on."""
         if not training or not validation:
             raise UserError(f"{len(training)} examples to train and {len(validation)} to validate on: give more rows.")
         self.model, self.settings, self.examples = model, settings, training
@@ -201,13 +201,12 @@ def lr_factor(step: int, settings: TrainSettings) -> float:
 
 
 def write_checkpoint(file: Path, saved: Saved) -> None:
-    """Write the state aside, then rename it, so that there is always a whole one. Raises OSError on a full disk."""
-    aside = file.with_suffix(".aside")
+    """Write the state; there is always a whole one. Raises OSError on a full disk."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in saved.tensors.items()}
-    save_file(tensors, aside, {"progress": json.dumps(to_json(saved.progress))})
-    with aside.open("r+b") as written:
-        os.fsync(written.fileno())
-    aside.replace(file)
+    with new_file(file) as scratch:
+        save_file(tensors, scratch, {"progress": json.dumps(to_json(saved.progress))})
+        with scratch.open("r+b") as written:
+            os.fsync(written.fileno())
 
 
 def read_checkpoint(file: Path) -> Saved | None:

@@ -8,17 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adapters.adapter_files import CARD_FILE, METRICS_FILE, new_folder, store_as_float16, write_owner
+from adapters.adapter_files import new_folder, store_as_float16, write_owner
 from adapters.base_model import BaseModel
+from adapters.cards import machine, write_report
 from adapters.lora.lora import targets
 from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError, to_json
 from adapters.training.batches import Example, evenly
-from adapters.training.card import Report, card, machine
+from adapters.training.card import Report, card, greedy, samples, score
 from adapters.training.corpus import Dataset, Row, encode, pair, rows_of, split
 from adapters.training.loop import Training, adapted, read_checkpoint, round_to_float16, write_checkpoint
 from adapters.training.order import MAX_STEPS, Event, Plan, StepSample, TrainOrder, TrainSettings
-from adapters.training.scores import greedy, samples, score
 from adapters.training.speeds import STEP_TOKENS
 
 CURVE_POINTS = 200  # of a report
@@ -49,10 +49,7 @@ class Material(NamedTuple):
 
 
 def prepare(base: BaseModel, order: TrainOrder, data: Dataset) -> tuple[TrainSettings, Material]:
-    """The data of an order: read, split, encoded; its settings with the steps of its epochs and a fitting max_length.
-
-    Raises UserError for what cannot be trained.
-    """
+    """An order's settings, with its steps and a fitting max_length, and its encoded data. Raises UserError."""
     settings, notes = fitting(base, order)
     material = encoded(base, data, settings.max_length, order.validation_share)
     settings, late = with_steps(order, settings, len(material.training))
@@ -152,7 +149,7 @@ def make_adapter(
         model.save_pretrained(made, save_embedding_layers=False)
         store_as_float16(made)
         write_owner(made, place.owner)
-        write_texts(report, made)
+        write_report(report, card(report), made)
     return report
 
 
@@ -227,9 +224,3 @@ def trackers(order: TrainOrder, logs: Path) -> list[Any]:
         tool.start()
         tool.store_init_configuration({"order": json.dumps(to_json(order))})
     return found
-
-
-def write_texts(report: Report, folder: Path) -> None:
-    """Write the figures and their card."""
-    (folder / METRICS_FILE).write_text(json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n", "utf-8")
-    (folder / CARD_FILE).write_text(card(report), "utf-8")

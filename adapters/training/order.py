@@ -15,8 +15,7 @@ from adapters.prefix.settings import PrefixSettings
 QUEUED_HELD_OUT, QUEUED_GENERAL_ROWS = 128, 32  # at most, measured at the end in the app: one core takes minutes
 MAX_STEPS = 100_000
 SAMPLE_TOKENS = 60
-SAMPLE_TEMPERATURE = 0.8
-SAMPLE_TOP_P = 0.95
+SAMPLED = {"temperature": 0.8, "top_p": 0.95}
 KINDS: dict[str, type[Any]] = {"lora": LoraSettings, "prefix": PrefixSettings}
 DEFAULT_LR = {"lora": 1e-3, "prefix": 1e-2}
 T = TypeVar("T")
@@ -93,8 +92,6 @@ class Scores:
 
 @dataclass(frozen=True, config=STRICT)
 class Sample:
-    """A prompt and its continuation."""
-
     prompt: str
     continuation: str
 
@@ -107,8 +104,6 @@ class StepSample(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The work ahead."""
-
     steps: int
     notes: tuple[str, ...]  # rows cut or left out
 

@@ -1,7 +1,7 @@
 """Training jobs: one at a time in a process of its own, in a queue that outlives tabs, crashes and the app.
 
-Knows orders, the queue and who may stop what; adapters.training.job_folder keeps a job, adapters.training.worker does
-it. The base model of the page is asked for its id, shapes and tokenizer only.
+One at a time in a home, whichever app started it: the others wait for a lock, which the system frees with the app. The
+base model of the page is asked for its id, shapes and tokenizer only.
 """
 
 import logging
@@ -11,34 +11,25 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
+
+import psutil
+from filelock import FileLock, Timeout
 
 from adapters.adapter_files import check_name
 from adapters.base_model import BaseModel
 from adapters.lora.lora import ALL_LINEAR, linear_endings
 from adapters.methods import UserError
 from adapters.store.adapter_store import FLOAT_BYTES, AdapterStore
+from adapters.training import job_folder
 from adapters.training.corpus import DATASETS, Dataset, own_dataset
-from adapters.training.job_folder import (
-    CHECKPOINT_FILE,
-    STOP_FILE,
-    Follower,
-    History,
-    Job,
-    State,
-    add_job,
-    job_ids,
-    pace,
-    read_job,
-    tidy,
-    write_event,
-)
+from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, History, Job, State, job_ids, read_job
 from adapters.training.making import check_tools
 from adapters.training.order import StepSample, TrainOrder, TrainStep
 from adapters.training.training_estimate import Estimate, Estimator
-from adapters.training.worker import work
+from adapters.training.worker import reason, work
 
 POLL_SECONDS = 0.3
 MAX_WAITING = 20  # jobs that have not ended
@@ -46,6 +37,8 @@ MAX_OF_VISITOR = 3  # of them, of one visitor
 MAX_KEPT = 100  # jobs that are remembered
 MAX_DEATHS = 2  # of a job's process without a newer checkpoint
 KILLED = -9  # exit code of a process that the system killed; Windows has no name for the signal
+LOCK_FILE = ".lock"
+NICENESS = 10  # the page goes first
 LOG = logging.getLogger(__name__)
 
 
@@ -88,10 +81,7 @@ class Trainer:
         self._attend()
 
     def estimate(self, order: TrainOrder, file: Path | None) -> Estimate:
-        """What the order takes, and which unused adapters make room for its own; `file` is an upload.
-
-        Raises UserError.
-        """
+        """What the order takes, and what is removed to make room for it; `file` is an upload. Raises UserError."""
         check_name(order.name)
         found = self._estimator.estimate(order, chosen_data(order, file))
         room = self._store.room_line(FLOAT_BYTES * found.trainable)
@@ -108,7 +98,7 @@ class Trainer:
             reserved = self._store.reserve(order.name)
             try:
                 job = Job(order, self._base.id, owner, file.name if file else "", estimate.times)
-                id = add_job(self._jobs, job, file)
+                id = job_folder.add_job(self._jobs, job, file)
             except OSError as error:
                 reserved.close()
                 raise UserError(f"The order cannot be written ({error.strerror}): make room on the disk.") from error
@@ -190,29 +180,15 @@ class Trainer:
     def _view(self, id: str, queue: list[str]) -> JobView:
         job, history = self._job(id), self._history(id)
         ahead = [other for other in queue if other < id]
-        done, tokens, left = pace(history, job.times, time.time())
-        message = history.message
+        pace = job_folder.pace(history, job.times, time.time())
         if history.state == "waiting":
             message = f"waiting for {len(ahead)} before it" if ahead else "about to begin"
+            history = history._replace(message=message)
         if history.adapter and id in self._open:  # done means that it can be used
             history = history._replace(state="running")
-        total = history.total or job.order.settings.steps
-        place = 0 if history.ended else len(ahead)
-        return JobView(
-            id,
-            job.order,
-            job.owner,
-            history.state,
-            place,
-            message,
-            history.steps,
-            history.samples,
-            total,
-            done,
-            tokens,
-            left,
-            history.ended and history.adapter,
-        )
+        stands = history.state, 0 if history.ended else len(ahead), history.message, history.steps, history.samples
+        total, adapter = history.total or job.order.settings.steps, history.ended and history.adapter
+        return JobView(id, job.order, job.owner, *stands, total, *pace, adapter)
 
     def _attend(self) -> None:
         """Start the watcher thread if there are unfinished jobs and no watcher."""
@@ -240,17 +216,23 @@ class Trainer:
                     return
 
     def _one_process(self, deaths: dict[str, tuple[float, int]]) -> None:
-        """Run one process to its end, and offer what has ended."""
-        process = multiprocessing.get_context("spawn").Process(target=work, args=(self._home,), daemon=True)
-        process.start()
-        while process.is_alive():
-            process.join(POLL_SECONDS)
-            self._offer_ended()
+        """Run one process to its end, unless another app trains here, and offer what has ended."""
+        code = None
+        with suppress(Timeout), FileLock(self._jobs / LOCK_FILE, timeout=POLL_SECONDS):
+            process = multiprocessing.get_context("spawn").Process(target=work, args=(self._home,), daemon=True)
+            process.start()
+            with suppress(psutil.Error):  # it may have ended
+                below_normal = NICENESS if psutil.POSIX else getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS")  # noqa: B009
+                psutil.Process(process.pid).nice(below_normal)
+            while process.is_alive():
+                process.join(POLL_SECONDS)
+                self._offer_ended()
+            code = process.exitcode
         self._offer_ended()
         with self._lock:
             oldest = min(self._open, default=None)
-        if process.exitcode and oldest is not None:
-            self._note_death(oldest, process.exitcode, deaths)
+        if code and oldest is not None:
+            self._note_death(oldest, code, deaths)
 
     def _note_death(self, id: str, code: int, deaths: dict[str, tuple[float, int]]) -> None:
         """Give up a job whose process dies again and again without a newer checkpoint."""
@@ -260,7 +242,7 @@ class Trainer:
         deaths[id] = newest, count + 1 if seen == newest else 1
         if deaths[id][1] == MAX_DEATHS and not self._history(id).ended:
             self._fail(id, f"Its process ended {MAX_DEATHS} times by itself: {death(code)}.")
-            tidy(self._jobs / id)
+            job_folder.tidy(self._jobs / id)
             self._offer_ended()
 
     def _offer_ended(self) -> None:
@@ -279,10 +261,9 @@ class Trainer:
                 self._close(id)
 
     def _fail(self, id: str, message: str) -> None:
-        """Note that a job has failed, and why."""
         with self._lock:
             try:
-                write_event(self._jobs / id, "ended", state="failed", message=message, adapter=False)
+                job_folder.write_event(self._jobs / id, "ended", state="failed", message=message, adapter=False)
             except OSError as error:
                 LOG.warning("Cannot note that training %s failed: %s", id, error)
             self._followers.pop(id, None)
@@ -305,12 +286,6 @@ def chosen_data(order: TrainOrder, file: Path | None) -> Dataset:
     if order.data not in DATASETS:  # perhaps a path on the server
         raise UserError(f"There is no data set {order.data[:60]!r}: choose {', '.join(DATASETS)}, or upload a file.")
     return DATASETS[order.data]
-
-
-def reason(error: Exception) -> str:
-    """One line about an exception."""
-    first = (str(error).splitlines() or [""])[0][:200]
-    return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
 
 
 def death(code: int) -> str:

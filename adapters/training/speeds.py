@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
+from adapters.adapter_files import write_json
 from adapters.lora.settings import LoraSettings
 from adapters.training.order import Event, Plan, StepSample, TrainSettings, TrainStep
 
@@ -60,9 +61,7 @@ class Stopwatch:
         for kind, seconds in self._seconds.items():
             earlier = known.setdefault(of, {}).get(kind, [])
             known[of][kind] = [*earlier, seconds / self._units[kind]][-KEPT:]
-        aside = jobs / f".{SPEEDS_FILE}"
-        aside.write_text(json.dumps(known), "utf-8")
-        aside.replace(jobs / SPEEDS_FILE)
+        write_json(jobs / SPEEDS_FILE, known)
 
 
 def known_speeds(jobs: Path, base: str, settings: TrainSettings) -> dict[str, float]:

@@ -43,7 +43,6 @@ HELP = {  # beside the default
 
 
 def add_common_options(command: argparse.ArgumentParser) -> None:
-    """The options of every training."""
     command.add_argument("--data", required=True, help=f"{', '.join(DATASETS)}, or a .txt, .csv, .tsv or .jsonl file")
     command.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the embedded base model is")
     command.add_argument("--model", help="another base model: a Hub id or a local folder")
@@ -51,7 +50,6 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """The options of one adapter."""
     command.add_argument("name", help="of the adapter and its folder, which is replaced if it is there")
     command.add_argument("--kind", choices=sorted(KINDS), required=True)
     command.add_argument("--out", type=Path, default=WEIGHTS, help="the parent of the adapter's folder")
@@ -127,7 +125,6 @@ def first_interrupt() -> Iterator[list[int]]:
 
 
 def say_event(event: Event) -> None:
-    """Say an event of a training."""
     if isinstance(event, Plan):
         for note in (f"{event.steps} steps", *event.notes):
             say(note)
@@ -141,5 +138,4 @@ def say_event(event: Event) -> None:
 
 
 def say(line: str) -> None:
-    """Print progress on stderr."""
     print(line, file=sys.stderr, flush=True)

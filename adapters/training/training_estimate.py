@@ -1,7 +1,7 @@
 """What a training takes: parameters exactly, memory and time about, before anything is loaded or trained.
 
-Knows shapes, token counts and this machine; changes nothing of the model. Letters: T tokens of the largest batch, K of
-them scored, V vocabulary, S outputs of all linear layers together, A those of the adapted ones.
+Letters: T tokens of the largest batch, K of them scored, V vocabulary, S outputs of all linear layers together, A those
+of the adapted ones.
 
     memory = libraries + 1.6 weights + 24 bytes a trained parameter (weight, gradient, two moments, best, checkpoint)
              + 4 (2.5 S + 1.3 A) T + 12 V K
@@ -30,10 +30,10 @@ from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.prefix import prefix
 from adapters.training.batches import evenly
+from adapters.training.card import ANSWER_TOKENS, ASKED_ROWS, SAMPLE_TOKENS, short_answers
 from adapters.training.corpus import Dataset
 from adapters.training.making import encoded, fitting, with_steps
 from adapters.training.order import Times, TrainOrder, TrainSettings, measured_rows
-from adapters.training.scores import ANSWER_TOKENS, ASKED_ROWS, SAMPLE_TOKENS, short_answers
 from adapters.training.speeds import EXTRA_TOKENS, STEP_TOKENS, Speeds, known_speeds, num_threads
 
 LIBRARIES = 410_000_000  # bytes, once they are imported
@@ -48,8 +48,6 @@ PROBED = "Time: from a matrix product timed here, for a quiet machine; after the
 
 
 class Estimate(NamedTuple):
-    """What a training takes, before it is started."""
-
     trainable: int
     share: float  # of all parameters, the adapter's included
     num_bytes: int  # memory of the training process

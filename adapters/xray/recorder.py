@@ -41,7 +41,6 @@ def bag_pieces(tokenizer: PreTrainedTokenizerBase, steering: PPLM) -> list[NextP
 
 
 def named_pieces(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> list[NextPiece]:
-    """The first pieces of a person's own words."""
     ids = {word: tokenizer.encode(f"{WORD_START}{word}", add_special_tokens=False) for word in words}
     return [NextPiece(word, "", (), tokens[0]) for word, tokens in ids.items() if tokens]
 

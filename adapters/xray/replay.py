@@ -35,8 +35,6 @@ class Script:
 
 
 class XRays:
-    """X-rays of texts, by an engine."""
-
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
@@ -102,7 +100,8 @@ class XRays:
             for request, (prompt_ids, ids) in zip(requests, pairs, strict=True)
         ]
         for model in models:
-            rows = [tuple(map(number, row.logprobs)) for row in self.engine.loglikelihood(pairs, model)]
+            scored = [row.logprobs for row in self.engine.loglikelihood(pairs, model)]
+            rows = [tuple(short(value) if math.isfinite(value) else None for value in row) for row in scored]
             found = [replace(text, logprobs=(*text.logprobs, row)) for text, row in zip(found, rows, strict=True)]
             yield found
 
@@ -127,7 +126,3 @@ class XRays:
         shares, tokens = likeliest(logits, min(LIKELIEST, logits.shape[-1]))
         texts = [str(self.engine.base.tokenizer.decode([token])) for token in tokens[0].tolist()]
         return tuple((text, short(share)) for text, share in zip(texts, shares[0].tolist(), strict=True))
-
-
-def number(value: float) -> float | None:
-    return short(value) if math.isfinite(value) else None

@@ -129,7 +129,6 @@ def unsteered(methods: Sequence[Method]) -> list[Method]:
 
 
 def pack(record: TextRecord) -> bytes:
-    """A record as deflated JSON."""
     return zlib.compress(RECORD.dump_json(record))
 
 

@@ -22,11 +22,11 @@ from adapters.base_model import BaseModel
 from adapters.lora.settings import LoraSettings
 from adapters.methods import STRICT, UserError, from_json, to_json
 from adapters.training.batches import tallies
+from adapters.training.card import MEASURE_BATCH, exact_matches
 from adapters.training.corpus import Dataset
 from adapters.training.loop import Training, adapted
 from adapters.training.making import Material, prepare
 from adapters.training.order import TrainOrder, TrainSettings
-from adapters.training.scores import MEASURE_BATCH, exact_matches
 
 RESAMPLES, RESAMPLE_SEED = 2_000, 20_211_125
 Losses: TypeAlias = tuple[tuple[float, int], ...]  # of each held-out example: nats and tokens, end token included

@@ -13,15 +13,15 @@ from safetensors.torch import load_file
 from adapters.__main__ import main, parser
 from adapters.adapter_files import METRICS_FILE, WEIGHTS_FILE
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
+from adapters.cards import fenced
 from adapters.lora.settings import LoraSettings
 from adapters.methods import from_json
 from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from adapters.training.batches import measure
-from adapters.training.card import Report, card, fenced
+from adapters.training.card import Report, card, exact_matches
 from adapters.training.corpus import Row, dataset, encode, rows_of, split
 from adapters.training.order import TrainOrder, TrainSettings, command_line
-from adapters.training.scores import exact_matches
 from adapters.training.train_command import first_interrupt, read_order
 
 QUICK = ["--steps", "6", "--batch-size", "4", "--lr", "0.03", "--warmup-steps", "2", "--eval-every", "3"]
@@ -147,7 +147,7 @@ def test_converting_what_is_there_is_quiet(tmp_path: Path, capsys: pytest.Captur
 
 def test_an_answer_is_exact_when_its_first_line_is(tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
     written = [" Paris", "\n Paris \nMore", "Paris, France", ""]
-    monkeypatch.setattr("adapters.training.scores.greedy", lambda *_: written)
+    monkeypatch.setattr("adapters.training.card.greedy", lambda *_: written)
     rows: list[Row] = [{"q": "Capital?", "a": "Paris"}] * 4
     assert exact_matches(tiny_llama, None, [*rows, {"text": "no question"}]) == [True, True, False, False]
 

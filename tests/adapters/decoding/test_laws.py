@@ -187,7 +187,7 @@ def test_law_8_loglikelihood_equals_one_text_without_batch_or_cache(
     bench: Bench, method: Method, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Several batches, one of them a text that is too long.
-    monkeypatch.setattr("adapters.decoding.batch.TOKENS_A_PASS", 40)
+    monkeypatch.setattr("adapters.decoding.engine.TOKENS_A_PASS", 40)
     encode = bench.base.encode
     pairs = [("The quick", " brown fox"), ("A", "b"), ("Once upon a time there was", " a" * 20), ("Hello", "")]
     texts = [(encode(context), encode(scored)[1:]) for context, scored in pairs]

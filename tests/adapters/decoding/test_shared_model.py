@@ -16,10 +16,10 @@ from torch import nn
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine, FairLock
 from adapters.decoding.text import Continuation
-from adapters.discriminators.features import read_features
+from adapters.discriminators.fit import read_features
 from adapters.learned.explorer import Explorer
 from adapters.learned.spectrum import crop, updates
-from adapters.lora.lora import write_merged
+from adapters.library.library import write_merged
 from adapters.lora.settings import LoraSettings
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling
 from adapters.pplm.discriminator import write_discriminator

@@ -10,13 +10,13 @@ from typing import TypeVar
 
 import pytest
 
-from adapters.adapter_files import MAX_OWN, METRICS_FILE
+from adapters.adapter_files import METRICS_FILE
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.discriminators.labelled import Labelled
 from adapters.discriminators.trainer import DiscriminatorTrainer
 from adapters.methods import Request, Sampling, UserError, parse_method
-from adapters.store.adapter_store import AdapterStore
+from adapters.store.adapter_store import MAX_OWN, AdapterStore
 from adapters.store.fingerprint import Fingerprints
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ def test_one_batch_is_read_in_a_turn(place: Place, monkeypatch: pytest.MonkeyPat
             held.append(False)
 
     monkeypatch.setattr(place.engine, "turn", Turn())
-    monkeypatch.setattr("adapters.discriminators.features.TOKENS_A_PASS", 40)
+    monkeypatch.setattr("adapters.discriminators.fit.TOKENS_A_PASS", 40)
     for _ in place.discriminator_trainer.train("letters", rows()):
         assert held[-1:] != [True], "nobody waits while this does something else"
     assert held == [True, False] * (len(held) // 2)

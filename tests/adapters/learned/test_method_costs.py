@@ -9,6 +9,7 @@ import psutil
 import pytest
 import torch
 
+from adapters.adapter_files import write_json
 from adapters.base_model import EMBEDDED_ID, BaseModel
 from adapters.learned.costs import FULL, LORA, MERGED, PREFIX, Cost, Costs, about, ratio, rows, size
 from adapters.learned.method_costs import (
@@ -20,9 +21,8 @@ from adapters.learned.method_costs import (
     memory,
     trained_cost,
     watched_memory,
-    write_costs,
 )
-from adapters.methods import UserError
+from adapters.methods import UserError, to_json
 from adapters.training.order import finish
 
 COSTS = Costs(
@@ -139,7 +139,7 @@ def test_the_embedded_model_has_shipped_figures_until_others_are_measured(tmp_pa
     assert shipped is not None, "python -m adapters methods --json adapters/data/methods.json writes them"
     assert [cost.name for cost in shipped.methods] == ["base", LORA, MERGED, PREFIX, FULL]
     assert shipped.of(FULL).trained == shipped.num_parameters == 134_515_008
-    write_costs(replace(COSTS, base=EMBEDDED_ID), tmp_path / FILE)
+    write_json(tmp_path / FILE, to_json(replace(COSTS, base=EMBEDDED_ID)))
     assert costs.stored() == replace(COSTS, base=EMBEDDED_ID)
 
 
@@ -153,7 +153,7 @@ def test_too_little_memory_is_said_before_anything_is_trained(
 
 def test_figures_are_kept_whole_and_a_damaged_file_is_one_line(tmp_path: Path) -> None:
     for _ in range(2):
-        write_costs(COSTS, tmp_path / "new" / FILE)
+        write_json(tmp_path / "new" / FILE, to_json(COSTS))
     costs = MethodCosts(None, "tiny", tmp_path / "new")
     assert costs.stored() == COSTS
     assert [file.name for file in (tmp_path / "new").iterdir()] == [FILE]

@@ -18,7 +18,6 @@ from adapters.learned.explorer import Explorer, Watched
 from adapters.learned.prefix_attention import (
     nearest_words,
     prefix_attention,
-    private,
     starting_prefix,
     vocabulary_values,
 )
@@ -117,7 +116,7 @@ def test_attention_is_what_transformers_hands_out(bench: Bench) -> None:
     prefix = bench.engine.store.prefix("facts")
     prompt, written = [256, 10, 20, 30], [40, 50, 60]
     before = digest(bench.base)
-    found = prefix_attention(private(bench.base), prefix, prompt, written)
+    found = prefix_attention(bench.base.private(), prefix, prompt, written)
     assert digest(bench.base) == before
     assert bench.base.model.config._attn_implementation != "eager"
     peft = copy.deepcopy(bench.peft["facts"])
@@ -135,7 +134,7 @@ def test_attention_is_what_transformers_hands_out(bench: Bench) -> None:
 
 
 def test_values_of_the_vocabulary_are_those_in_the_cache(tiny_base: BaseModel) -> None:
-    own = private(tiny_base)
+    own = tiny_base.private()
     for place in (0, 7):
         values = vocabulary_values(own, place)
         assert values.shape == (258, 16 if "llama" in tiny_base.id else 32)
@@ -151,7 +150,7 @@ def test_values_of_the_vocabulary_are_those_in_the_cache(tiny_base: BaseModel) -
 def test_a_prefix_starts_as_its_text_and_moves_from_there(tiny_base: BaseModel) -> None:
     settings = PrefixSettings(num_virtual_tokens=9, init_text=TEXT)
     before = digest(tiny_base)
-    start = starting_prefix(private(tiny_base), settings, 0)
+    start = starting_prefix(tiny_base.private(), settings, 0)
     assert digest(tiny_base) == before
     peft = prefix_model(replace(tiny_base, model=copy.deepcopy(tiny_base.model)), settings, 0)
     initialize_kv_prefix_from_text(
@@ -161,15 +160,15 @@ def test_a_prefix_starts_as_its_text_and_moves_from_there(tiny_base: BaseModel) 
         torch.testing.assert_close(start[layer], torch.stack([keys[0], values[0]]))
     trained = start.clone()
     trained[2, :, :, 4] *= 3
-    words = nearest_words(private(tiny_base), trained, start)
+    words = nearest_words(tiny_base.private(), trained, start)
     ids = tiny_base.tokenizer(" ".join([TEXT] * 9))["input_ids"][:9]
     for place, (virtual, token) in enumerate(zip(words, ids, strict=True)):
         assert virtual.before[0].text == tiny_base.tokenizer.decode([token])
         assert virtual.before[0].cosine == pytest.approx(1, abs=1e-4)
         assert virtual.before == virtual.after
         assert virtual.moved == pytest.approx([0, 0, 2 if place == 4 else 0], abs=1e-4)
-    trained[0, 1, :, 1] = vocabulary_values(private(tiny_base), 1)[ord("x")].view(trained.shape[2], -1) * 5
-    words = nearest_words(private(tiny_base), trained, None)
+    trained[0, 1, :, 1] = vocabulary_values(tiny_base.private(), 1)[ord("x")].view(trained.shape[2], -1) * 5
+    words = nearest_words(tiny_base.private(), trained, None)
     nearest = [tiny_base.tokenizer.convert_tokens_to_ids(c) for c in words[1].after[0].text]
     assert nearest == [ord("x")] or words[1].after[0].text == tiny_base.tokenizer.decode([ord("x")])
     assert words[1].before == ()

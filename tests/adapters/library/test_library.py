@@ -521,7 +521,7 @@ def test_an_id_that_is_none(place: Place, repo: str) -> None:
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ({WEIGHTS_FILE: 10**12}, "has 1000000000000 bytes, at most"),
+        ({WEIGHTS_FILE: 10**12}, "has 1,000,000,000,000 bytes, at most"),
         ({CONFIG_FILE: 10**6}, "at most 65,536"),
         ({WEIGHTS_FILE: None}, "unknown"),
     ],

@@ -165,11 +165,10 @@ def test_the_list_says_what_each_adapter_is(tiny_llama: BaseModel, tmp_path: Pat
     assert list(store.refused.values()) == ["There is already an adapter called verse: rename one."]
 
 
-def test_a_discriminator_says_what_it_adds(tiny_llama: BaseModel, tmp_path: Path) -> None:
+def test_an_unknown_discriminator_is_told_with_the_known_ones(tiny_llama: BaseModel, tmp_path: Path) -> None:
     (tmp_path / "mood").mkdir()
     write_discriminator(MOOD, tiny_llama, tmp_path / "mood")
     store = AdapterStore([tmp_path], tiny_llama)
-    assert store.discriminator("mood").num_parameters == 3 * 32 + 3
     with pytest.raises(UserError, match="no discriminator 'calm': choose one of mood"):
         store.discriminator("calm")
 

@@ -16,7 +16,7 @@ from adapters.lora.settings import LoraSettings
 from adapters.methods import Request, Sampling, UserError, parse_method
 from adapters.pplm.discriminator import write_discriminator
 from adapters.prefix.settings import PrefixSettings
-from adapters.store.adapter_store import AdapterStore, Offered
+from adapters.store.adapter_store import Adapter, AdapterStore, Found
 from adapters.store.fingerprint import Fingerprints
 from tests.adapters.discriminators.mood import MOOD
 from tests.adapters.store.test_adapter_store import saved
@@ -155,11 +155,11 @@ def test_readers_see_an_adapter_whole_or_not_at_all(
     store: AdapterStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Readers take what is offered at one moment and hold no lock: it is whole and never changes."""
-    moments: list[tuple[Offered, list[set[str]]]] = []
+    moments: list[tuple[dict[str, Found], dict[str, Found]]] = []
 
     def note(changed: AdapterStore, name: str, value: object) -> None:
-        if isinstance(value, Offered):
-            moments.append((value, [set(part) for part in value]))
+        if isinstance(value, dict):
+            moments.append((value, dict(value)))
         object.__setattr__(changed, name, value)
 
     monkeypatch.setattr(AdapterStore, "__setattr__", note)
@@ -169,8 +169,10 @@ def test_readers_see_an_adapter_whole_or_not_at_all(
         store.withdraw("facts")
     assert len(moments) == 6
     for offered, then in moments:
-        assert [set(part) for part in offered] == then
-        assert {"verse"} <= set(offered.adapters) <= {"verse", "facts"}
+        assert offered == then
+        assert (
+            {"verse"} <= {n for n, found in offered.items() if isinstance(found.content, Adapter)} <= {"verse", "facts"}
+        )
 
 
 def test_a_folder_knows_whose_it_is(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_one_bar_for_start_training_and_measuring() -> None:
     assert pace(began, TIMES, 1005.0) == (0.05, None, 95.0)
     assert pace(began, TIMES, 1900.0).done < 0.1, "it waits for the first step"
     steps = tuple(TrainStep(n, 4.0, None, False, 100 * n, 4.0 * n) for n in range(1, 16))  # twice as slow as expected
-    training = began._replace(phase="training", steps=steps, recent=steps)
+    training = began._replace(phase="training", steps=steps)
     assert pace(training, TIMES, 1100.0) == pytest.approx((0.4, 25.0, 15 * 4.0 + 60.0))
     measuring = training._replace(phase="measuring", since=1100.0)
     half = pace(measuring, TIMES, 1130.0)

@@ -10,7 +10,7 @@ import gradio as gr
 import pytest
 
 from adapters.methods import UserError
-from adapters.training.scores import Scores
+from adapters.training.order import Scores
 from demo.compare.board import PaneView
 from demo.compare.form import default_panes
 from demo.compare.panes import Pane, offer, offered
