@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from adapters.methods import BASE, Method, UserError
 from demo.compare import words
 from demo.parts.numbers import Span
+from demo.parts.running import PaneErrors
 
 Record = Mapping[str, Any]  # a finished comparison as JSON; see demo.compare.record
 
@@ -59,11 +60,3 @@ class Board:
             for place, view in self.panes.items()
         }
         return replace(self, panes=panes, message="", is_error=False, running=False)
-
-
-class PaneErrors(UserError):
-    """Errors of single panes, one line each by their place."""
-
-    def __init__(self, notes: dict[int, str]) -> None:
-        super().__init__(words.MEND_PANES)
-        self.notes = notes

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, from_json
 from adapters.pplm.word_list import parse_words
 from demo.compare import words
-from demo.compare.board import PaneErrors
+from demo.parts.running import PaneErrors
 from demo.parts.words import NO_PROMPT, NONE, OWN_WORDS, PROMPT_TOO_LONG
 from demo.services import Services
 

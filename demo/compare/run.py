@@ -12,11 +12,11 @@ from adapters.decoding.likelihood import perplexity_of
 from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, UserError, effect_off
 from demo.compare import words
-from demo.compare.board import Board, Figures, PaneErrors, PaneView
+from demo.compare.board import Board, Figures, PaneView
 from demo.compare.form import Form, read_form
 from demo.compare.record import Comparison, asked, make_record, pane_view, read_record, topic_lists
 from demo.parts.numbers import Marker, if_finite, marker, spans
-from demo.parts.running import changed, closed_at_end, told
+from demo.parts.running import PaneErrors, changed, closed_at_end, told
 from demo.parts.words import CANNOT_REPLAY, replayed
 from demo.services import Services
 from leaderboard.metrics.distinct import distinct

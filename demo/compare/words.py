@@ -6,7 +6,6 @@ from demo.parts.words import duration
 # Errors a person can mend
 BAD_SEED = "The seed {value!r} must be a whole number from 0 to 4,294,967,295."
 CHOSEN_TWICE = "{name} is chosen twice: choose each attribute once and give it a weight."
-MEND_PANES = "Nothing was started: see the note in the pane."
 MEND_SOME = "Some panes were not started: see their notes."
 LAST_PANE = "One pane has to stay."
 BAD_METHODS = (

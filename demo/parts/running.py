@@ -6,10 +6,18 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from adapters.methods import Method, UserError
-from demo.parts.words import CHANGED_SINCE, SERVER_ERROR
+from demo.parts.words import CHANGED_SINCE, MEND_PANES, SERVER_ERROR
 from demo.services import Services
 
 T = TypeVar("T")
+
+
+class PaneErrors(UserError):
+    """Errors of single panes, one line each by their place."""
+
+    def __init__(self, notes: dict[int, str]) -> None:
+        super().__init__(MEND_PANES)
+        self.notes = notes
 
 
 @contextmanager

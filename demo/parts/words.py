@@ -21,6 +21,7 @@ PHASES = {"generating": "Writing", "scoring": "Scoring", "done": "Done"}
 NO_PROMPT = "Type a few words first, or pick an example."
 PROMPT_TOO_LONG = "The prompt has {length:,} characters: shorten it to {most:,}."
 SERVER_ERROR = "Something went wrong on the server. Try again, or change the settings."
+MEND_PANES = "Nothing was started: see the note in the pane."
 NO_FILE = "Upload a file first."
 NO_SUCH_LIST = "No such list: choose one, or own words."
 

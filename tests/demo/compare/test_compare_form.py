@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from adapters.methods import PPLM, Attribute, Sampling, UserError, as_in_paper, parse_method, to_json
-from demo.compare.board import PaneErrors
 from demo.compare.form import (
     DEFAULTS,
     PPLM_FIELDS,
@@ -22,6 +21,7 @@ from demo.compare.form import (
     read_prompt,
     read_seed,
 )
+from demo.parts.running import PaneErrors
 from demo.parts.words import NO_PROMPT, NONE, OWN_WORDS
 from demo.services import Services
 

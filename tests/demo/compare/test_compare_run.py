@@ -13,11 +13,12 @@ from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, UserError, parse_method
 from demo.compare import run as runs
 from demo.compare import words
-from demo.compare.board import Board, PaneErrors, PaneView
+from demo.compare.board import Board, PaneView
 from demo.compare.form import form_of, pane_form, read_method
 from demo.compare.record import topic_lists
 from demo.compare.run import check_parity, compare, compare_as_json
 from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
+from demo.parts.running import PaneErrors
 from demo.parts.words import NO_PROMPT, OWN_WORDS, SERVER_ERROR
 from demo.services import Services
 from leaderboard.metrics.distinct import distinct
