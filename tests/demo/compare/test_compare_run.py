@@ -19,7 +19,7 @@ from demo.compare.record import topic_lists
 from demo.compare.run import check_parity, compare, compare_as_json
 from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
 from demo.parts.running import PaneErrors
-from demo.parts.words import NO_PROMPT, OWN_WORDS, SERVER_ERROR
+from demo.parts.words import MEND_PANES, NO_PROMPT, OWN_WORDS, SERVER_ERROR
 from demo.services import Services
 from leaderboard.metrics.distinct import distinct
 from tests.demo.compare.conftest import PANES, STEERED, TOKENS, form, run
@@ -264,7 +264,7 @@ def test_a_refusal_for_one_pane_stands_in_that_pane(lasting: Services) -> None:
 def test_parity_waits_until_every_pane_can_be_read(lasting: Services) -> None:
     bad = form(panes=PANES | {4: pane_form(attribute="a", weight=99)})
     (board,) = check_parity(lasting, bad, Board())
-    assert board.message == words.MEND_PANES
+    assert board.message == MEND_PANES
     assert "weight" in board.errors[4]
 
 
