@@ -3,7 +3,8 @@
     python -m benchmarks examples
 
 A record is written only where it shows what it should: every pane has a text of its own, and the steered text has at
-least WORDS words of its list, WORDS more than the base's, and convinces the judge, who has not seen the list.
+least WORDS words of its list, WORDS more than the base's, and convinces the judge, who has not seen the list. And
+only where every pane with its effect off writes what Base writes: "fair" in the record says that this was so.
 """
 
 import argparse
@@ -20,13 +21,15 @@ from app import Settings, services_of
 from demo.compare.board import Board
 from demo.compare.examples import EXAMPLES, RECORDS, Example
 from demo.compare.form import Form, form_of
-from demo.compare.run import compare
+from demo.compare.run import check_parity, compare
+from demo.compare.words import PARITY_BASE, PARITY_EQUAL
 from demo.parts.controls import FIRST_SAMPLING
 from demo.services import Services
 from leaderboard.judges import judge_of
 from leaderboard.store.database import Database
 
 WORDS = 3
+FAIR = (PARITY_BASE, PARITY_EQUAL)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,16 +59,19 @@ def written(services: Services, example: Example) -> Mapping[str, Any]:
     """The record of the example, written now. Raises UserError."""
     panes = {place: form_of(request.method) for place, request in enumerate(example.requests)}
     sampling = {name: getattr(FIRST_SAMPLING, name) for name in FIRST_SAMPLING.__dataclass_fields__}
-    *_, last = compare(services, Form(example.prompt, panes, sampling, example.seed, example.chat), Board())
+    form = Form(example.prompt, panes, sampling, example.seed, example.chat)
+    *_, last = compare(services, form, Board())
     if last.record is None:
         raise UserError(f"{example.title}: {last.message}")
-    return last.record
+    *_, checked = check_parity(services, form, last)
+    return {**last.record, "fair": all(view.note in FAIR for view in checked.panes.values())}
 
 
 def faults(record: Mapping[str, Any]) -> list[str]:
     """What keeps a record from convincing."""
     texts = [pane["text"] for pane in record["panes"]]
-    found = [] if all(text.strip() for text in texts) else ["a pane is empty"]
+    found = [] if record.get("fair") else ["a pane with its effect off is not Base"]
+    found += [] if all(text.strip() for text in texts) else ["a pane is empty"]
     found += [] if len(set(texts)) == len(texts) else ["two texts are equal"]
     steered = next(pane for pane in record["panes"] if pane["method"]["steering"])
     base = next(pane for pane in record["panes"] if pane["method"]["name"] == "base")

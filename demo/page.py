@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.methods import UserError
+from demo.compare.examples import opening
 from demo.compare.record import find_comparison
 from demo.compare.tab import compare_tab
 from demo.first_paint import first_paint
@@ -24,6 +25,7 @@ from demo.parts import words
 from demo.parts.events import LIGHT, guard_events
 from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
 from demo.parts.views import Page, build_at_first
+from demo.picture import picture
 from demo.services import Services
 from demo.steer.tab import steer_tab
 from demo.train.tab import train_tab
@@ -105,14 +107,18 @@ def front(services: Services, query: Mapping[str, str]) -> Front:
     """What a link shows where it is posted, and on the page at first: its comparison, else what the app is."""
     link = read_link(query)
     try:
-        found = find_comparison(services, link.id) if link is not None and link.kind == COMPARE else None
+        shared = find_comparison(services, link.id) if link is not None and link.kind == COMPARE else None
     except UserError:
-        found = None
-    if found is None:
-        return Front(words.TITLE, words.PURPOSE, first_paint(services, list(TABS), None) if link is None else "")
-    names = ", ".join(words.title(view.method) for view in found.board.panes.values())
-    title, line = f"{found.record['prompt'].strip()[:80]} · {words.TITLE}", f"Continued by {names}. {words.PURPOSE}"
-    return Front(title, line, first_paint(services, list(TABS), found))
+        shared = None
+    if shared is not None:
+        board, prompt = shared.board, shared.record["prompt"].strip()
+        names = ", ".join(words.title(view.method) for view in board.panes.values())
+        title, line = f"{prompt[:80]} · {words.TITLE}", f"Continued by {names}. {words.PURPOSE}"
+    else:
+        start = opening(services)
+        board, prompt, title, line = start.board, start.prompt, words.TITLE, words.PURPOSE
+    body = first_paint(services, list(TABS), shared) if shared is not None or link is None else ""
+    return Front(title, line, body, partial(picture, prompt, board) if board.record is not None else None)
 
 
 def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> str:

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 
 from demo.compare import words
+from tests.looks import looked
 
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 PROMPT = "In a distant galaxy"
@@ -76,19 +77,40 @@ def tall_page(browser: Browser) -> Page:
     return browser.new_context(viewport={"width": LAPTOP["width"], "height": TALL}).new_page()
 
 
-def flaws(page: Page) -> dict[str, object]:
-    """What is wrong with the page: sideways scrolling, axe's rules on a phone and a laptop, contrast in the dark."""
+def flaws(page: Page, screen: str = "") -> dict[str, object]:
+    """What is wrong with the page: sideways scrolling, axe's rules on a phone and a laptop, contrast in the dark.
+
+    With the name of a screen also how it differs from the pictures that are kept of it, in light and dark.
+    """
     found: dict[str, object] = {}
     for device, size in (("phone", PHONE), ("laptop", LAPTOP)):
         page.set_viewport_size({"width": size["width"], "height": TALL})
         settle(page)
         found |= {f"{device} sideways": True} if sideways(page) else {}
         found |= {device: broken} if (broken := violations(page)) else {}
+        found |= changes(page, screen, f"{device}-light")
     page.evaluate("document.body.classList.add('dark')")
     settle(page)
     found |= {"dark": broken} if (broken := violations(page, "color-contrast")) else {}
+    found |= changes(page, screen, "laptop-dark")
+    if screen:
+        page.set_viewport_size({"width": PHONE["width"], "height": TALL})
+        settle(page)
+        found |= changes(page, screen, "phone-dark")
     page.evaluate("document.body.classList.remove('dark')")
     return found
+
+
+def changes(page: Page, screen: str, look: str) -> dict[str, object]:
+    """How a screen differs from the picture of it in this look; nothing without a name."""
+    if not screen:
+        return {}
+    height = page.evaluate("document.querySelector('gradio-app .main').getBoundingClientRect().bottom")
+    size = page.viewport_size or LAPTOP
+    page.mouse.move(0, 0)
+    clip: FloatRect = {"x": 0, "y": 0, "width": size["width"], "height": min(height, size["height"])}
+    differs = looked(f"{screen}-{look}", page.screenshot(clip=clip, animations="disabled"))
+    return {look: differs} if differs else {}
 
 
 # The Compare tab

@@ -40,6 +40,16 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-looks", action="store_true", help="write the pictures of screens, see tests/looks.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from tests.looks import WRITES
+
+    WRITES.on = config.getoption("--write-looks")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its needs; put the groups that take long first."""
     for item in items:

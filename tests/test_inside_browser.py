@@ -57,8 +57,8 @@ def test_a_lora_by_its_matrices_and_a_prefix_by_its_words(page: Page, address: s
 def test_no_flaws_in_any_look(browser: Browser, address: str) -> None:
     page = tall_page(browser)
     open_tab(page, address)
-    for name, line in (("poetry", "poetry changed "), ("facts", "facts draws ")):
+    for kind, name, line in (("lora", "poetry", "poetry changed "), ("prefix", "facts", "facts draws ")):
         choose(page, "Adapter", name)
         expect(page.get_by_text(line).first).to_be_visible(timeout=SLOW)
-        assert flaws(page) == {}, name
+        assert flaws(page, f"inside-{kind}") == {}
     page.context.close()

@@ -551,7 +551,7 @@ def test_no_flaws_in_any_look(large: str, server: Server, browser: Browser) -> N
     page.get_by_role("tab", name="Leaderboard").click()
     page.get_by_role("button", name=re.compile("a prompt · ")).click()
     page.get_by_role("button", name="no duplicates").click()
-    assert flaws(page) == {}, "form"
+    assert flaws(page, "leaderboard") == {}
     open_page(page, f"{server.address}?run=x")
     expect(page.locator(".block.missing")).to_be_visible()
     assert flaws(page) == {}, "missing"

@@ -145,5 +145,5 @@ def test_no_flaws_in_any_look(browser: Browser, address: str) -> None:
     for fold in (words.DETAILS, words.TRAIN_OWN, words.STRENGTH_DETAILS):
         page.get_by_role("button", name=fold).click()
         settle(page)
-    assert flaws(page) == {}, "Steer"
+    assert flaws(page, "steer") == {}
     page.context.close()

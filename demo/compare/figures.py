@@ -83,4 +83,6 @@ def legend_html(board: Board) -> str:
     ]
     stored = [words.STORED.format(seed=board.record["seed"])] if board.stored and board.record else []
     clicked = [words.CLICK] if any(view.method.steering for view in board.panes.values()) else []
+    if board.record and board.record.get("fair"):
+        stored.append(words.FAIR)
     return " · ".join([*marks, f"<u>{words.DEPARTS}</u>", *clicked, *stored])

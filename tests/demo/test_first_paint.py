@@ -1,11 +1,22 @@
 """The page as plain HTML, before Gradio's script has built it."""
 
+import io
+import time
+from functools import partial
+
+from PIL import Image, ImageColor, ImageFont
+from starlette.responses import HTMLResponse
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
+
 from demo.compare.record import find_comparison
 from demo.compare.shared import on_share
-from demo.front import Front, fronted
+from demo.front import Front, Fronts, fronted
+from demo.look.theme import COLORS
 from demo.page import front
 from demo.parts import words as common
 from demo.parts.links import new_secret
+from demo.picture import HEIGHT, WIDTH, lines, picture
 from demo.services import Services
 from tests.demo.compare.conftest import form, run
 
@@ -20,7 +31,7 @@ def test_a_shared_comparison_stands_there_with_its_texts_escaped(services: Servi
     boards = run(services, form(prompt=f"a {HOSTILE}", max_new_tokens=4))
     update, _ = on_share(services, boards[-1], f"mine {HOSTILE}", new_secret())
     id = str(update["value"]).removeprefix("?compare=")
-    page = fronted("<html><body class='x'></body></html>", front(services, {"compare": id}))
+    page = fronted("<html><body class='x'></body></html>", front(services, {"compare": id}), "")
     assert page.startswith("<html><body class='x'><style>")
     assert HOSTILE not in page
     assert page.count("a &lt;img src=x onerror=&#34;alert(1)&#34;&gt;") == len(
@@ -30,3 +41,32 @@ def test_a_shared_comparison_stands_there_with_its_texts_escaped(services: Servi
 
 def test_a_dead_link_and_a_run_have_no_first_texts(services: Services) -> None:
     assert front(services, {"compare": "0" * 32}).body == front(services, {"run": "0" * 32}).body == ""
+
+
+def test_a_comparison_has_a_picture_of_its_panes(services: Services) -> None:
+    """Each pane's edge has the colour of its method; a prompt of any length and letters fits, and takes no time."""
+    board = run(services, form(max_new_tokens=4))[-1]
+    started = time.process_time()
+    image = Image.open(io.BytesIO(picture("w" * 20_000 + " \u4e2d \U0001f40b", board)))
+    assert time.process_time() - started < 5
+    assert image.size == (WIDTH, HEIGHT)
+    seen = {color for _, color in image.getcolors(1 << 20) or ()}
+    assert {ImageColor.getrgb(color) for color in COLORS.values()} <= seen
+    assert list(lines("one two  three", ImageFont.load_default(22), 90)) == ["one two", "three"]
+
+
+def test_the_picture_is_named_by_its_full_address_and_served(services: Services) -> None:
+    update, _ = on_share(services, run(services, form(max_new_tokens=4))[-1], "", new_secret())
+    link = str(update["value"])
+
+    async def gradio(scope: Scope, receive: Receive, send: Send) -> None:
+        await HTMLResponse("<html><head></head><body></body></html>")(scope, receive, send)
+
+    client = TestClient(Fronts(gradio, partial(front, services)), base_url="http://inner")
+    page = client.get(f"/{link}", headers={"x-forwarded-proto": "https", "host": "there.example"}).text
+    address = f"https://there.example/preview.png{link}"
+    assert f'<meta property="og:image" content="{address}">' in page
+    found = client.get(f"/preview.png{link}")
+    assert (found.status_code, found.headers["content-type"]) == (200, "image/png")
+    assert client.get("/preview.png?compare=" + "0" * 32).status_code == 404
+    assert "og:image" not in client.get("/").text, "no example ships for this base model"

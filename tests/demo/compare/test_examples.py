@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.base_model import BaseModel
-from adapters.methods import to_json
+from adapters.methods import BASE, effect_off, to_json
 from app import Settings, services_of
 from benchmarks.example_records import faults
 from demo.compare.examples import EXAMPLES, Example, opening, records, start_of
@@ -57,6 +57,15 @@ def test_every_record_is_written_again_token_for_token(real: Services) -> None:
     hashes = {name: value for record in records().values() for name, value in record["hashes"].items()}
     methods = [text.request.method for text in texts]
     assert dict(real.runner.hashes.named(methods)) == hashes
+
+
+def test_every_record_is_fair(real: Services) -> None:
+    """With their effects off all methods write the texts of Base, in one batch."""
+    texts = [text for title in records() for text in read_record(real, records()[title]).texts.values()]
+    off = [text.request._replace(method=effect_off(text.request.method)) for text in texts]
+    *_, rows = real.engine.generate(off, FIRST_SAMPLING)
+    base = {text.request.prompt: text.token_ids for text in texts if text.request.method == BASE}
+    assert [row.token_ids for row in rows] == [base[row.request.prompt] for row in rows]
 
 
 def test_the_page_opens_on_the_first_example(real: Services) -> None:
