@@ -20,7 +20,7 @@ from demo.front import Front, Fronts
 from demo.inside.tab import inside_tab
 from demo.leaderboard.results.load import find_run
 from demo.leaderboard.tab import leaderboard_tab
-from demo.look.theme import FAVICON, STYLE_SHEET, theme
+from demo.look.theme import FAVICON, SCRIPT, STYLE_SHEET, theme
 from demo.parts import words
 from demo.parts.events import LIGHT, guard_events
 from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
@@ -44,21 +44,6 @@ TAB_OF = {COMPARE: "Compare", RUN: "Leaderboard"}  # where a link is opened
 STORAGE_KEY, STORAGE_SECRET = "steerboard-owner", "steerboard"
 QUEUE_SIZE = 32  # events that may wait; more are told that the queue is full
 MAX_UPLOAD = 2_000_000  # bytes of a prompt set; Gradio accepts twice as much, so that the refusal is ours
-# Screen readers announce messages and know the filter fields of tables; keys scroll long texts.
-ANNOUNCE = """() => {
-  let due = false;
-  const tell = () => {
-    due = false;
-    document.querySelectorAll('.message').forEach(line => line.setAttribute('role', 'status'));
-    document.querySelectorAll('.search-input').forEach(field => field.setAttribute('aria-label', 'Filter the table'));
-    document.querySelectorAll('.pane-text').forEach(pane => { pane.tabIndex = 0; });
-  };
-  tell();
-  new MutationObserver(() => {
-    if (!due) requestAnimationFrame(tell);
-    due = true;
-  }).observe(document.body, {childList: true, subtree: true});
-}"""
 SWEEP = (3600, 3600)  # every hour, delete files older than an hour
 SESSIONS = 200  # visitors whose panes are remembered
 
@@ -128,7 +113,7 @@ def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_uploa
         server_port=port,
         theme=theme(),
         css_paths=[STYLE_SHEET, BOARD_STYLE],
-        js=ANNOUNCE,
+        js=SCRIPT.read_text(),
         favicon_path=FAVICON,
         footer_links=["api"],
         run_history=False,

@@ -146,6 +146,19 @@ def test_another_seed_writes_other_texts(app: Page) -> None:
     assert texts(app) != before
 
 
+def test_texts_of_another_prompt_than_the_one_in_the_box_are_dimmed(app: Page) -> None:
+    opacity = "pane => getComputedStyle(pane).opacity"
+    first = panes(app).first.locator(".block.pane-text")
+    assert first.evaluate(opacity) == "1"
+    app.get_by_label("Prompt").fill("Another prompt")
+    eventually(app, lambda: first.evaluate(opacity) == "0.45")
+    app.get_by_label("Prompt").fill(EXAMPLES[0].prompt)
+    eventually(app, lambda: first.evaluate(opacity) == "1")
+    app.get_by_role("button", name=EXAMPLES[3].title, exact=True).click()  # its prompt has two lines
+    expect(app.get_by_label("Prompt")).to_have_value(EXAMPLES[3].prompt)
+    eventually(app, lambda: first.evaluate(opacity) == "1")
+
+
 def test_stop_keeps_what_was_there_and_frees_the_model(app: Page) -> None:
     run(app)
     expect(panes(app).nth(3).locator(".status.running")).to_contain_text("token", timeout=SLOW)

@@ -41,7 +41,8 @@ def figures_html(board: Board) -> str:
     if board.running or not views:
         return '<div class="strip empty"></div>'
     shown = [scale for scale in SCALES if any(value_of(view, scale) is not None for view in views)]
-    return f'<div class="strip">{"".join(scale_html(scale, views) for scale in shown)}</div>'
+    prompt = f' data-prompt="{escape(board.record["prompt"])}"' if board.record else ""
+    return f'<div class="strip"{prompt}>{"".join(scale_html(scale, views) for scale in shown)}</div>'
 
 
 def scale_html(scale: Scale, views: Sequence[PaneView]) -> str:

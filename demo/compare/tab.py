@@ -48,7 +48,7 @@ OPEN_LINK = "link => { if (link) location.search = link; }"
 
 def compare_tab(services: Services, page: Page) -> None:
     """The tab, and the public endpoint /compare."""
-    with gr.Column(elem_classes="stack") as live:
+    with gr.Column(elem_classes="stack live") as live:
         bench = Bench(services)
     wire_runs(services, bench)
     wire_settings(services, bench)

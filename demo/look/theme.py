@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.themes.utils import sizes
 
 STYLE_SHEET = Path(__file__).with_name("style.css")
+SCRIPT = Path(__file__).with_name("page.js")
 FAVICON = Path(__file__).with_name("favicon.svg")
 COLORS = {"base": "#6b7280", "lora": "#0072b2", "prefix": "#009e73", "pplm": "#d55e00"}  # safe for colour-blind eyes
 PAPER_COLOR = "#aa4499"  # the paper's own algorithm, where it stands beside PPLM as it is here
