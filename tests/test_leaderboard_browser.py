@@ -184,8 +184,8 @@ def test_a_click_on_a_row_or_a_point_shows_its_texts(finished: Finished) -> None
     heading = page.locator(".texts-title h3")
     page.locator(".results .ranking tr[data-method='1']").click()
     expect(heading).to_have_text("Texts of LoRA poetry")
-    page.locator(".results .both .trade-off a[data-method='2']").focus()
-    page.keyboard.press("Enter")
+    settle(page)
+    page.locator(".results .both .trade-off a[data-method='2']").press("Enter")
     expect(heading).to_have_text("Texts of PPLM science")
     expect(page.locator(".method-texts .virtual-row")).to_have_count(3)
     assert page.locator(".method-texts img").count() == 0

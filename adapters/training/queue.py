@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -219,7 +220,7 @@ class Trainer:
         """Run one process to its end, unless another app trains here, and offer what has ended."""
         code = None
         with suppress(Timeout), FileLock(self._jobs / LOCK_FILE, timeout=POLL_SECONDS):
-            process = multiprocessing.get_context("spawn").Process(target=work, args=(self._home,), daemon=True)
+            process = fresh_processes().Process(target=work, args=(self._home,), daemon=True)
             process.start()
             with suppress(psutil.Error):  # it may have ended
                 below_normal = NICENESS if psutil.POSIX else getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS")  # noqa: B009
@@ -273,6 +274,15 @@ class Trainer:
         with self._lock:
             if id in self._open:
                 self._open.pop(id).close()
+
+
+def fresh_processes() -> BaseContext:
+    """What starts a training: a copy of a process that has the libraries, where the system can; else a new process."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([work.__module__])
+    return context
 
 
 def chosen_data(order: TrainOrder, file: Path | None) -> Dataset:

@@ -195,7 +195,14 @@ def pane_text(view: PaneView) -> Marked:
         return [(words.describe(view.method), PROMPT)]
     if view.running or view.method.steering is None:
         return list(view.spans)
-    return [(word, mark) for text, mark in view.spans for word in ([text] if mark else WORD.findall(text))]
+    pieces: Marked = []
+    blanks = ""  # they stand with the word after them: alone they would be a button without a name
+    for text, mark in view.spans:
+        for word in [text] if mark else WORD.findall(text):
+            if not word.isspace():
+                pieces.append((blanks + word, mark))
+            blanks = word if word.isspace() else ""
+    return [*pieces, (blanks, None)] if blanks else pieces
 
 
 def clicked_word(view: PaneView, index: Any) -> int | None:

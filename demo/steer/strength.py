@@ -215,7 +215,7 @@ def strength_table(goal: Goal) -> list[Column]:
     edges = [f"box-shadow: inset 4px 0 0 {SIGNS[point.algorithm][0]}" for point in goal.points]
     columns = [Column(words.STRENGTH, names, names, edges)]
     for name, title in TITLES.items():
-        heading = f"{title} (goal {wanted[name].sign})" if name in wanted else title
+        heading = title.capitalize() + (f" (goal {wanted[name].sign})" if name in wanted else "")
         cells = [point.figures[name] for point in goal.points]
         marks = [
             "" if name not in wanted or point.algorithm == UNSTEERED else words.VERDICTS[wanted[name].held(point)]

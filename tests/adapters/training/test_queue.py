@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -91,7 +92,7 @@ def wait_for(trainer: Trainer, id: str, step: int) -> JobView:
 
 def child() -> psutil.Process:
     """The process that trains: the child of this one that has taken its lower priority."""
-    children = [c for c in psutil.Process().children() if c.nice() == 10]
+    children = [c for c in psutil.Process().children(recursive=True) if c.nice() == 10]
     assert len(children) == 1
     return children[0]
 
@@ -198,7 +199,7 @@ def test_killing_the_app_ends_its_training_and_the_next_start_goes_on(
     with subprocess.Popen([sys.executable, "-c", START, *arguments], stdout=subprocess.PIPE, text=True) as app:
         assert app.stdout is not None
         id = app.stdout.readline().strip()
-        worker = next(c for c in psutil.Process(app.pid).children() if c.nice() == 10)
+        worker = next(c for c in psutil.Process(app.pid).children(recursive=True) if c.nice() == 10)
         app.kill()
     worker.wait(timeout=30)
     reached = len(Follower(home / "jobs" / id).read().steps)
@@ -216,9 +217,12 @@ def small_disk(num_bytes: int) -> Iterator[None]:
     """No file can grow beyond so many bytes: writing fails as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    copied = forkserver._forkserver  # type: ignore[attr-defined]  # it has the limits of the time when it began
+    copied._stop()
     try:
         yield
     finally:
+        copied._stop()
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
@@ -397,7 +401,8 @@ def test_an_adapter_that_cannot_be_offered_is_a_failed_job_and_the_next_one_goes
 def test_a_process_that_cannot_be_started_is_a_failed_job(
     trainer: Trainer, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", lambda _: 1 / 0)
+    for kind in ("Spawn", "ForkServer"):
+        monkeypatch.setattr(f"multiprocessing.context.{kind}Process.start", lambda _: 1 / 0)
     view = last(trainer, trainer.start(TrainOrder("verse", LORA), file, None))
     assert view.state == "failed"
     assert "cannot be run (ZeroDivisionError: division by zero)" in view.message
