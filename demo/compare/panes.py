@@ -193,12 +193,11 @@ def pane_text(view: PaneView) -> Marked:
     """The text of a pane, or what the pane does until it has one; a steered text word by word, to be clicked."""
     if not view.spans and not view.running:
         return [(words.describe(view.method), PROMPT)]
-    if view.running or view.method.steering is None:
-        return list(view.spans)
+    apart = view.method.steering is not None and not view.running
     pieces: Marked = []
     blanks = ""  # they stand with the word after them: alone they would be a button without a name
     for text, mark in view.spans:
-        for word in [text] if mark else WORD.findall(text):
+        for word in WORD.findall(text) if apart and not mark else [text]:
             if not word.isspace():
                 pieces.append((blanks + word, mark))
             blanks = word if word.isspace() else ""
