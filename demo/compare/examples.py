@@ -46,7 +46,7 @@ class Example(NamedTuple):
 
 SPACE = Example(
     "A fairy tale → space",
-    "Four ways on from the same words: Jane Austen's ladies, a short answer, and a spaceship.",
+    "Four ways on from the same words: Jane Austen's ladies, one short sentence, and a spaceship.",
     "Once upon a time there was a",
     ("base", "lora:austen", "prefix:facts", "pplm:space"),
     seed=1,

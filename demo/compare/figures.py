@@ -16,6 +16,7 @@ class Scale(NamedTuple):
     """A figure as a row of dots, from 0 to the largest."""
 
     name: str
+    reading: str  # its unit, or which way is better
     help: str
     digits: int
     value: str  # a field of Figures
@@ -23,15 +24,23 @@ class Scale(NamedTuple):
 
 
 SCALES = (
-    Scale("Words on topic", "Words of the marked lists in the text.", 0, "attribute_words"),
+    Scale("Words on topic", "marked words", "Words of the marked lists in the text.", 0, "attribute_words"),
     Scale(
         "Perplexity",
-        "How unexpected Base finds the text: lower is more fluent, repetition lowers it too.",
+        "lower: more fluent",
+        "How unexpected Base finds the text. Repetition lowers it too. – is a text under 8 tokens, too short to tell.",
         1,
         "perplexity",
     ),
-    Scale("Different word pairs", "Distinct-2: 1 is no repetition at all.", 2, "distinct_2", 1),
-    Scale("Speed", "Tokens per second, while all panes wrote together.", 1, "tokens_per_second"),
+    Scale(
+        "Different word pairs",
+        "1: no repetition",
+        "Distinct-2: the share of word pairs that are new.",
+        2,
+        "distinct_2",
+        1,
+    ),
+    Scale("Speed", "tokens per second", "Measured while all panes wrote together.", 1, "tokens_per_second"),
 )
 
 
@@ -50,7 +59,8 @@ def scale_html(scale: Scale, views: Sequence[PaneView]) -> str:
     values = [value_of(view, scale) for view in views]
     most = max([value for value in values if value is not None] + [1e-9]) if math.isnan(scale.most) else scale.most
     rows = "".join(row_html(view, scale, value, most) for view, value in zip(views, values, strict=True))
-    head = f"<summary>{escape(scale.name)} <small>?</small></summary><p>{escape(scale.help)}</p>"
+    name = f"{escape(scale.name)} <em>{escape(scale.reading)}</em> <small>?</small>"
+    head = f"<summary>{name}</summary><p>{escape(scale.help)}</p>"
     return f"<section><details>{head}</details>{rows}</section>"
 
 

@@ -195,13 +195,13 @@ def pane_text(view: PaneView) -> Marked:
         return [(words.describe(view.method), PROMPT)]
     apart = view.method.steering is not None and not view.running
     pieces: Marked = []
-    blanks = ""  # they stand with the word after them: alone they would be a button without a name
     for text, mark in view.spans:
         for word in WORD.findall(text) if apart and not mark else [text]:
-            if not word.isspace():
-                pieces.append((blanks + word, mark))
-            blanks = word if word.isspace() else ""
-    return [*pieces, (blanks, None)] if blanks else pieces
+            if word.isspace() and pieces:  # alone it would be a button without a name
+                pieces[-1] = pieces[-1][0] + word, pieces[-1][1]
+            else:
+                pieces.append((word, mark))
+    return pieces
 
 
 def clicked_word(view: PaneView, index: Any) -> int | None:
@@ -210,7 +210,8 @@ def clicked_word(view: PaneView, index: Any) -> int | None:
     if view.running or view.method.steering is None or not isinstance(index, int) or not 0 < index < len(pieces):
         return None
     word = pieces[index][0]
-    return sum(len(text) for text, _ in pieces[1:index]) + len(word) - len(word.lstrip())
+    blanks = len(word) - len(word.lstrip())
+    return sum(len(text) for text, _ in pieces[:index]) + blanks - len(view.spans[0][0])
 
 
 def status_html(view: PaneView) -> str:

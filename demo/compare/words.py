@@ -46,7 +46,7 @@ SETTINGS_OF_ALL, SETTINGS_OF_ONE, REMOVE = "All panes", "One pane", "Remove this
 STILL_WRITING = "Still writing. Stop first, then run."
 STORED = "written earlier with seed {seed}: Run again writes it live"
 CLICK = "click a word of a PPLM text to see why it is there"
-FAIR = "checked: with its effect off, every pane writes what Base writes"
+FAIR = "✓ fair: switched off, every pane writes what Base writes"
 DEPARTS = "first word that differs from Base"
 
 
