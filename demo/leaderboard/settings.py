@@ -56,7 +56,7 @@ class Setup:
             self.note = message_line(words.ABOUT_PROMPTS, "shared-note")
             with gr.Accordion(words.prompts_line(first), open=False) as self.folded_preview:
                 headers, rows = preview(first)
-                self.preview = text_table(words.PREVIEW, headers, rows=rows)
+                self.preview = text_table(words.PREVIEW, headers, value=rows)
             with gr.Accordion(words.run_line(RunSpec((BASE,))), open=False) as self.folded:
                 with gr.Row(elem_classes="sampling"):
                     self.samples = gr.Slider(1, 10, 1, step=1, **labelled("samples"))

@@ -44,7 +44,9 @@ def message_line(label: str, elem_class: str, words: str = "") -> gr.Highlighted
     return highlighted(message(words), label, {ERROR: "transparent"}, [MESSAGE, elem_class])
 
 
-def highlighted(spans: Marked | None, label: str, colors: dict[str, str], classes: list[str]) -> gr.HighlightedText:
+def highlighted(
+    spans: Marked | None, label: str, colors: dict[str, str] | None, classes: list[str]
+) -> gr.HighlightedText:
     """Pieces of text, without a frame."""
     return gr.HighlightedText(
         spans,
