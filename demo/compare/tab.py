@@ -64,7 +64,7 @@ def compare_tab(services: Services, page: Page) -> None:
     clicked = gr.JSON(visible=False)
     source = Source([bench.xray, shared.xray], [bench.board, shared.id], partial(texts_on_page, services), clicked)
     wire_words([pane.view for pane in bench.panes], bench.board, [clicked, bench.message])
-    wire_words(shared.panes, shared.board, [clicked, shared.message])
+    wire_words(shared.panes, shared.board, [clicked, shared.work.message])
     with gr.Column(elem_classes="stack") as below:
         xray_section(services, source, page.blocks)
     deleted.then(lambda id: gr.update(visible=id is not None), shared.id, below, **LIGHT)
