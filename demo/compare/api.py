@@ -9,11 +9,12 @@ from typing import Any
 import gradio as gr
 
 from adapters.methods import BASE, Request, Sampling, UserError, from_json, parse_method
-from demo.compare.form import read_prompt, read_seed
+from demo.compare.form import read_seed
 from demo.compare.run import compare_as_json
 from demo.compare.words import BAD_METHODS
 from demo.parts.marked import MAX_PANES
 from demo.parts.running import PaneErrors
+from demo.parts.uploads import read_prompt
 from demo.services import Services
 
 Rows = list[dict[str, Any]]

@@ -23,6 +23,7 @@ PROMPT_TOO_LONG = "The prompt has {length:,} characters: shorten it to {most:,}.
 SERVER_ERROR = "Something went wrong on the server. Try again, or change the settings."
 MEND_PANES = "Nothing was started: see the note in the pane."
 NO_FILE = "Upload a file first."
+NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
 NO_SUCH_LIST = "No such list: choose one, or own words."
 
 # Links: sharing, replaying, deleting

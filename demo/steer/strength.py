@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from adapters.methods import UserError, parse_attribute, weighted_word
 from demo.look.theme import COLORS, PAPER_COLOR
 from demo.parts import words as common
-from demo.parts.controls import Control, labelled, slider
+from demo.parts.controls import Control, Scale, labelled, slider
 from demo.parts.events import LIGHT, told
 from demo.parts.marked import Marked, Values, marked_text, message, message_line
 from demo.parts.numbers import departure, marker, spans
@@ -110,7 +110,7 @@ def stored_goals(services: Services, file: Path = FILE) -> tuple[Goal, ...]:
     return frontier.goals if frontier is not None and frontier.base == services.base else ()
 
 
-def scale(goal: Goal) -> tuple[float, float, float]:
+def scale(goal: Goal) -> Scale:
     """The lowest and the highest stored strength, and the step between them."""
     strengths = [strength for strength, _ in goal.steered.texts] if goal.steered else [0.0, 1.0]
     return strengths[0], strengths[-1], strengths[1] - strengths[0]

@@ -136,7 +136,7 @@ def on_try(services: Services, page: Page, followed: Any) -> Values:
     """The adapter that was trained, for a pane of the Compare tab. Raises UserError where it is gone."""
     job = next((job for job in services.trainer.jobs() if job.id == followed), None)
     if job is None or services.adapter(job.order.name) is None:
-        raise UserError(words.NO_SUCH_ADAPTER)
+        raise UserError(common.NO_SUCH_ADAPTER)
     return {page.adapter: (kind_of(job), job.order.name)}
 
 
