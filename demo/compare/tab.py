@@ -15,16 +15,7 @@ from adapters.methods import Sampling, UserError, from_json, to_json
 from demo.compare import words
 from demo.compare.api import compare_endpoint
 from demo.compare.board import Board, PaneView
-from demo.compare.components import (
-    Bench,
-    board_updates,
-    look_html,
-    read_bench,
-    read_panes,
-    read_sampling,
-    show_panes,
-    variant,
-)
+from demo.compare.components import Bench, look_html, variant
 from demo.compare.drawer import pane_names
 from demo.compare.examples import EXAMPLES, Example, start_of
 from demo.compare.form import pane_form, read_method, read_seed
@@ -57,7 +48,7 @@ def compare_tab(services: Services, page: Page) -> None:
     deleted = wire_shared(services, shared, live, page)
     share = partial(on_share, services)
     bench.share.click(share, [bench.board, bench.title, page.owner], [bench.link, bench.message], **LIGHT)
-    show = told(bench.message, show_kept, services, bench)
+    show = told(bench.message, lambda secret: {bench.kept: kept_rows(services, secret)})
     bench.kept_fold.expand(show, page.owner, [bench.kept, bench.message], **LIGHT)
     chosen = bench.kept.select(on_kept, None, [bench.opened, bench.message], **LIGHT)
     chosen.then(None, bench.opened, None, js=OPEN_LINK, **LIGHT)
@@ -156,15 +147,15 @@ def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, 
 def play(services: Services, bench: Bench, run: Callable[..., Iterator[Board]], values: Values) -> Iterator[Values]:
     """Run the engine and show its boards one after the other."""
     before = values[bench.board]
-    with closed_at_end(run(services, read_bench(bench, values), before)) as boards:
+    with closed_at_end(run(services, bench.read(values), before)) as boards:
         for board in boards:
-            yield board_updates(services, bench, before, board)
+            yield bench.updates(services, before, board)
             before = board
 
 
 def on_stop(services: Services, bench: Bench, board: Board) -> Values:
     """Mark the running panes as stopped; the run itself has been cancelled by then."""
-    return board_updates(services, bench, board, board.stop())
+    return bench.updates(services, board, board.stop())
 
 
 def on_start(bench: Bench, board: Board) -> Values:
@@ -176,7 +167,7 @@ def on_start(bench: Bench, board: Board) -> Values:
 
 def on_sampling(bench: Bench, values: Values) -> Values:
     """The label of the drawer. Raises UserError."""
-    sampling, seed = from_json(Sampling, read_sampling(bench, values)), read_seed(values[bench.sampling.seed])
+    sampling, seed = from_json(Sampling, bench.read_sampling(values)), read_seed(values[bench.sampling.seed])
     line = common.sampling_line(sampling, seed, values[bench.sampling.mode] == common.CHAT)
     return {bench.settings: gr.update(label=words.settings_label(line))}
 
@@ -186,7 +177,7 @@ def on_pane_settings(services: Services, bench: Bench, pane: Pane, values: Value
     view = values[bench.board].panes.get(pane.place)
     if view is not None and view.running:
         return {pane.view.head: gr.skip()}
-    forms = read_panes(bench, values)
+    forms = bench.read_panes(values)
     form = forms[pane.place]
     updates = pane.settle(form) | {bench.drawer.pane: gr.update(choices=pane_names(forms, values[bench.shown]))}
     try:
@@ -195,23 +186,23 @@ def on_pane_settings(services: Services, bench: Bench, pane: Pane, values: Value
         return updates | {pane.view.note: message(str(error), is_error=True)}
     if view is None or not view.spans:
         return updates | pane.view.values(PaneView(method), services)
-    if method == view.method:
-        return updates | pane.view.values(view, services)
-    old = pane.view.values(view._replace(method=method, status=words.CHANGED, note="", is_error=False), services)
-    del old[pane.view.text]
-    return updates | old
+    if method != view.method:
+        view = view._replace(method=method, status=words.CHANGED, note="", is_error=False)
+    shown = pane.view.values(view, services)
+    del shown[pane.view.text]
+    return updates | shown
 
 
 def on_drawer(services: Services, bench: Bench, values: Values) -> Values:
     """The pane whose settings the drawer shows, after a change in it."""
     pane = bench.panes[values[bench.drawer.place]]
-    kept = {bench.drawer.forms: tuple(read_panes(bench, values))}
+    kept = {bench.drawer.forms: tuple(bench.read_panes(values))}
     return kept | on_pane_settings(services, bench, pane, values)
 
 
 def on_choose(bench: Bench, values: Values) -> Values:
     """The drawer with the settings of the pane that was chosen in it."""
-    return bench.drawer.fill(read_panes(bench, values), values[bench.shown], values[bench.drawer.pane])
+    return bench.drawer.fill(bench.read_panes(values), values[bench.shown], values[bench.drawer.pane])
 
 
 def on_example(services: Services, bench: Bench, example: Example, values: Values) -> Values:
@@ -226,7 +217,7 @@ def on_example(services: Services, bench: Bench, example: Example, values: Value
     }
     for pane, form in zip(bench.panes, start.forms, strict=True):
         updates |= pane.fill(form)
-    updates |= show_panes(bench, start.shown) | board_updates(services, bench, before, start.board)
+    updates |= bench.show_panes(start.shown) | bench.updates(services, before, start.board)
     updates |= bench.drawer.fill(start.forms, start.shown, start.shown[-1])
     return updates | {bench.look: look_html(start.look)}
 
@@ -252,9 +243,7 @@ def on_words(bench: Bench, page: Page, values: Values) -> Values:
 
 def steered(bench: Bench, values: Values) -> list[Pane]:
     """The panes that PPLM steers."""
-    return [
-        pane for pane, form in zip(bench.panes, read_panes(bench, values), strict=True) if "attribute" in used(form)
-    ]
+    return [pane for pane, form in zip(bench.panes, bench.read_panes(values), strict=True) if "attribute" in used(form)]
 
 
 def on_adapter(bench: Bench, page: Page, values: Values) -> Values:
@@ -263,7 +252,7 @@ def on_adapter(bench: Bench, page: Page, values: Values) -> Values:
     if values[page.adapter] is None:
         return updates
     kind, name = values[page.adapter]
-    forms, shown = read_panes(bench, values), values[bench.shown]
+    forms, shown = bench.read_panes(values), values[bench.shown]
     fitting = next((place for place in shown if kind in used(forms[place])), None)
     if fitting is not None:
         return updates | {bench.panes[fitting].controls[kind]: name}
@@ -288,13 +277,8 @@ def on_remove(bench: Bench, values: Values) -> Values:
 
 def show_and_choose(bench: Bench, values: Values, shown: Sequence[int], place: int | None = None) -> Values:
     """The panes at these places, and one of them in the drawer: the last unless it is named."""
-    drawer = bench.drawer.fill(read_panes(bench, values), shown, shown[-1] if place is None else place)
-    return show_panes(bench, shown) | drawer
-
-
-def show_kept(services: Services, bench: Bench, secret: Any) -> Values:
-    """The list of this browser's comparisons."""
-    return {bench.kept: kept_rows(services, secret)}
+    drawer = bench.drawer.fill(bench.read_panes(values), shown, shown[-1] if place is None else place)
+    return bench.show_panes(shown) | drawer
 
 
 def on_kept(event: gr.SelectData) -> tuple[str | None, Marked]:
