@@ -5,7 +5,6 @@ Samples are in the order prompt, method, draw; prompts and methods are indices i
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
@@ -13,7 +12,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from adapters.decoding.likelihood import perplexity_of
-from adapters.methods import BASE, STRICT, Method, Sampling
+from adapters.methods import BASE, STRICT, Method, Sampling, unsteered
 
 ATTRIBUTE = "attribute:"  # begins the label of a tally of an attribute
 MAX_METHODS = 12  # of a run
@@ -76,23 +75,12 @@ class RunSpec:
     @property
     def scorers(self) -> dict[str, Method]:
         """The methods without steering by label, the base first; each scores the texts of all methods."""
-        plain = (replace(method, name=unsteered_name(method), steering=None) for method in self.methods)
-        return {method.name: method for method in (BASE, *plain)}
+        return {method.name: method for method in (BASE, *map(unsteered, self.methods))}
 
     @property
     def judge_label(self) -> str:
         """Label of the main scorer: one of `scorers`, or `judge:` and the judge's id."""
         return BASE.name if self.judge is None else f"judge:{self.judge}"
-
-
-def unsteered_name(method: Method) -> str:
-    """Short name of a method without its steering: `base`, `lora:poetry`, `lora:poetry*0.5+prefix:facts`."""
-    parts = []
-    if method.lora is not None:
-        parts.append(f"lora:{method.lora}" + (f"*{method.lora_scale:g}" if method.lora_scale != 1 else ""))
-    if method.prefix is not None:
-        parts.append(f"prefix:{method.prefix}")
-    return "+".join(parts) or BASE.name
 
 
 class Run(NamedTuple):

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from adapters.methods import UserError
-from adapters.xray.trace import MAX_STEPS, TextRecord, XRay, unsteered
+from adapters.methods import UserError, unsteered
+from adapters.xray.trace import MAX_STEPS, TextRecord, XRay
 from demo.parts.running import closed_at_end, told
 from demo.parts.words import count, title
 from demo.services import Services
@@ -76,7 +76,7 @@ def compare_all(services: Services, texts: Mapping[int, Text], record: TextRecor
         for found in steps:
             record = replace(record, next_tokens=tuple(found))
             yield LookView(record, words.XRAY_NEXT.format(done=len(found), all=len(requests)))
-    models = unsteered([request.method for request in requests])
+    models = list(dict.fromkeys(unsteered(request.method) for request in requests))
     record = replace(record, models=tuple(models))
     with closed_at_end(services.xrays.scores(requests, [one.token_ids for one in texts.values()], models)) as steps:
         for done, scores in enumerate(steps, 1):
