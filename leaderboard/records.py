@@ -6,7 +6,7 @@ Samples are in the order prompt, method, draw; prompts and methods are indices i
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -174,9 +174,3 @@ class RunData(NamedTuple):
     prompt_tallies: Mapping[tuple[str, str], Mapping[int, Tally]]
     timings: tuple[Timing, ...]
     costs: tuple[AdapterCost, ...]  # of each method
-
-
-class Shipped(NamedTuple):
-    data: RunData
-    results: dict[str, Any]  # its table as JSON data
-    token_ids: dict[str, tuple[int, ...]]  # of each text by key; nothing else of its trace is kept
