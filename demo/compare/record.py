@@ -17,7 +17,7 @@ from demo.parts.links import is_id
 from demo.parts.numbers import Marker, Span, departure, if_finite, marker, spans
 from demo.parts.words import NOTHING_HERE, kinds
 from demo.services import Services
-from demo.xray.finished import Text
+from demo.xray.run import Text
 from leaderboard.metrics.distinct import distinct
 
 VERSION = 1

@@ -24,7 +24,7 @@ from demo.parts.running import closed_at_end, replaying
 from demo.parts.tables import facts_table, model_facts
 from demo.parts.views import Page
 from demo.services import Services
-from demo.xray.finished import Text
+from demo.xray.run import Text
 from demo.xray.words import XRAY
 from leaderboard.output.report import comparison_report
 

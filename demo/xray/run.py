@@ -7,16 +7,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from adapters.methods import UserError, unsteered
+from adapters.methods import Request, UserError, unsteered
 from adapters.xray.trace import MAX_STEPS, TextRecord, XRay
 from demo.parts.running import closed_at_end, told
 from demo.parts.words import count, title
 from demo.services import Services
 from demo.xray import words
-from demo.xray.finished import Text
 
 MAX_NAMED = 8  # words that a person may name
 MAX_CHARACTERS = 200
+
+
+class Text(NamedTuple):
+    """A finished text, of this page or of a kept comparison."""
+
+    request: Request
+    token_ids: tuple[int, ...]
+    diverged: bool
 
 
 class LookView(NamedTuple):

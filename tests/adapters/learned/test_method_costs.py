@@ -18,7 +18,6 @@ from adapters.learned.method_costs import (
     check_memory,
     decoded,
     in_child,
-    memory,
     trained_cost,
     watched_memory,
 )
