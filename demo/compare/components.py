@@ -33,7 +33,8 @@ class Bench:
                 first.prompt, lines=1, max_lines=8, scale=5, elem_id="prompt", **labelled("prompt")
             )
             with gr.Row(elem_classes="run"):
-                self.run = gr.Button(words.run_label(board.record is not None), variant="primary", min_width=90)
+                run = words.RUN if board.record is None else words.RUN_AGAIN
+                self.run = gr.Button(run, variant="primary", min_width=90)
                 self.stop = gr.Button(words.stop_label(None), visible=False, min_width=90)
                 self.shuffle = gr.Button(words.SHUFFLE, min_width=60)
         self.message = message_line("Message", "shared-note")
@@ -56,8 +57,8 @@ class Bench:
             self.share, self.add = small_button(common.SHARE, interactive=kept), small_button(words.ADD)
             self.title = gr.Textbox(placeholder="Title for the link", elem_classes="title", **labelled("title"))
         self.link = share_link()
-        line = common.sampling_line(first.sampling, first.seed, first.chat)
-        with gr.Accordion(words.settings_label(line), open=False, elem_classes="drawer") as self.settings, gr.Tabs():
+        line = words.SETTINGS.format(line=common.sampling_line(first.sampling, first.seed, first.chat))
+        with gr.Accordion(line, open=False, elem_classes="drawer") as self.settings, gr.Tabs():
             with gr.Tab(words.SETTINGS_OF_ALL):
                 self.sampling = lay_out_sampling(services, first.sampling, first.seed, first.chat)
             with gr.Tab(words.SETTINGS_OF_ONE):
@@ -126,7 +127,8 @@ class Bench:
         if (board.message, board.is_error) != (before.message, before.is_error):
             updates[self.message] = message(board.message, board.is_error)
         if not (before.running and board.running):
-            updates[self.run] = gr.update(value=words.run_label(board.record is not None), visible=not board.running)
+            run = words.RUN if board.record is None else words.RUN_AGAIN
+            updates[self.run] = gr.update(value=run, visible=not board.running)
             updates[self.parity] = gr.update(interactive=not board.running)
         if board.record is not before.record:
             finished = gr.update(interactive=board.record is not None)

@@ -70,7 +70,7 @@ class Drawer:
 
 def pane_names(forms: Forms, shown: Sequence[int]) -> list[tuple[str, int]]:
     """Name and place of each pane on the page."""
-    return [(words.pane_name(place, name_of(forms[place])), place) for place in shown]
+    return [(f"{place + 1} · {name_of(forms[place])}", place) for place in shown]
 
 
 def name_of(form: PaneForm) -> str:

@@ -78,7 +78,7 @@ def legend_html(board: Board) -> str:
     if not any(view.spans for view in board.panes.values()):
         return ""
     marks = [
-        f'<span class="topic-{place}">{escape(words.topic_words(name))}</span>'
+        f'<span class="topic-{place}">{escape(name.rpartition("/")[2])} word</span>'
         for place, name in enumerate(board.topics[:3])
     ]
     stored = [words.STORED.format(seed=board.record["seed"])] if board.stored and board.record else []

@@ -169,7 +169,7 @@ def on_sampling(bench: Bench, values: Values) -> Values:
     """The label of the drawer. Raises UserError."""
     sampling, seed = from_json(Sampling, bench.read_sampling(values)), read_seed(values[bench.sampling.seed])
     line = common.sampling_line(sampling, seed, values[bench.sampling.mode] == common.CHAT)
-    return {bench.settings: gr.update(label=words.settings_label(line))}
+    return {bench.settings: gr.update(label=words.SETTINGS.format(line=line))}
 
 
 def on_pane_settings(services: Services, bench: Bench, pane: Pane, values: Values) -> Values:
