@@ -62,7 +62,6 @@ SESSIONS = 200  # visitors whose panes are remembered
 
 
 def build_app(services: Services) -> gr.Blocks:
-    """The page for these services."""
     with gr.Blocks(title=words.TITLE, analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as blocks:
         gr.HTML(f"<h1>{words.TITLE}</h1><p>{words.PURPOSE}</p>", elem_classes="masthead")
         owner = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)

@@ -36,8 +36,6 @@ Target = tuple[str, ...]  # attributes that one method steers towards together
 
 @dataclass(frozen=True)
 class Point:
-    """One algorithm at one strength."""
-
     algorithm: str  # UNSTEERED, OURS or PAPER
     strength: float  # 0 for UNSTEERED; OURS: nats per word; PAPER: step size
     samples: int  # texts for each prompt

@@ -30,8 +30,6 @@ class Prompt:
 
 @dataclass(frozen=True, config=STRICT)
 class PromptSet:
-    """Prompts in the order of their file."""
-
     name: str
     prompts: Annotated[tuple[Prompt, ...], Field(min_length=1)]
 

@@ -29,8 +29,6 @@ RECENT = 20  # newest of them, which say how fast it is
 
 @dataclass(frozen=True, config=STRICT)
 class Job:
-    """An order, its base model and its owner."""
-
     order: TrainOrder
     base: str
     owner: str | None = None
@@ -114,7 +112,6 @@ class Follower:
         self._samples: list[StepSample] = []
 
     def read(self) -> History:
-        """The history up to now."""
         file = self._folder / EVENTS_FILE
         if self._history.ended:
             return self._history

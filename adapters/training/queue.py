@@ -43,8 +43,6 @@ LOG = logging.getLogger(__name__)
 
 
 class JobView(NamedTuple):
-    """A job as it stands now."""
-
     id: str
     order: TrainOrder
     owner: str | None

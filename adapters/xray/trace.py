@@ -19,8 +19,6 @@ MAX_STEPS = 256  # tokens of a text with an X-ray
 
 @dataclass(frozen=True, config=STRICT)
 class Candidate:
-    """A token that could come next."""
-
     token_id: int
     text: str
     clean: float

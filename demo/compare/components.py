@@ -98,7 +98,6 @@ class Bench:
         return [self.board, self.message, *buttons, self.look, self.legend, self.figures, *parts]
 
     def read(self, values: Values) -> Form:
-        """The values of the tab's controls."""
         panes = {place: self.read_pane(values, place) for place in values[self.shown]}
         sampling, chat = self.read_sampling(values), values[self.sampling.mode] == common.CHAT
         return Form(values[self.prompt], panes, sampling, values[self.sampling.seed], chat)
@@ -109,14 +108,12 @@ class Bench:
         return self.drawer.read(values, place, first)
 
     def read_panes(self, values: Values) -> list[PaneForm]:
-        """The values of every pane's controls."""
         return [self.read_pane(values, pane.place) for pane in self.panes]
 
     def read_sampling(self, values: Values) -> dict[str, Any]:
         return {name: values[component] for name, component in self.sampling.fields.items()}
 
     def show_panes(self, shown: Any) -> Values:
-        """The page with the panes at these places."""
         columns: Values = {pane.view.column: gr.update(visible=pane.place in shown) for pane in self.panes}
         return columns | {self.shown: tuple(shown), self.add: gr.update(interactive=len(shown) < MAX_PANES)}
 
@@ -147,10 +144,8 @@ class Bench:
 
 
 def look_html(line: str) -> str:
-    """What to look for in an example."""
     return f"<p>{line}</p>"
 
 
 def variant(chosen: bool) -> str:
-    """The look of an example's button."""
     return "primary" if chosen else "secondary"

@@ -34,7 +34,6 @@ class Example(NamedTuple):
 
     @property
     def requests(self) -> list[Request]:
-        """What its panes ask of the engine."""
         return [Request(self.prompt, self._method(name), self.seed, self.chat) for name in self.panes]
 
     def _method(self, name: str) -> Method:

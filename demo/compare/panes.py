@@ -81,7 +81,6 @@ class View:
         self.parts: list[Component] = [self.head, self.text, self.status, self.note]
 
     def values(self, view: PaneView, services: Services) -> Values:
-        """The values of its parts."""
         return {
             self.head: head_html(view.method, services),
             self.text: pane_text(view),
@@ -137,7 +136,6 @@ def visible_controls(form: PaneForm) -> dict[str, bool]:
 
 
 def used(form: PaneForm) -> list[str]:
-    """The parts of the form's method."""
     return [name for name in PARTS if form[name] not in (None, "", NONE)]
 
 
@@ -199,7 +197,6 @@ def clicked_word(view: PaneView, index: Any) -> int | None:
 
 
 def status_html(view: PaneView) -> str:
-    """How a text grows or ended."""
     figures = view.figures or Figures(0)
     parts = [view.status]
     if view.running and figures.tokens:

@@ -24,8 +24,6 @@ VERSION = 1
 
 
 class Comparison(NamedTuple):
-    """A comparison read from its record."""
-
     record: Record
     texts: dict[int, Text]  # by place, as those of `board`
     sampling: Sampling

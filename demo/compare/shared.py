@@ -162,7 +162,6 @@ def texts_on_page(services: Services, board: Board, id: Any) -> dict[int, Text]:
 
 
 def head_html(comparison: Comparison) -> str:
-    """The heading of the page."""
     made = common.moment(datetime.fromisoformat(comparison.record["created"]))
     panes = ", ".join(common.title(view.method) for view in comparison.board.panes.values())
     line = SHARED_COMPARISON.format(panes=escape(panes), made=made)

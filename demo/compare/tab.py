@@ -66,7 +66,6 @@ def compare_tab(services: Services, page: Page) -> None:
 
 
 def wire_runs(services: Services, bench: Bench) -> None:
-    """Run, Stop and the check of parity."""
     options = slow(bench.message, MODEL)
     write, check = (partial(play, services, bench, run) for run in (compare, check_parity))
     starts = [bench.run.click, bench.prompt.submit]
@@ -81,7 +80,6 @@ def wire_runs(services: Services, bench: Bench) -> None:
 
 
 def wire_settings(services: Services, bench: Bench) -> None:
-    """The settings of all panes, the seed, and the examples."""
     fold = told(bench.message, on_sampling, bench)
     on_any_change(bench.shared, fold, {*bench.shared}, [bench.settings, bench.message])
     bench.shuffle.click(new_seed, None, bench.sampling.seed, **LIGHT)
@@ -145,7 +143,6 @@ def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, 
 
 
 def play(services: Services, bench: Bench, run: Callable[..., Iterator[Board]], values: Values) -> Iterator[Values]:
-    """Run the engine and show its boards one after the other."""
     before = values[bench.board]
     with closed_at_end(run(services, bench.read(values), before)) as boards:
         for board in boards:
@@ -242,7 +239,6 @@ def on_words(bench: Bench, page: Page, values: Values) -> Values:
 
 
 def steered(bench: Bench, values: Values) -> list[Pane]:
-    """The panes that PPLM steers."""
     return [pane for pane, form in zip(bench.panes, bench.read_panes(values), strict=True) if "attribute" in used(form)]
 
 

@@ -51,12 +51,10 @@ DEPARTS = "first word that differs from Base"
 
 
 def finished(reason: str, tokens: int) -> str:
-    """How a text of so many tokens ended."""
     return {"eos": "finished", "length": f"{tokens}-token limit", "diverged": "diverged"}[reason]
 
 
 def stop_label(seconds_left: float | None) -> str:
-    """The button that ends a run."""
     return "Stop" if seconds_left is None else f"Stop · {duration(seconds_left)} left"
 
 

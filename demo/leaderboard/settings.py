@@ -94,7 +94,6 @@ def on_paste(services: Services, setup: Setup, text: Any) -> Values:
 
 
 def take(setup: Setup, prompts: PromptSet) -> Values:
-    """The updates for a visitor's own prompts."""
     name = common.YOUR_FILE.format(name=prompts.name)
     choices = gr.update(choices=[*set_choices(), (name, name)], value=name)
     return show_set(setup, prompts) | {setup.set: choices, setup.uploaded: prompts}

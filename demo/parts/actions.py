@@ -167,5 +167,4 @@ def on_stop(work: Work, stopped: str) -> Values:
 
 
 def pressed(work: Work, is_running: bool) -> Values:
-    """Which of the two buttons can be pressed."""
     return {work.begin: gr.update(interactive=not is_running), work.stop: gr.update(interactive=is_running)}

@@ -65,8 +65,6 @@ FIRST_SAMPLING = Sampling(max_new_tokens=40)
 
 
 class SamplingControls(NamedTuple):
-    """The components."""
-
     fields: dict[str, Component]  # by field of Sampling
     mode: gr.Radio
     seed: gr.Number
@@ -75,7 +73,6 @@ class SamplingControls(NamedTuple):
 def lay_out_sampling(
     services: Services, sampling: Sampling = FIRST_SAMPLING, first_seed: int = FIRST_SEED, chat: bool = False
 ) -> SamplingControls:
-    """Put the controls on the page, with these values."""
     modes = [PLAIN, CHAT] if services.engine.base.tokenizer.chat_template else [PLAIN]
     with gr.Row(elem_classes="sampling"):
         mode = gr.Radio(modes, value=CHAT if chat else PLAIN, **labelled("mode"))

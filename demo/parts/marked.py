@@ -35,7 +35,6 @@ Marked = list[tuple[str, str | float | None]]  # what HighlightedText shows: pie
 
 
 def marked_text(label: str, elem_class: str, spans: Marked | None = None) -> gr.HighlightedText:
-    """A text in pieces with their marks."""
     return highlighted(spans, label, COLORS, [elem_class])
 
 
@@ -61,7 +60,6 @@ def highlighted(
 
 
 def message(words: str, is_error: bool = False) -> Marked:
-    """The value of a message line."""
     return [(words, ERROR if is_error else None)] if words else []
 
 
@@ -96,7 +94,6 @@ def cost(method: Method, services: Services) -> str:
 
 
 def strength(steering: PPLM) -> str:
-    """The limits of steering."""
     parts = []
     if steering.strength < NO_LIMIT:
         parts.append(f"strength {steering.strength:g}")

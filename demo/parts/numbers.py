@@ -16,8 +16,6 @@ DEPARTS = "departs"  # the first word that is not Base's; a word of a list is bo
 
 
 class Marker(NamedTuple):
-    """The words to mark."""
-
     pattern: re.Pattern[str]
     topics: Mapping[str, str]  # word in lower case -> its mark
 

@@ -37,7 +37,6 @@ def quiet_table(label: str, *classes: str, **options: Any) -> gr.Dataframe:
 
 
 def facts_table(rows: list[list[str]] | None = None) -> gr.Dataframe:
-    """A table of two columns."""
     headers, widths = [FACT, VALUE], ["30%", "70%"]
     return text_table(MADE_WITH, headers, widths, "facts", value=rows, max_height=2000)
 
@@ -75,12 +74,10 @@ class Column(NamedTuple):
 
 
 def words(heading: str, texts: Sequence[str]) -> Column:
-    """A column of words, sorted as words."""
     return Column(heading, texts, texts)
 
 
 def grid(columns: Sequence[Column]) -> dict[str, Any]:
-    """The columns as Gradio's table takes them."""
     styles = [column.styles or [""] * len(column.texts) for column in columns]
     return {
         "headers": [column.heading for column in columns],

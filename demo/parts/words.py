@@ -67,7 +67,6 @@ TRAINED_ON = {  # the shipped adapters
 
 
 def trained_on(adapter: str) -> str:
-    """What an adapter was trained on, in few words."""
     return TRAINED_ON.get(adapter, adapter)
 
 
@@ -93,7 +92,6 @@ def settings(method: Method) -> str:
 
 
 def sampling_line(sampling: Sampling, seed: int, chat: bool) -> str:
-    """The shared settings in one line."""
     parts = ["greedy" if sampling.temperature == 0 else f"temperature {sampling.temperature:g}"]
     if sampling.top_k:
         parts.append(f"top-k {sampling.top_k}")
@@ -142,7 +140,6 @@ def percent(share: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A waiting time."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
@@ -155,12 +152,10 @@ def moment(time: datetime) -> str:
 
 
 def missing_html(error: Exception) -> str:
-    """The page for a link that cannot be opened."""
     return f"<h2>{LINK_TITLE}</h2><p>{escape(str(error))}</p><p><a href='?'>Back to Steerboard</a></p>"
 
 
 def replayed(equal: int, all: int) -> str:
-    """The verdict of a replay, in one sentence."""
     if equal == all:
         return f"✓ Re-written just now: {count(all, 'text')}, identical."
     return f"✗ Re-written just now: {all - equal} of {count(all, 'text')} differ."

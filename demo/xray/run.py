@@ -27,8 +27,6 @@ class Text(NamedTuple):
 
 
 class LookView(NamedTuple):
-    """The record so far, and a line of progress."""
-
     record: TextRecord
     message: str = ""
     is_error: bool = False

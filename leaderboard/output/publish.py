@@ -31,15 +31,11 @@ text), `table.parquet` and `table.csv` (a row per metric and method, with a desc
 
 
 class Sent(NamedTuple):
-    """Where a run is on the Hub."""
-
     address: str
     is_new: bool  # False: it was sent before
 
 
 class Publisher:
-    """One dataset on the Hub."""
-
     def __init__(self, database: Database, push: Callable[[RunData, Results], str]) -> None:
         """`push` uploads a run and returns its address."""
         self._database, self._push, self._lock = database, push, Lock()

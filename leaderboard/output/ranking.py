@@ -106,7 +106,6 @@ def worst_last(results: Results, metric: str | None, name: str) -> tuple[int, fl
 
 
 def cells_of(results: Results, metrics: Sequence[str], each: Look) -> list[Shown]:
-    """The figures of a method."""
     found = []
     for metric in metrics:
         cell = results.cells[metric].get(each.name, Cell(math.nan))

@@ -25,8 +25,6 @@ Words = list[list[str]]
 
 
 class Comparable(NamedTuple):
-    """The input of the metrics of a run."""
-
     setting: Setting
     prompts: list[int]  # indices of those that count
     texts: list[Texts | None]  # by method; None: no text
