@@ -43,11 +43,7 @@ def first_paint(services: Services, tabs: Sequence[str], shared: Comparison | No
         "legend": legend_html(board),
         "figures": figures_html(board),
         "views": [
-            {
-                "head": head_html(view.method, services),
-                "spans": view.spans,
-                "status": status_html(view),
-            }
+            {"head": head_html(view.method, services), "spans": view.spans, "status": status_html(view)}
             for _, view in sorted(board.panes.items())
         ],
     }

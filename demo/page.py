@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.methods import UserError
 from demo.compare.record import find_comparison
+from demo.compare.shared import find
 from demo.compare.tab import compare_tab
 from demo.first_paint import first_paint
 from demo.front import Front, Fronts
@@ -103,10 +104,7 @@ def open_tab(services: Services, link: Link | None) -> tuple[Any, Any]:
 def front(services: Services, query: Mapping[str, str]) -> Front:
     """What a link shows where it is posted, and on the page at first: its comparison, else what the app is."""
     link = read_link(query)
-    try:
-        found = find_comparison(services, link.id) if link is not None and link.kind == COMPARE else None
-    except UserError:
-        found = None
+    found = find(services, link.id) if link is not None and link.kind == COMPARE else None
     if found is None:
         return Front(words.TITLE, words.PURPOSE, first_paint(services, list(TABS), None) if link is None else "")
     names = ", ".join(words.title(view.method) for view in found.board.panes.values())

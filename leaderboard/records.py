@@ -92,6 +92,12 @@ class Run(NamedTuple):
     status: str  # "running", "stopped", "failed" or "done"
     owner: str | None  # hash of the owner's secret; None: the command line
 
+    @property
+    def line(self) -> "RunLine":
+        methods = tuple(method.name for method in self.spec.methods)
+        name, number = self.prompts.name, len(self.prompts.prompts)
+        return RunLine(self.id, self.created, name, number, methods, self.status, self.owner)
+
 
 class RunLine(NamedTuple):
     id: str

@@ -1,7 +1,4 @@
-"""The public endpoint /compare, for gradio_client and plain HTTP.
-
-Knows typed arguments and JSON; every argument is checked again, because a client can send anything.
-"""
+"""The public endpoint /compare, for gradio_client and plain HTTP; every argument is checked again."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -9,13 +9,13 @@ from gradio.components import Component
 from demo.compare import words
 from demo.compare.board import Board, PaneView
 from demo.compare.drawer import Drawer
-from demo.compare.examples import EXAMPLES, opening
+from demo.compare.examples import EXAMPLES, Example, opening
 from demo.compare.figures import figures_html, legend_html
 from demo.compare.form import Form, PaneForm, read_method
 from demo.compare.panes import Pane, offered
 from demo.parts import words as common
 from demo.parts.actions import share_link, small_button
-from demo.parts.controls import labelled, lay_out_sampling
+from demo.parts.controls import FIRST_SAMPLING, labelled, lay_out_sampling
 from demo.parts.marked import MAX_PANES, Values, message, message_line
 from demo.parts.tables import text_table
 from demo.services import Services
@@ -41,7 +41,7 @@ class Bench:
         with gr.Row(elem_classes="examples"):
             gr.HTML("Try", elem_classes="try")
             self.examples = [small_button(one.title, variant=variant(one is first.example)) for one in EXAMPLES]
-        self.look = gr.HTML(look_html(first.look), elem_classes="look")
+        self.look = gr.HTML(look_html(first.example), elem_classes="look")
         with gr.Row(elem_classes="panes"):
             views = [board.panes.get(place, PaneView(read_method(form))) for place, form in enumerate(first.forms)]
             self.panes = [
@@ -57,10 +57,10 @@ class Bench:
             self.share, self.add = small_button(common.SHARE, interactive=kept), small_button(words.ADD)
             self.title = gr.Textbox(placeholder="Title for the link", elem_classes="title", **labelled("title"))
         self.link = share_link()
-        line = words.SETTINGS.format(line=common.sampling_line(first.sampling, first.seed, first.chat))
+        line = words.SETTINGS.format(line=common.sampling_line(FIRST_SAMPLING, first.seed, first.chat))
         with gr.Accordion(line, open=False, elem_classes="drawer") as self.settings, gr.Tabs():
             with gr.Tab(words.SETTINGS_OF_ALL):
-                self.sampling = lay_out_sampling(services, first.sampling, first.seed, first.chat)
+                self.sampling = lay_out_sampling(services, first.seed, first.chat)
             with gr.Tab(words.SETTINGS_OF_ONE):
                 self.drawer = Drawer(services, first.forms, shown)
         with gr.Accordion(words.KEPT, open=False, elem_classes="drawer") as self.kept_fold:
@@ -143,8 +143,8 @@ class Bench:
         return updates
 
 
-def look_html(line: str) -> str:
-    return f"<p>{line}</p>"
+def look_html(example: Example | None) -> str:
+    return f"<p>{example.look if example else ''}</p>"
 
 
 def variant(chosen: bool) -> str:

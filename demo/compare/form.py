@@ -1,7 +1,4 @@
-"""The values of the controls -> methods, sampling and requests, checked.
-
-Knows the values as they arrive, from the page or from any client, and trusts none; knows nothing of Gradio.
-"""
+"""The values of the controls, from the page or from any client -> methods, sampling and requests, checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace

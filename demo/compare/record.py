@@ -1,7 +1,6 @@
 """A finished comparison as JSON, and the board that shows one.
 
-Knows boards, requests and JSON; knows nothing of Gradio or SQL. A record carries its version, so that a link outlives
-the release that made it. The texts in the panes, a shared link and an example are all such records.
+The texts in the panes, a shared link and an example are all such records. The version is for links of older releases.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""Runs of the engine as generators of boards: a comparison, a parity check, a replay, and a call through the API.
-
-Knows methods, continuations and boards; knows nothing of Gradio. Closing a generator cancels its work.
-"""
+"""Comparison, parity check, replay and API call as generators of boards; closing one cancels its work."""
 
 import math
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""The Compare tab: one prompt, and a pane for each method.
-
-Knows which component feeds which handler; the runs are in demo.compare.run, a pane is in demo.compare.panes.
-"""
+"""The Compare tab, one prompt and a pane for each method: which component feeds which handler."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +20,7 @@ from demo.compare.panes import Choices, Pane, View, clicked_word, offer, offered
 from demo.compare.run import check_parity, compare
 from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, wire_shared
 from demo.parts import words as common
+from demo.parts.controls import FIRST_SAMPLING
 from demo.parts.events import LIGHT, MODEL, Handler, slow, told
 from demo.parts.links import COMPARE, address, is_id
 from demo.parts.marked import MAX_PANES, Marked, Values, message
@@ -205,7 +203,7 @@ def on_choose(bench: Bench, values: Values) -> Values:
 def on_example(services: Services, bench: Bench, example: Example, values: Values) -> Values:
     """Everything on the tab as the example has it, with its texts where they ship for this base model."""
     start, before = start_of(services, example), values[bench.board]
-    sampling = to_json(start.sampling)
+    sampling = to_json(FIRST_SAMPLING)
     updates: Values = {bench.prompt: start.prompt, bench.sampling.seed: start.seed}
     updates[bench.sampling.mode] = common.CHAT if start.chat else common.PLAIN
     updates |= {component: sampling[name] for name, component in bench.sampling.fields.items()}
@@ -216,7 +214,7 @@ def on_example(services: Services, bench: Bench, example: Example, values: Value
         updates |= pane.fill(form)
     updates |= bench.show_panes(start.shown) | bench.updates(services, before, start.board)
     updates |= bench.drawer.fill(start.forms, start.shown, start.shown[-1])
-    return updates | {bench.look: look_html(start.look)}
+    return updates | {bench.look: look_html(example)}
 
 
 def on_open(services: Services, bench: Bench, before: Choices) -> Values:

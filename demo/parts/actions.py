@@ -35,9 +35,6 @@ FETCH = """(file) => {
 }"""
 
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
-
-
 def as_file(name: str, data: bytes) -> dict[str, str]:
     """A file as the browser's part expects it."""
     return {"name": name, "data": base64.b64encode(data).decode()}
@@ -46,8 +43,8 @@ def as_file(name: str, data: bytes) -> dict[str, str]:
 def save_on_click(button: gr.Button, make: Callable[..., Any], inputs: Any, line: gr.HighlightedText) -> None:
     """Save what `make` returns, (file or None, value of the message line), when the button is clicked."""
     file = gr.JSON(visible=False)
-    made = button.click(or_no_file(make), inputs, [file, line], **QUIET)
-    made.then(None, file, None, js=SAVE, **QUIET)
+    made = button.click(or_no_file(make), inputs, [file, line], **LIGHT)
+    made.then(None, file, None, js=SAVE, **LIGHT)
 
 
 def or_no_file(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,7 +71,7 @@ def hand_out_on_click(
     file = gr.File(visible=False)
     write = or_no_file(partial(make, Path(file.GRADIO_CACHE)))
     made = button.click(write, inputs, [file, line], show_progress_on=line, api_visibility="private", **turn)
-    made.then(None, file, None, js=FETCH, **QUIET)
+    made.then(None, file, None, js=FETCH, **LIGHT)
 
 
 def small_button(name: str, **options: Any) -> gr.Button:

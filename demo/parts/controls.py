@@ -70,15 +70,13 @@ class SamplingControls(NamedTuple):
     seed: gr.Number
 
 
-def lay_out_sampling(
-    services: Services, sampling: Sampling = FIRST_SAMPLING, first_seed: int = FIRST_SEED, chat: bool = False
-) -> SamplingControls:
+def lay_out_sampling(services: Services, first_seed: int = FIRST_SEED, chat: bool = False) -> SamplingControls:
     modes = [PLAIN, CHAT] if services.engine.base.tokenizer.chat_template else [PLAIN]
     with gr.Row(elem_classes="sampling"):
         mode = gr.Radio(modes, value=CHAT if chat else PLAIN, **labelled("mode"))
         seed = gr.Number(first_seed, minimum=0, maximum=2**32 - 1, step=1, **labelled("seed"))
         fields: dict[str, Component] = {
-            name: slider(getattr(sampling, name), control.scale, **labelled(name, of=SAMPLING))
+            name: slider(getattr(FIRST_SAMPLING, name), control.scale, **labelled(name, of=SAMPLING))
             for name, control in SAMPLING.items()
         }
     return SamplingControls(fields, mode, seed)

@@ -14,11 +14,7 @@ MAX_HEIGHT = 420  # px; a longer table scrolls inside
 
 
 def text_table(
-    label: str,
-    headers: Sequence[str],
-    widths: Sequence[int | str] | None = None,
-    *classes: str,
-    **options: Any,
+    label: str, headers: Sequence[str], widths: Sequence[int | str] | None = None, *classes: str, **options: Any
 ) -> gr.Dataframe:
     """A table with these columns, in px or percent.
 

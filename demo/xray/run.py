@@ -1,7 +1,4 @@
-"""Looking at texts: the next token of every method, each text under the others, and the steps of a steered one.
-
-Closing a generator cancels.
-"""
+"""Next tokens of every method, texts under the others, steps of a steered text; closing a generator cancels."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
