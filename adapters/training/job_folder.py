@@ -40,7 +40,7 @@ class History(NamedTuple):
     """The events so far. The oldest steps are thinned to at most KEPT_STEPS."""
 
     state: State = "waiting"
-    message: str = ""
+    message: str = ""  # one line: what it is doing, or why it ended
     total: int = 0  # steps
     steps: tuple[TrainStep, ...] = ()
     samples: tuple[StepSample, ...] = ()

@@ -25,9 +25,9 @@ from adapters.methods import UserError
 from adapters.store.adapter_store import FLOAT_BYTES, AdapterStore
 from adapters.training import job_folder
 from adapters.training.corpus import DATASETS, Dataset, own_dataset
-from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, History, Job, State, job_ids, read_job
+from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, History, Job, Pace, job_ids, read_job
 from adapters.training.making import check_tools
-from adapters.training.order import StepSample, TrainOrder, TrainStep
+from adapters.training.order import TrainOrder
 from adapters.training.training_estimate import Estimate, Estimator
 from adapters.training.worker import reason, work
 
@@ -46,16 +46,9 @@ class JobView(NamedTuple):
     id: str
     order: TrainOrder
     owner: str | None
-    state: State
     place: int  # in the queue; 0: its turn
-    message: str  # one line: what it is doing, or why it ended
-    steps: tuple[TrainStep, ...]  # thinned where they are many
-    samples: tuple[StepSample, ...]
-    total: int  # steps
-    done: float  # share of its time
-    tokens_per_second: float | None
-    seconds_left: float | None
-    adapter: bool  # whether it left an adapter
+    now: History
+    pace: Pace
 
 
 class Trainer:
@@ -121,11 +114,10 @@ class Trainer:
         while True:
             about_to_be_offered = id in self._open and self._attending is not None
             view = self._view(id, self._queue())
-            ended = view.state in ("done", "failed", "stopped")
-            if view != before and not (ended and about_to_be_offered):
+            if view != before and not (view.now.ended and about_to_be_offered):
                 yield view
                 before = view
-                if ended:
+                if view.now.ended:
                     return
             time.sleep(POLL_SECONDS)
 
@@ -184,9 +176,9 @@ class Trainer:
             history = history._replace(message=message)
         if history.adapter and id in self._open:  # done means that it can be used
             history = history._replace(state="running")
-        stands = history.state, 0 if history.ended else len(ahead), history.message, history.steps, history.samples
         total, adapter = history.total or job.order.settings.steps, history.ended and history.adapter
-        return JobView(id, job.order, job.owner, *stands, total, *pace, adapter)
+        history = history._replace(total=total, adapter=adapter)
+        return JobView(id, job.order, job.owner, 0 if history.ended else len(ahead), history, pace)
 
     def _attend(self) -> None:
         """Start the watcher thread if there are unfinished jobs and no watcher."""
