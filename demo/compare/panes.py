@@ -162,10 +162,10 @@ def offered(services: Services) -> Choices:
     return adapters | {"attribute": [OWN_WORDS, *services.attribute_names()]}
 
 
-def offer(services: Services, panes: Sequence[Pane], before: Choices) -> Values:
-    """New choices for the dropdowns in all panes that differ from those on the page."""
+def offer(services: Services, panes: Sequence[Pane], known: gr.State, before: Choices) -> Values:
+    """New choices for the dropdowns in all panes that differ from those on the page, which are noted in `known`."""
     now = offered(services)
-    return {
+    return {known: now} | {
         pane.controls[name]: gr.update(choices=now[kind])
         for pane in panes
         for name, kind in KIND.items()

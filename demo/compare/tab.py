@@ -16,7 +16,7 @@ from demo.compare.components import Bench, look_html, variant
 from demo.compare.drawer import pane_names
 from demo.compare.examples import EXAMPLES, Example, start_of
 from demo.compare.form import pane_form, read_method, read_seed
-from demo.compare.panes import Choices, Pane, View, clicked_word, offer, offered, used
+from demo.compare.panes import Pane, View, clicked_word, offer, used
 from demo.compare.run import check_parity, compare
 from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, wire_shared
 from demo.parts import words as common
@@ -104,9 +104,8 @@ def wire_panes(services: Services, bench: Bench, page: Page) -> None:
     outputs = [part for pane in bench.panes for part in (*pane.view.parts, *pane.outputs)]
     on_any_change(drawer.inputs, partial(on_drawer, services, bench), settings, [*outputs, drawer.pane, drawer.forms])
     dropdowns = bench.controls("lora", "prefix", "attribute")
-    update = partial(on_open, services, bench)
-    outputs = [bench.message, bench.offered, *dropdowns]
-    gr.on([page.tab.select, bench.settings.expand], update, bench.offered, outputs, **LIGHT)
+    outputs, opened = [bench.message, bench.offered, *dropdowns], [page.tab.select, bench.settings.expand]
+    gr.on(opened, partial(offer, services, bench.panes, bench.offered), bench.offered, outputs, **LIGHT)
     boxes = [*bench.controls("words"), *(pane.own for pane in bench.panes)]
     take, choose, give = (partial(handler, bench, page) for handler in (on_own_words, on_words, on_adapter))
     sent = page.tab.select(take, {page.words, *inputs}, [bench.message, *boxes], **LIGHT)
@@ -215,11 +214,6 @@ def on_example(services: Services, bench: Bench, example: Example, values: Value
     updates |= bench.show_panes(start.shown) | bench.updates(services, before, start.board)
     updates |= bench.drawer.fill(start.forms, start.shown, start.shown[-1])
     return updates | {bench.look: look_html(example)}
-
-
-def on_open(services: Services, bench: Bench, before: Choices) -> Values:
-    """The choices that have changed since the page was built or last updated."""
-    return {bench.offered: offered(services)} | offer(services, bench.panes, before)
 
 
 def on_own_words(bench: Bench, page: Page, values: Values) -> Values:

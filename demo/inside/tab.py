@@ -25,8 +25,6 @@ from demo.services import Services
 
 MAX_PROMPT = 4_000  # characters
 COST_WIDTHS = [150, 150, 110, 190, 190, 130]  # px; on a phone the table scrolls sideways
-
-
 # Gradio takes a field "path" for a file.
 CLICK = """element.addEventListener('click', event => {
   const cell = event.target.closest('[data-module]');

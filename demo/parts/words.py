@@ -56,7 +56,6 @@ STARTING = "Starting."
 UPLOAD_LIST = "Upload a list"
 PROMPTS, METHODS, SETTINGS = "Prompts", "Methods", "Settings"
 
-
 TRAINED_ON = {  # the shipped adapters
     "poetry": "poems",
     "scifi": "science fiction",
