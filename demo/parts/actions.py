@@ -16,22 +16,15 @@ from demo.parts.marked import Values, message, message_line
 from demo.parts.running import as_user_error, told
 from demo.parts.words import DELETE, DELETE_NO, DELETE_QUESTION, DELETE_YES, STOP
 
+# A file by its address, or a small one by its bytes.
 SAVE = """(file) => {
   if (!file) return;
-  const bytes = Uint8Array.from(atob(file.data), character => character.charCodeAt(0));
+  const bytes = () => Uint8Array.from(atob(file.data), character => character.charCodeAt(0));
   const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([bytes], {type: 'application/octet-stream'}));
-  link.download = file.name;
+  link.href = file.url ?? URL.createObjectURL(new Blob([bytes()], {type: 'application/octet-stream'}));
+  link.download = file.orig_name ?? file.name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-}"""
-
-FETCH = """(file) => {
-  if (!file) return;
-  const link = document.createElement('a');
-  link.href = file.url;
-  link.download = file.orig_name;
-  link.click();
 }"""
 
 
@@ -71,7 +64,7 @@ def hand_out_on_click(
     file = gr.File(visible=False)
     write = or_no_file(partial(make, Path(file.GRADIO_CACHE)))
     made = button.click(write, inputs, [file, line], show_progress_on=line, api_visibility="private", **turn)
-    made.then(None, file, None, js=FETCH, **LIGHT)
+    made.then(None, file, None, js=SAVE, **LIGHT)
 
 
 def small_button(name: str, **options: Any) -> gr.Button:
@@ -124,9 +117,8 @@ class Work(NamedTuple):
 def work_buttons(begin: str, label: str, elem_class: str) -> Work:
     """Both buttons in a row, the line below."""
     with gr.Row(elem_classes="below"):
-        start = gr.Button(begin, size="sm", min_width=0, scale=0)
-        stop = gr.Button(STOP, size="sm", min_width=0, scale=0, interactive=False)
-    return Work(start, stop, message_line(label, elem_class))
+        buttons = small_button(begin), small_button(STOP, interactive=False)
+    return Work(*buttons, message_line(label, elem_class))
 
 
 def wire_work(

@@ -114,7 +114,7 @@ def draw_strength(
         view.plot: strength_plot(found, across, strength),
         view.table: show(strength_table(found)),
         view.text: text_at(services, found, strength),
-        view.advice: message(words.advice(found, found.best(OURS), found.best(PAPER))),
+        view.advice: message(words.advice(found)),
     }
 
 
