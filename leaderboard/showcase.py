@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from adapters.methods import from_json
-from leaderboard.prompts import DATA
 from leaderboard.records import RunData, Tally
 
-FILE = DATA / "showcase.json"
+FILE = Path(__file__).parent / "data" / "showcase.json"
 
 
 class Shipped(NamedTuple):
