@@ -125,8 +125,8 @@ def on_replay(services: Services, page: SharedPage, id: Any) -> Iterator[Values]
     with replaying(), closed_at_end(replay(services, comparison)) as boards:
         for board in boards:
             views = {} if board.running else board.panes
-            notes = {page.panes[place].note: message(view.note) for place, view in views.items()}
-            yield {page.work.message: message(board.message)} | notes
+            notes: Values = {page.panes[place].note: message(view.note) for place, view in views.items()}
+            yield notes | {page.work.message: message(board.message)}
 
 
 def on_report(services: Services, id: Any) -> tuple[dict[str, str] | None, Marked]:
