@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import psutil
 import torch
 from huggingface_hub import hf_hub_download
 from torch import nn
@@ -182,3 +183,8 @@ def convert_gguf(fetch: Callable[[Path], Path], folder: Path) -> None:
         del model.config.quantization_config
         model.save_pretrained(made)
         AutoTokenizer.from_pretrained(file.parent, **source).save_pretrained(made)
+
+
+def memory(device: torch.device) -> int:
+    """Bytes in use: on a GPU the most since its last reset, else of this process now."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else int(psutil.Process().memory_info().rss)

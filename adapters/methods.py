@@ -192,6 +192,16 @@ def effect_off(method: Method) -> Method:
     return replace(method, lora_scale=0.0, prefix=None, steering=steering)
 
 
+def unsteered(method: Method) -> Method:
+    """The method without its steering, named after the rest: `base`, `lora:poetry`, `lora:poetry*0.5+prefix:facts`."""
+    parts, scale = [], method.lora_scale if method.lora is not None else 1.0
+    if method.lora is not None:
+        parts.append(f"lora:{method.lora}" + (f"*{scale:g}" if scale != 1 else ""))
+    if method.prefix is not None:
+        parts.append(f"prefix:{method.prefix}")
+    return replace(method, name="+".join(parts) or BASE.name, lora_scale=scale, steering=None)
+
+
 def to_json(value: Any) -> dict[str, Any]:
     """Plain JSON data of a settings object."""
     return TypeAdapter(type(value)).dump_python(value, mode="json")

@@ -7,9 +7,9 @@ import orjson
 
 from adapters.methods import Sampling, parse_method, to_json
 from leaderboard.__main__ import begin, load_prompts, watch
-from leaderboard.records import RunSpec, Shipped
+from leaderboard.records import RunSpec
 from leaderboard.runs.runner import Runner, load_engine
-from leaderboard.showcase import FILE
+from leaderboard.showcase import FILE, Shipped
 from leaderboard.store.database import Database
 from leaderboard.tables.table import tabulate
 

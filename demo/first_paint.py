@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -21,6 +20,9 @@ from demo.services import Services
 
 TEMPLATE = Path(__file__).with_name("first_paint.html")
 CLASSES = {PROMPT: "prompt-text", DEPARTS: "departs"} | {mark: f"topic-{place}" for place, mark in enumerate(TOPICS)}
+PAGE = Environment(
+    loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+).get_template(TEMPLATE.name)
 
 
 def first_paint(services: Services, tabs: Sequence[str], shared: Comparison | None) -> str:
@@ -29,36 +31,21 @@ def first_paint(services: Services, tabs: Sequence[str], shared: Comparison | No
     board = shared.board if shared else start.board if start else Board()
     if board.record is None:
         return ""
-    values: dict[str, Any] = {
-        "title": common.TITLE,
-        "purpose": common.PURPOSE,
-        "tabs": tabs,
-        "again": words.RUN_AGAIN,
-        "shuffle": words.SHUFFLE,
-        "examples": EXAMPLES,
-        "start": start,
-        "classes": mark_classes,
-        "style": STYLE_SHEET.read_text(),
-        "head": link_head_html(shared) if shared else "",
-        "legend": legend_html(board),
-        "figures": figures_html(board),
-        "views": [
-            {
-                "head": head_html(view.method, services),
-                "spans": view.spans,
-                "status": status_html(view),
-            }
-            for _, view in sorted(board.panes.items())
-        ],
-    }
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return PAGE.render(
+        common=common,
+        words=words,
+        tabs=tabs,
+        start=start,
+        examples=EXAMPLES,
+        style=STYLE_SHEET.read_text(),
+        link_head=link_head_html(shared) if shared else "",
+        views=[view for _, view in sorted(board.panes.items())],
+        head=lambda view: head_html(view.method, services),
+        status=status_html,
+        classes=mark_classes,
+        legend=legend_html(board),
+        figures=figures_html(board),
     )
-    return environment.get_template(TEMPLATE.name).render(**values)
 
 
 def mark_classes(mark: str | None) -> str:

@@ -14,6 +14,7 @@ from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.methods import UserError
 from demo.compare.examples import opening
 from demo.compare.record import find_comparison
+from demo.compare.shared import find
 from demo.compare.tab import compare_tab
 from demo.first_paint import first_paint
 from demo.front import Front, Fronts
@@ -49,7 +50,6 @@ SESSIONS = 200  # visitors whose panes are remembered
 
 
 def build_app(services: Services) -> gr.Blocks:
-    """The page for these services."""
     with gr.Blocks(title=words.TITLE, analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as blocks:
         gr.HTML(f"<h1>{words.TITLE}</h1><p>{words.PURPOSE}</p>", elem_classes="masthead")
         owner = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
@@ -91,10 +91,7 @@ def open_tab(services: Services, link: Link | None) -> tuple[Any, Any]:
 def front(services: Services, query: Mapping[str, str]) -> Front:
     """What a link shows where it is posted, and on the page at first: its comparison, else what the app is."""
     link = read_link(query)
-    try:
-        shared = find_comparison(services, link.id) if link is not None and link.kind == COMPARE else None
-    except UserError:
-        shared = None
+    shared = find(services, link.id) if link is not None and link.kind == COMPARE else None
     if shared is not None:
         board, prompt = shared.board, shared.record["prompt"].strip()
         names = ", ".join(words.title(view.method) for view in board.panes.values())

@@ -18,8 +18,6 @@ from leaderboard.store.database import Database
 
 
 class Services(NamedTuple):
-    """The services of one app."""
-
     engine: Engine
     xrays: XRays
     store: AdapterStore

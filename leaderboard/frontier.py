@@ -36,8 +36,6 @@ Target = tuple[str, ...]  # attributes that one method steers towards together
 
 @dataclass(frozen=True)
 class Point:
-    """One algorithm at one strength."""
-
     algorithm: str  # UNSTEERED, OURS or PAPER
     strength: float  # 0 for UNSTEERED; OURS: nats per word; PAPER: step size
     samples: int  # texts for each prompt
@@ -71,6 +69,21 @@ class Goal:
 
     def of(self, algorithm: str) -> list[Point]:
         return [point for point in self.points if point.algorithm == algorithm]
+
+    @property
+    def bars(self) -> "tuple[Bar, ...]":
+        return TOPIC_BARS if self.name == TOPIC_GOAL else SENTIMENT_BARS
+
+    @property
+    def success_limit(self) -> float:
+        """The wanted success, as a share of texts."""
+        bar, unsteered = self.bars[0], self.unsteered.figures["success"].value
+        return bar.limit * unsteered if bar.figure == "success_gain" else bar.limit
+
+    def best(self, algorithm: str) -> Point | None:
+        """The point that keeps most limits, then the one with the most success; None if there is no point."""
+        held = {id(point): sum(bar.held(point) for bar in self.bars) for point in self.points}
+        return max(self.of(algorithm), key=lambda p: (held[id(p)], p.figures["success"].value), default=None)
 
 
 @dataclass(frozen=True)
@@ -108,22 +121,6 @@ class Bar(NamedTuple):
 DISTINCT = tuple(Bar(f"distinct_{n}", 0.95, True) for n in (1, 2, 3))
 LIMITS = (Bar("perplexity", 1.5, False), *DISTINCT, Bar("longest_run", LONGEST_RUN, False))
 TOPIC_BARS, SENTIMENT_BARS = (Bar("success_gain", 4, True), *LIMITS), (Bar("success", 0.8, True), *LIMITS)
-
-
-def bars(goal: Goal) -> tuple[Bar, ...]:
-    return TOPIC_BARS if goal.name == TOPIC_GOAL else SENTIMENT_BARS
-
-
-def success_limit(goal: Goal) -> float:
-    """The wanted success, as a share of texts."""
-    bar, unsteered = bars(goal)[0], goal.unsteered.figures["success"].value
-    return bar.limit * unsteered if bar.figure == "success_gain" else bar.limit
-
-
-def best(goal: Goal, algorithm: str) -> Point | None:
-    """The point that keeps most limits, then the one with the most success; None if there is no point."""
-    held = {id(point): sum(bar.held(point) for bar in bars(goal)) for point in goal.points}
-    return max(goal.of(algorithm), key=lambda p: (held[id(p)], p.figures["success"].value), default=None)
 
 
 def read_frontier(file: Path = FILE) -> Frontier | None:

@@ -5,15 +5,14 @@ Samples are in the order prompt, method, draw; prompts and methods are indices i
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from adapters.decoding.likelihood import perplexity_of
-from adapters.methods import BASE, STRICT, Method, Sampling
+from adapters.methods import BASE, STRICT, Method, Sampling, unsteered
 
 ATTRIBUTE = "attribute:"  # begins the label of a tally of an attribute
 MAX_METHODS = 12  # of a run
@@ -31,8 +30,6 @@ class Prompt:
 
 @dataclass(frozen=True, config=STRICT)
 class PromptSet:
-    """Prompts in the order of their file."""
-
     name: str
     prompts: Annotated[tuple[Prompt, ...], Field(min_length=1)]
 
@@ -76,23 +73,12 @@ class RunSpec:
     @property
     def scorers(self) -> dict[str, Method]:
         """The methods without steering by label, the base first; each scores the texts of all methods."""
-        plain = (replace(method, name=unsteered_name(method), steering=None) for method in self.methods)
-        return {method.name: method for method in (BASE, *plain)}
+        return {method.name: method for method in (BASE, *map(unsteered, self.methods))}
 
     @property
     def judge_label(self) -> str:
         """Label of the main scorer: one of `scorers`, or `judge:` and the judge's id."""
         return BASE.name if self.judge is None else f"judge:{self.judge}"
-
-
-def unsteered_name(method: Method) -> str:
-    """Short name of a method without its steering: `base`, `lora:poetry`, `lora:poetry*0.5+prefix:facts`."""
-    parts = []
-    if method.lora is not None:
-        parts.append(f"lora:{method.lora}" + (f"*{method.lora_scale:g}" if method.lora_scale != 1 else ""))
-    if method.prefix is not None:
-        parts.append(f"prefix:{method.prefix}")
-    return "+".join(parts) or BASE.name
 
 
 class Run(NamedTuple):
@@ -105,6 +91,12 @@ class Run(NamedTuple):
     versions: Mapping[str, str]  # of the libraries, Python and the machine
     status: str  # "running", "stopped", "failed" or "done"
     owner: str | None  # hash of the owner's secret; None: the command line
+
+    @property
+    def line(self) -> "RunLine":
+        methods = tuple(method.name for method in self.spec.methods)
+        name, number = self.prompts.name, len(self.prompts.prompts)
+        return RunLine(self.id, self.created, name, number, methods, self.status, self.owner)
 
 
 class RunLine(NamedTuple):
@@ -186,9 +178,3 @@ class RunData(NamedTuple):
     prompt_tallies: Mapping[tuple[str, str], Mapping[int, Tally]]
     timings: tuple[Timing, ...]
     costs: tuple[AdapterCost, ...]  # of each method
-
-
-class Shipped(NamedTuple):
-    data: RunData
-    results: dict[str, Any]  # its table as JSON data
-    token_ids: dict[str, tuple[int, ...]]  # of each text by key; nothing else of its trace is kept

@@ -4,14 +4,20 @@ The app shows it beside the runs of its database and never writes to it.
 """
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import orjson
 
 from adapters.methods import from_json
-from leaderboard.prompts import DATA
-from leaderboard.records import Shipped, Tally
+from leaderboard.records import RunData, Tally
 
-FILE = DATA / "showcase.json"
+FILE = Path(__file__).parent / "data" / "showcase.json"
+
+
+class Shipped(NamedTuple):
+    data: RunData
+    results: dict[str, Any]  # its table as JSON data
+    token_ids: dict[str, tuple[int, ...]]  # of each text by key; nothing else of its trace is kept
 
 
 def read_shipped(file: Path = FILE) -> dict[str, Shipped]:

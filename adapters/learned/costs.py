@@ -82,7 +82,6 @@ def with_share(value: float | None, of: float | None, form: Callable[[Any], str]
 
 
 def about(costs: Costs) -> str:
-    """One line about the measurement."""
     clock = "processor time of one thread" if costs.device == "cpu" else "by the clock"
     return (
         f"{costs.base} ({costs.num_parameters:,} parameters, {costs.dtype} on {costs.device}), {costs.machine}, "

@@ -27,7 +27,7 @@ import psutil
 import torch
 
 from adapters.adapter_files import read_config, write_json
-from adapters.base_model import BaseModel, load_base_model, store_by_long_side
+from adapters.base_model import BaseModel, load_base_model, memory, store_by_long_side
 from adapters.cards import machine
 from adapters.decoding.engine import Engine
 from adapters.learned.costs import COLUMNS, FULL, LORA, MERGED, PREFIX, Cost, Costs, about, rows
@@ -201,11 +201,6 @@ def now(device: torch.device) -> float:
         return time.process_time()
     torch.cuda.synchronize(device)
     return time.perf_counter()
-
-
-def memory(device: torch.device) -> int:
-    """Bytes in use: the most on a GPU, those of this process otherwise."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else int(psutil.Process().memory_info().rss)
 
 
 @contextmanager

@@ -39,8 +39,6 @@ class Attention(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """A token of the vocabulary near a virtual token."""
-
     text: str
     cosine: float
 

@@ -61,8 +61,6 @@ class WeightedLoss(NamedTuple):
 
 
 class WordSplit(NamedTuple):
-    """A word as the tokenizer splits it."""
-
     word: str
     weight: float
     token_ids: tuple[int, ...]

@@ -51,7 +51,6 @@ def discriminator_loss(discriminator: Discriminator, label: str, device: torch.d
 
 
 def write_discriminator(discriminator: Discriminator, base: BaseModel, folder: Path) -> None:
-    """Writes the two files of a discriminator into `folder`."""
     config = {"base_model": base.id, "base_hash": base.weights_hash, "classes": discriminator.classes}
     write_json(folder / DISCRIMINATOR_FILE, config)
     save_file(

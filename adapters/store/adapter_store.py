@@ -31,8 +31,6 @@ FLOAT_BYTES = 4  # of a weight in memory
 
 
 class Adapter(NamedTuple):
-    """A trained adapter on disk."""
-
     name: str
     kind: str  # "lora" or "prefix"
     folder: Path

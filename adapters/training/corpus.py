@@ -197,7 +197,6 @@ def as_text(row: Row) -> str:
 
 
 def question(text: str) -> str:
-    """The prompt of a question-answer row."""
     return f"Question: {text}\nAnswer:"
 
 

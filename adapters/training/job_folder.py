@@ -29,8 +29,6 @@ RECENT = 20  # newest of them, which say how fast it is
 
 @dataclass(frozen=True, config=STRICT)
 class Job:
-    """An order, its base model and its owner."""
-
     order: TrainOrder
     base: str
     owner: str | None = None
@@ -42,7 +40,7 @@ class History(NamedTuple):
     """The events so far. The oldest steps are thinned to at most KEPT_STEPS."""
 
     state: State = "waiting"
-    message: str = ""
+    message: str = ""  # one line: what it is doing, or why it ended
     total: int = 0  # steps
     steps: tuple[TrainStep, ...] = ()
     samples: tuple[StepSample, ...] = ()
@@ -114,7 +112,6 @@ class Follower:
         self._samples: list[StepSample] = []
 
     def read(self) -> History:
-        """The history up to now."""
         file = self._folder / EVENTS_FILE
         if self._history.ended:
             return self._history

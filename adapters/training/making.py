@@ -27,8 +27,6 @@ LEAST_ROOM = 8  # tokens beside a prefix
 
 
 class Place(NamedTuple):
-    """Where an adapter goes, and its checkpoint."""
-
     folder: Path  # of the adapter
     command: str  # that repeats the training
     logs: Path  # of tensorboard
@@ -39,8 +37,6 @@ class Place(NamedTuple):
 
 
 class Material(NamedTuple):
-    """What an order is trained on."""
-
     rows: list[Row]
     held_out: list[Row]
     training: list[Example]

@@ -66,8 +66,6 @@ class CurvePoint(NamedTuple):
 
 @dataclass(frozen=True, config=STRICT)
 class TrainOrder:
-    """What to train, on what data, and what to report."""
-
     name: str
     settings: TrainSettings
     data: str = ""  # a shipped data set; "": an upload

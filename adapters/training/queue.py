@@ -6,15 +6,16 @@ base model of the page is asked for its id, shapes and tokenizer only.
 
 import logging
 import multiprocessing
+import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 from filelock import FileLock, Timeout
@@ -26,11 +27,14 @@ from adapters.methods import UserError
 from adapters.store.adapter_store import FLOAT_BYTES, AdapterStore
 from adapters.training import job_folder
 from adapters.training.corpus import DATASETS, Dataset, own_dataset
-from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, History, Job, State, job_ids, read_job
+from adapters.training.job_folder import CHECKPOINT_FILE, STOP_FILE, Follower, History, Job, Pace, job_ids, read_job
 from adapters.training.making import check_tools
-from adapters.training.order import StepSample, TrainOrder, TrainStep
+from adapters.training.order import TrainOrder
 from adapters.training.training_estimate import Estimate, Estimator
 from adapters.training.worker import reason, work
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext  # Windows has no ForkServerContext
 
 POLL_SECONDS = 0.3
 MAX_WAITING = 20  # jobs that have not ended
@@ -44,21 +48,12 @@ LOG = logging.getLogger(__name__)
 
 
 class JobView(NamedTuple):
-    """A job as it stands now."""
-
     id: str
     order: TrainOrder
     owner: str | None
-    state: State
     place: int  # in the queue; 0: its turn
-    message: str  # one line: what it is doing, or why it ended
-    steps: tuple[TrainStep, ...]  # thinned where they are many
-    samples: tuple[StepSample, ...]
-    total: int  # steps
-    done: float  # share of its time
-    tokens_per_second: float | None
-    seconds_left: float | None
-    adapter: bool  # whether it left an adapter
+    now: History
+    pace: Pace
 
 
 class Trainer:
@@ -124,11 +119,10 @@ class Trainer:
         while True:
             about_to_be_offered = id in self._open and self._attending is not None
             view = self._view(id, self._queue())
-            ended = view.state in ("done", "failed", "stopped")
-            if view != before and not (ended and about_to_be_offered):
+            if view != before and not (view.now.ended and about_to_be_offered):
                 yield view
                 before = view
-                if ended:
+                if view.now.ended:
                     return
             time.sleep(POLL_SECONDS)
 
@@ -187,9 +181,9 @@ class Trainer:
             history = history._replace(message=message)
         if history.adapter and id in self._open:  # done means that it can be used
             history = history._replace(state="running")
-        stands = history.state, 0 if history.ended else len(ahead), history.message, history.steps, history.samples
         total, adapter = history.total or job.order.settings.steps, history.ended and history.adapter
-        return JobView(id, job.order, job.owner, *stands, total, *pace, adapter)
+        history = history._replace(total=total, adapter=adapter)
+        return JobView(id, job.order, job.owner, 0 if history.ended else len(ahead), history, pace)
 
     def _attend(self) -> None:
         """Start the watcher thread if there are unfinished jobs and no watcher."""
@@ -276,9 +270,9 @@ class Trainer:
                 self._open.pop(id).close()
 
 
-def fresh_processes() -> BaseContext:
-    """What starts a training: a copy of a process that has the libraries, where the system can; else a new process."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+def fresh_processes() -> "ForkServerContext | SpawnContext":
+    """What starts a training: a copy of a process that has the libraries, where that is safe; else a new process."""
+    if sys.platform != "linux" or not hasattr(os, "fork"):
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([work.__module__])

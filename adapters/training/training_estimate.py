@@ -64,8 +64,6 @@ class Estimate(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Examples and tokens of an encoded data set."""
-
     training: int
     validation: int
     training_length: float  # mean tokens of an example

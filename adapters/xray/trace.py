@@ -5,8 +5,6 @@ from. KL is in nats. Numbers have DIGITS significant digits, those of the heat m
 """
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import replace
 
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -21,8 +19,6 @@ MAX_STEPS = 256  # tokens of a text with an X-ray
 
 @dataclass(frozen=True, config=STRICT)
 class Candidate:
-    """A token that could come next."""
-
     token_id: int
     text: str
     clean: float
@@ -116,16 +112,6 @@ class TextRecord:
 
 
 RECORD = TypeAdapter(TextRecord)  # reads and writes its JSON
-
-
-def unsteered(methods: Sequence[Method]) -> list[Method]:
-    """The different methods without their steering, named after the rest."""
-    plain = []
-    for method in methods:
-        parts = [f"{kind}:{part}" for kind, part in (("lora", method.lora), ("prefix", method.prefix)) if part]
-        scale = method.lora_scale if method.lora else 1.0
-        plain.append(replace(method, name="+".join(parts) or "base", lora_scale=scale, steering=None))
-    return list(dict.fromkeys(plain))
 
 
 def pack(record: TextRecord) -> bytes:

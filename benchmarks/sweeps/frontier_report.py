@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from benchmarks import drawing
 from benchmarks.pages import table
-from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, bars, best, success_limit
+from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point
 from leaderboard.tables.display import with_interval
 from leaderboard.tables.results import Cell
 
@@ -42,7 +42,7 @@ def points_table(goal: Goal, heads: Mapping[str, str], cells: Callable[[Point], 
 
 def verdicts(goal: Goal, point: Point) -> Iterator[str]:
     """A line for each limit: the figure, the limit, and whether it is kept."""
-    for bar in bars(goal):
+    for bar in goal.bars:
         figure = written(bar.figure, point.figures[bar.figure])
         yield f"{TITLES[bar.figure]}: {figure}, wanted {bar.sign}: {'held' if bar.held(point) else 'NOT held'}"
 
@@ -55,7 +55,7 @@ def summary(frontier: Frontier) -> str:
         if len(goal.attributes) > 1:
             names = {name: name for name in goal.unsteered.success_of}
             parts.append(f"success by attribute\n{points_table(goal, names, lambda point: point.success_of)}")
-        for found in (best(goal, algorithm) for algorithm in (OURS, PAPER)):
+        for found in (goal.best(algorithm) for algorithm in (OURS, PAPER)):
             if found is not None:
                 parts.append("\n  ".join([f"{goal.name}, {called(found)}", *verdicts(goal, found)]))
     return "\n\n".join(parts)
@@ -96,10 +96,10 @@ def draw(axes: Axes, goal: Goal, across: str) -> None:
         for point in shown if algorithm != UNSTEERED else ():
             place = point.figures[across].value, point.figures["success"].value
             axes.annotate(f"{point.strength:g}", place, offset, textcoords="offset points", color=color, size="small")
-    for bar in bars(goal):
+    for bar in goal.bars:
         if bar.figure == across:
             axes.axvline(bar.limit, **LIMIT)
-    axes.axhline(success_limit(goal), **LIMIT)
+    axes.axhline(goal.success_limit, **LIMIT)
 
 
 def markdown(frontier: Frontier, picture: str) -> str:
@@ -107,7 +107,7 @@ def markdown(frontier: Frontier, picture: str) -> str:
     rows = [
         [goal.name, called(point), *(written(name, point.figures[name]) for name in IN_MARKDOWN), tally(goal, point)]
         for goal in frontier.goals
-        for point in (goal.unsteered, best(goal, OURS), best(goal, PAPER))
+        for point in (goal.unsteered, goal.best(OURS), goal.best(PAPER))
         if point is not None
     ]
     return "\n\n".join(
@@ -122,5 +122,5 @@ def markdown(frontier: Frontier, picture: str) -> str:
 
 def tally(goal: Goal, point: Point) -> str:
     """The number of limits a steered point keeps."""
-    kept = [bar.held(point) for bar in bars(goal)]
+    kept = [bar.held(point) for bar in goal.bars]
     return "–" if point.algorithm == UNSTEERED else f"{sum(kept)} of {len(kept)}"

@@ -1,7 +1,4 @@
-"""The public endpoint /compare, for gradio_client and plain HTTP.
-
-Knows typed arguments and JSON; every argument is checked again, because a client can send anything.
-"""
+"""The public endpoint /compare, for gradio_client and plain HTTP; every argument is checked again."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,11 +6,12 @@ from typing import Any
 import gradio as gr
 
 from adapters.methods import BASE, Request, Sampling, UserError, from_json, parse_method
-from demo.compare.form import read_prompt, read_seed
+from demo.compare.form import read_seed
 from demo.compare.run import compare_as_json
 from demo.compare.words import BAD_METHODS
 from demo.parts.marked import MAX_PANES
 from demo.parts.running import PaneErrors
+from demo.parts.uploads import read_prompt
 from demo.services import Services
 
 Rows = list[dict[str, Any]]

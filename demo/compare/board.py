@@ -23,8 +23,6 @@ class Figures(NamedTuple):
 
 
 class PaneView(NamedTuple):
-    """The contents of one pane."""
-
     method: Method = BASE
     status: str = words.READY
     spans: tuple[Span, ...] = ()

@@ -9,13 +9,13 @@ from gradio.components import Component
 from demo.compare import words
 from demo.compare.board import Board, PaneView
 from demo.compare.drawer import Drawer
-from demo.compare.examples import EXAMPLES, opening
+from demo.compare.examples import EXAMPLES, Example, opening
 from demo.compare.figures import figures_html, legend_html
 from demo.compare.form import Form, PaneForm, read_method
 from demo.compare.panes import Pane, offered
 from demo.parts import words as common
 from demo.parts.actions import share_link, small_button
-from demo.parts.controls import labelled, lay_out_sampling
+from demo.parts.controls import FIRST_SAMPLING, labelled, lay_out_sampling
 from demo.parts.marked import MAX_PANES, Values, message, message_line
 from demo.parts.tables import text_table
 from demo.services import Services
@@ -33,14 +33,15 @@ class Bench:
                 first.prompt, lines=1, max_lines=8, scale=5, elem_id="prompt", **labelled("prompt")
             )
             with gr.Row(elem_classes="run"):
-                self.run = gr.Button(words.run_label(board.record is not None), variant="primary", min_width=90)
+                run = words.RUN if board.record is None else words.RUN_AGAIN
+                self.run = gr.Button(run, variant="primary", min_width=90)
                 self.stop = gr.Button(words.stop_label(None), visible=False, min_width=90)
                 self.shuffle = gr.Button(words.SHUFFLE, min_width=60)
         self.message = message_line("Message", "shared-note")
         with gr.Row(elem_classes="examples"):
             gr.HTML("Try", elem_classes="try")
             self.examples = [small_button(one.title, variant=variant(one is first.example)) for one in EXAMPLES]
-        self.look = gr.HTML(look_html(first.look), elem_classes="look")
+        self.look = gr.HTML(look_html(first.example), elem_classes="look")
         with gr.Row(elem_classes="panes"):
             views = [board.panes.get(place, PaneView(read_method(form))) for place, form in enumerate(first.forms)]
             self.panes = [
@@ -56,10 +57,10 @@ class Bench:
             self.share, self.add = small_button(common.SHARE, interactive=kept), small_button(words.ADD)
             self.title = gr.Textbox(placeholder="Title for the link", elem_classes="title", **labelled("title"))
         self.link = share_link()
-        line = common.sampling_line(first.sampling, first.seed, first.chat)
-        with gr.Accordion(words.settings_label(line), open=False, elem_classes="drawer") as self.settings, gr.Tabs():
+        line = words.SETTINGS.format(line=common.sampling_line(FIRST_SAMPLING, first.seed, first.chat))
+        with gr.Accordion(line, open=False, elem_classes="drawer") as self.settings, gr.Tabs():
             with gr.Tab(words.SETTINGS_OF_ALL):
-                self.sampling = lay_out_sampling(services, first.sampling, first.seed, first.chat)
+                self.sampling = lay_out_sampling(services, first.seed, first.chat)
             with gr.Tab(words.SETTINGS_OF_ONE):
                 self.drawer = Drawer(services, first.forms, shown)
         with gr.Accordion(words.KEPT, open=False, elem_classes="drawer") as self.kept_fold:
@@ -96,68 +97,55 @@ class Bench:
         buttons = [self.run, self.stop, self.parity, self.xray, self.share, self.link]
         return [self.board, self.message, *buttons, self.look, self.legend, self.figures, *parts]
 
+    def read(self, values: Values) -> Form:
+        panes = {place: self.read_pane(values, place) for place in values[self.shown]}
+        sampling, chat = self.read_sampling(values), values[self.sampling.mode] == common.CHAT
+        return Form(values[self.prompt], panes, sampling, values[self.sampling.seed], chat)
 
-def look_html(line: str) -> str:
-    """What to look for in an example."""
-    return f"<p>{line}</p>"
+    def read_pane(self, values: Values, place: int) -> PaneForm:
+        """The values of one pane's controls, in it and in the drawer."""
+        first = {name: values[component] for name, component in self.panes[place].controls.items()}
+        return self.drawer.read(values, place, first)
+
+    def read_panes(self, values: Values) -> list[PaneForm]:
+        return [self.read_pane(values, pane.place) for pane in self.panes]
+
+    def read_sampling(self, values: Values) -> dict[str, Any]:
+        return {name: values[component] for name, component in self.sampling.fields.items()}
+
+    def show_panes(self, shown: Any) -> Values:
+        columns: Values = {pane.view.column: gr.update(visible=pane.place in shown) for pane in self.panes}
+        return columns | {self.shown: tuple(shown), self.add: gr.update(interactive=len(shown) < MAX_PANES)}
+
+    def updates(self, services: Services, before: Board, board: Board) -> Values:
+        """The values that changed from one board to the next."""
+        stop = gr.update(value=words.stop_label(board.seconds_left), visible=board.running)
+        updates: Values = {self.board: board, self.stop: stop}
+        if (board.message, board.is_error) != (before.message, before.is_error):
+            updates[self.message] = message(board.message, board.is_error)
+        if not (before.running and board.running):
+            run = words.RUN if board.record is None else words.RUN_AGAIN
+            updates[self.run] = gr.update(value=run, visible=not board.running)
+            updates[self.parity] = gr.update(interactive=not board.running)
+        if board.record is not before.record:
+            finished = gr.update(interactive=board.record is not None)
+            updates |= {self.xray: finished, self.share: finished, self.link: gr.update(visible=False)}
+        for name, make in ((self.figures, figures_html), (self.legend, legend_html)):
+            if (made := make(board)) != make(before):
+                updates[name] = made
+        for place, view in board.panes.items():
+            if view != (old := before.panes.get(place)):
+                updates |= self.panes[place].view.updates(old, view, services)
+        for place in before.errors.keys() | board.errors.keys():
+            view = board.panes.get(place, PaneView())
+            note, is_error = board.errors.get(place, view.note), place in board.errors or view.is_error
+            updates[self.panes[place].view.note] = message(note, is_error)
+        return updates
+
+
+def look_html(example: Example | None) -> str:
+    return f"<p>{example.look if example else ''}</p>"
 
 
 def variant(chosen: bool) -> str:
-    """The look of an example's button."""
     return "primary" if chosen else "secondary"
-
-
-def read_bench(bench: Bench, values: Values) -> Form:
-    """The values of the tab's controls."""
-    panes = {place: read_pane(bench, values, place) for place in values[bench.shown]}
-    sampling, chat = read_sampling(bench, values), values[bench.sampling.mode] == common.CHAT
-    return Form(values[bench.prompt], panes, sampling, values[bench.sampling.seed], chat)
-
-
-def read_pane(bench: Bench, values: Values, place: int) -> PaneForm:
-    """The values of one pane's controls, in it and in the drawer."""
-    first = {name: values[component] for name, component in bench.panes[place].controls.items()}
-    return bench.drawer.read(values, place, first)
-
-
-def read_panes(bench: Bench, values: Values) -> list[PaneForm]:
-    """The values of every pane's controls."""
-    return [read_pane(bench, values, pane.place) for pane in bench.panes]
-
-
-def read_sampling(bench: Bench, values: Values) -> dict[str, Any]:
-    return {name: values[component] for name, component in bench.sampling.fields.items()}
-
-
-def show_panes(bench: Bench, shown: Any) -> Values:
-    """The page with the panes at these places."""
-    columns: Values = {pane.view.column: gr.update(visible=pane.place in shown) for pane in bench.panes}
-    return columns | {bench.shown: tuple(shown), bench.add: gr.update(interactive=len(shown) < MAX_PANES)}
-
-
-def board_updates(services: Services, bench: Bench, before: Board, board: Board) -> Values:
-    """The values that changed from one board to the next."""
-    updates: Values = {bench.board: board}
-    if (board.message, board.is_error) != (before.message, before.is_error):
-        updates[bench.message] = message(board.message, board.is_error)
-    if board.running:
-        updates |= {bench.stop: gr.update(value=words.stop_label(board.seconds_left), visible=True)}
-    if board.running != before.running or not board.running:
-        updates[bench.run] = gr.update(value=words.run_label(board.record is not None), visible=not board.running)
-        updates[bench.parity] = gr.update(interactive=not board.running)
-    if not board.running:
-        updates[bench.stop] = gr.update(visible=False)
-    if board.record is not before.record:
-        finished = gr.update(interactive=board.record is not None)
-        updates |= {bench.xray: finished, bench.share: finished, bench.link: gr.update(visible=False)}
-    for name, make in ((bench.figures, figures_html), (bench.legend, legend_html)):
-        if (made := make(board)) != make(before):
-            updates[name] = made
-    for place, view in board.panes.items():
-        if view != (old := before.panes.get(place)):
-            updates |= bench.panes[place].view.updates(old, view, services)
-    for place in before.errors.keys() | board.errors.keys():
-        view = board.panes.get(place, PaneView())
-        note, is_error = board.errors.get(place, view.note), place in board.errors or view.is_error
-        updates[bench.panes[place].view.note] = message(note, is_error)
-    return updates

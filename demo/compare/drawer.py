@@ -69,8 +69,7 @@ class Drawer:
 
 
 def pane_names(forms: Forms, shown: Sequence[int]) -> list[tuple[str, int]]:
-    """Name and place of each pane on the page."""
-    return [(words.pane_name(place, name_of(forms[place])), place) for place in shown]
+    return [(f"{place + 1} · {name_of(forms[place])}", place) for place in shown]
 
 
 def name_of(form: PaneForm) -> str:
@@ -82,5 +81,4 @@ def name_of(form: PaneForm) -> str:
 
 
 def offer_topics(services: Services, dropdowns: Sequence[Component]) -> Values:
-    """The choices for dropdowns of further topics."""
     return dict.fromkeys(dropdowns, gr.update(choices=[NONE, *offered(services)["attribute"]]))

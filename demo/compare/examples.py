@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import orjson
 
-from adapters.methods import Method, Request, Sampling, parse_method
+from adapters.methods import Method, Request, parse_method
 from demo.compare.board import Board, Record
 from demo.compare.form import PaneForm, default_panes, first_shown, form_of
 from demo.compare.record import read_record
-from demo.parts.controls import FIRST_SAMPLING, FIRST_SEED
+from demo.parts.controls import FIRST_SEED
 from demo.services import Services
 
 RECORDS = Path(__file__).with_name("data") / "examples.json"
@@ -34,7 +34,6 @@ class Example(NamedTuple):
 
     @property
     def requests(self) -> list[Request]:
-        """What its panes ask of the engine."""
         return [Request(self.prompt, self._method(name), self.seed, self.chat) for name in self.panes]
 
     def _method(self, name: str) -> Method:
@@ -95,11 +94,9 @@ class Start(NamedTuple):
     """What the tab is set to: by an example, or on a fresh page."""
 
     example: Example | None
-    look: str
     prompt: str
     forms: list[PaneForm]  # of every pane
     shown: tuple[int, ...]  # places of the panes on the page
-    sampling: Sampling
     seed: int
     chat: bool
     board: Board
@@ -118,7 +115,7 @@ def opening(services: Services) -> Start:
     if start.board.record is not None:
         return start
     forms = default_panes(services)
-    return start._replace(example=None, look="", prompt="", forms=forms, shown=first_shown(forms), seed=FIRST_SEED)
+    return start._replace(example=None, prompt="", forms=forms, shown=first_shown(forms), seed=FIRST_SEED)
 
 
 def start_of(services: Services, example: Example) -> Start:
@@ -134,4 +131,4 @@ def start_of(services: Services, example: Example) -> Start:
     board = replace(read_record(services, record).board, stored=True) if ours else Board()
     shown = tuple(range(len(requests)))
     chat = example.chat and bool(services.engine.base.tokenizer.chat_template)
-    return Start(example, example.look, example.prompt, forms, shown, FIRST_SAMPLING, example.seed, chat, board)
+    return Start(example, example.prompt, forms, shown, example.seed, chat, board)

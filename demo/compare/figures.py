@@ -55,7 +55,6 @@ def figures_html(board: Board) -> str:
 
 
 def scale_html(scale: Scale, views: Sequence[PaneView]) -> str:
-    """One figure of all texts."""
     values = [value_of(view, scale) for view in views]
     most = max([value for value in values if value is not None] + [1e-9]) if math.isnan(scale.most) else scale.most
     rows = "".join(row_html(view, scale, value, most) for view, value in zip(views, values, strict=True))
@@ -65,7 +64,6 @@ def scale_html(scale: Scale, views: Sequence[PaneView]) -> str:
 
 
 def row_html(view: PaneView, scale: Scale, value: float | None, most: float) -> str:
-    """The dot of one text, and its number."""
     number = "–" if value is None else f"{value:,.{scale.digits}f}" if value < 100_000 else f"{value:.0e}"
     dot = (
         ""
@@ -85,11 +83,10 @@ def value_of(view: PaneView, scale: Scale) -> float | None:
 
 
 def legend_html(board: Board) -> str:
-    """What the marks in the texts mean."""
     if not any(view.spans for view in board.panes.values()):
         return ""
     marks = [
-        f'<span class="topic-{place}">{escape(words.topic_words(name))}</span>'
+        f'<span class="topic-{place}">{escape(name.rpartition("/")[2])} word</span>'
         for place, name in enumerate(board.topics[:3])
     ]
     stored = [words.STORED.format(seed=board.record["seed"])] if board.stored and board.record else []

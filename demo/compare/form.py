@@ -1,7 +1,4 @@
-"""The values of the controls -> methods, sampling and requests, checked.
-
-Knows the values as they arrive, from the page or from any client, and trusts none; knows nothing of Gradio.
-"""
+"""The values of the controls, from the page or from any client -> methods, sampling and requests, checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -13,10 +10,10 @@ from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserErr
 from adapters.pplm.word_list import parse_words
 from demo.compare import words
 from demo.parts.running import PaneErrors
-from demo.parts.words import NO_PROMPT, NONE, OWN_WORDS, PROMPT_TOO_LONG
+from demo.parts.uploads import read_prompt
+from demo.parts.words import NONE, OWN_WORDS
 from demo.services import Services
 
-MAX_PROMPT = 20_000  # characters; longer than any context here, short enough to tokenise at once
 SEED: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=0, lt=2**32)])
 SLOTS = (("attribute", "weight"), ("attribute_2", "weight_2"), ("attribute_3", "weight_3"))
 PPLM_FIELDS = tuple(field.name for field in fields(PPLM) if field.name != "attributes")
@@ -82,15 +79,6 @@ def read_form(form: Form) -> Reading:
     if not requests:
         raise PaneErrors(errors)
     return Reading(requests, sampling, errors)
-
-
-def read_prompt(value: Any) -> str:
-    """A prompt that can be continued; raises UserError."""
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(NO_PROMPT)
-    if len(value) > MAX_PROMPT:
-        raise UserError(PROMPT_TOO_LONG.format(length=len(value), most=MAX_PROMPT))
-    return value
 
 
 def read_seed(value: Any) -> int:

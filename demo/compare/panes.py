@@ -7,7 +7,7 @@ the drawer below the panes (demo.compare.drawer).
 import re
 from collections.abc import Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -17,7 +17,7 @@ from adapters.pplm.word_list import as_text
 from demo.compare import words
 from demo.compare.board import Figures, PaneView
 from demo.compare.form import DEFAULTS, PPLM_FIELDS, SLOTS, PaneForm, has_own_words
-from demo.parts.controls import slider
+from demo.parts.controls import Control, labelled, slider
 from demo.parts.events import LIGHT
 from demo.parts.marked import Marked, Values, head_html, marked_text, message, message_line
 from demo.parts.numbers import PROMPT
@@ -25,48 +25,39 @@ from demo.parts.uploads import read_upload
 from demo.parts.words import NONE, OWN_WORDS, UPLOAD_LIST, count
 from demo.services import Services
 
-
-class Knob(NamedTuple):
-    """One setting. One with a scale (lowest, highest, step) is a number."""
-
-    label: str
-    info: str
-    scale: tuple[float, float, float] | None = None
-
-
 WEIGHT = "How much it counts beside the others; below 0 steers away from it."
 FIRST = {
-    "lora": Knob("LoRA", "Small trained matrices added to the weights."),
-    "lora_scale": Knob("Scale", "How much of the LoRA is added: 0 is Base, 1 is as trained.", (0, 4, 0.05)),
-    "prefix": Knob("Prefix", "Learned tokens before the prompt."),
-    "attribute": Knob("Topic (PPLM)", "Steer towards a word list, or a classifier's class (name:class)."),
-    "strength": Knob(
+    "lora": Control("LoRA", "Small trained matrices added to the weights."),
+    "lora_scale": Control("Scale", "How much of the LoRA is added: 0 is Base, 1 is as trained.", (0, 4, 0.05)),
+    "prefix": Control("Prefix", "Learned tokens before the prompt."),
+    "attribute": Control("Topic (PPLM)", "Steer towards a word list, or a classifier's class (name:class)."),
+    "strength": Control(
         "Strength", "Higher: more on topic, less fluent (nats of KL that one more list word may cost).", (0, 100, 1)
     ),
 }
-OWN = {"words": Knob("Own words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice.")}
+OWN = {"words": Control("Own words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice.")}
 SEVERAL = {
-    "weight": Knob("Weight of the first", WEIGHT, (-5, 5, 0.25)),
-    "attribute_2": Knob("Second topic", "Steer by both at once."),
-    "weight_2": Knob("Weight of the second", WEIGHT, (-5, 5, 0.25)),
-    "attribute_3": Knob("Third topic", "Steer by all three at once."),
-    "weight_3": Knob("Weight of the third", WEIGHT, (-5, 5, 0.25)),
+    "weight": Control("Weight of the first", WEIGHT, (-5, 5, 0.25)),
+    "attribute_2": Control("Second topic", "Steer by both at once."),
+    "weight_2": Control("Weight of the second", WEIGHT, (-5, 5, 0.25)),
+    "attribute_3": Control("Third topic", "Steer by all three at once."),
+    "weight_3": Control("Weight of the third", WEIGHT, (-5, 5, 0.25)),
 }
 MORE = {
-    "step_size": Knob("Step size", "Length of a gradient step; 0 steers nothing.", (0, 0.5, 0.005)),
-    "num_iterations": Knob("Steps per token", "More follow the topic better and take longer.", (0, 10, 1)),
-    "window_length": Knob("Window", "Steer only the newest positions, not the beginning; 0 steers all.", (0, 64, 1)),
-    "decay": Knob("Decay", "Steer older positions of the window less: the text keeps to its beginning."),
-    "grad_length": Knob("Steered tokens", "Steer only the first tokens; 0 steers all.", (0, 256, 1)),
-    "horizon_length": Knob("Horizon", "Future tokens that a classifier also judges; more take longer.", (0, 8, 1)),
-    "gamma": Knob("Gradient norm", "1: equally long steps; above: longer steps for small gradients.", (0, 2, 0.05)),
-    "kl_scale": Knob("KL scale", "Higher stays closer to the unsteered words.", (0, 1, 0.01)),
-    "gm_scale": Knob("Fusion", "Share of the steered distribution in the mix; lower is more fluent.", (0, 1, 0.01)),
-    "kl_budget": Knob("KL budget per token", "Nats that steering may cost at any token.", (0, NO_LIMIT, 0.05)),
-    "best_of": Knob("Best of", "Write so many texts at once and keep the one most on topic.", (1, 16, 1)),
-    "cooldown": Knob("Cooldown", "Tokens before a used word gets likelier again; at 0 it may repeat.", (0, 64, 1)),
-    "carry": Knob("Accumulate steps", "Add up the steps from token to token: stronger, and texts may fall apart."),
-    "as_in_paper": Knob(
+    "step_size": Control("Step size", "Length of a gradient step; 0 steers nothing.", (0, 0.5, 0.005)),
+    "num_iterations": Control("Steps per token", "More follow the topic better and take longer.", (0, 10, 1)),
+    "window_length": Control("Window", "Steer only the newest positions, not the beginning; 0 steers all.", (0, 64, 1)),
+    "decay": Control("Decay", "Steer older positions of the window less: the text keeps to its beginning."),
+    "grad_length": Control("Steered tokens", "Steer only the first tokens; 0 steers all.", (0, 256, 1)),
+    "horizon_length": Control("Horizon", "Future tokens that a classifier also judges; more take longer.", (0, 8, 1)),
+    "gamma": Control("Gradient norm", "1: equally long steps; above: longer steps for small gradients.", (0, 2, 0.05)),
+    "kl_scale": Control("KL scale", "Higher stays closer to the unsteered words.", (0, 1, 0.01)),
+    "gm_scale": Control("Fusion", "Share of the steered distribution in the mix; lower is more fluent.", (0, 1, 0.01)),
+    "kl_budget": Control("KL budget per token", "Nats that steering may cost at any token.", (0, NO_LIMIT, 0.05)),
+    "best_of": Control("Best of", "Write so many texts at once and keep the one most on topic.", (1, 16, 1)),
+    "cooldown": Control("Cooldown", "Tokens before a used word gets likelier again; at 0 it may repeat.", (0, 64, 1)),
+    "carry": Control("Accumulate steps", "Add up the steps from token to token: stronger, and texts may fall apart."),
+    "as_in_paper": Control(
         "PPLM as published", "No limit, no cooldown, steps accumulate: the step size sets the strength."
     ),
 }
@@ -90,7 +81,6 @@ class View:
         self.parts: list[Component] = [self.head, self.text, self.status, self.note]
 
     def values(self, view: PaneView, services: Services) -> Values:
-        """The values of its parts."""
         return {
             self.head: head_html(view.method, services),
             self.text: pane_text(view),
@@ -146,17 +136,16 @@ def visible_controls(form: PaneForm) -> dict[str, bool]:
 
 
 def used(form: PaneForm) -> list[str]:
-    """The parts of the form's method."""
     return [name for name in PARTS if form[name] not in (None, "", NONE)]
 
 
 def control(name: str, form: PaneForm, choices: Choices | None = None, visible: bool = True) -> Component:
     """The component of a knob. A dropdown accepts any value, so that the form can name a bad one."""
-    knob, value = KNOBS[name], form[name]
-    label = f"{knob.label} ({name})" if name in PPLM_FIELDS and name not in FIRST else knob.label
-    labels: dict[str, Any] = {"label": label, "info": knob.info, "interactive": True, "visible": visible}
-    if knob.scale is not None:
-        return slider(value, knob.scale, **labels)
+    value, labels = form[name], labelled(name, of=KNOBS) | {"visible": visible}
+    if name in PPLM_FIELDS and name not in FIRST:
+        labels["label"] += f" ({name})"
+    if scale := KNOBS[name].scale:
+        return slider(value, scale, **labels)
     if isinstance(DEFAULTS[name], bool):
         return gr.Checkbox(value, **labels)
     if name in KIND:
@@ -173,10 +162,10 @@ def offered(services: Services) -> Choices:
     return adapters | {"attribute": [OWN_WORDS, *services.attribute_names()]}
 
 
-def offer(services: Services, panes: Sequence[Pane], before: Choices) -> Values:
-    """New choices for the dropdowns in all panes that differ from those on the page."""
+def offer(services: Services, panes: Sequence[Pane], known: gr.State, before: Choices) -> Values:
+    """New choices for the dropdowns in all panes that differ from those on the page, which are noted in `known`."""
     now = offered(services)
-    return {
+    return {known: now} | {
         pane.controls[name]: gr.update(choices=now[kind])
         for pane in panes
         for name, kind in KIND.items()
@@ -215,7 +204,6 @@ def clicked_word(view: PaneView, index: Any) -> int | None:
 
 
 def status_html(view: PaneView) -> str:
-    """How a text grows or ended."""
     figures = view.figures or Figures(0)
     parts = [view.status]
     if view.running and figures.tokens:

@@ -1,7 +1,6 @@
 """A finished comparison as JSON, and the board that shows one.
 
-Knows boards, requests and JSON; knows nothing of Gradio or SQL. A record carries its version, so that a link outlives
-the release that made it. The texts in the panes, a shared link and an example are all such records.
+The texts in the panes, a shared link and an example are all such records. The version is for links of older releases.
 """
 
 import math
@@ -17,15 +16,13 @@ from demo.parts.links import is_id
 from demo.parts.numbers import Marker, Span, departure, if_finite, marker, spans
 from demo.parts.words import NOTHING_HERE, kinds
 from demo.services import Services
-from demo.xray.finished import Text
+from demo.xray.run import Text
 from leaderboard.metrics.distinct import distinct
 
 VERSION = 1
 
 
 class Comparison(NamedTuple):
-    """A comparison read from its record."""
-
     record: Record
     texts: dict[int, Text]  # by place, as those of `board`
     sampling: Sampling

@@ -1,7 +1,4 @@
-"""Runs of the engine as generators of boards: a comparison, a parity check, a replay, and a call through the API.
-
-Knows methods, continuations and boards; knows nothing of Gradio. Closing a generator cancels its work.
-"""
+"""Comparison, parity check, replay and API call as generators of boards; closing one cancels its work."""
 
 import math
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +14,7 @@ from demo.compare.form import Form, read_form
 from demo.compare.record import Comparison, asked, make_record, pane_view, read_record, topic_lists
 from demo.parts.numbers import Marker, if_finite, marker, spans
 from demo.parts.running import PaneErrors, changed, closed_at_end, told
-from demo.parts.words import CANNOT_REPLAY, replayed
+from demo.parts.words import replayed
 from demo.services import Services
 from leaderboard.metrics.distinct import distinct
 
@@ -176,16 +173,7 @@ def verdict(services: Services, mine: Sequence[int], other: Sequence[int], equal
 
 
 def replay(services: Services, comparison: Comparison) -> Iterator[Board]:
-    """Write every text again; the last board says which are identical and what has changed since."""
-
-    def refuse(_: Board, error: UserError) -> Board:
-        return comparison.board.refuse(UserError(CANNOT_REPLAY.format(reason=error)))
-
-    return told(replay_boards(services, comparison), comparison.board, refuse)
-
-
-def replay_boards(services: Services, comparison: Comparison) -> Iterator[Board]:
-    """The boards of a replay. Raises UserError."""
+    """Write every text again; the last board says which are identical and what has changed since. Raises UserError."""
     requests = [text.request for text in comparison.texts.values()]
     now = yield from rewrite(services, requests, comparison.sampling, comparison.board, words.REPLAYING)
     panes = {}

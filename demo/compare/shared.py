@@ -16,15 +16,15 @@ from demo.compare.record import Comparison, find_comparison, read_record
 from demo.compare.run import replay
 from demo.compare.words import NOTHING_TO_SHARE, SHARED_COMPARISON
 from demo.parts import words as common
-from demo.parts.actions import as_file, build_confirm, save_on_click, small_button
-from demo.parts.events import LIGHT, MODEL, slow
+from demo.parts.actions import Work, as_file, build_confirm, save_on_click, small_button, wire_work
+from demo.parts.events import LIGHT, MODEL
 from demo.parts.links import COMPARE, Link, address, is_id, owner_of, read_link
 from demo.parts.marked import MAX_PANES, Marked, Values, message, message_line
-from demo.parts.running import closed_at_end
+from demo.parts.running import closed_at_end, replaying
 from demo.parts.tables import facts_table, model_facts
 from demo.parts.views import Page
 from demo.services import Services
-from demo.xray.finished import Text
+from demo.xray.run import Text
 from demo.xray.words import XRAY
 from leaderboard.output.report import comparison_report
 
@@ -41,10 +41,10 @@ class SharedPage:
             with gr.Column(elem_classes="stack") as self.body:
                 self.settings = gr.HTML(elem_classes="help")
                 with gr.Row(elem_classes="below"):
-                    self.replay, self.stop = small_button(common.REPLAY), small_button(common.STOP)
+                    begin, stop = small_button(common.REPLAY), small_button(common.STOP)
                     self.xray, self.report = small_button(XRAY, elem_classes="xray-button"), small_button(common.REPORT)
                     self.delete = build_confirm()
-                self.message = message_line("Message", "shared-note")
+                self.work = Work(begin, stop, message_line("Message", "shared-note"))
                 with gr.Row(elem_classes="panes"):
                     self.panes = [View(services, f"Shared pane {place + 1}", PaneView()) for place in range(MAX_PANES)]
                 with gr.Accordion(common.MADE_WITH, open=False):
@@ -55,19 +55,17 @@ class SharedPage:
 def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: Page) -> Dependency:
     """Wire the buttons, and the link that a page is loaded with; return the event of Delete."""
     panes = [part for pane in shared.panes for part in (pane.column, *pane.parts)]
-    outputs = [shared.message, shared.replay, shared.stop, *panes]
-    again = partial(on_replay, services, shared)
-    running = shared.replay.click(again, shared.id, outputs, **slow(shared.message, MODEL))
-    shared.stop.click(None, cancels=[running]).then(partial(on_stop, shared), None, outputs, **LIGHT)
-    save_on_click(shared.report, partial(on_report, services), shared.id, shared.message)
-    gone = [shared.body, shared.head, shared.message, shared.id]
+    notes, line = [pane.note for pane in shared.panes], shared.work.message
+    wire_work(shared.work, partial(on_replay, services, shared), shared.id, MODEL, common.REPLAY_STOPPED, notes)
+    save_on_click(shared.report, partial(on_report, services), shared.id, line)
+    gone = [shared.body, shared.head, line, shared.id]
     delete = partial(on_delete, services, shared)
     deleted = shared.delete.yes.click(delete, [shared.id, page.owner], gone, **LIGHT)
 
     def on_load(secret: Any, request: gr.Request) -> Values:
         return open_shared(services, shared, live, read_link(request.query_params), secret)
 
-    facts = [shared.settings, shared.delete.ask, shared.facts, shared.id, shared.board, shared.message]
+    facts = [shared.settings, shared.delete.ask, shared.facts, shared.id, shared.board, line]
     opened = [live, shared.column, shared.head, *facts, *panes]
     page.blocks.load(on_load, page.owner, opened, **LIGHT)
     return deleted
@@ -124,20 +122,11 @@ def open_shared(services: Services, page: SharedPage, live: gr.Column, link: Lin
 def on_replay(services: Services, page: SharedPage, id: Any) -> Iterator[Values]:
     """Write the comparison again and say what differs. Raises UserError."""
     comparison = find_comparison(services, id)
-    yield running_buttons(page, True)
-    with closed_at_end(replay(services, comparison)) as boards:
+    with replaying(), closed_at_end(replay(services, comparison)) as boards:
         for board in boards:
-            updates: Values = {page.message: message(board.message, board.is_error)}
-            if not board.running:
-                for place, view in board.panes.items():
-                    updates |= {page.panes[place].note: message(view.note, view.is_error)}
-                updates |= running_buttons(page, False)
-            yield updates
-
-
-def on_stop(page: SharedPage) -> Values:
-    """The page after Stop."""
-    return {page.message: message(common.REPLAY_STOPPED)} | running_buttons(page, False)
+            views = {} if board.running else board.panes
+            notes: Values = {page.panes[place].note: message(view.note) for place, view in views.items()}
+            yield notes | {page.work.message: message(board.message)}
 
 
 def on_report(services: Services, id: Any) -> tuple[dict[str, str] | None, Marked]:
@@ -172,13 +161,7 @@ def texts_on_page(services: Services, board: Board, id: Any) -> dict[int, Text]:
     return {} if comparison is None else comparison.texts
 
 
-def running_buttons(page: SharedPage, running: bool) -> Values:
-    """Replay and Stop: one can be pressed."""
-    return {page.replay: gr.update(interactive=not running), page.stop: gr.update(interactive=running)}
-
-
 def head_html(comparison: Comparison) -> str:
-    """The heading of the page."""
     made = common.moment(datetime.fromisoformat(comparison.record["created"]))
     panes = ", ".join(common.title(view.method) for view in comparison.board.panes.values())
     line = SHARED_COMPARISON.format(panes=escape(panes), made=made)

@@ -1,7 +1,4 @@
-"""The Compare tab: one prompt, and a pane for each method.
-
-Knows which component feeds which handler; the runs are in demo.compare.run, a pane is in demo.compare.panes.
-"""
+"""The Compare tab, one prompt and a pane for each method: which component feeds which handler."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -15,23 +12,15 @@ from adapters.methods import Sampling, UserError, from_json, to_json
 from demo.compare import words
 from demo.compare.api import compare_endpoint
 from demo.compare.board import Board, PaneView
-from demo.compare.components import (
-    Bench,
-    board_updates,
-    look_html,
-    read_bench,
-    read_panes,
-    read_sampling,
-    show_panes,
-    variant,
-)
+from demo.compare.components import Bench, look_html, variant
 from demo.compare.drawer import pane_names
 from demo.compare.examples import EXAMPLES, Example, start_of
 from demo.compare.form import pane_form, read_method, read_seed
-from demo.compare.panes import Choices, Pane, View, clicked_word, offer, offered, used
+from demo.compare.panes import Pane, View, clicked_word, offer, used
 from demo.compare.run import check_parity, compare
 from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, wire_shared
 from demo.parts import words as common
+from demo.parts.controls import FIRST_SAMPLING
 from demo.parts.events import LIGHT, MODEL, Handler, slow, told
 from demo.parts.links import COMPARE, address, is_id
 from demo.parts.marked import MAX_PANES, Marked, Values, message
@@ -57,14 +46,14 @@ def compare_tab(services: Services, page: Page) -> None:
     deleted = wire_shared(services, shared, live, page)
     share = partial(on_share, services)
     bench.share.click(share, [bench.board, bench.title, page.owner], [bench.link, bench.message], **LIGHT)
-    show = told(bench.message, show_kept, services, bench)
+    show = told(bench.message, lambda secret: {bench.kept: kept_rows(services, secret)})
     bench.kept_fold.expand(show, page.owner, [bench.kept, bench.message], **LIGHT)
     chosen = bench.kept.select(on_kept, None, [bench.opened, bench.message], **LIGHT)
     chosen.then(None, bench.opened, None, js=OPEN_LINK, **LIGHT)
     clicked = gr.JSON(visible=False)
     source = Source([bench.xray, shared.xray], [bench.board, shared.id], partial(texts_on_page, services), clicked)
     wire_words([pane.view for pane in bench.panes], bench.board, [clicked, bench.message])
-    wire_words(shared.panes, shared.board, [clicked, shared.message])
+    wire_words(shared.panes, shared.board, [clicked, shared.work.message])
     with gr.Column(elem_classes="stack") as below:
         xray_section(services, source, page.blocks)
     deleted.then(lambda id: gr.update(visible=id is not None), shared.id, below, **LIGHT)
@@ -75,7 +64,6 @@ def compare_tab(services: Services, page: Page) -> None:
 
 
 def wire_runs(services: Services, bench: Bench) -> None:
-    """Run, Stop and the check of parity."""
     options = slow(bench.message, MODEL)
     write, check = (partial(play, services, bench, run) for run in (compare, check_parity))
     starts = [bench.run.click, bench.prompt.submit]
@@ -90,7 +78,6 @@ def wire_runs(services: Services, bench: Bench) -> None:
 
 
 def wire_settings(services: Services, bench: Bench) -> None:
-    """The settings of all panes, the seed, and the examples."""
     fold = told(bench.message, on_sampling, bench)
     on_any_change(bench.shared, fold, {*bench.shared}, [bench.settings, bench.message])
     bench.shuffle.click(new_seed, None, bench.sampling.seed, **LIGHT)
@@ -117,9 +104,8 @@ def wire_panes(services: Services, bench: Bench, page: Page) -> None:
     outputs = [part for pane in bench.panes for part in (*pane.view.parts, *pane.outputs)]
     on_any_change(drawer.inputs, partial(on_drawer, services, bench), settings, [*outputs, drawer.pane, drawer.forms])
     dropdowns = bench.controls("lora", "prefix", "attribute")
-    update = partial(on_open, services, bench)
-    outputs = [bench.message, bench.offered, *dropdowns]
-    gr.on([page.tab.select, bench.settings.expand], update, bench.offered, outputs, **LIGHT)
+    outputs, opened = [bench.message, bench.offered, *dropdowns], [page.tab.select, bench.settings.expand]
+    gr.on(opened, partial(offer, services, bench.panes, bench.offered), bench.offered, outputs, **LIGHT)
     boxes = [*bench.controls("words"), *(pane.own for pane in bench.panes)]
     take, choose, give = (partial(handler, bench, page) for handler in (on_own_words, on_words, on_adapter))
     sent = page.tab.select(take, {page.words, *inputs}, [bench.message, *boxes], **LIGHT)
@@ -154,17 +140,16 @@ def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, 
 
 
 def play(services: Services, bench: Bench, run: Callable[..., Iterator[Board]], values: Values) -> Iterator[Values]:
-    """Run the engine and show its boards one after the other."""
     before = values[bench.board]
-    with closed_at_end(run(services, read_bench(bench, values), before)) as boards:
+    with closed_at_end(run(services, bench.read(values), before)) as boards:
         for board in boards:
-            yield board_updates(services, bench, before, board)
+            yield bench.updates(services, before, board)
             before = board
 
 
 def on_stop(services: Services, bench: Bench, board: Board) -> Values:
     """Mark the running panes as stopped; the run itself has been cancelled by then."""
-    return board_updates(services, bench, board, board.stop())
+    return bench.updates(services, board, board.stop())
 
 
 def on_start(bench: Bench, board: Board) -> Values:
@@ -176,9 +161,9 @@ def on_start(bench: Bench, board: Board) -> Values:
 
 def on_sampling(bench: Bench, values: Values) -> Values:
     """The label of the drawer. Raises UserError."""
-    sampling, seed = from_json(Sampling, read_sampling(bench, values)), read_seed(values[bench.sampling.seed])
+    sampling, seed = from_json(Sampling, bench.read_sampling(values)), read_seed(values[bench.sampling.seed])
     line = common.sampling_line(sampling, seed, values[bench.sampling.mode] == common.CHAT)
-    return {bench.settings: gr.update(label=words.settings_label(line))}
+    return {bench.settings: gr.update(label=words.SETTINGS.format(line=line))}
 
 
 def on_pane_settings(services: Services, bench: Bench, pane: Pane, values: Values) -> Values:
@@ -186,7 +171,7 @@ def on_pane_settings(services: Services, bench: Bench, pane: Pane, values: Value
     view = values[bench.board].panes.get(pane.place)
     if view is not None and view.running:
         return {pane.view.head: gr.skip()}
-    forms = read_panes(bench, values)
+    forms = bench.read_panes(values)
     form = forms[pane.place]
     updates = pane.settle(form) | {bench.drawer.pane: gr.update(choices=pane_names(forms, values[bench.shown]))}
     try:
@@ -195,29 +180,29 @@ def on_pane_settings(services: Services, bench: Bench, pane: Pane, values: Value
         return updates | {pane.view.note: message(str(error), is_error=True)}
     if view is None or not view.spans:
         return updates | pane.view.values(PaneView(method), services)
-    if method == view.method:
-        return updates | pane.view.values(view, services)
-    old = pane.view.values(view._replace(method=method, status=words.CHANGED, note="", is_error=False), services)
-    del old[pane.view.text]
-    return updates | old
+    if method != view.method:
+        view = view._replace(method=method, status=words.CHANGED, note="", is_error=False)
+    shown = pane.view.values(view, services)
+    del shown[pane.view.text]
+    return updates | shown
 
 
 def on_drawer(services: Services, bench: Bench, values: Values) -> Values:
     """The pane whose settings the drawer shows, after a change in it."""
     pane = bench.panes[values[bench.drawer.place]]
-    kept = {bench.drawer.forms: tuple(read_panes(bench, values))}
+    kept = {bench.drawer.forms: tuple(bench.read_panes(values))}
     return kept | on_pane_settings(services, bench, pane, values)
 
 
 def on_choose(bench: Bench, values: Values) -> Values:
     """The drawer with the settings of the pane that was chosen in it."""
-    return bench.drawer.fill(read_panes(bench, values), values[bench.shown], values[bench.drawer.pane])
+    return bench.drawer.fill(bench.read_panes(values), values[bench.shown], values[bench.drawer.pane])
 
 
 def on_example(services: Services, bench: Bench, example: Example, values: Values) -> Values:
     """Everything on the tab as the example has it, with its texts where they ship for this base model."""
     start, before = start_of(services, example), values[bench.board]
-    sampling = to_json(start.sampling)
+    sampling = to_json(FIRST_SAMPLING)
     updates: Values = {bench.prompt: start.prompt, bench.sampling.seed: start.seed}
     updates[bench.sampling.mode] = common.CHAT if start.chat else common.PLAIN
     updates |= {component: sampling[name] for name, component in bench.sampling.fields.items()}
@@ -226,14 +211,9 @@ def on_example(services: Services, bench: Bench, example: Example, values: Value
     }
     for pane, form in zip(bench.panes, start.forms, strict=True):
         updates |= pane.fill(form)
-    updates |= show_panes(bench, start.shown) | board_updates(services, bench, before, start.board)
+    updates |= bench.show_panes(start.shown) | bench.updates(services, before, start.board)
     updates |= bench.drawer.fill(start.forms, start.shown, start.shown[-1])
-    return updates | {bench.look: look_html(start.look)}
-
-
-def on_open(services: Services, bench: Bench, before: Choices) -> Values:
-    """The choices that have changed since the page was built or last updated."""
-    return {bench.offered: offered(services)} | offer(services, bench.panes, before)
+    return updates | {bench.look: look_html(example)}
 
 
 def on_own_words(bench: Bench, page: Page, values: Values) -> Values:
@@ -251,10 +231,7 @@ def on_words(bench: Bench, page: Page, values: Values) -> Values:
 
 
 def steered(bench: Bench, values: Values) -> list[Pane]:
-    """The panes that PPLM steers."""
-    return [
-        pane for pane, form in zip(bench.panes, read_panes(bench, values), strict=True) if "attribute" in used(form)
-    ]
+    return [pane for pane, form in zip(bench.panes, bench.read_panes(values), strict=True) if "attribute" in used(form)]
 
 
 def on_adapter(bench: Bench, page: Page, values: Values) -> Values:
@@ -263,7 +240,7 @@ def on_adapter(bench: Bench, page: Page, values: Values) -> Values:
     if values[page.adapter] is None:
         return updates
     kind, name = values[page.adapter]
-    forms, shown = read_panes(bench, values), values[bench.shown]
+    forms, shown = bench.read_panes(values), values[bench.shown]
     fitting = next((place for place in shown if kind in used(forms[place])), None)
     if fitting is not None:
         return updates | {bench.panes[fitting].controls[kind]: name}
@@ -288,13 +265,8 @@ def on_remove(bench: Bench, values: Values) -> Values:
 
 def show_and_choose(bench: Bench, values: Values, shown: Sequence[int], place: int | None = None) -> Values:
     """The panes at these places, and one of them in the drawer: the last unless it is named."""
-    drawer = bench.drawer.fill(read_panes(bench, values), shown, shown[-1] if place is None else place)
-    return show_panes(bench, shown) | drawer
-
-
-def show_kept(services: Services, bench: Bench, secret: Any) -> Values:
-    """The list of this browser's comparisons."""
-    return {bench.kept: kept_rows(services, secret)}
+    drawer = bench.drawer.fill(bench.read_panes(values), shown, shown[-1] if place is None else place)
+    return bench.show_panes(shown) | drawer
 
 
 def on_kept(event: gr.SelectData) -> tuple[str | None, Marked]:

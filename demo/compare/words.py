@@ -42,6 +42,7 @@ KEPT, KEPT_WHEN, KEPT_NAME = "Your shared comparisons", "When (UTC)", "Title or 
 
 # Buttons, the line that an example shows, the drawer
 RUN, RUN_AGAIN, SHUFFLE, PARITY, ADD = "Run", "Run again", "Shuffle (new seed)", "Is it fair?", "Add a pane"
+SETTINGS = "Settings · {line}"  # the drawer, closed
 SETTINGS_OF_ALL, SETTINGS_OF_ONE, REMOVE = "All panes", "One pane", "Remove this pane"
 STILL_WRITING = "Still writing. Stop first, then run."
 STORED = "written earlier with seed {seed}: Run again writes it live"
@@ -51,33 +52,11 @@ DEPARTS = "first word that differs from Base"
 
 
 def finished(reason: str, tokens: int) -> str:
-    """How a text of so many tokens ended."""
     return {"eos": "finished", "length": f"{tokens}-token limit", "diverged": "diverged"}[reason]
 
 
 def stop_label(seconds_left: float | None) -> str:
-    """The button that ends a run."""
     return "Stop" if seconds_left is None else f"Stop · {duration(seconds_left)} left"
-
-
-def run_label(again: bool) -> str:
-    """The button that starts a run; again: its texts are there."""
-    return RUN_AGAIN if again else RUN
-
-
-def pane_name(place: int, name: str) -> str:
-    """A pane in the drawer of settings."""
-    return f"{place + 1} · {name}"
-
-
-def settings_label(line: str) -> str:
-    """The drawer, closed."""
-    return f"Settings · {line}"
-
-
-def topic_words(name: str) -> str:
-    """What the mark of a list means."""
-    return f"{name.rpartition('/')[2]} word"
 
 
 def same_as_base(method: Method) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -25,9 +26,7 @@ def model_html(updates: Sequence[Update], chosen: str) -> str:
     The cells come layer by layer, so that the style sheet can show a layer as a column or, on a phone, as a row.
     """
     most = max((update.relative for update in updates), default=0.0) or 1.0
-    known = {(update.layer, update.module): update for update in updates}
-    modules = list(dict.fromkeys(module for _, module in known))
-    layers = sorted({layer for layer, _ in known}, key=lambda layer: -1 if layer is None else layer)
+    known, layers, modules = grid(updates)
     cells = ["<span></span>", *(f"<span>{escape(words.short(module))}</span>" for module in modules)]
     for layer in layers:
         cells.append(f"<span>{words.OUTSIDE_SIGN if layer is None else layer + 1}</span>")
@@ -48,60 +47,62 @@ def cell(update: Update, most: float, chosen: str) -> str:
     )
 
 
+def grid(updates: Sequence[Update]) -> tuple[dict[tuple[int | None, str], Update], list[int | None], list[str]]:
+    """The updates by layer and module; the layers in order, None (outside of the layers) first; the modules."""
+    known = {(update.layer, update.module): update for update in updates}
+    layers = sorted({layer for layer, _ in known}, key=lambda layer: -1 if layer is None else layer)
+    return known, layers, list(dict.fromkeys(module for _, module in known))
+
+
 def ranks(updates: Sequence[Update]) -> go.Figure:
-    return by_layer(updates, [update.effective_rank for update in updates], words.EFFECTIVE, ".1f")
-
-
-def by_layer(updates: Sequence[Update], values: Sequence[float], title: str, form: str) -> go.Figure:
-    """One number for each module of each layer; empty where a layer has no such module."""
-    places = [(update.module, -1 if update.layer is None else update.layer) for update in updates]
-    modules, layers = list(dict.fromkeys(module for module, _ in places)), sorted({layer for _, layer in places})
-    known = dict(zip(places, values, strict=True))
-    table = [[known.get((module, layer)) for layer in layers] for module in modules]
-    named = range(0, len(layers), 5 if len(layers) > 12 else 1)
-    across = ["–" if layers[place] < 0 else str(layers[place] + 1) for place in named]
-    plot = heat(table, "lora", f"%{{customdata}}: {title} %{{z:{form}}}", form)
-    names = [words.OUTSIDE if layer < 0 else f"{words.LAYER} {layer + 1}" for layer in layers]
-    plot.update_traces(customdata=[[f"{module}, {name}" for name in names] for module in modules])
-    plot.update_xaxes(title_text=words.LAYER, tickvals=list(named), ticktext=across)
-    short = [module.rpartition(".")[2] for module in modules]
+    """The effective rank of each module of each layer; empty where a layer has no such module."""
+    known, layers, modules = grid(updates)
+    found = [[known.get((layer, module)) for layer in layers] for module in modules]
+    table = [[None if update is None else update.effective_rank for update in row] for row in found]
+    names = [words.OUTSIDE if layer is None else f"{words.LAYER} {layer + 1}" for layer in layers]
+    places = [[f"{module}, {name}: {words.EFFECTIVE}" for name in names] for module in modules]
+    plot = heat(table, "lora", places, "%{customdata} %{z:.1f}", ".1f")
+    signs = [words.OUTSIDE_SIGN if layer is None else str(layer + 1) for layer in layers]
+    plot.update_xaxes(**ticks(words.LAYER, signs))
+    short = list(map(words.short, modules))
     name_lines(plot, short if len(set(short)) == len(short) else modules)
     return plot
 
 
-def heat(table: Table, kind: str, hover: str, form: str) -> go.Figure:
+def heat(table: Table, kind: str, places: Sequence[Sequence[str]], hover: str, form: str) -> go.Figure:
     """A heat map from zero upwards, in the colour of a method; its first line is the upper one."""
     colors = [[0, f"rgba({RGB[kind]},0)"], [1, f"rgba({RGB[kind]},1)"]]
-    most = max((value for row in table for value in row if value is not None), default=0.0)
-    plot = go.Figure(
-        go.Heatmap(
-            z=table,
-            zmin=0,
-            zmax=most or 1.0,
-            colorscale=colors,
-            colorbar=BAR | {"tickformat": form, "nticks": 5},
-            hovertemplate=f"{hover}<extra></extra>",
-        )
-    )
-    dressed(plot, 120 + (LINE if len(table) <= MANY else NARROW) * max(2, len(table)))
-    plot.update_xaxes(showgrid=False, zeroline=False)
-    return plot
+    most = max((value for row in table for value in row if value is not None), default=0.0) or 1.0
+    plot = coloured(table, 0, most, colors, form, hover, customdata=places)
+    return dressed(plot, 120 + (LINE if len(table) <= MANY else NARROW) * max(2, len(table)))
+
+
+def coloured(table: Table, low: float, high: float, colors: Any, form: str, hover: str, **options: Any) -> go.Figure:
+    """A table as colours, with the scale above it."""
+    bar, told = BAR | {"tickformat": form, "nticks": 5}, f"{hover}<extra></extra>"
+    plot = go.Figure()
+    plot.add_heatmap(z=table, zmin=low, zmax=high, colorscale=colors, colorbar=bar, hovertemplate=told, **options)
+    bare = {"showgrid": False, "zeroline": False}
+    return plot.update_xaxes(**bare).update_yaxes(**bare)
+
+
+def ticks(title: str, names: Sequence[str]) -> dict[str, Any]:
+    """An axis with its title and, where there are many names, every fifth of them."""
+    places = range(0, len(names), 5 if len(names) > 12 else 1)
+    return {"title_text": title, "tickvals": list(places), "ticktext": [names[place] for place in places]}
+
+
+def numbers(count: int) -> list[str]:
+    return [str(number) for number in range(1, count + 1)]
 
 
 def singular(update: Update) -> go.Figure:
     """The singular values of an update, the largest first, from zero."""
-    plot = go.Figure(
-        go.Bar(
-            x=list(range(1, len(update.singular_values) + 1)),
-            y=list(update.singular_values),
-            marker={"color": COLORS["lora"]},
-            hovertemplate="%{x}: %{y:.3g}<extra></extra>",
-        )
-    )
-    dressed(plot, 300)
-    plot.update_xaxes(title_text=words.NUMBER, showgrid=False, tickformat="d", nticks=10)
-    plot.update_yaxes(title_text=words.VALUE, rangemode="tozero")
-    return plot
+    values, told = list(update.singular_values), "%{x}: %{y:.3g}<extra></extra>"
+    plot = go.Figure()
+    plot.add_bar(x0=1, y=values, marker={"color": COLORS["lora"]}, hovertemplate=told)
+    dressed(plot, 300, words.NUMBER, words.VALUE).update_yaxes(rangemode="tozero")
+    return plot.update_xaxes(showgrid=False, tickformat="d", nticks=10)
 
 
 def squares(crop: Crop) -> tuple[go.Figure, go.Figure, go.Figure]:
@@ -111,33 +112,20 @@ def squares(crop: Crop) -> tuple[go.Figure, go.Figure, go.Figure]:
     return square(crop.weight, most, crop), square(crop.change, own, crop), square(crop.adapted, most, crop)
 
 
-def square(table: Sequence[Sequence[float]], most: float, crop: Crop) -> go.Figure:
+def square(table: Table, most: float, crop: Crop) -> go.Figure:
     """A square of a matrix on a scale from -most to most, its rows from above."""
-    plot = go.Figure(
-        go.Heatmap(
-            z=table,
-            x=[crop.first_column + place for place in range(len(table[0]))],
-            y=[crop.first_row + place for place in range(len(table))],
-            zmin=-(most or 1.0),
-            zmax=most or 1.0,
-            colorscale=BOTH_SIGNS,
-            colorbar=BAR | {"tickformat": ".2g", "nticks": 5},
-            hovertemplate=f"{words.ROW} %{{y}}, {words.COLUMN} %{{x}}: %{{z:.3g}}<extra></extra>",
-        )
-    )
-    dressed(plot, 340)
-    plot.update_xaxes(title_text=words.COLUMN, showgrid=False, zeroline=False, nticks=6)
-    plot.update_yaxes(title_text=words.ROW, showgrid=False, zeroline=False, nticks=6, autorange="reversed")
-    return plot
+    most, hover = most or 1.0, f"{words.ROW} %{{y}}, {words.COLUMN} %{{x}}: %{{z:.3g}}"
+    plot = coloured(table, -most, most, BOTH_SIGNS, ".2g", hover, x0=crop.first_column, y0=crop.first_row)
+    dressed(plot, 340, words.COLUMN, words.ROW).update_yaxes(nticks=6, autorange="reversed")
+    return plot.update_xaxes(nticks=6)
 
 
 def by_token(found: Attention, tokens: Sequence[str]) -> go.Figure:
     """The attention that each token pays to the whole prefix, by layer; a line a token."""
-    plot = heat(found.tokens, "prefix", "%{customdata}: %{z:.1%}", ".0%")
-    count = len(found.tokens[0])
-    names = [[f"{quoted(token)}, {words.LAYER} {place + 1}" for place in range(count)] for token in tokens]
-    plot.update_traces(customdata=names)
-    plot.update_xaxes(title_text=words.LAYER, tickvals=list(range(0, count, 5)), ticktext=list(range(1, count + 1, 5)))
+    layers = numbers(len(found.tokens[0]))
+    places = [[f"{quoted(token)}, {words.LAYER} {layer}" for layer in layers] for token in tokens]
+    plot = heat(found.tokens, "prefix", places, "%{customdata}: %{z:.1%}", ".0%")
+    plot.update_xaxes(**ticks(words.LAYER, layers))
     name_lines(plot, [quoted(token) for token in tokens])
     return plot
 
@@ -151,16 +139,11 @@ def moved(tokens: Sequence[Virtual]) -> go.Figure | None:
 
 def by_virtual(table: Table, form: str) -> go.Figure:
     """One number for each layer and virtual token (L, P), both counted from 1, some of them named."""
-    layers, count = len(table), len(table[0])
-    plot = heat(table, "prefix", f"%{{customdata}}: %{{z:{form}}}", form)
-    names = [[f"{words.LAYER} {i + 1}, {words.VIRTUAL} {j + 1}" for j in range(count)] for i in range(layers)]
-    plot.update_traces(customdata=names)
-    rows, columns = (range(0, length, 5 if length > 12 else 1) for length in (layers, count))
-    plot.update_yaxes(title_text=words.LAYER, autorange="reversed", showgrid=False, zeroline=False)
-    plot.update_yaxes(tickvals=list(rows), ticktext=[place + 1 for place in rows])
-    return plot.update_xaxes(
-        title_text=words.VIRTUAL, tickvals=list(columns), ticktext=[place + 1 for place in columns]
-    )
+    layers, tokens = numbers(len(table)), numbers(len(table[0]))
+    places = [[f"{words.LAYER} {layer}, {words.VIRTUAL} {token}" for token in tokens] for layer in layers]
+    plot = heat(table, "prefix", places, f"%{{customdata}}: %{{z:{form}}}", form)
+    plot.update_yaxes(autorange="reversed", **ticks(words.LAYER, layers))
+    return plot.update_xaxes(**ticks(words.VIRTUAL, tokens))
 
 
 def words_table(tokens: Sequence[Virtual], found: Attention | None = None) -> list[list[str]]:

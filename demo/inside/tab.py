@@ -14,19 +14,17 @@ from demo.inside import figures, words
 from demo.inside.words import control
 from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click, wire_work, work_buttons
-from demo.parts.controls import check_prompt
 from demo.parts.events import LIGHT, MODEL, slow, told
 from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.plots import plot
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
+from demo.parts.uploads import find_adapter, read_prompt
 from demo.parts.views import Page, filled
 from demo.services import Services
 
 MAX_PROMPT = 4_000  # characters
 COST_WIDTHS = [150, 150, 110, 190, 190, 130]  # px; on a phone the table scrolls sideways
-
-
 # Gradio takes a field "path" for a file.
 CLICK = """element.addEventListener('click', event => {
   const cell = event.target.closest('[data-module]');
@@ -113,7 +111,7 @@ def show_adapter(services: Services, view: InsideView, name: Any) -> Values:
     names = [adapter.name for adapter in services.store.adapters]
     if not names:
         raise UserError(words.NO_ADAPTERS)
-    adapter = find(services, name or names[0])
+    adapter = find_adapter(services, name or names[0])
     is_lora = adapter.kind == "lora"
     updates: Values = {
         view.adapter: gr.update(choices=names, value=adapter.name),
@@ -140,7 +138,7 @@ def show_lora(services: Services, view: InsideView, adapter: Adapter) -> Values:
 
 def show_module(services: Services, view: InsideView, name: Any, path: Any, choices: Any = None) -> Values:
     """One matrix of a LoRA; `choices` for a new LoRA. Raises UserError."""
-    crop = services.explorer.crop(find(services, name).name, str(path))
+    crop = services.explorer.crop(find_adapter(services, name).name, str(path))
     found = services.explorer.updates(name)
     update = next(one for one in found if one.path == crop.path)
     shown: Values = {
@@ -178,8 +176,8 @@ def watch_prefix(services: Services, view: InsideView, name: Any, prompt: Any) -
 
 def watch(services: Services, view: InsideView, name: Any, prompt: Any) -> Iterator[Values]:
     """Write with a prefix, then show what the tokens looked at. Raises UserError."""
-    adapter = find(services, name)
-    check_prompt(prompt, MAX_PROMPT, words.NO_PROMPT)
+    adapter = find_adapter(services, name)
+    prompt = read_prompt(prompt, MAX_PROMPT, words.NO_PROMPT)
     with closed_at_end(services.explorer.watch(adapter.name, prompt)) as steps:
         for seen in steps:
             if seen.attention is None:
@@ -196,15 +194,8 @@ def watch(services: Services, view: InsideView, name: Any, prompt: Any) -> Itera
 
 
 def on_save(services: Services, name: Any) -> tuple[dict[str, str], Marked]:
-    adapter = find(services, name)
+    adapter = find_adapter(services, name)
     return as_file(f"{adapter.name}.json", services.explorer.as_json(adapter.name)), []
-
-
-def find(services: Services, name: Any) -> Adapter:
-    adapter = services.adapter(name) if isinstance(name, str) else None
-    if adapter is None:
-        raise UserError(words.NO_SUCH_ADAPTER)
-    return adapter
 
 
 def costs_section(services: Services, page: Page) -> None:

@@ -20,7 +20,6 @@ CONTROLS = {
     "watch": Control("Prompt", "Continued with this prefix, to measure attention."),
 }
 control = partial(labelled, of=CONTROLS)
-NO_SUCH_ADAPTER = "No such adapter: choose one from the list."
 NO_ADAPTERS = "No adapter works with this base model yet: train or import one."
 SAVE_NUMBERS = "Save numbers (JSON)"
 WATCH = "Measure attention"

@@ -7,18 +7,7 @@ import gradio as gr
 from gradio.components import Component
 
 from adapters.methods import BASE
-from demo.leaderboard import words
-from demo.leaderboard.form import (
-    chips,
-    chosen_prompts,
-    default_methods,
-    known_methods,
-    preview,
-    read_pasted,
-    read_run,
-    read_set,
-    read_upload,
-)
+from demo.leaderboard import form, words
 from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click
 from demo.parts.controls import labelled, lay_out_sampling
@@ -32,9 +21,9 @@ from leaderboard.records import PromptSet, RunSpec
 
 class Setup:
     def __init__(self, services: Services) -> None:
-        first, judges = read_set(next(iter(shipped_sets())), services), [words.BASE_JUDGE, *services.judges]
+        first, judges = form.read_set(next(iter(shipped_sets())), services), [words.BASE_JUDGE, *services.judges]
         many = {"multiselect": True, "allow_custom_value": True} | labelled("methods")
-        known, chosen = known_methods(services), default_methods(services)
+        known, chosen = form.known_methods(services), form.default_methods(services)
         with gr.Column(elem_classes="stack setup") as self.column:
             gr.HTML(f"<h2>{words.OWN_PROMPTS}</h2>", elem_classes="section-title")
             with gr.Row(elem_classes="start"):
@@ -48,15 +37,15 @@ class Setup:
                         sets, sizes = set_choices(), [words.QUICK, words.FULL]
                         self.set = gr.Dropdown(sets, value=first.name, min_width=200, **labelled("set"))
                         self.size = gr.Radio(sizes, value=words.QUICK, min_width=200, **labelled("size"))
-                    self.methods = gr.Dropdown(chips(known), value=chosen, elem_classes="chips", **many)
+                    self.methods = gr.Dropdown(form.chips(known), value=chosen, elem_classes="chips", **many)
                     with gr.Row(elem_classes="go"):
                         self.run = gr.Button(words.RUN, variant="primary", min_width=120, scale=0)
                         self.stop = gr.Button(common.STOP, min_width=120, scale=0, visible=False)
                         self.estimate = message_line(words.ESTIMATE, "estimate")
             self.note = message_line(words.ABOUT_PROMPTS, "shared-note")
             with gr.Accordion(words.prompts_line(first), open=False) as self.folded_preview:
-                headers, rows = preview(first)
-                self.preview = text_table(words.PREVIEW, headers, rows=rows)
+                headers, rows = form.preview(first)
+                self.preview = text_table(words.PREVIEW, headers, value=rows)
             with gr.Accordion(words.run_line(RunSpec((BASE,))), open=False) as self.folded:
                 with gr.Row(elem_classes="sampling"):
                     self.samples = gr.Slider(1, 10, 1, step=1, **labelled("samples"))
@@ -94,18 +83,17 @@ def set_choices() -> list[tuple[str, str]]:
 
 
 def on_upload(services: Services, setup: Setup, path: Any) -> Values:
-    return take(setup, read_upload(path, services))
+    return take(setup, form.read_upload(path, services))
 
 
 def on_paste(services: Services, setup: Setup, text: Any) -> Values:
     """The pasted prompts; an empty box changes nothing. Raises UserError."""
     if isinstance(text, str) and not text.strip():
         return {setup.note: []}
-    return take(setup, read_pasted(text, services))
+    return take(setup, form.read_pasted(text, services))
 
 
 def take(setup: Setup, prompts: PromptSet) -> Values:
-    """The updates for a visitor's own prompts."""
     name = common.YOUR_FILE.format(name=prompts.name)
     choices = gr.update(choices=[*set_choices(), (name, name)], value=name)
     return show_set(setup, prompts) | {setup.set: choices, setup.uploaded: prompts}
@@ -115,7 +103,7 @@ def on_set(services: Services, setup: Setup, name: Any, uploaded: PromptSet | No
     """The prompts of a shipped set, or of the newest upload. Raises UserError."""
     if uploaded is not None and name == common.YOUR_FILE.format(name=uploaded.name):
         return show_set(setup, uploaded)
-    return show_set(setup, read_set(name, services))
+    return show_set(setup, form.read_set(name, services))
 
 
 def on_download(name: Any) -> tuple[dict[str, str] | None, Marked]:
@@ -127,7 +115,7 @@ def on_download(name: Any) -> tuple[dict[str, str] | None, Marked]:
 
 def offer_methods(services: Services) -> Any:
     """The methods that there are now: adapters come and go while the app runs."""
-    return gr.update(choices=chips(known_methods(services)))
+    return gr.update(choices=form.chips(form.known_methods(services)))
 
 
 def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
@@ -139,7 +127,7 @@ def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
 
 
 def show_set(setup: Setup, prompts: PromptSet) -> Values:
-    headers, rows = preview(prompts)
+    headers, rows = form.preview(prompts)
     return {
         setup.prompts: prompts,
         setup.note: [],
@@ -150,7 +138,7 @@ def show_set(setup: Setup, prompts: PromptSet) -> Values:
 
 def read_setup(services: Services, setup: Setup, values: Values) -> tuple[RunSpec, PromptSet]:
     """The settings and the prompts that were chosen. Raises UserError."""
-    form = {name: values[control] for name, control in setup.fields.items()}
-    form["sampling"] = {name: values[control] for name, control in setup.sampling.fields.items()}
-    form["chat"] = values[setup.sampling.mode] == common.CHAT
-    return read_run(form, services), chosen_prompts(values[setup.prompts], values[setup.size])
+    chosen: dict[str, Any] = {name: values[control] for name, control in setup.fields.items()}
+    chosen["sampling"] = {name: values[control] for name, control in setup.sampling.fields.items()}
+    chosen["chat"] = values[setup.sampling.mode] == common.CHAT
+    return form.read_run(chosen, services), form.chosen_prompts(values[setup.prompts], values[setup.size])

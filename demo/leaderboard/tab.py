@@ -18,6 +18,7 @@ from demo.parts.events import LIGHT, or_message, slow
 from demo.parts.links import RUN, Link, owner_of, read_link
 from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.running import closed_at_end, told
+from demo.parts.tables import text_table
 from demo.parts.views import Page, cell_of
 from demo.services import Services
 from leaderboard.records import Run, Sample
@@ -35,32 +36,15 @@ class Scoreboard:
         self.setup = Setup(services)
         self.message = message_line("Message", "shared-note")
         self.bar = gr.HTML(elem_classes="bar")
-        self.rows = gr.Dataframe(
-            headers=[words.PROMPT, words.METHOD, words.NUMBER_OF_TEXT, words.WRITTEN, words.TOKENS],
-            datatype="str",
-            interactive=False,
-            visible=False,
-            wrap=True,
-            label=words.NEWEST,
-            buttons=[],
-            max_height=420,
-            column_widths=[280, 150, 60, 610, 90],
-            elem_classes=["quiet-table", "newest"],
-        )
+        columns = [words.PROMPT, words.METHOD, words.NUMBER_OF_TEXT, words.WRITTEN, words.TOKENS]
+        widths = [280, 150, 60, 610, 90]
+        self.rows = text_table(words.NEWEST, columns, widths, "newest", visible=False, show_label=True)
         with (
             gr.Column(elem_classes="stack") as self.list_column,
             gr.Accordion(words.EARLIER, open=True, visible=False) as self.earlier_box,
         ):
-            self.earlier = gr.Dataframe(
-                headers=words.EARLIER_COLUMNS,
-                datatype="str",
-                interactive=False,
-                show_search="filter",
-                label=words.EARLIER,
-                show_label=False,
-                max_height=360,
-                buttons=[],
-                elem_classes=["quiet-table", "earlier"],
+            self.earlier = text_table(
+                words.EARLIER, words.EARLIER_COLUMNS, None, "earlier", show_search="filter", wrap=False, max_height=360
             )
         self.going = gr.State(None)  # the id of the run that is running
         changed = [self.setup.run, self.setup.stop, self.setup.estimate, self.bar, self.rows, self.going]

@@ -16,26 +16,16 @@ from demo.parts.marked import Values, message, message_line
 from demo.parts.running import as_user_error, told
 from demo.parts.words import DELETE, DELETE_NO, DELETE_QUESTION, DELETE_YES, STOP
 
+# A file by its address, or a small one by its bytes.
 SAVE = """(file) => {
   if (!file) return;
-  const bytes = Uint8Array.from(atob(file.data), character => character.charCodeAt(0));
+  const bytes = () => Uint8Array.from(atob(file.data), character => character.charCodeAt(0));
   const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([bytes], {type: 'application/octet-stream'}));
-  link.download = file.name;
+  link.href = file.url ?? URL.createObjectURL(new Blob([bytes()], {type: 'application/octet-stream'}));
+  link.download = file.orig_name ?? file.name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }"""
-
-FETCH = """(file) => {
-  if (!file) return;
-  const link = document.createElement('a');
-  link.href = file.url;
-  link.download = file.orig_name;
-  link.click();
-}"""
-
-
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 
 
 def as_file(name: str, data: bytes) -> dict[str, str]:
@@ -46,8 +36,8 @@ def as_file(name: str, data: bytes) -> dict[str, str]:
 def save_on_click(button: gr.Button, make: Callable[..., Any], inputs: Any, line: gr.HighlightedText) -> None:
     """Save what `make` returns, (file or None, value of the message line), when the button is clicked."""
     file = gr.JSON(visible=False)
-    made = button.click(or_no_file(make), inputs, [file, line], **QUIET)
-    made.then(None, file, None, js=SAVE, **QUIET)
+    made = button.click(or_no_file(make), inputs, [file, line], **LIGHT)
+    made.then(None, file, None, js=SAVE, **LIGHT)
 
 
 def or_no_file(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,7 +64,7 @@ def hand_out_on_click(
     file = gr.File(visible=False)
     write = or_no_file(partial(make, Path(file.GRADIO_CACHE)))
     made = button.click(write, inputs, [file, line], show_progress_on=line, api_visibility="private", **turn)
-    made.then(None, file, None, js=FETCH, **QUIET)
+    made.then(None, file, None, js=SAVE, **LIGHT)
 
 
 def small_button(name: str, **options: Any) -> gr.Button:
@@ -127,9 +117,8 @@ class Work(NamedTuple):
 def work_buttons(begin: str, label: str, elem_class: str) -> Work:
     """Both buttons in a row, the line below."""
     with gr.Row(elem_classes="below"):
-        start = gr.Button(begin, size="sm", min_width=0, scale=0)
-        stop = gr.Button(STOP, size="sm", min_width=0, scale=0, interactive=False)
-    return Work(start, stop, message_line(label, elem_class))
+        buttons = small_button(begin), small_button(STOP, interactive=False)
+    return Work(*buttons, message_line(label, elem_class))
 
 
 def wire_work(
@@ -167,5 +156,4 @@ def on_stop(work: Work, stopped: str) -> Values:
 
 
 def pressed(work: Work, is_running: bool) -> Values:
-    """Which of the two buttons can be pressed."""
     return {work.begin: gr.update(interactive=not is_running), work.stop: gr.update(interactive=is_running)}

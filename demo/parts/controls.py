@@ -6,16 +6,19 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.components import Component
 
-from adapters.methods import Sampling, UserError
-from demo.parts.words import CHAT, NO_PROMPT, PLAIN, PROMPT_TOO_LONG
+from adapters.methods import Sampling
+from demo.parts.words import CHAT, PLAIN
 from demo.services import Services
+
+Scale = tuple[float, ...]  # lowest, highest, step
 
 
 class Control(NamedTuple):
-    """A control's label and the line that says what it does."""
+    """A control's label, the line that says what it does, and the scale of a number."""
 
     label: str
     info: str
+    scale: Scale = ()
 
 
 CONTROLS = {
@@ -43,61 +46,48 @@ CONTROLS = {
     "order": Control("Order", "Show first the prompts on which a method is best or worst."),
     "other": Control("Other run", "One of your own, or one made on the command line."),
     "seed": Control("Seed", "Start of the random draws: the same seed gives the same texts."),
-    "temperature": Control("Temperature", "Higher is more surprising; 0 always takes the likeliest token."),
-    "top_k": Control("Top-k", "Draw from the k likeliest tokens only; 0 is off."),
-    "top_p": Control("Top-p", "Draw from the likeliest tokens that make up this share; 1 is off."),
-    "repetition_penalty": Control("Repetition penalty", "Makes tokens that were used less likely; 1 is off."),
-    "max_new_tokens": Control("New tokens", "Longest text, in tokens."),
     "discriminator": Control("Classifier", "A shipped one, or one that was trained here."),
     "discriminator_name": Control("Name", "Letters, digits, - or _, such as formality."),
+}
+SAMPLING = {
+    "max_new_tokens": Control("New tokens", "Longest text, in tokens.", (1, 256, 1)),
+    "temperature": Control(
+        "Temperature", "Higher is more surprising; 0 always takes the likeliest token.", (0, 2, 0.05)
+    ),
+    "top_p": Control("Top-p", "Draw from the likeliest tokens that make up this share; 1 is off.", (0.05, 1, 0.01)),
+    "top_k": Control("Top-k", "Draw from the k likeliest tokens only; 0 is off.", (0, 200, 1)),
+    "repetition_penalty": Control(
+        "Repetition penalty", "Makes tokens that were used less likely; 1 is off.", (1, 2, 0.05)
+    ),
 }
 FIRST_SEED = 5
 FIRST_SAMPLING = Sampling(max_new_tokens=40)
 
 
 class SamplingControls(NamedTuple):
-    """The components."""
-
     fields: dict[str, Component]  # by field of Sampling
     mode: gr.Radio
     seed: gr.Number
 
 
-def lay_out_sampling(
-    services: Services, sampling: Sampling = FIRST_SAMPLING, first_seed: int = FIRST_SEED, chat: bool = False
-) -> SamplingControls:
-    """Put the controls on the page, with these values."""
+def lay_out_sampling(services: Services, first_seed: int = FIRST_SEED, chat: bool = False) -> SamplingControls:
     modes = [PLAIN, CHAT] if services.engine.base.tokenizer.chat_template else [PLAIN]
     with gr.Row(elem_classes="sampling"):
         mode = gr.Radio(modes, value=CHAT if chat else PLAIN, **labelled("mode"))
         seed = gr.Number(first_seed, minimum=0, maximum=2**32 - 1, step=1, **labelled("seed"))
-        scales = {
-            "max_new_tokens": (1, 256, 1),
-            "temperature": (0, 2, 0.05),
-            "top_p": (0.05, 1, 0.01),
-            "top_k": (0, 200, 1),
-            "repetition_penalty": (1, 2, 0.05),
-        }
         fields: dict[str, Component] = {
-            name: slider(getattr(sampling, name), scale, **labelled(name)) for name, scale in scales.items()
+            name: slider(getattr(FIRST_SAMPLING, name), control.scale, **labelled(name, of=SAMPLING))
+            for name, control in SAMPLING.items()
         }
     return SamplingControls(fields, mode, seed)
 
 
 def labelled(name: str, interactive: bool = True, of: Mapping[str, Control] = CONTROLS) -> dict[str, Any]:
     """Label and help of a control. A part that is built late is read-only unless it says otherwise."""
-    return of[name]._asdict() | {"interactive": interactive}
+    return {"label": of[name].label, "info": of[name].info, "interactive": interactive}
 
 
-def check_prompt(prompt: Any, most: int, empty: str = NO_PROMPT) -> None:
-    """Raises UserError for an empty prompt, or one of more than `most` characters."""
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise UserError(empty)
-    if len(prompt) > most:
-        raise UserError(PROMPT_TOO_LONG.format(length=len(prompt), most=most))
-
-
-def slider(value: Any, scale: tuple[float, float, float], **labels: Any) -> gr.Slider:
+def slider(value: Any, scale: Scale, **labels: Any) -> gr.Slider:
     """A slider (lowest, highest, step) that accepts every number, so that the form can name a bad one.
 
     Gradio itself would refuse the whole event for a number beyond the scale that somebody is typing.

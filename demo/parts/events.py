@@ -13,12 +13,7 @@ from demo.parts.marked import MESSAGE, Values, message
 from demo.parts.running import as_user_error
 
 # Light work. Without a place to show progress the browser need not go through all components for each output.
-LIGHT: dict[str, Any] = {
-    "show_progress": "hidden",
-    "show_progress_on": [],
-    "api_visibility": "private",
-    "queue": False,
-}
+LIGHT: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private", "queue": False}
 MODEL = "model"  # the turn of whatever uses the model: one at a time, whoever asks
 Handler = Callable[..., Any]
 

@@ -36,7 +36,6 @@ def is_id(value: Any) -> bool:
 
 
 def new_secret() -> str:
-    """A new secret for a browser to keep."""
     return secrets.token_hex(16)
 
 
@@ -46,5 +45,4 @@ def owner_of(secret: Any) -> str | None:
 
 
 def is_own(owner: str | None, secret: Any) -> bool:
-    """Whether this browser owns it."""
     return owner is not None and owner == owner_of(secret)

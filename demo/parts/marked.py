@@ -35,7 +35,6 @@ Marked = list[tuple[str, str | float | None]]  # what HighlightedText shows: pie
 
 
 def marked_text(label: str, elem_class: str, spans: Marked | None = None) -> gr.HighlightedText:
-    """A text in pieces with their marks."""
     return highlighted(spans, label, COLORS, [elem_class])
 
 
@@ -44,7 +43,9 @@ def message_line(label: str, elem_class: str, words: str = "") -> gr.Highlighted
     return highlighted(message(words), label, {ERROR: "transparent"}, [MESSAGE, elem_class])
 
 
-def highlighted(spans: Marked | None, label: str, colors: dict[str, str], classes: list[str]) -> gr.HighlightedText:
+def highlighted(
+    spans: Marked | None, label: str, colors: dict[str, str] | None, classes: list[str]
+) -> gr.HighlightedText:
     """Pieces of text, without a frame."""
     return gr.HighlightedText(
         spans,
@@ -59,7 +60,6 @@ def highlighted(spans: Marked | None, label: str, colors: dict[str, str], classe
 
 
 def message(words: str, is_error: bool = False) -> Marked:
-    """The value of a message line."""
     return [(words, ERROR if is_error else None)] if words else []
 
 
@@ -94,7 +94,6 @@ def cost(method: Method, services: Services) -> str:
 
 
 def strength(steering: PPLM) -> str:
-    """The limits of steering."""
     parts = []
     if steering.strength < NO_LIMIT:
         parts.append(f"strength {steering.strength:g}")

@@ -1,7 +1,4 @@
-"""A text in pieces with its marks, and figures that may have no value.
-
-Knows texts and numbers; knows nothing of Gradio or of the engine. None means "no value".
-"""
+"""A text in pieces with its marks, and figures that may be missing: None means "no value"."""
 
 import math
 import re
@@ -16,8 +13,6 @@ DEPARTS = "departs"  # the first word that is not Base's; a word of a list is bo
 
 
 class Marker(NamedTuple):
-    """The words to mark."""
-
     pattern: re.Pattern[str]
     topics: Mapping[str, str]  # word in lower case -> its mark
 

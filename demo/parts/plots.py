@@ -64,7 +64,6 @@ def quoted(piece: str) -> str:
 
 
 def plot(title: str) -> gr.Plot:
-    """A figure under its title."""
     with gr.Column(min_width=300, elem_classes="stack"):
         gr.HTML(f"<h3>{title}</h3>", elem_classes="figure-title")
         return gr.Plot(label=title, show_label=False)

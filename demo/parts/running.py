@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from adapters.methods import Method, UserError
-from demo.parts.words import CHANGED_SINCE, MEND_PANES, SERVER_ERROR
+from demo.parts.words import CANNOT_REPLAY, CHANGED_SINCE, MEND_PANES, SERVER_ERROR
 from demo.services import Services
 
 T = TypeVar("T")
@@ -46,6 +46,15 @@ def as_user_error(error: Exception) -> UserError:
         return error
     logging.error("An event of the page failed", exc_info=error)
     return UserError(SERVER_ERROR)
+
+
+@contextmanager
+def replaying() -> Iterator[None]:
+    """Say of an error that it prevents the replay."""
+    try:
+        yield
+    except Exception as error:
+        raise UserError(CANNOT_REPLAY.format(reason=as_user_error(error))) from error
 
 
 def changed(

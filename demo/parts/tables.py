@@ -14,38 +14,27 @@ MAX_HEIGHT = 420  # px; a longer table scrolls inside
 
 
 def text_table(
-    label: str,
-    headers: Sequence[str],
-    widths: Sequence[int | str] | None = None,
-    *classes: str,
-    rows: list[list[str]] | None = None,
-    max_height: int = MAX_HEIGHT,
+    label: str, headers: Sequence[str], widths: Sequence[int | str] | None = None, *classes: str, **options: Any
 ) -> gr.Dataframe:
     """A table with these columns, in px or percent.
 
     Columns in px keep their width on a phone, where the table scrolls sideways inside. Do not use them for a table that
     stays empty: no key would reach it.
     """
-    return gr.Dataframe(
-        rows,
-        headers=list(headers),
-        datatype="str",
-        type="array",
-        interactive=False,
-        label=label,
-        column_widths=None if widths is None else list(widths),
-        wrap=True,
-        show_label=False,
-        buttons=[],
-        max_height=max_height,
-        elem_classes=["quiet-table", *classes],
-    )
+    columns = {"headers": list(headers), "column_widths": None if widths is None else list(widths)}
+    text: dict[str, Any] = {"datatype": "str", "type": "array", "wrap": True, "buttons": [], "max_height": MAX_HEIGHT}
+    return quiet_table(label, *classes, **columns | text | options)
+
+
+def quiet_table(label: str, *classes: str, **options: Any) -> gr.Dataframe:
+    """A table that is only read, without a label."""
+    options |= {"label": label, "elem_classes": ["quiet-table", *classes]}
+    return gr.Dataframe(**{"interactive": False, "show_label": False} | options)
 
 
 def facts_table(rows: list[list[str]] | None = None) -> gr.Dataframe:
-    """A table of two columns."""
     headers, widths = [FACT, VALUE], ["30%", "70%"]
-    return text_table(MADE_WITH, headers, widths, "facts", rows=rows, max_height=2000)
+    return text_table(MADE_WITH, headers, widths, "facts", value=rows, max_height=2000)
 
 
 def model_facts(base: str, hashes: Mapping[str, str], versions: Mapping[str, str]) -> list[list[str]]:
@@ -81,12 +70,10 @@ class Column(NamedTuple):
 
 
 def words(heading: str, texts: Sequence[str]) -> Column:
-    """A column of words, sorted as words."""
     return Column(heading, texts, texts)
 
 
 def grid(columns: Sequence[Column]) -> dict[str, Any]:
-    """The columns as Gradio's table takes them."""
     styles = [column.styles or [""] * len(column.texts) for column in columns]
     return {
         "headers": [column.heading for column in columns],
@@ -106,14 +93,7 @@ def known(value: Any) -> Any:
 
 def figures_table(label: str) -> gr.Dataframe:
     """A table of figures with their intervals; the method's name stays in sight."""
-    return gr.Dataframe(
-        interactive=False,
-        show_search="filter",
-        label=label,
-        show_label=False,
-        buttons=["copy", "fullscreen"],
-        elem_classes=["quiet-table", "figures-table"],
-    )
+    return quiet_table(label, "figures-table", show_search="filter", buttons=["copy", "fullscreen"])
 
 
 def show(columns: list[Column]) -> dict[str, Any]:

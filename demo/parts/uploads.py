@@ -1,11 +1,15 @@
-"""Uploaded files: their content up to a limit, and the words of a list."""
+"""What visitors send, checked: files, the words of a list, prompts, and names of adapters."""
 
 from pathlib import Path
 from typing import Any
 
 from adapters.methods import UserError
 from adapters.pplm.word_list import MAX_BYTES, read_word_list
-from demo.parts.words import NO_FILE
+from adapters.store.adapter_store import Adapter
+from demo.parts.words import NO_FILE, NO_PROMPT, NO_SUCH_ADAPTER, PROMPT_TOO_LONG
+from demo.services import Services
+
+MAX_PROMPT = 20_000  # characters; longer than any context here, short enough to tokenise at once
 
 
 def uploaded(path: Any, most: int) -> tuple[bytes, str]:
@@ -19,3 +23,20 @@ def uploaded(path: Any, most: int) -> tuple[bytes, str]:
 def read_upload(path: Any) -> tuple[str, ...]:
     """The words of an uploaded list. Raises UserError."""
     return read_word_list(*uploaded(path, MAX_BYTES))
+
+
+def read_prompt(value: Any, most: int = MAX_PROMPT, empty: str = NO_PROMPT) -> str:
+    """A prompt that can be continued. Raises UserError for an empty one, or one of more than `most` characters."""
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(empty)
+    if len(value) > most:
+        raise UserError(PROMPT_TOO_LONG.format(length=len(value), most=most))
+    return value
+
+
+def find_adapter(services: Services, name: Any) -> Adapter:
+    """Raises UserError where there is no such adapter."""
+    adapter = services.adapter(name) if isinstance(name, str) else None
+    if adapter is None:
+        raise UserError(NO_SUCH_ADAPTER)
+    return adapter

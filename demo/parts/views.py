@@ -13,8 +13,6 @@ Fill = Callable[..., Values]
 
 
 class Page(NamedTuple):
-    """The page around a tab."""
-
     blocks: gr.Blocks
     tab: gr.Tab
     owner: gr.BrowserState  # the secret that lets this browser delete its own runs and comparisons

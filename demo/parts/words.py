@@ -23,6 +23,7 @@ PROMPT_TOO_LONG = "The prompt has {length:,} characters: shorten it to {most:,}.
 SERVER_ERROR = "Something went wrong on the server. Try again, or change the settings."
 MEND_PANES = "Nothing was started: see the note in the pane."
 NO_FILE = "Upload a file first."
+NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
 NO_SUCH_LIST = "No such list: choose one, or own words."
 
 # Links: sharing, replaying, deleting
@@ -55,7 +56,6 @@ STARTING = "Starting."
 UPLOAD_LIST = "Upload a list"
 PROMPTS, METHODS, SETTINGS = "Prompts", "Methods", "Settings"
 
-
 TRAINED_ON = {  # the shipped adapters
     "poetry": "poems",
     "scifi": "science fiction",
@@ -66,7 +66,6 @@ TRAINED_ON = {  # the shipped adapters
 
 
 def trained_on(adapter: str) -> str:
-    """What an adapter was trained on, in few words."""
     return TRAINED_ON.get(adapter, adapter)
 
 
@@ -92,7 +91,6 @@ def settings(method: Method) -> str:
 
 
 def sampling_line(sampling: Sampling, seed: int, chat: bool) -> str:
-    """The shared settings in one line."""
     parts = ["greedy" if sampling.temperature == 0 else f"temperature {sampling.temperature:g}"]
     if sampling.top_k:
         parts.append(f"top-k {sampling.top_k}")
@@ -141,7 +139,6 @@ def percent(share: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A waiting time."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
@@ -154,12 +151,10 @@ def moment(time: datetime) -> str:
 
 
 def missing_html(error: Exception) -> str:
-    """The page for a link that cannot be opened."""
     return f"<h2>{LINK_TITLE}</h2><p>{escape(str(error))}</p><p><a href='?'>Back to Steerboard</a></p>"
 
 
 def replayed(equal: int, all: int) -> str:
-    """The verdict of a replay, in one sentence."""
     if equal == all:
         return f"✓ Re-written just now: {count(all, 'text')}, identical."
     return f"✗ Re-written just now: {all - equal} of {count(all, 'text')} differ."

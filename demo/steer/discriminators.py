@@ -53,7 +53,7 @@ def discriminators_section(services: Services, page: Page) -> None:
     gr.on([page.blocks.load, part.chosen.change], show, [part.chosen, page.owner], outputs, **LIGHT)
     delete = told(part.message, on_delete, services, part)
     part.delete.yes.click(delete, [part.chosen, page.owner], [*outputs, part.chosen], **LIGHT)
-    page.tab.select(partial(offer_discriminators, services), None, part.chosen, **LIGHT)
+    page.tab.select(lambda: gr.update(choices=list(services.store.discriminators)), None, part.chosen, **LIGHT)
     training_section(services, part, page)
 
 
@@ -72,10 +72,6 @@ def training_section(services: Services, part: Discriminators, page: Page) -> No
     upload.upload(partial(take_rows, services), upload, [rows, work.message], **LIGHT)
     training = partial(train, services, work, part)
     wire_work(work, training, [name, rows, page.owner], "training", words.TRAINING_STOPPED, [part.chosen])
-
-
-def offer_discriminators(services: Services) -> Any:
-    return gr.update(choices=list(services.store.discriminators))
 
 
 def show_discriminator(services: Services, part: Discriminators, name: Any, secret: Any) -> Values:

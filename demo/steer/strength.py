@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from adapters.methods import UserError, parse_attribute, weighted_word
 from demo.look.theme import COLORS, PAPER_COLOR
 from demo.parts import words as common
-from demo.parts.controls import Control, labelled, slider
+from demo.parts.controls import Control, Scale, labelled, slider
 from demo.parts.events import LIGHT, told
 from demo.parts.marked import Marked, Values, marked_text, message, message_line
 from demo.parts.numbers import departure, marker, spans
@@ -22,20 +22,7 @@ from demo.parts.tables import Column, cell_text, facts_table, figures_table, mod
 from demo.parts.views import Page
 from demo.services import Services
 from demo.steer import words
-from leaderboard.frontier import (
-    FILE,
-    OURS,
-    PAPER,
-    TITLES,
-    UNSTEERED,
-    Frontier,
-    Goal,
-    Point,
-    bars,
-    best,
-    read_frontier,
-    success_limit,
-)
+from leaderboard.frontier import FILE, OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, read_frontier
 from leaderboard.tables.display import number
 from leaderboard.tables.results import Cell
 
@@ -110,7 +97,7 @@ def stored_goals(services: Services, file: Path = FILE) -> tuple[Goal, ...]:
     return frontier.goals if frontier is not None and frontier.base == services.base else ()
 
 
-def scale(goal: Goal) -> tuple[float, float, float]:
+def scale(goal: Goal) -> Scale:
     """The lowest and the highest stored strength, and the step between them."""
     strengths = [strength for strength, _ in goal.steered.texts] if goal.steered else [0.0, 1.0]
     return strengths[0], strengths[-1], strengths[1] - strengths[0]
@@ -127,7 +114,7 @@ def draw_strength(
         view.plot: strength_plot(found, across, strength),
         view.table: show(strength_table(found)),
         view.text: text_at(services, found, strength),
-        view.advice: message(words.advice(found, best(found, OURS), best(found, PAPER))),
+        view.advice: message(words.advice(found)),
     }
 
 
@@ -165,11 +152,11 @@ def strength_plot(goal: Goal, across: str, strength: float = 0) -> go.Figure:
         )
     plot.add_scatter(**here(goal, across, strength))
     low, high = reach_of([point.figures[across] for point in goal.points])
-    bar = next((bar for bar in bars(goal) if bar.figure == across), None)
+    bar = next((bar for bar in goal.bars if bar.figure == across), None)
     left, right = low, high
     if bar is not None:
         left, right = (bar.limit, high) if bar.at_least else (low, bar.limit)
-    bottom = success_limit(goal)
+    bottom = goal.success_limit
     plot.add_shape(type="rect", layer="below", x0=left, x1=right, y0=bottom, y1=1, fillcolor=WANTED, line_width=0)
     label = {"showarrow": False, "xanchor": "left", "yanchor": "top", "font": {"size": 12}}
     plot.add_annotation(text=words.REGION, x=left, y=1, **label)
@@ -210,7 +197,7 @@ def called(point: Point) -> str:
 
 def strength_table(goal: Goal) -> list[Column]:
     """A row for each point, a column for each figure; marks say which goals are reached."""
-    wanted = {bar.figure: bar for bar in bars(goal)}
+    wanted = {bar.figure: bar for bar in goal.bars}
     names = [called(point) for point in goal.points]
     edges = [f"box-shadow: inset 4px 0 0 {SIGNS[point.algorithm][0]}" for point in goal.points]
     columns = [Column(words.STRENGTH, names, names, edges)]

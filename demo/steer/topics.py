@@ -11,13 +11,13 @@ from adapters.pplm.bags import WordSplit, split_words
 from adapters.pplm.word_list import as_text, parse_words
 from demo.parts import words as common
 from demo.parts.actions import wire_work, work_buttons
-from demo.parts.controls import FIRST_SEED, Control, check_prompt, labelled, slider
+from demo.parts.controls import FIRST_SEED, Control, labelled, slider
 from demo.parts.events import LIGHT, MODEL, told
 from demo.parts.marked import Marked, Values, highlighted, marked_text, message, message_line
 from demo.parts.numbers import TOPICS, departure, marker, spans
 from demo.parts.running import closed_at_end
 from demo.parts.tables import text_table
-from demo.parts.uploads import read_upload
+from demo.parts.uploads import read_prompt, read_upload
 from demo.parts.views import Page
 from demo.services import Services
 from demo.steer import words
@@ -171,8 +171,7 @@ def try_topic(
     services: Services, topics: Topics, chosen: Any, typed: Any, prompt: Any, strength: Any
 ) -> Iterator[Values]:
     """Write a text without and a text with steering, side by side. Raises UserError."""
-    check_prompt(prompt, MAX_PROMPT)
-    aim = topic(services, chosen, typed)
+    prompt, aim = read_prompt(prompt, MAX_PROMPT), topic(services, chosen, typed)
     steering = from_json(PPLM, {"attributes": (aim,), "strength": strength})
     marked = marker({aim.name: [weighted_word(word)[0] for word in aim.words or services.attributes[aim.name]]})
     requests = [Request(prompt, method, FIRST_SEED) for method in (BASE, Method("try", steering=steering))]

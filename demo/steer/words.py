@@ -135,13 +135,13 @@ def goal_name(name: str) -> str:
     return GOALS.get(name, name.replace("&", ", ").replace("*-1", "").replace(", ", ", away from "))
 
 
-def advice(goal: Goal, found: Point | None, paper: Point | None) -> str:
+def advice(goal: Goal) -> str:
     """The strength to use, and what it gives; what PPLM as published gives."""
+    found, paper = goal.best(OURS), goal.best(PAPER)
     if found is None:
         return ""
-    first, *rest = (point_line(point) for point in (found, paper) if point is not None)
-    said = f"Use strength {found.strength:g}: {first}."
-    return said + "".join(f" PPLM as published (step size {paper.strength:g}): {line}." for line in rest if paper)
+    said = f"Use strength {found.strength:g}: {point_line(found)}."
+    return said if paper is None else f"{said} PPLM as published (step size {paper.strength:g}): {point_line(paper)}."
 
 
 def point_line(point: Point) -> str:

@@ -76,14 +76,6 @@ def card_updates(services: Services, part: CardPart, adapter: Adapter, secret: A
     }
 
 
-def find(services: Services, name: Any) -> Adapter:
-    """Raises UserError where there is no such adapter."""
-    adapter = services.adapter(name) if isinstance(name, str) else None
-    if adapter is None:
-        raise UserError(words.NO_SUCH_ADAPTER)
-    return adapter
-
-
 def is_mine(services: Services, adapter: Adapter, secret: Any) -> bool:
     return is_own(services.library.owner(adapter.name), secret)
 

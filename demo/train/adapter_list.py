@@ -15,10 +15,11 @@ from demo.parts.actions import hand_out_on_click
 from demo.parts.events import LIGHT, slow, told
 from demo.parts.links import is_own, owner_of
 from demo.parts.marked import Marked, Values, message, message_line
+from demo.parts.uploads import find_adapter
 from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words
-from demo.train.adapter_card import CardPart, card_updates, find, is_mine, report_of
+from demo.train.adapter_card import CardPart, card_updates, is_mine, report_of
 from demo.train.form import uploaded
 from demo.train.words import control
 
@@ -111,14 +112,14 @@ def imported(services: Services, part: AdaptersPart, source: Callable[..., Any],
 
 
 def open_card(services: Services, part: AdaptersPart, name: Any, secret: Any) -> Values:
-    adapter = find(services, name)
+    adapter = find_adapter(services, name)
     return {part.name: adapter.name} | card_updates(services, part.card, adapter, secret)
 
 
 def on_download(make: Callable[[str, Path], Path], folder: Path, name: Any) -> tuple[str, Marked]:
     """The file that `make` writes of the adapter within `folder`. Raises UserError."""
     if not isinstance(name, str):
-        raise UserError(words.NO_SUCH_ADAPTER)
+        raise UserError(common.NO_SUCH_ADAPTER)
     return str(make(name, folder)), []
 
 
@@ -145,5 +146,5 @@ def on_delete(services: Services, part: AdaptersPart, name: Any, secret: Any) ->
 
 
 def check_own(services: Services, name: Any, secret: Any) -> None:
-    if not is_mine(services, find(services, name), secret):
+    if not is_mine(services, find_adapter(services, name), secret):
         raise UserError(words.NOT_YOUR_ADAPTER)

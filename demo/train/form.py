@@ -29,29 +29,20 @@ PASTED_SECONDS = 3_600
 LONGEST_NAME = 34  # characters of a proposed name, before its number
 # Quick: at most 90 s on two quiet cores with the embedded model, measuring included (docs/training.md has the parts).
 # Normal: some minutes on a laptop.
+LENGTHS: dict[str, tuple[int, int]] = {  # values for Quick and for Normal
+    "steps": (20, 100),
+    "warmup_steps": (3, 10),
+    "batch_size": (4, 8),
+    "max_length": (32, 128),
+    "eval_every": (5, 10),
+    "eval_examples": (8, 32),
+    "patience": (0, 4),
+    "sample_every": (10, 20),
+    "epochs": (0, 0),
+}
 PRESETS: dict[str, dict[str, Any]] = {
-    words.QUICK: {
-        "steps": 20,
-        "warmup_steps": 3,
-        "batch_size": 4,
-        "max_length": 32,
-        "eval_every": 5,
-        "eval_examples": 8,
-        "patience": 0,
-        "sample_every": 10,
-        "epochs": 0,
-    },
-    words.NORMAL: {
-        "steps": 100,
-        "warmup_steps": 10,
-        "batch_size": 8,
-        "max_length": 128,
-        "eval_every": 10,
-        "eval_examples": 32,
-        "patience": 4,
-        "sample_every": 20,
-        "epochs": 0,
-    },
+    length: {name: values[place] for name, values in LENGTHS.items()}
+    for place, length in enumerate((words.QUICK, words.NORMAL))
 }
 FIRST_TRY: dict[str, Any] = PRESETS[words.QUICK] | {
     "lr": DEFAULT_LR["lora"],

@@ -136,7 +136,7 @@ def on_try(services: Services, page: Page, followed: Any) -> Values:
     """The adapter that was trained, for a pane of the Compare tab. Raises UserError where it is gone."""
     job = next((job for job in services.trainer.jobs() if job.id == followed), None)
     if job is None or services.adapter(job.order.name) is None:
-        raise UserError(words.NO_SUCH_ADAPTER)
+        raise UserError(common.NO_SUCH_ADAPTER)
     return {page.adapter: (kind_of(job), job.order.name)}
 
 
@@ -167,18 +167,18 @@ def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret
 def job_updates(train: TrainPage, job: JobView | None) -> Values:
     if job is None:
         return {train.column: gr.update(visible=False), train.form.stop: gr.update(interactive=False)}
-    live, texts = job.state in LIVE, {sample.step: sample.text for sample in job.samples}
+    live, texts = job.now.state in LIVE, {sample.step: sample.text for sample in job.now.samples}
     newest = max(texts, default=0)
-    head = job.message if job.message.startswith(job.order.name) else f"{job.order.name}: {job.message}"
+    head = job.now.message if job.now.message.startswith(job.order.name) else f"{job.order.name}: {job.now.message}"
     now = words.NOW_SAYS + (f" ({words.SAMPLE_STEP.format(step=newest)})" if newest else "")
     prompt = job.order.sample_prompt
     return {
         train.column: gr.update(visible=True),
-        train.head: message(head, job.state == "failed"),
+        train.head: message(head, job.now.state == "failed"),
         train.figures: message(words.figures_line(job)),
-        train.try_it: gr.update(visible=job.adapter),
+        train.try_it: gr.update(visible=job.now.adapter),
         train.bar: bar_html(job),
-        train.curve: loss_curve(job.steps, job.total, kind_of(job)) if job.steps else None,
+        train.curve: loss_curve(job.now.steps, job.now.total, kind_of(job)) if job.now.steps else None,
         **train.base.values("base", words.BASE_SAYS, prompt, texts.get(0, "")),
         **train.now.values(kind_of(job), now, prompt, texts[newest] if newest else ""),
         train.earlier: gr.update(visible=len(texts) > 2),
@@ -190,9 +190,9 @@ def job_updates(train: TrainPage, job: JobView | None) -> Values:
 
 def bar_html(job: JobView) -> str:
     """The progress bar; empty once the training has ended."""
-    if job.state not in LIVE:
+    if job.now.state not in LIVE:
         return ""
-    return f'<progress value="{job.done:.3f}" max="1" aria-label="{words.PROGRESS}"></progress>'
+    return f'<progress value="{job.pace.done:.3f}" max="1" aria-label="{words.PROGRESS}"></progress>'
 
 
 def kind_of(job: JobView) -> str:
@@ -202,11 +202,11 @@ def kind_of(job: JobView) -> str:
 def queue(jobs: Sequence[JobView], secret: Any) -> Queue:
     """The list of trainings for this browser: every live one, and its own that have ended."""
     rows = []
-    for job in [job for job in jobs if job.state in LIVE or is_own(job.owner, secret)][:QUEUE_LENGTH]:
+    for job in [job for job in jobs if job.now.state in LIVE or is_own(job.owner, secret)][:QUEUE_LENGTH]:
         mine = is_own(job.owner, secret)
         whose, method = words.MINE if mine else words.SOMEBODY, words.METHOD_NAMES[kind_of(job)]
         rows.append((" · ".join([job.order.name, method, words.state_line(job, mine), whose]), job.id))
-    return Queue(tuple(rows), any(job.state in LIVE for job in jobs))
+    return Queue(tuple(rows), any(job.now.state in LIVE for job in jobs))
 
 
 def find_own(services: Services, id: Any, secret: Any) -> JobView:
@@ -219,7 +219,7 @@ def find_own(services: Services, id: Any, secret: Any) -> JobView:
 def newest_own(jobs: Sequence[JobView], secret: Any) -> str | None:
     """The id of this browser's running training, or else of its newest."""
     own = [job for job in jobs if is_own(job.owner, secret)]
-    running = [job for job in own if job.state == "running"] or [job for job in own if job.state in LIVE]
+    running = [job for job in own if job.now.state == "running"] or [job for job in own if job.now.state in LIVE]
     return next((job.id for job in [*running, *own]), None)
 
 
@@ -227,13 +227,14 @@ def signature(job: JobView | None) -> tuple[Any, ...]:
     """Changes whenever there is something new to show of a training."""
     if job is None:
         return ()
-    return job.id, job.state, job.place, job.message, job.steps[-1:], job.samples[-1:], round(job.done, 2)
+    now = job.now
+    return job.id, now.state, job.place, now.message, now.steps[-1:], now.samples[-1:], round(job.pace.done, 2)
 
 
 def sample_spans(job: JobView) -> list[Span]:
     """The sample texts before the newest, the last one first, each under its step."""
     spans: list[Span] = []
-    for sample in reversed([sample for sample in job.samples if sample.step][-SAMPLES:-1]):
+    for sample in reversed([sample for sample in job.now.samples if sample.step][-SAMPLES:-1]):
         end = "\n\n" if spans else ""
         spans.append((f"{end}{words.SAMPLE_STEP.format(step=sample.step)}\n", PROMPT))
         spans += [(job.order.sample_prompt, PROMPT), (sample.text, None)]

@@ -75,7 +75,6 @@ FIGURES, HOW, CONTINUATIONS = "Measured", "How it was made", "Sample texts"
 CARD_FILE = "The card as a file (README.md)"
 DATA, LICENCE, SPLIT, TOOK, MACHINE, COMMAND = "Data", "Licence", "Rows", "Training", "Machine", "Command"
 NO_CARD = "This adapter has no card."
-NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
 NOT_YOUR_ADAPTER = "Only the browser that made this adapter can do that."
 DOWNLOAD, MERGE, PUSH = "Download", "Merge and download", "Push to the Hub"
 IMPORT_ZIP, IMPORT_FROM_HUB = "Import (zip)", "Import from the Hub"
@@ -126,8 +125,6 @@ CONTROLS = {
     "readme": Control("README.md", "As in the folder of the adapter and in its zip."),
     "repository": Control("Push to", "A new Hub repository, such as you/poetry-lora."),
 }
-
-
 control = partial(labelled, of=CONTROLS)
 
 
@@ -167,19 +164,19 @@ def num_bytes(number: int) -> str:
 
 def state_line(job: JobView, of_mine: bool) -> str:
     """The state of a training in the queue; its progress is for its owner only."""
-    if job.state == "waiting":
+    if job.now.state == "waiting":
         return f"waiting, {job.place} before it" if job.place else "about to begin"
-    return f"running, {percent(job.done)} done" if job.state == "running" and of_mine else job.state
+    return f"running, {percent(job.pace.done)} done" if job.now.state == "running" and of_mine else job.now.state
 
 
 def figures_line(job: JobView) -> str:
-    parts = [f"step {step.step} of {job.total} · loss {step.loss:.2f}" for step in job.steps[-1:]]
-    if checked := [step for step in job.steps if step.best]:
+    parts = [f"step {step.step} of {job.now.total} · loss {step.loss:.2f}" for step in job.now.steps[-1:]]
+    if checked := [step for step in job.now.steps if step.best]:
         parts.append(f"best validation loss {checked[-1].validation_loss:.2f} at step {checked[-1].step}")
-    if job.tokens_per_second is not None:
-        parts.append(f"{job.tokens_per_second:,.0f} tokens/s")
-    if job.seconds_left and job.state == "running":
-        parts.append(f"about {duration(job.seconds_left)} left")
+    if job.pace.tokens_per_second is not None:
+        parts.append(f"{job.pace.tokens_per_second:,.0f} tokens/s")
+    if job.pace.seconds_left and job.now.state == "running":
+        parts.append(f"about {duration(job.pace.seconds_left)} left")
     return " · ".join(parts)
 
 

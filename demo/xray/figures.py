@@ -1,7 +1,4 @@
-"""The figures of an X-ray: plotly, tables and coloured texts.
-
-Pieces of text come from models: whatever plotly might read as markup is escaped.
-"""
+"""The figures of an X-ray: whatever plotly might read as markup is escaped, as pieces of text come from models."""
 
 import math
 from collections import Counter

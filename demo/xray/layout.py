@@ -7,8 +7,9 @@ import gradio as gr
 
 from demo.parts.actions import small_button
 from demo.parts.controls import labelled
-from demo.parts.marked import MAX_PANES, message_line
+from demo.parts.marked import MAX_PANES, highlighted, message_line
 from demo.parts.plots import plot
+from demo.parts.tables import quiet_table
 from demo.parts.words import STOP
 from demo.xray import words
 
@@ -62,9 +63,7 @@ def lay_out_token(step: dict[str, Any], tabs: dict[str, gr.Tab]) -> None:
             step["words"] = plot(words.ATTRIBUTE_WORDS)
         step["followed"] = plot(words.FOLLOWED)
         with gr.Accordion(words.ALL_NUMBERS, open=False):
-            step["numbers"] = gr.Dataframe(
-                interactive=False, wrap=True, show_label=False, label=words.LIKELY, elem_classes="quiet-table"
-            )
+            step["numbers"] = quiet_table(words.LIKELY, wrap=True)
         gr.HTML(f"<p>{words.TOKEN_HELP}</p>", elem_classes="help")
 
 
@@ -94,11 +93,4 @@ def lay_out_sides(tab: str, make: Callable[[str], Any]) -> list[Side]:
 
 def shaded_text(label: str) -> gr.HighlightedText:
     """A text of tokens that can be clicked, shaded by numbers from 0 to 1; the chosen one is below 0."""
-    return gr.HighlightedText(
-        label=label,
-        interactive=False,
-        show_label=False,
-        container=False,
-        show_legend=False,
-        elem_classes="shaded-text",
-    )
+    return highlighted(None, label, None, ["shaded-text"])

@@ -1,27 +1,29 @@
-"""Looking at texts: the next token of every method, each text under the others, and the steps of a steered one.
-
-Closing a generator cancels.
-"""
+"""Next tokens of every method, texts under the others, steps of a steered text; closing a generator cancels."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from adapters.methods import UserError
-from adapters.xray.trace import MAX_STEPS, TextRecord, XRay, unsteered
+from adapters.methods import Request, UserError, unsteered
+from adapters.xray.trace import MAX_STEPS, TextRecord, XRay
 from demo.parts.running import closed_at_end, told
 from demo.parts.words import count, title
 from demo.services import Services
 from demo.xray import words
-from demo.xray.finished import Text
 
 MAX_NAMED = 8  # words that a person may name
 MAX_CHARACTERS = 200
 
 
-class LookView(NamedTuple):
-    """The record so far, and a line of progress."""
+class Text(NamedTuple):
+    """A finished text, of this page or of a kept comparison."""
 
+    request: Request
+    token_ids: tuple[int, ...]
+    diverged: bool
+
+
+class LookView(NamedTuple):
     record: TextRecord
     message: str = ""
     is_error: bool = False
@@ -76,7 +78,7 @@ def compare_all(services: Services, texts: Mapping[int, Text], record: TextRecor
         for found in steps:
             record = replace(record, next_tokens=tuple(found))
             yield LookView(record, words.XRAY_NEXT.format(done=len(found), all=len(requests)))
-    models = unsteered([request.method for request in requests])
+    models = list(dict.fromkeys(unsteered(request.method) for request in requests))
     record = replace(record, models=tuple(models))
     with closed_at_end(services.xrays.scores(requests, [one.token_ids for one in texts.values()], models)) as steps:
         for done, scores in enumerate(steps, 1):

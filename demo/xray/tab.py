@@ -21,9 +21,8 @@ from demo.parts.words import quote, title
 from demo.services import Services
 from demo.xray import words
 from demo.xray.figures import next_bars, shaded, step_figures, surprises
-from demo.xray.finished import Text
 from demo.xray.layout import Side, XRayPage
-from demo.xray.run import LookView, examine, steered
+from demo.xray.run import LookView, Text, examine, steered
 
 EMPTY = TextRecord("", 0, False)
 SCROLL = "() => { document.querySelector('.xray')?.scrollIntoView({block: 'start'}); }"

@@ -24,5 +24,13 @@ class Passport:
     interval: str = "95 % bootstrap over prompts, 2,000 samples; against the base paired"
 
     @property
+    def arrow(self) -> str:
+        return {None: "", True: "↑", False: "↓"}[self.higher_is_better]
+
+    @property
+    def heading(self) -> str:
+        return f"{self.title} {self.arrow}".rstrip()
+
+    @property
     def direction(self) -> str | None:
         return {None: None, True: "higher is better", False: "lower is better"}[self.higher_is_better]

@@ -9,37 +9,21 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from adapters.library.library import HUB_ERRORS, one_line
 from adapters.methods import UserError
 from leaderboard.output.export import FILES
+from leaderboard.output.rendering import TEMPLATES
 from leaderboard.records import RunData
 from leaderboard.store.database import Database
 from leaderboard.tables.results import Results
 
 PUBLISHED = ("report.html", "table.csv", "table.parquet", "texts.parquet", "run.json")
-CARD = """---
-configs:
-- config_name: texts
-  data_files: runs/*/texts.parquet
-- config_name: table
-  data_files: runs/*/table.parquet
----
-
-# Runs of Steerboard
-
-Texts of one language model under several methods, and their figures. One folder per run: `texts.parquet` (a row per
-text), `table.parquet` and `table.csv` (a row per metric and method, with a description of the metric), `run.json`
-(settings, hashes, versions and the whole table) and `report.html`.
-"""
+CARD = TEMPLATES / "dataset.md"
 
 
 class Sent(NamedTuple):
-    """Where a run is on the Hub."""
-
     address: str
     is_new: bool  # False: it was sent before
 
 
 class Publisher:
-    """One dataset on the Hub."""
-
     def __init__(self, database: Database, push: Callable[[RunData, Results], str]) -> None:
         """`push` uploads a run and returns its address."""
         self._database, self._push, self._lock = database, push, Lock()
@@ -67,7 +51,7 @@ def push_to_hub(data: RunData, results: Results, repo_id: str, api: HfApi) -> st
     try:
         api.create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True)
         if not api.file_exists(repo_id, "README.md", repo_type="dataset"):
-            made["README.md"] = CARD.encode()
+            made["README.md"] = CARD.read_bytes()
         operations = [CommitOperationAdd(path, content) for path, content in made.items()]
         message = f"Add run {data.run.id} of {data.run.prompts.name}"
         api.create_commit(repo_id, operations, commit_message=message, repo_type="dataset")

@@ -18,7 +18,6 @@ from leaderboard.tables.results import Cell, Results
 
 STYLE = TEMPLATES / "board.css"
 SHOWN = ("perplexity", "repetition", SPEED, "bytes")  # after the share on topic
-ARROWS = {True: "↑", False: "↓", None: ""}
 BEST, TIE = "★", "≈"
 TITLES = {"speed": "Speed", "bytes": "Size"}
 
@@ -87,7 +86,7 @@ def head(results: Results, metric: str) -> Head:
     title = TITLES.get(metric) or passport.title[:1].upper() + passport.title[1:]
     if metric.startswith(ATTRIBUTE):
         title = f"On topic ({metric.removeprefix(ATTRIBUTE)})"
-    return Head(title, ARROWS[passport.higher_is_better], passport.aggregation)
+    return Head(title, passport.arrow, passport.aggregation)
 
 
 def rank(ranks: Mapping[str, int], name: str) -> str:
@@ -106,7 +105,6 @@ def worst_last(results: Results, metric: str | None, name: str) -> tuple[int, fl
 
 
 def cells_of(results: Results, metrics: Sequence[str], each: Look) -> list[Shown]:
-    """The figures of a method."""
     found = []
     for metric in metrics:
         cell = results.cells[metric].get(each.name, Cell(math.nan))

@@ -130,7 +130,6 @@ def axis(results: Results, metric: str, of: Scale) -> Axis:
 
 
 def mark(metric: str, value: float) -> str:
-    """A value on an axis."""
     said = figure(metric, value)
     return f"{value:g}" if said.replace(".", "").replace(",", "").isdigit() else said
 

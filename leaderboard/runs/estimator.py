@@ -18,8 +18,6 @@ CALIBRATION = 8  # tokens to measure the speed of this machine
 
 
 class Estimate(NamedTuple):
-    """Work and time of a run on this machine."""
-
     num_texts: int
     num_known: int  # stored already
     num_tokens: int  # at most, of the new texts

@@ -10,9 +10,9 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
-import psutil
 import torch
 
+from adapters.base_model import memory
 from adapters.decoding.engine import Engine
 from adapters.decoding.text import Continuation
 from adapters.methods import Sampling
@@ -68,8 +68,3 @@ def as_written(position: Position, key: str, row: Continuation, scorer: str) -> 
     sample = Sample(prompt, method, draw, key, row.request.seed, row.text, len(row.token_ids), reason)
     trace = Trace(row.prompt_ids, row.token_ids, row.logprobs)
     return Written(sample, trace, scorer, Tally(math.fsum(row.logprobs), len(row.logprobs)))
-
-
-def memory(device: torch.device) -> int:
-    """Bytes in use: on a GPU the most since its last reset, else of the process now."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss

@@ -16,41 +16,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 
 from adapters.methods import UserError, to_json
 from adapters.training.batches import chunks
-from leaderboard.records import (
-    AdapterCost,
-    PromptSet,
-    Run,
-    RunData,
-    RunLine,
-    Sample,
-    Shipped,
-    Tally,
-    Timing,
-    Trace,
-    Written,
-)
+from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunLine, Sample, Tally, Timing, Trace, Written
+from leaderboard.showcase import Shipped
+from leaderboard.store import schema
 from leaderboard.store.connection import migrate, open_engine
-from leaderboard.store.schema import (
-    VERSION,
-    as_line,
-    as_run,
-    comparisons,
-    metadata,
-    naive,
-    new_id,
-    prompt_set_id,
-    prompt_sets,
-    prompt_tallies,
-    run_samples,
-    runs,
-    samples,
-    tallies,
-    timings,
-)
+from leaderboard.store.schema import comparisons, prompt_sets, prompt_tallies, run_samples, runs, samples, tallies
 
 KEYS_A_QUERY = 500  # below every database's limit of parameters
 RUNS = select(runs, prompt_sets.c.record.label("prompts")).join(prompt_sets)
-TIMINGS = select(*list(timings.c)[1:]).order_by(timings.c.first_prompt, timings.c.method)  # without the run's id
 PromptTallies = dict[tuple[str, str], dict[int, Tally]]
 Row = tuple[Any, ...]
 
@@ -68,7 +41,7 @@ class Database:
             self._reader = open_engine(make_url(url))
             self._writer = self._reader.execution_options(writes=True)
             with self._writer.begin() as connection:
-                migrate(connection, metadata)
+                migrate(connection, schema.metadata)
         except CommandError as error:
             raise UserError("This database was made by a newer release of Steerboard: update to open it.") from error
         except (ArgumentError, NoSuchModuleError, DBAPIError) as error:
@@ -80,9 +53,9 @@ class Database:
 
     def add_run(self, run: Run, costs: Sequence[AdapterCost], scorers: Mapping[str, str]) -> None:
         """Store a new run; `scorers` maps the label of each scorer and attribute judge to its hash."""
-        set_id = prompt_set_id(run.prompts)
+        set_id = schema.prompt_set_id(run.prompts)
         record = {
-            "version": VERSION,
+            "version": schema.VERSION,
             "spec": to_json(run.spec),
             "base": run.base,
             "hashes": dict(run.hashes),
@@ -90,7 +63,7 @@ class Database:
             "costs": [[*cost] for cost in costs],
             "scorers": dict(scorers),
         }
-        row = (run.id, naive(run.created), run.owner, set_id, run.status, record, None, None)
+        row = (run.id, schema.naive(run.created), run.owner, set_id, run.status, record, None, None)
         self._insert((prompt_sets, [(set_id, to_json(run.prompts))]), (runs, [row]))
 
     def run(self, id: str) -> Run | None:
@@ -99,13 +72,13 @@ class Database:
             return self.shipped[id].data.run
         with self._reader.connect() as connection:
             row = connection.execute(RUNS.where(runs.c.id == id)).first()
-        return None if row is None else as_run(row)
+        return None if row is None else schema.as_run(row)
 
     def runs(self, owner: str | None) -> list[RunLine]:
         """The owner's runs and those of the command line, newest first."""
         own = runs.c.owner.is_(None) | (runs.c.owner == owner)
         with self._reader.connect() as connection:
-            return [as_line(row) for row in connection.execute(RUNS.where(own).order_by(runs.c.created.desc()))]
+            return [schema.as_line(row) for row in connection.execute(RUNS.where(own).order_by(runs.c.created.desc()))]
 
     def num_unfinished(self, owner: str) -> int:
         query = select(func.count()).select_from(runs).where(runs.c.owner == owner, runs.c.status != "done")
@@ -151,12 +124,14 @@ class Database:
             if row is None:
                 return None
             scorers = row.record["scorers"]  # hash by label: equal weights have equal hashes
+            of = schema.timings.c
+            batches = select(*list(of)[1:]).where(of.run_id == id).order_by(of.first_prompt, of.method)
             return RunData(
-                as_run(row),
+                schema.as_run(row),
                 self._samples(connection, id),
                 self._tallies(connection, id, scorers),
                 self._prompt_tallies(connection, row.prompt_set_id, scorers),
-                tuple(Timing(*row) for row in connection.execute(TIMINGS.where(timings.c.run_id == id))),
+                tuple(Timing(*row) for row in connection.execute(batches)),
                 tuple(AdapterCost(*cost) for cost in row.record["costs"]),
             )
 
@@ -193,7 +168,7 @@ class Database:
             (samples, [(*t.sample[3:], [[*part] for part in t.trace]) for t in written]),
             (run_samples, [(run_id, *t.sample[:3], t.sample.key) for t in written]),
             (tallies, [(t.sample.key, t.scorer, *t.tally) for t in sound]),
-            (timings, [] if timing is None else [(run_id, *timing)]),
+            (schema.timings, [] if timing is None else [(run_id, *timing)]),
         )
 
     def keep_tallies(self, scorer: str, counted: Mapping[str, Tally]) -> None:
@@ -202,21 +177,23 @@ class Database:
     def scored_prompts(self, prompts: PromptSet, kind: str, scorer: str) -> set[int]:
         """Indices of the prompts (or references, by `kind`) that the scorer has a tally for."""
         of = prompt_tallies.c
-        query = select(of.place).where(of.prompt_set_id == prompt_set_id(prompts), of.kind == kind, of.scorer == scorer)
+        query = select(of.place).where(
+            of.prompt_set_id == schema.prompt_set_id(prompts), of.kind == kind, of.scorer == scorer
+        )
         with self._reader.connect() as connection:
             return set(connection.scalars(query))
 
     def keep_prompt_tallies(self, prompts: PromptSet, kind: str, scorer: str, counted: Mapping[int, Tally]) -> None:
         """Store the tallies of prompts or references by index."""
-        set_id = prompt_set_id(prompts)
+        set_id = schema.prompt_set_id(prompts)
         self._insert((prompt_tallies, [(set_id, kind, scorer, index, *tally) for index, tally in counted.items()]))
 
     # Comparisons
 
     def add_comparison(self, record: Mapping[str, Any], owner: str) -> str:
         """Store a comparison; returns its new id."""
-        id = new_id()
-        self._insert((comparisons, [(id, naive(datetime.now(UTC)), owner, dict(record))]))
+        id = schema.new_id()
+        self._insert((comparisons, [(id, schema.naive(datetime.now(UTC)), owner, dict(record))]))
         return id
 
     def comparison(self, id: str) -> dict[str, Any] | None:

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adapters.methods import BASE
+from adapters.methods import BASE, unsteered
 from leaderboard.metrics.metric import Costs, Setting, Texts
 from leaderboard.metrics.passport import Array
-from leaderboard.records import ATTRIBUTE, Prompt, RunData, Sample, unsteered_name
+from leaderboard.records import ATTRIBUTE, Prompt, RunData, Sample
 
 SHORT = 1 / 4  # of the largest median number of words
 Where = Callable[[Prompt], bool]
@@ -25,8 +25,6 @@ Words = list[list[str]]
 
 
 class Comparable(NamedTuple):
-    """The input of the metrics of a run."""
-
     setting: Setting
     prompts: list[int]  # indices of those that count
     texts: list[Texts | None]  # by method; None: no text
@@ -49,7 +47,7 @@ def comparable(data: RunData, where: Where | None = None) -> Comparable:
     local = {prompt: index for index, prompt in enumerate(counted)}
     of_prompts = np.array([local[prompt] for prompt, _ in pairs], dtype=np.int64)
     references = [prompts[prompt].reference for prompt, _ in pairs]
-    plain = [method.steering is None and unsteered_name(method) == BASE.name for method in methods]
+    plain = [method.steering is None and unsteered(method).name == BASE.name for method in methods]
     base = plain.index(True) if True in plain else None
     texts: list[Texts | None] = [None] * len(methods)
     for method, of in written.items():

@@ -73,11 +73,8 @@ def marked(results: Results, metric: str, method: str) -> str:
 
 def display(results: Results) -> pd.DataFrame:
     """The table as text: a row per metric, a column per method, with directions and marks."""
-    arrows = {None: "", True: "↑", False: "↓"}
     rows = {
-        f"{results.passports[metric].title} {arrows[results.passports[metric].higher_is_better]}".rstrip(): {
-            method: marked(results, metric, method) for method in results.methods
-        }
+        results.passports[metric].heading: {name: marked(results, metric, name) for name in results.methods}
         for metric in results.metrics
     }
     for label, cells in results.cross.items():

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.methods import UserError
 from benchmarks.sweeps.frontier_points import unsteered, write_frontier
-from leaderboard.frontier import SENTIMENT_BARS, TOPIC_BARS, bars, read_frontier, success_limit
+from leaderboard.frontier import SENTIMENT_BARS, TOPIC_BARS, read_frontier
 from leaderboard.tables.results import Cell
 from tests.leaderboard.swept import data, found, frontier
 
@@ -30,13 +30,13 @@ def test_bars_are_limits_of_the_figure_itself() -> None:
             missed = replace(held, figures=held.figures | {bar.figure: Cell(beyond)})
             assert not bar.held(missed), bar
             assert [each.held(missed) for each in some].count(False) == 1
-    assert bars(found()) == TOPIC_BARS
-    assert bars(found(name="positive")) == SENTIMENT_BARS
+    assert found().bars == TOPIC_BARS
+    assert found(name="positive").bars == SENTIMENT_BARS
 
 
 def test_the_wanted_success_is_a_share_or_a_multiple_of_the_unsteered_one() -> None:
-    assert success_limit(found(name="positive")) == 0.8
-    assert success_limit(found()) == pytest.approx(4 * 0.25)  # one of four unsteered texts shows its attribute
+    assert found(name="positive").success_limit == 0.8
+    assert found().success_limit == pytest.approx(4 * 0.25)  # one of four unsteered texts shows its attribute
 
 
 def test_what_is_stored_is_read_again(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ from adapters.store.fingerprint import Fingerprints
 from benchmarks.showcase_run import SPEC, write_shipped
 from leaderboard.output.export import FILES
 from leaderboard.output.ranking import board_of
-from leaderboard.records import Shipped
-from leaderboard.showcase import FILE, read_shipped
+from leaderboard.showcase import FILE, Shipped, read_shipped
 from leaderboard.store.database import Database
 from leaderboard.tables.results import Results
 from leaderboard.tables.table import tabulate

@@ -34,20 +34,8 @@ def find_own(services: Services, id: Any, secret: Any) -> Run:
 
 def list_runs(services: Services, secret: Any) -> list[RunLine]:
     """The runs that this browser may open without a link: the newest first, then those that ship."""
-    ships = [each.data.run for each in services.database.shipped.values()]
-    lines = [
-        RunLine(
-            run.id,
-            run.created,
-            run.prompts.name,
-            len(run.prompts.prompts),
-            tuple(methods_of(run)),
-            run.status,
-            run.owner,
-        )
-        for run in ships
-    ]
-    return [*services.database.runs(owner_of(secret)), *lines]
+    ships = [each.data.run.line for each in services.database.shipped.values()]
+    return [*services.database.runs(owner_of(secret)), *ships]
 
 
 def load_data(services: Services, id: Any) -> RunData:

@@ -14,7 +14,7 @@ from demo.parts.actions import Work, as_file, save_on_click, wire_work, work_but
 from demo.parts.events import slow, told
 from demo.parts.links import is_own
 from demo.parts.marked import Marked, Values, message
-from demo.parts.running import changed, closed_at_end
+from demo.parts.running import changed, closed_at_end, replaying
 from demo.parts.tables import facts_table, model_facts
 from demo.parts.views import Inner, Opened, inner
 from demo.services import Services
@@ -49,16 +49,12 @@ def run_facts(run: Run) -> list[list[str]]:
 
 def replay_run(services: Services, work: Work, id: Any) -> Iterator[Values]:
     """Write a run again; the last message is the verdict. Closing the generator stops it. Raises UserError."""
-    try:
+    with replaying():
         run = find_run(services, id)
-        last: Replay | None = None
         with closed_at_end(services.runner.replay(run.id)) as steps:
             for last in steps:
                 yield {work.message: message(words.REPLAYING_RUN.format(done=last.done, total=last.total))}
-        if last is not None:
-            yield {work.message: message(verdict(services, run, last))}
-    except UserError as error:
-        raise UserError(common.CANNOT_REPLAY.format(reason=error)) from error
+        yield {work.message: message(verdict(services, run, last))}
 
 
 def verdict(services: Services, run: Run, replay: Replay) -> str:

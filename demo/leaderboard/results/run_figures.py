@@ -18,7 +18,7 @@ from demo.parts.tables import Column, cell_text, figures_table, show
 from demo.parts.views import Inner, Opened, filled, inner
 from demo.services import Services
 from leaderboard.metrics.passport import Passport
-from leaderboard.output.ranking import ARROWS, marks, plot_html
+from leaderboard.output.ranking import marks, plot_html
 from leaderboard.tables.results import Cell, Results
 
 NOTHING = Cell(math.nan)
@@ -99,7 +99,7 @@ def leaderboard(results: Results, methods: Methods) -> list[Column]:
     for metric in results.metrics:
         cells = {name: results.cells[metric].get(name, NOTHING) for name in results.methods}
         texts = [(cell, cell_text(cell, marks(results, metric, name), metric)) for name, cell in cells.items()]
-        columns[heading(results, metric)] = texts
+        columns[results.passports[metric].heading] = texts
     return by_method(columns, results.methods, methods)
 
 
@@ -124,17 +124,12 @@ def beside(one: Results, other: Results, methods: Methods) -> list[Column]:
     columns = {}
     for metric in (metric for metric in one.metrics if metric in other.metrics):
         pairs = [[run.cells[metric].get(name, NOTHING) for run in (one, other)] for name in names]
-        title = heading(one, metric)
+        title = one.passports[metric].heading
         columns[f"{title}, {words.THIS_RUN}"] = [(mine, cell_text(mine, metric=metric)) for mine, _ in pairs]
         columns[f"{title}, {words.OTHER_RUN}"] = [
             (its, cell_text(its, words.APART if apart(mine, its) else "", metric)) for mine, its in pairs
         ]
     return by_method(columns, names, methods)
-
-
-def heading(results: Results, metric: str) -> str:
-    passport = results.passports[metric]
-    return f"{passport.title} {ARROWS[passport.higher_is_better]}".rstrip()
 
 
 def apart(one: Cell, other: Cell) -> bool:

@@ -1,7 +1,4 @@
-"""The results of one run: what it says, the texts of each method, and everything else behind Details.
-
-An inner tab is computed when it is opened, never before.
-"""
+"""The results of one run; an inner tab is computed when it is opened, never before."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

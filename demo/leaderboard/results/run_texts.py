@@ -14,7 +14,7 @@ from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
 from demo.parts.marked import Values, head_html, marked_text
 from demo.parts.numbers import PROMPT, Span
-from demo.parts.tables import Column, show
+from demo.parts.tables import Column, quiet_table, show
 from demo.parts.tables import words as text_column
 from demo.parts.views import Inner, Opened, cell_of, filled, inner
 from demo.services import Services
@@ -34,15 +34,7 @@ class Order(NamedTuple):
 
 def texts_tab(services: Services, opened: Opened) -> Inner:
     order = gr.Dropdown([words.AS_IN_FILE], value=words.AS_IN_FILE, **labelled("order"))
-    prompts = gr.Dataframe(
-        interactive=False,
-        show_search="filter",
-        wrap=True,
-        label=common.PROMPTS,
-        show_label=False,
-        max_height=330,
-        elem_classes=["quiet-table", "prompts-table"],
-    )
+    prompts = quiet_table(common.PROMPTS, "prompts-table", show_search="filter", wrap=True, max_height=330)
     shown: list[Block] = [marked_text(words.PROMPT_AND_REFERENCE, "chosen-prompt")]
     with gr.Row(elem_classes="panes"):
         for place in range(1, MAX_METHODS + 1):

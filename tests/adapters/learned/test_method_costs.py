@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from adapters.adapter_files import write_json
-from adapters.base_model import EMBEDDED_ID, BaseModel
+from adapters.base_model import EMBEDDED_ID, BaseModel, memory
 from adapters.learned.costs import FULL, LORA, MERGED, PREFIX, Cost, Costs, about, ratio, rows, size
 from adapters.learned.method_costs import (
     FILE,
@@ -18,7 +18,6 @@ from adapters.learned.method_costs import (
     check_memory,
     decoded,
     in_child,
-    memory,
     trained_cost,
     watched_memory,
 )

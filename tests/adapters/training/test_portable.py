@@ -61,7 +61,7 @@ if __name__ == "__main__":
     trainer = Trainer(base, home, AdapterStore([home / "adapters"], base))
     order = from_json(TrainOrder, json.loads(sys.argv[4]))
     *_, last = trainer.watch(trainer.start(order, Path(sys.argv[3]), None))
-    print(last.state, len(last.steps), last.message)
+    print(last.now.state, len(last.now.steps), last.now.message)
 """
 
 

@@ -73,7 +73,7 @@ def trainer(base: BaseModel, tmp_path: Path) -> Iterator[Trainer]:
     for job in trainer.jobs():
         trainer.stop(job.id, job.owner)
     for job in trainer.jobs():
-        assert last(trainer, job.id).state != "running"
+        assert last(trainer, job.id).now.state != "running"
 
 
 def last(trainer: Trainer, id: str) -> JobView:
@@ -87,7 +87,7 @@ def offered(trainer: Trainer) -> list[str]:
 
 
 def wait_for(trainer: Trainer, id: str, step: int) -> JobView:
-    return next(view for view in trainer.watch(id) if view.steps and view.steps[-1].step >= step)
+    return next(view for view in trainer.watch(id) if view.now.steps and view.now.steps[-1].step >= step)
 
 
 def child() -> psutil.Process:
@@ -111,13 +111,13 @@ def test_a_queue_of_jobs_is_done_in_order_and_the_base_model_is_not_touched(
     with pytest.raises(UserError, match="started by somebody else"):
         trainer.stop(first, "you")
     view = last(trainer, first)
-    assert view.state == "done", view.message
+    assert view.now.state == "done", view.now.message
     assert offered(trainer) == ["verse"]
-    assert "is ready: perplexity on held-out text" in view.message
-    assert [step.step for step in view.steps] == list(range(1, 13))
-    assert [sample.step for sample in view.samples] == [0, 6, 12]
-    assert view.total == 12
-    assert last(trainer, second).state == "done"
+    assert "is ready: perplexity on held-out text" in view.now.message
+    assert [step.step for step in view.now.steps] == list(range(1, 13))
+    assert [sample.step for sample in view.now.samples] == [0, 6, 12]
+    assert view.now.total == 12
+    assert last(trainer, second).now.state == "done"
     began = [(tmp_path / "home" / "adapters" / name / METRICS_FILE).stat().st_mtime for name in ("verse", "facts")]
     assert began == sorted(began)
     assert offered(trainer) == ["verse", "facts"]
@@ -147,8 +147,8 @@ def test_a_killed_job_goes_on_and_ends_as_if_it_had_not_been(
     wait_for(trainer, id, 25)
     os.kill(child().pid, signal.SIGKILL)
     view = last(trainer, id)
-    assert view.state == "done", view.message
-    assert [step.loss for step in view.steps] == [step.loss for step in alone]
+    assert view.now.state == "done", view.now.message
+    assert [step.loss for step in view.now.steps] == [step.loss for step in alone]
     assert Follower(tmp_path / "home" / "jobs" / id).read().begun_at >= 20
     ours, theirs = (load_file(f / WEIGHTS_FILE) for f in (tmp_path / "home" / "adapters" / "verse", tmp_path / "alone"))
     assert ours.keys() == theirs.keys()
@@ -159,16 +159,16 @@ def test_stop_keeps_the_best_and_what_waits_is_taken_off(trainer: Trainer, file:
     running = trainer.start(TrainOrder("verse", LONG), file, "me")
     waiting = trainer.start(TrainOrder("prose", LONG), file, "me")
     trainer.stop(waiting, "me")
-    assert last(trainer, waiting).message == "It was stopped before it began: nothing was kept."
+    assert last(trainer, waiting).now.message == "It was stopped before it began: nothing was kept."
     view = wait_for(trainer, running, 12)
-    assert view.tokens_per_second is not None
-    assert view.seconds_left is not None
+    assert view.pace.tokens_per_second is not None
+    assert view.pace.seconds_left is not None
     trainer.stop(running, "me")
     view = last(trainer, running)
-    assert view.state == "stopped"
-    assert view.message.endswith("It was stopped by hand.")
+    assert view.now.state == "stopped"
+    assert view.now.message.endswith("It was stopped by hand.")
     report = json.loads((tmp_path / "home" / "adapters" / "verse" / METRICS_FILE).read_text())
-    assert report["steps"] == view.steps[-1].step
+    assert report["steps"] == view.now.steps[-1].step
     assert report["curve"][-1][0] == report["steps"]
     assert not (tmp_path / "home" / "adapters" / "prose").exists()
 
@@ -186,7 +186,7 @@ base = load_base_model(sys.argv[1], Path("."))
 trainer = Trainer(base, Path(sys.argv[2]), AdapterStore([], base))
 id = trainer.start(from_json(TrainOrder, json.loads(sys.argv[4])), Path(sys.argv[3]), None)
 for view in trainer.watch(id):
-    if view.steps and view.steps[-1].step > 12:
+    if view.now.steps and view.now.steps[-1].step > 12:
         print(id, flush=True)
 """
 
@@ -207,9 +207,9 @@ def test_killing_the_app_ends_its_training_and_the_next_start_goes_on(
     trainer = Trainer(base, home, Offered(base))
     view = wait_for(trainer, id, reached + 1)
     assert Follower(home / "jobs" / id).read().begun_at >= 10
-    assert [step.step for step in view.steps] == list(range(1, len(view.steps) + 1))
+    assert [step.step for step in view.now.steps] == list(range(1, len(view.now.steps) + 1))
     trainer.stop(id, None)
-    assert last(trainer, id).state == "stopped"
+    assert last(trainer, id).now.state == "stopped"
 
 
 @contextmanager
@@ -217,12 +217,12 @@ def small_disk(num_bytes: int) -> Iterator[None]:
     """No file can grow beyond so many bytes: writing fails as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    copied = forkserver._forkserver  # type: ignore[attr-defined]  # it has the limits of the time when it began
-    copied._stop()
+    stop = forkserver._forkserver._stop  # type: ignore[attr-defined]  # what is copied has the limits of when it began
+    stop()
     try:
         yield
     finally:
-        copied._stop()
+        stop()
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
@@ -394,8 +394,8 @@ def test_an_adapter_that_cannot_be_offered_is_a_failed_job_and_the_next_one_goes
     second = trainer.start(TrainOrder("facts", LORA), file, None)
     view = last(trainer, first)
     told = "It was trained, but cannot be used: RuntimeError: Inplace update to inference tensor"
-    assert (view.state, view.message) == ("failed", told)
-    assert last(trainer, second).state == "done"
+    assert (view.now.state, view.now.message) == ("failed", told)
+    assert last(trainer, second).now.state == "done"
 
 
 def test_a_process_that_cannot_be_started_is_a_failed_job(
@@ -404,8 +404,8 @@ def test_a_process_that_cannot_be_started_is_a_failed_job(
     for kind in ("Spawn", "ForkServer"):
         monkeypatch.setattr(f"multiprocessing.context.{kind}Process.start", lambda _: 1 / 0)
     view = last(trainer, trainer.start(TrainOrder("verse", LORA), file, None))
-    assert view.state == "failed"
-    assert "cannot be run (ZeroDivisionError: division by zero)" in view.message
+    assert view.now.state == "failed"
+    assert "cannot be run (ZeroDivisionError: division by zero)" in view.now.message
 
 
 def test_a_name_is_reserved_until_the_training_ends_and_after_a_restart(
@@ -420,7 +420,7 @@ def test_a_name_is_reserved_until_the_training_ends_and_after_a_restart(
     with pytest.raises(UserError, match="already something called 'verse'"):
         again.reserve("verse")
     (tmp_path / "home" / "jobs" / id / STOP_FILE).touch()
-    assert last(trainer, id).state == "stopped"
+    assert last(trainer, id).now.state == "stopped"
     assert trainer._store._reserved == set()
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from adapters.decoding.text import Continuation
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, unsteered
 from adapters.pplm.steering import Steering
 from adapters.xray.recorder import newest, paths, pieces, short
 from adapters.xray.replay import XRays
@@ -25,7 +25,6 @@ from adapters.xray.trace import (
     XRay,
     pack,
     unpack,
-    unsteered,
 )
 from tests.adapters.conftest import Bench
 from tests.adapters.decoding.test_laws import REQUESTS, SAMPLED, STEERING, finish
@@ -201,7 +200,7 @@ def test_a_record_survives_json(bench: Bench) -> None:
     row = write(bench, replace(FRESH, attributes=(VOWELS, Attribute("mood:up", -0.5))))
     xrays = XRays(bench.engine)
     requests = [row.request, Request("Once upon", BASE)]
-    models = unsteered([request.method for request in requests])
+    models = [unsteered(request.method) for request in requests]
     *_, scores = xrays.scores(requests, [row.token_ids, row.token_ids], models)
     *_, found = xrays.next_tokens(requests)
     xray = last(xrays.text(row.request, row.token_ids, ("a",)))
@@ -223,7 +222,7 @@ def test_next_tokens_are_those_of_plain_passes_and_of_the_first_step(bench: Benc
 
 def test_scores_are_those_of_the_engine_under_each_model(bench: Bench) -> None:
     methods = [BASE, Method("x", lora="verse"), Method("y", lora="verse", steering=FRESH), Method("z", prefix="facts")]
-    models = unsteered(methods)
+    models = list(dict.fromkeys(map(unsteered, methods)))
     assert [model.name for model in models] == ["base", "lora:verse", "prefix:facts"]
     requests = [Request("Once upon", method) for method in methods]
     texts = [bench.base.tokenizer.encode(text) for text in ("a time", "there", "was", "")]
@@ -241,7 +240,7 @@ def test_a_text_that_goes_wrong_is_recorded_up_to_there(bench: Bench) -> None:
     assert (xray.diverged, xray.steps) == (True, ())
     *_, (found,) = XRays(bench.engine).next_tokens([request])
     assert found.tokens == ()
-    *_, (scored,) = XRays(bench.engine).scores([request], [[65]], unsteered([request.method]))
+    *_, (scored,) = XRays(bench.engine).scores([request], [[65]], [unsteered(request.method)])
     assert scored.logprobs == ((None,),)
 
 

@@ -8,7 +8,7 @@ import pytest
 from adapters.methods import UserError
 from benchmarks.sweeps.frontier_points import goals, longest_run, merged, point, unsteered
 from benchmarks.sweeps.frontier_sweep import read_targets
-from leaderboard.frontier import OURS, PAPER, TOPIC_BARS, UNSTEERED, best
+from leaderboard.frontier import OURS, PAPER, TOPIC_BARS, UNSTEERED
 from leaderboard.tables.results import Cell
 from tests.leaderboard.swept import data, found, frontier
 
@@ -62,9 +62,9 @@ def test_the_best_strength_holds_most_bars_then_succeeds_most() -> None:
     weak, strong = goal.of(OURS)
     louder = replace(strong, figures=strong.figures | {"success": Cell(0.9)})
     fluent = replace(weak, figures=weak.figures | {"perplexity": Cell(1.1)})
-    assert best(replace(goal, points=(goal.unsteered, weak, louder)), OURS) == louder
-    assert best(replace(goal, points=(goal.unsteered, fluent, louder)), OURS) == fluent
-    assert best(replace(goal, points=(goal.unsteered,)), OURS) is None
+    assert replace(goal, points=(goal.unsteered, weak, louder)).best(OURS) == louder
+    assert replace(goal, points=(goal.unsteered, fluent, louder)).best(OURS) == fluent
+    assert replace(goal, points=(goal.unsteered,)).best(OURS) is None
 
 
 def test_topics_are_one_goal_and_each_sentiment_is_one() -> None:

@@ -18,10 +18,10 @@ from demo.compare.form import (
     pane_form,
     read_form,
     read_method,
-    read_prompt,
     read_seed,
 )
 from demo.parts.running import PaneErrors
+from demo.parts.uploads import read_prompt
 from demo.parts.words import NO_PROMPT, NONE, OWN_WORDS
 from demo.services import Services
 

@@ -13,7 +13,7 @@ from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, UserError, parse
 from adapters.pplm.word_list import NO_WORDS
 from demo.compare import words
 from demo.compare.board import Board, PaneView
-from demo.compare.components import Bench, board_updates, read_bench
+from demo.compare.components import Bench
 from demo.compare.examples import EXAMPLES, Example
 from demo.compare.figures import legend_html
 from demo.compare.form import PPLM_FIELDS, read_method
@@ -211,16 +211,16 @@ def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(
 
 def test_the_drawer_keeps_the_settings_of_each_pane(services: Services, bench: Bench) -> None:
     values = fresh(bench) | {bench.drawer.controls["best_of"]: 4}
-    assert read_method(read_bench(bench, values).panes[3]).steering.best_of == 4, "a change counts at once"  # type: ignore[union-attr]
+    assert read_method(bench.read(values).panes[3]).steering.best_of == 4, "a change counts at once"  # type: ignore[union-attr]
     values = choose(bench, after(values, on_drawer(services, bench, values)), 1)
     assert values[bench.drawer.uses] == ["lora"]
     assert values[bench.drawer.controls["best_of"]] == 1
     values = values | {bench.drawer.controls["best_of"]: 7, bench.drawer.uses: ["lora", "attribute"]}
     values = choose(bench, values, 3)
     assert values[bench.drawer.controls["best_of"]] == 4
-    names = [read_method(form).name for form in read_bench(bench, values).panes.values()]
+    names = [read_method(form).name for form in bench.read(values).panes.values()]
     assert names == ["base", "lora:verse+pplm:science", "prefix:facts", "pplm:own words"]
-    assert read_bench(bench, values).panes[1]["best_of"] == 7, "what was typed last is kept by the next choice"
+    assert bench.read(values).panes[1]["best_of"] == 7, "what was typed last is kept by the next choice"
 
 
 def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services, bench: Bench) -> None:
@@ -236,7 +236,7 @@ def test_an_example_sets_the_whole_tab(services: Services, bench: Bench, example
     offered = example._replace(panes=("base", "lora:verse", "prefix:facts", example.panes[3]))
     updates = on_example(services, bench, offered, before)
     values = after(before, updates)
-    form = read_bench(bench, values)
+    form = bench.read(values)
     assert (form.prompt, form.seed, form.sampling) == (example.prompt, example.seed, to_json(FIRST_SAMPLING))
     assert [read_method(pane) for pane in form.panes.values()] == [request.method for request in offered.requests]
     assert values[bench.shown] == (0, 1, 2, 3)
@@ -332,7 +332,7 @@ def test_the_words_of_a_steered_text_can_be_clicked() -> None:
 
 def test_marks_reach_the_page(services: Services, bench: Bench) -> None:
     view = PaneView(spans=(("a", PROMPT), ("b", None), ("c", TOPICS[0])))
-    updates = board_updates(services, bench, Board(), Board({2: view}))
+    updates = bench.updates(services, Board(), Board({2: view}))
     assert updates[bench.panes[2].view.text] == [("a", PROMPT), ("b", None), ("c", TOPICS[0])]
 
 

@@ -21,9 +21,9 @@ from demo.compare.record import Comparison, find_comparison, make_record, read_r
 from demo.compare.run import check_parity, replay
 from demo.compare.shared import SharedPage, kept_rows, on_delete, on_replay, on_report, on_share, open_shared
 from demo.parts import words as common
-from demo.parts.events import guarded
+from demo.parts.actions import play
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
-from demo.parts.marked import ERROR
+from demo.parts.marked import ERROR, Values
 from demo.parts.numbers import PROMPT
 from demo.parts.running import changed
 from demo.services import Services
@@ -52,6 +52,11 @@ def id(lasting: Services, finished: Board) -> str:
 @pytest.fixture(scope="module")
 def found(lasting: Services, id: str) -> Comparison:
     return find_comparison(lasting, id)
+
+
+def replayed(services: Services, page: SharedPage, id: Any) -> list[Values]:
+    """What Replay shows, step by step."""
+    return list(play(page.work, partial(on_replay, services, page), id))
 
 
 def record_of(board: Board) -> dict[str, Any]:
@@ -164,25 +169,25 @@ def test_a_replay_says_what_has_changed_since(lasting: Services, found: Comparis
     assert changed(lasting, methods, hashes, versions) == []
 
 
-def test_a_replay_that_cannot_be_says_why_and_keeps_the_texts(lasting: Services, found: Comparison) -> None:
+def test_a_replay_that_cannot_be_says_why(lasting: Services, found: Comparison) -> None:
     text = found.texts[1]
     gone = text.request._replace(method=replace(text.request.method, lora="gone"))
-    (board,) = replay(lasting, found._replace(texts=found.texts | {1: text._replace(request=gone)}))
-    assert "There is no LoRA adapter 'gone'" in board.message
-    assert board.is_error
-    assert board.panes == found.board.panes
+    with pytest.raises(UserError, match="There is no LoRA adapter 'gone'"):
+        list(replay(lasting, found._replace(texts=found.texts | {1: text._replace(request=gone)})))
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"), [(RuntimeError("the engine broke"), common.SERVER_ERROR), (UserError("no room"), "no room")]
+)
 def test_a_broken_replay_does_not_tell_its_inner_life(
-    lasting: Services, found: Comparison, monkeypatch: pytest.MonkeyPatch
+    error: Exception, reason: str, lasting: Services, page: SharedPage, id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def generate(*_: Any) -> Iterator[Any]:
-        raise RuntimeError("the engine broke")
+        raise error
 
     monkeypatch.setattr(Engine, "generate", generate)
-    (board,) = replay(lasting, found)
-    assert board.message == common.CANNOT_REPLAY.format(reason=common.SERVER_ERROR)
-    assert board.panes == found.board.panes
+    _, refused, _ = replayed(lasting, page, id)
+    assert refused == {page.work.message: [(common.CANNOT_REPLAY.format(reason=reason), ERROR)]}
 
 
 def test_closing_a_replay_closes_the_engine(
@@ -238,16 +243,16 @@ def test_other_links_leave_the_tab_as_it_is(lasting: Services, page: SharedPage,
 
 
 def test_the_page_replays_and_shows_the_verdict_in_each_pane(lasting: Services, page: SharedPage, id: str) -> None:
-    first, *_, last = on_replay(lasting, page, id)
-    assert first[page.stop]["interactive"] is True
-    assert last[page.stop]["interactive"] is False
-    assert last[page.panes[0].note] == [(words.REPLAY_EQUAL, None)]
+    first, *_, verdict, last = replayed(lasting, page, id)
+    assert first[page.work.stop]["interactive"] is True
+    assert last[page.work.stop]["interactive"] is False
+    assert verdict[page.panes[0].note] == [(words.REPLAY_EQUAL, None)]
 
 
 @pytest.mark.parametrize("id", [None, "0" * 32, "x", 5, {}])
 def test_ids_are_checked_again_in_every_handler(lasting: Services, page: SharedPage, id: Any) -> None:
-    again = guarded(page.message, partial(on_replay, lasting, page))
-    assert [*again(id)] == [{page.message: [(common.NOTHING_HERE, ERROR)]}]
+    _, refused, _ = replayed(lasting, page, id)
+    assert refused == {page.work.message: [(common.NOTHING_HERE, ERROR)]}
     with pytest.raises(UserError, match="mistyped"):
         on_report(lasting, id)
     with pytest.raises(UserError, match=common.NOT_YOURS):

@@ -18,7 +18,7 @@ from demo.services import Services
 from demo.xray.tab import Source, build_xray
 
 # Handlers without a message line: what the page offers, Gradio's own, and those that only pass values on
-OFFERS = {"earlier_rows", "offer_discriminators", "offer_methods", "on_length", "on_method"}
+OFFERS = {"earlier_rows", "offer_methods", "on_length", "on_method"}
 ALONE = OFFERS | {"apply", "compare", "lambda", "new_seed", "on_load", "on_select", "show_question"}
 
 

@@ -29,7 +29,7 @@ from demo.steer.strength import (
     strength_table,
     text_at,
 )
-from leaderboard.frontier import OURS, PAPER, UNSTEERED, Frontier, Steered, best, read_frontier
+from leaderboard.frontier import OURS, PAPER, UNSTEERED, Frontier, Steered, read_frontier
 from tests.leaderboard.swept import found, frontier
 
 
@@ -153,10 +153,10 @@ def test_the_ring_stands_on_our_line_between_measured_strengths_too(made: Fronti
 
 def test_the_advice_names_the_strength_and_what_it_gives(made: Frontier) -> None:
     goal = made.goals[0]
-    said = words.advice(goal, best(goal, OURS), best(goal, PAPER))
+    said = words.advice(goal)
     assert said.startswith("Use strength 0.2: ")
     assert "PPLM as published (step size 0.2): " in said
-    assert words.advice(goal, None, None) == ""
+    assert words.advice(replace(goal, points=(goal.unsteered,))) == ""
 
 
 def test_the_shipped_texts_are_those_of_the_stored_settings() -> None:

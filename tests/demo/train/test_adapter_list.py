@@ -115,11 +115,11 @@ def test_the_panes_offer_what_has_come_and_what_is_deleted_is_offered_nowhere(
     services: Services, part: AdaptersPart, own_adapter: Callable[[str], Path]
 ) -> None:
     with gr.Blocks():
-        pane = Pane(services, 0, default_panes(services)[0], PaneView(), True)
+        pane, known = Pane(services, 0, default_panes(services)[0], PaneView(), True), gr.State()
     before, lora = offered(services), pane.controls["lora"]
-    assert offer(services, [pane], before) == {}, "nothing new, nothing sent"
+    assert offer(services, [pane], known, before) == {known: before}, "nothing new, nothing sent"
     folder = own_adapter("foam")
-    (update,) = offer(services, [pane], before).values()
+    _, update = offer(services, [pane], known, before).values()
     assert update == gr.update(choices=services.names("lora")), "what is chosen stays"
     assert "lora:foam" in known_methods(services)
     before = offered(services)
@@ -130,7 +130,8 @@ def test_the_panes_offer_what_has_come_and_what_is_deleted_is_offered_nowhere(
     assert "foam" not in [name for _, name in updates[part.rows]["choices"]]
     assert updates[part.card.column]["visible"] is False
     assert "lora:foam" not in known_methods(services)
-    assert offer(services, [pane], before) == {lora: gr.update(choices=services.names("lora"))}
+    sent = offer(services, [pane], known, before)
+    assert sent == {known: offered(services), lora: gr.update(choices=services.names("lora"))}
     assert not folder.exists()
 
 

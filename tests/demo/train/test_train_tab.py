@@ -167,12 +167,12 @@ class TestQueue:
                 on_follow(tab.services, tab.page, id, Seen(), secret)
             with pytest.raises(UserError):
                 on_stop(tab.services, tab.page, id, Seen(), secret)
-        assert tab.services.trainer.jobs()[0].state == "running"
+        assert tab.services.trainer.jobs()[0].now.state == "running"
 
     def test_stop_ends_the_training_that_is_followed(self, tab: Tab) -> None:
         id = tab.start()[tab.page.followed]
         updates = on_stop(tab.services, tab.page, id, Seen(), MINE)
-        assert tab.services.trainer.jobs()[0].state == "stopped"
+        assert tab.services.trainer.jobs()[0].now.state == "stopped"
         ((line, mark),) = updates[tab.page.head]
         assert line.startswith("waves: ")
         assert mark is None
@@ -197,7 +197,7 @@ class TestQueue:
     def test_a_long_curve_is_thinned_and_keeps_every_check(self, tab: Tab) -> None:
         id = tab.start()[tab.page.followed]
         tab.work(id, range(1, 1001), every=100)
-        curve = loss_curve(tab.services.trainer.jobs()[0].steps, 1000, "lora")
+        curve = loss_curve(tab.services.trainer.jobs()[0].now.steps, 1000, "lora")
         assert len(curve.data[0].x) <= 400
         assert list(curve.data[1].x) == [100 * place for place in range(1, 11)]
 

@@ -23,9 +23,8 @@ from demo.parts.marked import ERROR, Values
 from demo.parts.words import SERVER_ERROR
 from demo.services import Services
 from demo.xray import figures, words
-from demo.xray.finished import Text
 from demo.xray.layout import XRayPage
-from demo.xray.run import LookView, examine, read_named, steered
+from demo.xray.run import LookView, Text, examine, read_named, steered
 from demo.xray.tab import (
     Source,
     on_again,
