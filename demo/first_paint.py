@@ -18,11 +18,10 @@ from demo.parts.marked import head_html
 from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
 from demo.services import Services
 
-TEMPLATE = Path(__file__).with_name("first_paint.html")
 CLASSES = {PROMPT: "prompt-text", DEPARTS: "departs"} | {mark: f"topic-{place}" for place, mark in enumerate(TOPICS)}
-PAGE = Environment(
-    loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-).get_template(TEMPLATE.name)
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
 
 
 def first_paint(services: Services, tabs: Sequence[str], shared: Comparison | None) -> str:
@@ -31,7 +30,7 @@ def first_paint(services: Services, tabs: Sequence[str], shared: Comparison | No
     board = shared.board if shared else start.board if start else Board()
     if board.record is None:
         return ""
-    return PAGE.render(
+    return TEMPLATES.get_template("first_paint.html").render(
         common=common,
         words=words,
         tabs=tabs,

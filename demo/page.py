@@ -1,7 +1,4 @@
-"""The whole page: title, tabs, look, and how it is served.
-
-A new tab is a folder and a line in TABS.
-"""
+"""The whole page: title, tabs, look, and how it is served. A new tab is a folder and a line in TABS."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,7 +18,7 @@ from demo.front import Front, Fronts
 from demo.inside.tab import inside_tab
 from demo.leaderboard.results.load import find_run
 from demo.leaderboard.tab import leaderboard_tab
-from demo.look.theme import FAVICON, SCRIPT, STYLE_SHEET, theme
+from demo.look.theme import FAVICON, STYLE_SHEET, script, theme
 from demo.parts import words
 from demo.parts.events import LIGHT, guard_events
 from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
@@ -92,13 +89,11 @@ def front(services: Services, query: Mapping[str, str]) -> Front:
     """What a link shows where it is posted, and on the page at first: its comparison, else what the app is."""
     link = read_link(query)
     shared = find(services, link.id) if link is not None and link.kind == COMPARE else None
-    if shared is not None:
-        board, prompt = shared.board, shared.record["prompt"].strip()
-        names = ", ".join(words.title(view.method) for view in board.panes.values())
-        title, line = f"{prompt[:80]} · {words.TITLE}", f"Continued by {names}. {words.PURPOSE}"
-    else:
-        start = opening(services)
-        board, prompt, title, line = start.board, start.prompt, words.TITLE, words.PURPOSE
+    start = shared or opening(services)
+    board, prompt = start.board, str((start.board.record or {"prompt": ""})["prompt"]).strip()
+    names = ", ".join(words.title(view.method) for view in board.panes.values())
+    title = f"{prompt[:80]} · {words.TITLE}" if shared else words.TITLE
+    line = f"Continued by {names}. {words.PURPOSE}" if shared else words.PURPOSE
     body = first_paint(services, list(TABS), shared) if shared is not None or link is None else ""
     return Front(title, line, body, partial(picture, prompt, board) if board.record is not None else None)
 
@@ -110,7 +105,7 @@ def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_uploa
         server_port=port,
         theme=theme(),
         css_paths=[STYLE_SHEET, BOARD_STYLE],
-        js=SCRIPT.read_text(),
+        js=script("page.js"),
         favicon_path=FAVICON,
         footer_links=["api"],
         run_history=False,

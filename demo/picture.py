@@ -1,7 +1,8 @@
 """The picture of a comparison that stands beside its link where it is posted: the prompt, and a pane for each text."""
 
 import io
-from collections.abc import Iterator
+import textwrap
+from string import ascii_lowercase
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -13,7 +14,7 @@ from demo.parts.words import PURPOSE, TITLE, kinds, title
 WIDTH, HEIGHT = 1200, 630  # pixels, as the places where links are posted show them
 MARGIN, GAP, EDGE, PADDING = 44, 18, 8, 16
 TOP, BOTTOM = 128, 566  # of the panes
-MOST_PANES, MOST_LETTERS, LONGEST_WORD = 4, 2_000, 80
+MOST_PANES, MOST_LETTERS = 4, 2_000
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 PAPER, SHEET, INK, QUIET = "#f6f7f9", "#ffffff", "#18212f", "#566173"
 
@@ -23,7 +24,7 @@ def picture(prompt: str, board: Board) -> bytes:
     image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     draw = ImageDraw.Draw(image)
     large, middle, small = map(ImageFont.load_default, (40, 26, 22))
-    draw.text((MARGIN, 40), next(lines(prompt, large, WIDTH - 2 * MARGIN), ""), INK, large)
+    draw.text((MARGIN, 40), lines(prompt, large, WIDTH - 2 * MARGIN)[0], INK, large)
     draw.text((MARGIN, BOTTOM + 20), f"{TITLE}. {PURPOSE}", QUIET, small)
     views = [view for _, view in sorted(board.panes.items())][:MOST_PANES]
     width = (WIDTH - 2 * MARGIN - GAP * (len(views) - 1)) // max(1, len(views))
@@ -31,8 +32,7 @@ def picture(prompt: str, board: Board) -> bytes:
         left = MARGIN + place * (width + GAP)
         draw.rectangle((left, TOP, left + width, BOTTOM), SHEET)
         draw.rectangle((left, TOP, left + width, TOP + EDGE), COLORS[kinds(view.method)[-1]])
-        name = next(lines(title(view.method), middle, width - 2 * PADDING), "")
-        draw.text((left + PADDING, TOP + 24), name, INK, middle)
+        draw.text((left + PADDING, TOP + 24), lines(title(view.method), middle, width - 2 * PADDING)[0], INK, middle)
         text = "".join(piece for piece, mark in view.spans if mark != PROMPT)
         rows = lines(text, small, width - 2 * PADDING)
         for y, row in zip(range(TOP + 70, BOTTOM - 30, 30), rows, strict=False):
@@ -42,16 +42,7 @@ def picture(prompt: str, board: Board) -> bytes:
     return file.getvalue()
 
 
-def lines(text: str, font: Font, width: int) -> Iterator[str]:
-    """The beginning of the text in lines of at most this width; a longer word stands alone and is cut."""
-    line = ""
-    for word in text[:MOST_LETTERS].split():
-        longer = f"{line} {word[:LONGEST_WORD]}".strip()
-        if line and font.getlength(longer) > width:
-            yield line
-            longer = word[:LONGEST_WORD]
-        while font.getlength(longer) > width:
-            longer = longer[:-1]
-        line = longer
-    if line:
-        yield line
+def lines(text: str, font: Font, width: int) -> list[str]:
+    """The beginning of the text in lines of about this width."""
+    letter = font.getlength(ascii_lowercase) / len(ascii_lowercase)
+    return textwrap.wrap(text[:MOST_LETTERS].strip(), int(width / letter)) or [""]

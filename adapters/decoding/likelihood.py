@@ -1,7 +1,4 @@
-"""Log-probabilities of a text and their perplexity.
-
-perplexity = exp(-sum log p(token) / number of tokens)
-"""
+"""Log-probabilities of a text and their perplexity. perplexity = exp(-sum log p(token) / number of tokens)"""
 
 import math
 from typing import NamedTuple

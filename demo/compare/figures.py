@@ -13,8 +13,6 @@ SHORT = 8  # tokens; the perplexity of fewer says nothing about a text
 
 
 class Scale(NamedTuple):
-    """A figure as a row of dots, from 0 to the largest."""
-
     name: str
     reading: str  # its unit, or which way is better
     help: str

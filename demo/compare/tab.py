@@ -19,6 +19,7 @@ from demo.compare.form import pane_form, read_method, read_seed
 from demo.compare.panes import Pane, View, clicked_word, offer, used
 from demo.compare.run import check_parity, compare
 from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, wire_shared
+from demo.look.theme import script
 from demo.parts import words as common
 from demo.parts.controls import FIRST_SAMPLING
 from demo.parts.events import LIGHT, MODEL, Handler, slow, told
@@ -29,9 +30,7 @@ from demo.parts.views import Page, cell_of
 from demo.services import Services
 from demo.xray.tab import Source, xray_section
 
-OPEN_XRAY = """word => {
-  if (word) [...document.querySelectorAll('button.xray-button')].find(button => button.offsetParent)?.click();
-}"""
+OPEN_XRAY = script("word.js")
 OPEN_LINK = "link => { if (link) location.search = link; }"
 
 

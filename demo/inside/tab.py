@@ -12,6 +12,7 @@ from adapters.methods import UserError
 from adapters.store.adapter_store import Adapter
 from demo.inside import figures, words
 from demo.inside.words import control
+from demo.look.theme import script
 from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click, wire_work, work_buttons
 from demo.parts.events import LIGHT, MODEL, slow, told
@@ -25,11 +26,7 @@ from demo.services import Services
 
 MAX_PROMPT = 4_000  # characters
 COST_WIDTHS = [150, 150, 110, 190, 190, 130]  # px; on a phone the table scrolls sideways
-# Gradio takes a field "path" for a file.
-CLICK = """element.addEventListener('click', event => {
-  const cell = event.target.closest('[data-module]');
-  if (cell) trigger('click', {module: cell.dataset.module});
-})"""
+CLICK = script("cell.js")
 
 
 class InsideView:

@@ -3,7 +3,7 @@
 from html import escape
 
 from demo.parts.words import PHASES, count, duration, moment, sampling_line
-from leaderboard.records import PromptSet, Run, RunLine, RunSpec
+from leaderboard.records import PromptSet, Run, RunSpec
 from leaderboard.runs.estimator import Estimate
 from leaderboard.runs.plan import Progress
 
@@ -140,10 +140,6 @@ def progress(progress: Progress, num_texts: int) -> str:
 def run_done(total: int, written: int) -> str:
     stored = "" if written >= total else f" ({total - written:,} stored already)"
     return f"Done: {count(total, 'text')} written and scored{stored}."
-
-
-def run_title(line: RunLine) -> str:
-    return f"{moment(line.created)} · {line.name} · {', '.join(line.methods)}"
 
 
 def run_summary(run: Run, ships: bool = False) -> str:

@@ -9,13 +9,17 @@ import gradio as gr
 from gradio.themes.utils import sizes
 
 STYLE_SHEET = Path(__file__).with_name("style.css")
-SCRIPT = Path(__file__).with_name("page.js")
 FAVICON = Path(__file__).with_name("favicon.svg")
 COLORS = {"base": "#6b7280", "lora": "#0072b2", "prefix": "#009e73", "pplm": "#d55e00"}  # safe for colour-blind eyes
 PAPER_COLOR = "#aa4499"  # the paper's own algorithm, where it stands beside PPLM as it is here
 # Gradio brings this font along; its 600 lacks most letters, so that 700 stands in.
 SANS = (gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Liberation Mono", "monospace")
+
+
+def script(name: str) -> str:
+    """What the browser runs, from a file of this folder."""
+    return Path(__file__).with_name(name).read_text()
 
 
 def theme() -> gr.themes.Base:

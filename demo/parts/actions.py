@@ -10,22 +10,14 @@ import gradio as gr
 from gradio.blocks import Block
 
 from adapters.methods import UserError
+from demo.look.theme import script
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, slow
 from demo.parts.marked import Values, message, message_line
 from demo.parts.running import as_user_error, told
 from demo.parts.words import DELETE, DELETE_NO, DELETE_QUESTION, DELETE_YES, STOP
 
-# A file by its address, or a small one by its bytes.
-SAVE = """(file) => {
-  if (!file) return;
-  const bytes = () => Uint8Array.from(atob(file.data), character => character.charCodeAt(0));
-  const link = document.createElement('a');
-  link.href = file.url ?? URL.createObjectURL(new Blob([bytes()], {type: 'application/octet-stream'}));
-  link.download = file.orig_name ?? file.name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-}"""
+SAVE = script("save.js")
 
 
 def as_file(name: str, data: bytes) -> dict[str, str]:

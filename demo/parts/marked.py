@@ -16,9 +16,8 @@ from demo.parts.words import base_title, count, kinds, percent, title, trained_o
 from demo.services import Services
 
 # The style sheet knows a mark by its colour; that of a departing word of a list is one step off that of its list.
-TOPIC_COLORS = {TOPICS[0]: "#f0e442", TOPICS[1]: "#cc79a7", TOPICS[2]: "#56b4e9"}
-BOTH_COLORS = {f"{TOPICS[0]}, {DEPARTS}": "#f0e443", f"{TOPICS[1]}, {DEPARTS}": "#cc79a8"}
-BOTH_COLORS[f"{TOPICS[2]}, {DEPARTS}"] = "#56b4ea"
+TOPIC_COLORS = dict(zip(TOPICS, ("#f0e442", "#cc79a7", "#56b4e9"), strict=True))
+BOTH_COLORS = {f"{mark}, {DEPARTS}": f"#{int(color[1:], 16) + 1:06x}" for mark, color in TOPIC_COLORS.items()}
 COLORS = {PROMPT: "transparent", DEPARTS: "#18212f"} | TOPIC_COLORS | BOTH_COLORS
 # What a method does: nothing; matrices beside the weights; tokens before the prompt; an arrow into the memory.
 GLYPHS = {

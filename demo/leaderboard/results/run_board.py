@@ -8,6 +8,7 @@ import gradio as gr
 from adapters.methods import UserError
 from demo.leaderboard import words
 from demo.leaderboard.results.load import find_run, load_results
+from demo.look.theme import script
 from demo.parts.events import LIGHT, told
 from demo.parts.marked import Values
 from demo.parts.tables import text_table
@@ -18,17 +19,7 @@ from leaderboard.output.ranking import board_html, board_of
 from leaderboard.records import Run, Sample
 
 MOST = 60  # texts that are shown
-# A click on a row or a point, or Enter on its name, chooses a method.
-PICK = """
-const choose = place => element.querySelectorAll('[data-method]').forEach(
-  part => part.classList.toggle('chosen', Number(part.dataset.method) === place));
-element.addEventListener('click', event => {
-  const part = event.target.closest('[data-method]');
-  if (!part) return;
-  event.preventDefault();
-  choose(Number(part.dataset.method));
-  trigger('select', {index: Number(part.dataset.method), value: ''});
-});"""
+PICK = script("pick.js")
 
 
 class BoardView(NamedTuple):

@@ -84,7 +84,11 @@ def beside_tab(services: Services, opened: Opened) -> Inner:
 
 def fill_beside(services: Services, id: Any, _: Any, secret: Any) -> tuple[Any, None]:
     run, found = find_run(services, id), list_runs(services, secret)
-    others = [(words.run_title(line), line.id) for line in found if line.id != run.id]
+    others = [
+        (f"{common.moment(line.created)} · {line.name} · {', '.join(line.methods)}", line.id)
+        for line in found
+        if line.id != run.id
+    ]
     return gr.update(choices=others, value=None), None
 
 
