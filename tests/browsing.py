@@ -106,7 +106,7 @@ def changes(page: Page, screen: str, look: str) -> dict[str, object]:
     """How a screen differs from the picture of it in this look; nothing without a name."""
     if not screen:
         return {}
-    height = page.evaluate("document.querySelector('gradio-app .main').getBoundingClientRect().bottom")
+    height = page.evaluate("document.querySelector('gradio-app .tabs').getBoundingClientRect().bottom")
     size = page.viewport_size or LAPTOP
     page.mouse.move(0, 0)
     clip: FloatRect = {"x": 0, "y": 0, "width": size["width"], "height": min(height, size["height"])}
