@@ -25,6 +25,10 @@ NEEDS = {  # mark: fixtures
     "embedded": {"embedded", "server"},
     "slow": {"trainer"},
 }
+SLOW_FILES = {  # minutes of whole texts and of processes
+    f"test_{name}.py"
+    for name in ("laws", "runner", "queue", "generate", "method_costs", "cluster", "portable", "trace")
+}
 APP = "app"  # the group of tests that share the running app
 APP_FILES = {f"test_{name}_browser.py" for name in ("app", "steer", "leaderboard", "inside")}
 FIRST = (APP, "test_queue.py", "test_train_browser.py", "test_laws.py", "test_embedded.py")  # groups that take long
@@ -57,6 +61,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark, needed in NEEDS.items():
             if fixtures & needed:
                 item.add_marker(mark)
+        if group(item.nodeid) in SLOW_FILES:
+            item.add_marker("slow")
         if "postgresql" in getattr(getattr(item, "callspec", None), "params", {}).values():
             item.add_marker("postgres")
     items.sort(key=lambda item: FIRST.index(group(item.nodeid)) if group(item.nodeid) in FIRST else len(FIRST))

@@ -106,8 +106,8 @@ def test_the_table_marks_what_is_held(made: Frontier) -> None:
         "PPLM as published, 0.4",
     ]
     assert (gain.heading, perplexity.heading) == (
-        "on topic, × base (goal \u2265 4)",
-        "perplexity, × base (goal \u2264 1.5)",
+        "On topic, × base (goal \u2265 4)",
+        "Perplexity, × base (goal \u2264 1.5)",
     )
     assert gain.texts[1].startswith("3.00 ✗")
     assert list(longest.texts) == ["1", *["4 ✗"] * 4]
