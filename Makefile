@@ -1,6 +1,6 @@
 # make app        the app on http://127.0.0.1:7860
-# make test       all tests, with a real browser, the embedded model and PostgreSQL: at most 10 minutes on two cores
-# make test-fast  the tests that need none of these, within 90 seconds
+# make test       all tests, with a real browser, the embedded model and PostgreSQL: about 15 minutes on two cores
+# make test-fast  the tests that need none of these and no whole texts: about two and a half minutes
 # make check      ruff and mypy over source and tests
 # make bench      the ratios in the docs, measured again
 # make model      downloads and converts the embedded base model
