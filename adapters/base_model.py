@@ -131,7 +131,7 @@ def load_base_model(name: str | None, home: Path) -> BaseModel:
 
 
 def choose_dtype(num_parameters: int, has_bfloat16: bool) -> torch.dtype:
-    """bfloat16 for a large model where there is no room for float32, in which all shapes of batches write one text."""
+    """bfloat16 for a large model where the hardware has it; else float32, in which every batch writes the same text."""
     return torch.bfloat16 if has_bfloat16 and num_parameters >= LARGE else torch.float32
 
 

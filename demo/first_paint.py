@@ -6,8 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from demo.compare import words
-from demo.compare.board import Board
-from demo.compare.examples import EXAMPLES, opening
+from demo.compare.examples import EXAMPLES, Start
 from demo.compare.figures import figures_html, legend_html
 from demo.compare.panes import status_html
 from demo.compare.record import Comparison
@@ -24,10 +23,9 @@ TEMPLATES = Environment(
 )
 
 
-def first_paint(services: Services, tabs: Sequence[str], shared: Comparison | None) -> str:
+def first_paint(services: Services, tabs: Sequence[str], opened: Comparison | Start) -> str:
     """A shared comparison, or the one that a fresh page opens on; empty if none ships for this base model."""
-    start = None if shared else opening(services)
-    board = shared.board if shared else start.board if start else Board()
+    board, start = opened.board, opened if isinstance(opened, Start) else None
     if board.record is None:
         return ""
     return TEMPLATES.get_template("first_paint.html").render(
@@ -37,7 +35,7 @@ def first_paint(services: Services, tabs: Sequence[str], shared: Comparison | No
         start=start,
         examples=EXAMPLES,
         style=STYLE_SHEET.read_text(),
-        link_head=link_head_html(shared) if shared else "",
+        link_head="" if isinstance(opened, Start) else link_head_html(opened),
         views=[view for _, view in sorted(board.panes.items())],
         head=lambda view: head_html(view.method, services),
         status=status_html,

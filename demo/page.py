@@ -11,7 +11,7 @@ from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.methods import UserError
 from demo.compare.examples import opening
 from demo.compare.record import find_comparison
-from demo.compare.shared import find
+from demo.compare.shared import MAX_TITLE, find, name_of
 from demo.compare.tab import compare_tab
 from demo.first_paint import first_paint
 from demo.front import Front, Fronts
@@ -89,13 +89,13 @@ def front(services: Services, query: Mapping[str, str]) -> Front:
     """What a link shows where it is posted, and on the page at first: its comparison, else what the app is."""
     link = read_link(query)
     shared = find(services, link.id) if link is not None and link.kind == COMPARE else None
-    start = shared or opening(services)
-    board, prompt = start.board, str((start.board.record or {"prompt": ""})["prompt"]).strip()
-    names = ", ".join(words.title(view.method) for view in board.panes.values())
-    title = f"{prompt[:80]} · {words.TITLE}" if shared else words.TITLE
-    line = f"Continued by {names}. {words.PURPOSE}" if shared else words.PURPOSE
-    body = first_paint(services, list(TABS), shared) if shared is not None or link is None else ""
-    return Front(title, line, body, partial(picture, prompt, board) if board.record is not None else None)
+    opened = shared or opening(services)
+    board, name = opened.board, name_of(opened.board.record) if opened.board.record else ""
+    methods = ", ".join(words.title(view.method) for view in board.panes.values())
+    title = f"{name[:MAX_TITLE]} · {words.TITLE}" if shared else words.TITLE
+    line = f"Continued by {methods}. {words.PURPOSE}" if shared else words.PURPOSE
+    body = first_paint(services, list(TABS), opened) if shared or link is None else ""
+    return Front(title, line, body, partial(picture, name, board) if board.record is not None else None)
 
 
 def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> str:

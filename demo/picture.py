@@ -19,12 +19,12 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 PAPER, SHEET, INK, QUIET = "#f6f7f9", "#ffffff", "#18212f", "#566173"
 
 
-def picture(prompt: str, board: Board) -> bytes:
-    """A PNG of the first panes."""
+def picture(name: str, board: Board) -> bytes:
+    """A PNG of the first panes, under the title or the prompt of their comparison."""
     image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     draw = ImageDraw.Draw(image)
     large, middle, small = map(ImageFont.load_default, (40, 26, 22))
-    draw.text((MARGIN, 40), lines(prompt, large, WIDTH - 2 * MARGIN)[0], INK, large)
+    draw.text((MARGIN, 40), lines(name, large, WIDTH - 2 * MARGIN)[0], INK, large)
     draw.text((MARGIN, BOTTOM + 20), f"{TITLE}. {PURPOSE}", QUIET, small)
     views = [view for _, view in sorted(board.panes.items())][:MOST_PANES]
     width = (WIDTH - 2 * MARGIN - GAP * (len(views) - 1)) // max(1, len(views))

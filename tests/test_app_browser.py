@@ -32,10 +32,7 @@ from tests.browsing import (
     sideways,
     violations,
 )
-
-SHIFTS = """window.shifted = 0;
-new PerformanceObserver(list => list.getEntries().forEach(each => { window.shifted += each.value; }))
-    .observe({type: 'layout-shift', buffered: true});"""
+from tests.page_times import WATCH
 
 
 @pytest.fixture
@@ -81,7 +78,7 @@ def test_texts_can_be_read_before_the_script_runs_and_nothing_moves_when_it_take
     page: Page, address: str
 ) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
-    page.add_init_script(SHIFTS)
+    page.add_init_script(WATCH)
     page.route("**/assets/*.js", lambda route: route.abort())
     page.goto(address)
     stored = records()[EXAMPLES[0].title]["panes"]
@@ -96,6 +93,7 @@ def test_texts_can_be_read_before_the_script_runs_and_nothing_moves_when_it_take
     expect(page.locator("#first-paint")).to_have_count(0)
     expect(page.get_by_label("Prompt")).to_have_value(EXAMPLES[1].prompt)
     assert page.evaluate("window.shifted") < 0.05
+    assert page.evaluate("window.readable / window.built") < 0.7
 
 
 def test_run_again_writes_the_example_live(app: Page) -> None:

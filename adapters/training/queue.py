@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
+import torch
 from filelock import FileLock, Timeout
 
 from adapters.adapter_files import check_name
@@ -272,7 +273,7 @@ class Trainer:
 
 def fresh_processes() -> "ForkServerContext | SpawnContext":
     """What starts a training: a copy of a process that has the libraries, where that is safe; else a new process."""
-    if sys.platform != "linux" or not hasattr(os, "fork"):
+    if sys.platform != "linux" or not hasattr(os, "fork") or torch.cuda.is_available():  # CUDA does not survive a copy
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([work.__module__])

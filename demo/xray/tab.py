@@ -49,9 +49,8 @@ def build_xray(services: Services, source: Source, events: Sequence[Any]) -> Non
     outputs = [page.column, page.message, page.record, page.texts, page.pane, page.judged, page.stop, page.save]
     outputs += [page.body, page.under_line, *parts(page.next), *parts(page.under)]
     options = slow(page.message, MODEL)
-    look = partial(on_open, services, page, source.read)
-    held = [page.record, page.texts, page.pane, source.clicked, page.named, *source.held]
-    first = gr.on(events, look, held, outputs, **options)
+    inputs = {page.record, page.texts, page.pane, page.named, source.clicked, *source.held}
+    first = gr.on(events, partial(on_open, services, page, source), inputs, outputs, **options)
     look = partial(on_again, services, page)
     held = [page.texts, page.record, page.pane, page.named]
     again = gr.on([page.pane.input, page.named.submit], look, held, outputs, **options)
@@ -89,21 +88,11 @@ def wire_looking(services: Services, page: XRayPage) -> None:
 # Handlers: values in, values out
 
 
-def on_open(
-    services: Services,
-    page: XRayPage,
-    read: Callable[..., Mapping[int, Text]],
-    data: bytes | None,
-    before: Any,
-    place: Any,
-    clicked: Any,
-    named: Any,
-    *held: Any,
-) -> Iterator[Values]:
+def on_open(services: Services, page: XRayPage, source: Source, values: Values) -> Iterator[Values]:
     """Look at the texts that are on the page now: at the one with the clicked word, unless that has been done."""
-    texts = dict(read(*held))
-    wanted = clicked[0] if clicked else None
-    if texts == before and data is not None and wanted == place:
+    texts = dict(source.read(*(values[state] for state in source.held)))
+    wanted = values[source.clicked][0] if values[source.clicked] else None
+    if texts == values[page.texts] and values[page.record] is not None and wanted == values[page.pane]:
         yield {page.message: gr.skip()}
         return
     names = {place: f"{place + 1}: {title(one.request.method)}" for place, one in texts.items()}
@@ -118,7 +107,7 @@ def on_open(
         page.texts: texts,
         page.record: None,
     }
-    yield from play(services, page, examine(services, texts, first, named), None)
+    yield from play(services, page, examine(services, texts, first, values[page.named]), None)
 
 
 def on_again(

@@ -31,6 +31,9 @@ def test_a_shared_comparison_stands_there_with_its_texts_escaped(services: Servi
     boards = run(services, form(prompt=f"a {HOSTILE}", max_new_tokens=4))
     update, _ = on_share(services, boards[-1], f"mine {HOSTILE}", new_secret())
     id = str(update["value"]).removeprefix("?compare=")
+    assert front(services, {"compare": id}).title == f"mine {HOSTILE} · {common.TITLE}", (
+        "the title that the sharer gave"
+    )
     page = fronted("<html><body class='x'></body></html>", front(services, {"compare": id}), "")
     assert page.startswith("<html><body class='x'><style>")
     assert HOSTILE not in page

@@ -71,7 +71,7 @@ def page() -> XRayPage:
 @pytest.fixture(scope="module")
 def source(services: Services, page: XRayPage) -> Source:
     with gr.Blocks():
-        return Source([], [], partial(texts_of_board, services), gr.JSON(visible=False))
+        return Source([], [gr.State()], partial(texts_of_board, services), gr.JSON(visible=False))
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +99,18 @@ def data(record: TextRecord) -> bytes:
     return pack(record)
 
 
+def fresh(page: XRayPage, source: Source, board: Board, named: str, clicked: Any) -> Values:
+    """The values of the section before it has looked at anything."""
+    nothing: Values = dict.fromkeys([page.record, page.texts, page.pane])
+    return nothing | {page.named: named, source.clicked: clicked, source.held[0]: board}
+
+
 def opened(
     services: Services, page: XRayPage, source: Source, board: Board, named: str = "happy, sad", clicked: Any = None
 ) -> Values:
     """The section at the end of a run."""
     shown: Values = {}
-    for updates in on_open(services, page, source.read, None, None, None, clicked, named, board):
+    for updates in on_open(services, page, source, fresh(page, source, board, named, clicked)):
         shown |= updates
     return shown | show_xray(page, source, shown[page.record], words.TOKEN_TAB, clicked)
 
@@ -235,8 +241,9 @@ def test_a_clicked_word_opens_its_pane_at_its_token_and_a_second_click_replays_n
     assert shown[page.pane]["value"] == 1
     assert shown[page.number]["value"] == TOKENS
     assert shown[source.clicked] is None
-    known = (shown[page.record], shown[page.texts], 1, [1, 0], "")
-    assert list(on_open(services, page, source.read, *known, board)) == [{page.message: gr.skip()}]
+    known: Values = {page.record: shown[page.record], page.texts: shown[page.texts], page.pane: 1}
+    values = fresh(page, source, board, "", [1, 0]) | known
+    assert list(on_open(services, page, source, values)) == [{page.message: gr.skip()}]
     again = show_xray(page, source, shown[page.record], words.TOKEN_TAB, [1, 0])
     assert again[page.number]["value"] == 1
     assert show_xray(page, source, shown[page.record], words.TOKEN_TAB, [1, 999])[page.number]["value"] == TOKENS
