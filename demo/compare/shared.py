@@ -11,6 +11,7 @@ from gradio.events import Dependency
 
 from adapters.methods import UserError
 from demo.compare.board import Board, PaneView, Record
+from demo.compare.figures import figures_html, legend_html
 from demo.compare.panes import View
 from demo.compare.record import Comparison, find_comparison, read_record
 from demo.compare.run import replay
@@ -41,12 +42,13 @@ class SharedPage:
             with gr.Column(elem_classes="stack") as self.body:
                 self.settings = gr.HTML(elem_classes="help")
                 with gr.Row(elem_classes="below"):
-                    begin, stop = small_button(common.REPLAY), small_button(common.STOP)
+                    begin, stop = small_button(common.REPLAY), small_button(common.STOP, interactive=False)
                     self.xray, self.report = small_button(XRAY, elem_classes="xray-button"), small_button(common.REPORT)
                     self.delete = build_confirm()
                 self.work = Work(begin, stop, message_line("Message", "shared-note"))
                 with gr.Row(elem_classes="panes"):
                     self.panes = [View(services, f"Shared pane {place + 1}", PaneView()) for place in range(MAX_PANES)]
+                self.legend, self.figures = gr.HTML(elem_classes="legend"), gr.HTML(elem_classes="figures")
                 with gr.Accordion(common.MADE_WITH, open=False):
                     self.facts = facts_table()
         self.id, self.board = gr.State(None), gr.State(Board())
@@ -65,8 +67,8 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
     def on_load(secret: Any, request: gr.Request) -> Values:
         return open_shared(services, shared, live, read_link(request.query_params), secret)
 
-    facts = [shared.settings, shared.delete.ask, shared.facts, shared.id, shared.board, line]
-    opened = [live, shared.column, shared.head, *facts, *panes]
+    facts = [shared.settings, shared.delete.ask, shared.facts, shared.legend, shared.figures, shared.id, shared.board]
+    opened = [live, shared.column, shared.head, *facts, line, *panes]
     page.blocks.load(on_load, page.owner, opened, **LIGHT)
     return deleted
 
@@ -112,6 +114,8 @@ def open_shared(services: Services, page: SharedPage, live: gr.Column, link: Lin
         page.facts: model_facts(record["base"], record["hashes"], record["versions"]),
         page.id: link.id,
         page.board: comparison.board,
+        page.legend: legend_html(comparison.board),
+        page.figures: figures_html(comparison.board),
     }
     for place, view in comparison.board.panes.items():
         pane = page.panes[place]

@@ -7,7 +7,7 @@
     document.querySelectorAll('.message').forEach(line => line.setAttribute('role', 'status'));
     document.querySelectorAll('.search-input').forEach(field => field.setAttribute('aria-label', 'Filter the table'));
     document.querySelectorAll('.pane-text').forEach(pane => { pane.tabIndex = 0; });
-    const written = document.querySelector('gradio-app .figures [data-prompt]');
+    const written = document.querySelector('.live .figures [data-prompt]');
     const typed = document.querySelector('#prompt textarea');
     document.body.classList.toggle('old-prompt', Boolean(written && typed) && written.dataset.prompt !== typed.value);
   };

@@ -230,6 +230,8 @@ def test_a_link_opens_read_only_and_delete_is_for_the_owner(lasting: Services, p
     assert mine[page.column]["visible"] is True
     assert [place for place, pane in enumerate(page.panes) if pane.column in mine] == [0, 1, 2, 3]
     assert "seed 5" in mine[page.settings]
+    assert '<span class="topic-0">own words word</span>' in mine[page.legend], "what the marks mean"
+    assert mine[page.figures].count('class="track"') == 4 * 4
     assert ["sha256 of base", lasting.runner.hashes.base] in mine[page.facts]
     assert mine[page.delete.ask]["visible"] is True
     assert others[page.delete.ask]["visible"] is False
