@@ -117,9 +117,11 @@ def watch(page: Page) -> list[str]:
 
 
 def link_of(page: Page) -> str:
-    link = page.locator(".results .link textarea")
-    expect(link).to_have_value(re.compile(r"^http.*\?run=[0-9a-f]{32}$"))
-    return link.input_value()
+    """The whole address in the box, which the page's script completes after each filling."""
+    whole = "() => document.querySelector('.results .link textarea')?.value.match(/^http.*\\?run=[0-9a-f]{32}$/)?.[0]"
+    address = page.wait_for_function(whole).json_value()
+    assert isinstance(address, str)
+    return address
 
 
 def inner(page: Page, name: str) -> None:
