@@ -5,6 +5,7 @@ All rows of a batch end at the same column. A row without a prefix or with a sho
 left, so its position ids are its columns less the masked ones.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -54,6 +55,19 @@ class KV:
     def rows(self, index: Tensor) -> "KV":
         """A copy of the rows at `index` (R,); a row may be named more than once."""
         return KV(self.data.index_select(2, index), self.mask.index_select(0, index), self.length)
+
+    @classmethod
+    def gathered(cls, rows: Sequence[tuple["KV", int]], room: int) -> "KV":
+        """A copy of rows of several caches without the columns that none of them uses, with `room` for more."""
+        used = [kv.mask[row, : kv.length].nonzero()[:, 0] for kv, row in rows]
+        length, data = max(map(len, used)), rows[0][0].data
+        layers, _, _, heads, _, size = data.shape
+        kept = data.new_zeros(layers, 2, len(rows), heads, length + room, size)
+        mask = rows[0][0].mask.new_ones(len(rows), length + room)
+        for place, ((kv, row), columns) in enumerate(zip(rows, used, strict=True)):
+            kept[:, :, place, :, length - len(columns) : length] = kv.data[:, :, row].index_select(-2, columns)
+            mask[place, : length - len(columns)] = False
+        return cls(kept, mask, length)
 
     def every_second(self) -> "KV":
         """The second, fourth, … row; the memory is shared."""

@@ -4,7 +4,7 @@ Letters: S texts, Q tokens of the longest text, B rows still running, V vocabula
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from adapters.decoding.likelihood import LogLikelihood
 from adapters.decoding.sampling import Choose
 from adapters.decoding.text import Row
 from adapters.kv import KV
-from adapters.lora.rows import LoraRows, ScaledLora
+from adapters.lora.rows import LoraRows, LoraWeights, ScaledLora
 from adapters.pplm.past import read
 from adapters.pplm.steering import Steered, Steering
 
@@ -40,42 +40,88 @@ class Start(NamedTuple):
 
 
 class Batch:
-    """Rows with one cache: all steered or none, those with a LoRA last, perhaps none at all."""
+    """Rows with one cache: all steered or none, those with a LoRA last."""
 
-    def __init__(self, base: BaseModel, rows: list[Row], start: Start, sampler: Choose):
+    def __init__(
+        self, base: BaseModel, rows: list[Row], kv: KV, lora: LoraRows, token: Tensor, steering: Steering | None = None
+    ) -> None:
+        """token (B, 1): the newest of each row, which is still to be read."""
+        self.base, self.rows, self.kv, self.lora, self.token, self.steering = base, rows, kv, lora, token, steering
+        self.logits: Tensor | None = None  # (B, V) where it has been read already
+        self.between = True  # two tokens; else in the middle of one
+        self.seconds = 0.0  # spent in `advance`
+        self.pace = 0.0  # seconds that the newest token of all rows took
+        self._pieces = self._run()
+
+    @classmethod
+    def begin(cls, base: BaseModel, rows: list[Row], start: Start) -> "Batch":
         """Steered rows read the last token of the prompt again, after a past that can be pushed."""
-        self.base, self.rows, self.kv, self.lora, self.sampler = base, rows, start.kv, start.lora, sampler
+        token = torch.tensor([[row.prompt_ids[-1]] for row in rows], device=start.logits.device)
+        batch = cls(base, rows, start.kv, start.lora, token)
         settings = [row.request.method.steering for row in rows if row.request.method.steering is not None]
         losses = [row.attribute_loss for row in rows if row.attribute_loss is not None]
-        self.steering = None
         if settings:
-            self.kv.length -= 1
+            batch.kv.length -= 1
             ids = [row.prompt_ids for row in rows]
-            self.steering = Steering(base.model, settings, losses, ids, self.kv, start.hidden_sum)
-        self.started = False  # whether there is a first token
-        self.seconds = 0.0  # spent in `advance`
-        self._pieces = self._run(start.logits)
+            batch.steering = Steering.begin(base.model, settings, losses, ids, batch.kv, start.hidden_sum)
+        else:
+            batch.logits = start.logits
+        return batch
+
+    @classmethod
+    def joined(cls, batches: Sequence["Batch"]) -> "Batch | None":
+        """The running rows of batches that are between two tokens, in one; no columns that none of them uses."""
+        found = [(b, i) for b in batches for i, row in enumerate(b.rows) if row.finish_reason is None]
+        if not found:
+            return None
+        order = by_lora([batch.rows[i] for batch, i in found])
+        found = [found[place] for place in order]
+        rows = [batch.rows[i] for batch, i in found]
+        first, room = found[0][0], max(row.room - len(row.token_ids) for row in rows) + 1
+        kv = KV.gathered([(batch.kv, i) for batch, i in found], room)
+        lora = LoraRows.of(first.base.model, [row.lora for row in rows], batches[0].lora)
+        steering = None
+        if first.steering is not None:
+            steering = Steering.gathered([(b.steering, i) for b, i in found if b.steering is not None], kv, room)
+        joined = cls(first.base, rows, kv, lora, torch.stack([batch.token[i] for batch, i in found]), steering)
+        joined.seconds, joined.pace = batches[0].seconds, max(batch.pace for batch in batches)
+        return joined
+
+    @property
+    def wasted(self) -> float:
+        """The share of the columns that no row uses."""
+        return 1 - max(row.prefix_length + len(row.ids) for row in self.rows) / (self.kv.length + 1)
 
     def advance(self) -> None:
         """Do one piece of work: a token of all rows, or one iteration towards it."""
-        before = time.perf_counter()
+        before, first, read = time.perf_counter(), self.between, self.logits is None
         next(self._pieces, None)
-        self.seconds += time.perf_counter() - before
+        took = time.perf_counter() - before
+        self.seconds += took
+        if read:  # else nothing was read: the prompts were
+            self.pace = took if first else self.pace + took
 
-    def _run(self, logits: Tensor) -> Iterator[None]:
-        ids = [[row.prompt_ids[-1]] for row in self.rows]
-        token = torch.tensor(ids, device=logits.device)  # (B, 1)
+    def _run(self) -> Iterator[None]:
         while self.rows:
-            step = Steered(logits, logits, torch.zeros_like(logits[:, 0]))
             if self.steering is not None:
-                step = yield from self.steering.step(token, self.kv, self.lora)
-            token = self._keep(self._choose(step))
-            self.started = True
+                step = yield from self._steer(self.steering)
+            else:
+                logits = self._read() if self.logits is None else self.logits
+                step, self.logits = Steered(logits, logits, torch.zeros_like(logits[:, 0])), None
+            self._keep(self._choose(step))
+            self.between = True
             yield
-            if self.rows and self.steering is None:
-                with torch.no_grad():
-                    logits = read(self.base.model, token, self.kv, self.kv.cache(), self.lora).logits
-                self.kv.length += 1
+
+    def _steer(self, steering: Steering) -> Generator[None, None, Steered]:
+        self.between = False
+        return (yield from steering.step(self.token, self.kv, self.lora))
+
+    def _read(self) -> Tensor:
+        """Read the newest tokens; returns logits (B, V)."""
+        with torch.no_grad():
+            logits = read(self.base.model, self.token, self.kv, self.kv.cache(), self.lora).logits
+        self.kv.length += 1
+        return logits
 
     def _choose(self, step: Steered) -> Tensor:
         """Draw a token for every row from its fused logits and add it to the row; returns the tokens (B, 1)."""
@@ -84,8 +130,7 @@ class Batch:
         sound = total.isfinite()
         if fused is not clean:
             sound &= fused.logsumexp(-1, keepdim=True).isfinite()
-        drawable = torch.where(sound, fused, 0.0)
-        tokens = self.sampler(drawable, [row.ids for row in self.rows], [row.generator for row in self.rows])[:, None]
+        tokens = draw(self.rows, torch.where(sound, fused, 0.0))[:, None]
         logprobs = clean.gather(-1, tokens) - total
         # One tensor for everything that the rows need: the only synchronisation of a step.
         columns = (tokens, logprobs, sound, step.likelihood[:, None])
@@ -94,27 +139,45 @@ class Batch:
             row.take(int(token_id), logprob, bool(ok), likelihood, self.base.eos_token_ids)
         return tokens
 
-    def _keep(self, token: Tensor) -> Tensor:
-        """Drop the rows that have ended, so that they cost nothing; returns the tokens of the others."""
+    def _keep(self, token: Tensor) -> None:
+        """Drop the rows that have ended, so that they cost nothing; `token` (B, 1) is the newest of each."""
         running = [index for index, row in enumerate(self.rows) if row.finish_reason is None]
+        self.token = token
         if len(running) == len(self.rows):
-            return token
+            return
         index = torch.tensor(running, device=token.device, dtype=torch.long)
         self.rows = [self.rows[row] for row in running]
         self.kv = self.kv.rows(index)
         self.lora = self.lora.rows(running)
+        self.token = token.index_select(0, index)
         if self.steering is not None:
             self.steering.keep(index, running)
-        return token.index_select(0, index)
 
 
-def next_batch(plain: Batch, steered: Batch) -> Batch:
-    """The batch to advance: every row gets its first token at once, then steered rows get their share of the time."""
-    if not (plain.rows and steered.rows):
-        return plain if plain.rows else steered
-    if not plain.started:
-        return plain
-    return steered if not steered.started or steered.seconds < STEERED_SHARE * plain.seconds else plain
+def draw(rows: Sequence[Row], logits: Tensor) -> Tensor:
+    """Tokens (B,) from logits (B, V), by each row's own sampler."""
+    places: dict[Choose, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(row.sampler, []).append(place)
+    parts = []
+    for sampler, own in places.items():
+        index = torch.tensor(own, device=logits.device)
+        drawable = logits if len(places) == 1 else logits.index_select(0, index)
+        tokens = sampler(drawable, [rows[place].ids for place in own], [rows[place].generator for place in own])
+        parts.append((index, tokens))
+    if len(parts) == 1:
+        return parts[0][1]
+    chosen = torch.empty(len(rows), dtype=torch.long, device=logits.device)
+    for index, tokens in parts:
+        chosen[index] = tokens
+    return chosen
+
+
+def by_lora(rows: Sequence[Row]) -> list[int]:
+    """Indices of the rows without a LoRA, then of those of each LoRA together."""
+    numbers: dict[LoraWeights | None, int] = {None: 0}
+    keys = [numbers.setdefault(None if row.lora is None else row.lora.weights, len(numbers)) for row in rows]
+    return sorted(range(len(rows)), key=keys.__getitem__)
 
 
 def padded(

@@ -6,19 +6,20 @@ row depends on neither its batch nor its neighbours.
 """
 
 import hashlib
-import threading
+import math
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Hashable, Sequence
-from functools import cache
+from functools import cache, partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from adapters.base_model import BaseModel
-from adapters.decoding.batch import Batch, Pair, Start, by_length, next_batch, padded, score
+from adapters.decoding.batch import Batch, Pair, Start, by_length, by_lora, padded, score
 from adapters.decoding.likelihood import LogLikelihood
 from adapters.decoding.sampling import Choose, Sampler
+from adapters.decoding.scheduler import Batches, FairLock, Job, Scheduler
 from adapters.decoding.text import Continuation, Row, Text
 from adapters.lora.rows import LoraRows, ScaledLora
 from adapters.methods import Attribute, Method, Request, Sampling, UserError
@@ -27,74 +28,51 @@ from adapters.pplm.past import read
 from adapters.store.adapter_store import AdapterStore
 
 TOKENS_A_PASS = 1024  # padded tokens that are scored at once
+ALONE_SHARE = 0.3  # of the time while others wait
+T = TypeVar("T")
 Continuations = Generator[list[Continuation], None, None]
 LossOf = Callable[[tuple[Attribute, ...]], WeightedLoss]
-
-
-class FairLock:
-    """A lock granted in the order of asking, so that a long run cannot keep others from their steps."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._queue: deque[threading.Lock] = deque()  # the first holds the turn; each waits on a lock of its own
-
-    def __enter__(self) -> None:
-        mine = threading.Lock()
-        with self._guard:
-            if self._queue:
-                mine.acquire()
-            self._queue.append(mine)
-        try:
-            mine.acquire()  # waits until the one before lets go
-        except BaseException:
-            self._leave(mine)
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self._leave(self._queue[0])
-
-    def _leave(self, mine: threading.Lock) -> None:
-        with self._guard:
-            was_first = self._queue[0] is mine
-            self._queue.remove(mine)
-            if was_first and self._queue:
-                self._queue[0].release()
 
 
 class Engine:
     """One base model and its adapters. Safe to call from several threads: they take turns at single steps."""
 
-    def __init__(self, base: BaseModel, store: AdapterStore) -> None:
-        self.base, self.store = base, store
+    def __init__(self, base: BaseModel, store: AdapterStore, alone_share: float = ALONE_SHARE) -> None:
+        """`alone_share`: of the time, for calls that share no batch while others wait."""
+        self.base, self.store, self.alone_share = base, store, alone_share
         self.turn = FairLock()  # a LoRA hangs on the shared model for the length of one step
+        self.shared = Scheduler()
+        self._spent = {True: 0.0, False: 0.0}  # seconds of calls alone and of the shared rows, while both have work
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Continuations:
+    def generate(self, requests: Sequence[Request], sampling: Sampling, alone: bool = False) -> Continuations:
         """Continue all requests together; closing the iterator cancels and frees everything.
 
         Checks everything first (UserError), then yields the state of all requests, in order, after each piece of work:
-        a token of the unsteered rows, or one PPLM iteration.
+        a token of the unsteered rows, or one PPLM iteration. The rows join those of other calls; with `alone` they
+        do not, and the work is done within `alone_share`.
         """
         loss_of = cache(self._loss)  # one object for all rows with the same attributes: they are computed together
-        candidates = []
+        candidates, sampler = [], Sampler(sampling)
         for request in requests:
             count = 1 if request.method.steering is None else request.method.steering.best_of
             seeds = [candidate_seed(request.seed, number) for number in range(count)]
-            candidates.append([self._row(request, seed, sampling.max_new_tokens, loss_of) for seed in seeds])
-        return self._decode(candidates, Sampler(sampling))
+            candidates.append([self._row(request, seed, sampler, sampling.max_new_tokens, loss_of) for seed in seeds])
+        return self._decode(candidates, alone)
 
-    def loglikelihood(self, texts: Sequence[Pair], method: Method) -> list[LogLikelihood]:
-        """Score texts under the method's LoRA and prefix, without its steering."""
+    def loglikelihood(self, texts: Sequence[Pair], method: Method, alone: bool = False) -> list[LogLikelihood]:
+        """Score texts under the method's LoRA and prefix, without its steering; `alone` as in `generate`."""
         lora, prefix = self._adapters(method)
         results: dict[int, LogLikelihood] = {}
         for indices in by_length([len(context) + len(scored) for context, scored in texts], TOKENS_A_PASS):
-            with self.turn:
-                results |= zip(indices, score(self.base, [texts[i] for i in indices], lora, prefix), strict=True)
+            part = [texts[index] for index in indices]
+            results |= zip(indices, self._do(partial(score, self.base, part, lora, prefix), alone), strict=True)
         return [results[i] for i in range(len(texts))]
 
     def batch(self, request: Request, sampler: Choose, max_new_tokens: int) -> Batch:
         """A batch of one request, to be advanced token by token while holding `turn`. Raises UserError."""
-        row = self._row(request, request.seed, max_new_tokens, self._loss)
-        return next(batch for batch in self._batches([row], sampler) if batch.rows)
+        row = self._row(request, request.seed, sampler, max_new_tokens, self._loss)
+        with self.turn:
+            return next(batch for batch in self._begin([row]) if batch is not None)
 
     def _adapters(self, method: Method) -> tuple[ScaledLora | None, Tensor | None]:
         lora = None if method.lora is None else ScaledLora(self.store.lora(method.lora), method.lora_scale)
@@ -103,13 +81,13 @@ class Engine:
     def _loss(self, attributes: tuple[Attribute, ...]) -> WeightedLoss:
         return attribute_loss(self.base.tokenizer, attributes, self.base.device, self.store.class_loss)
 
-    def _row(self, request: Request, seed: int, max_new_tokens: int, loss_of: LossOf) -> Row:
+    def _row(self, request: Request, seed: int, sampler: Choose, max_new_tokens: int, loss_of: LossOf) -> Row:
         if not request.prompt.strip():
             raise UserError("The prompt is empty: write the beginning of a text.")
         lora, prefix = self._adapters(request.method)
         prompt_ids = self.base.encode(request.prompt, request.chat)
         generator = torch.Generator(self.base.device).manual_seed(seed)
-        row = Row(request, prompt_ids, max_new_tokens, generator, lora, prefix)
+        row = Row(request, prompt_ids, max_new_tokens, generator, sampler, lora, prefix)
         needed = row.prefix_length + len(prompt_ids) + row.room
         if needed > self.base.context_length:
             raise UserError(
@@ -121,29 +99,66 @@ class Engine:
             row.attribute_loss = loss_of(request.method.steering.attributes)
         return row
 
-    def _decode(self, candidates: list[list[Row]], sampler: Sampler) -> Continuations:
+    def _decode(self, candidates: list[list[Row]], alone: bool) -> Continuations:
         started = time.perf_counter()
         texts = [[Text(self.base, row, started) for row in rows] for rows in candidates]
-        batches = self._batches([row for rows in candidates for row in rows], sampler)
-        while any(batch.rows for batch in batches):
-            batch = next_batch(*batches)
-            with self.turn:
-                batch.advance()
-            yield [best(group) for group in texts]
+        scheduler = Scheduler(most_wasted=1) if alone else self.shared  # alone, the shape of a batch is as it began
+        job = Job([row for rows in candidates for row in rows], self._begin, self._bytes_a_column())
+        seen = job.state
 
-    def _batches(self, rows: list[Row], sampler: Choose) -> list[Batch]:
-        """The unsteered and the steered batch, after one pass over the distinct prompts of all."""
-        order = by_lora(rows)
+        def look() -> list[Continuation]:
+            """In turn: rows grow in whichever thread takes them further, which may have been another one."""
+            nonlocal seen
+            if job.state == seen:
+                scheduler.advance()
+            seen, place = job.state, scheduler.place(job)
+            return [best(group)._replace(place=place) for group in texts]
+
+        try:
+            self._do(partial(scheduler.add, job), alone=False)
+            states: list[Continuation] = []
+            while not states or any(state.finish_reason is None for state in states):
+                states = self._do(look, alone)
+                if job.error is not None:
+                    raise job.error
+                yield states
+        finally:
+            job.leave()
+            self.turn.at_once(scheduler.sweep)  # else whoever has the turn does
+
+    def _bytes_a_column(self) -> int:
+        return 2 * math.prod(self.base.cache_shape) * self.base.model.dtype.itemsize
+
+    def _do(self, work: Callable[[], T], alone: bool) -> T:
+        """Do a piece of work in turn; alone, only once the shared rows have had their part of the time."""
+        while True:
+            with self.turn:
+                spent = self._spent
+                waits = alone and self.shared.busy and spent[alone] > self.alone_share * sum(spent.values())
+                before = time.perf_counter()
+                try:
+                    if not waits:
+                        return work()
+                    self.shared.advance()
+                finally:
+                    spent[alone and not waits] += time.perf_counter() - before
+                    if not self.shared.busy:
+                        spent.update({True: 0.0, False: 0.0})
+
+    def _begin(self, rows: Sequence[Row]) -> Batches:
+        """The unsteered and the steered batch of some rows, after one pass over the distinct prompts of all."""
+        order = [rows[place] for place in by_lora(rows)]
         sources: dict[Hashable, Row] = {}
         for row in order:
             sources.setdefault(source(row), row)
-        with self.turn:
-            start = self._prefill(list(sources.values()), max(row.room for row in rows))
+        start = self._prefill(list(sources.values()), max(row.room for row in rows))
         position = {key: index for index, key in enumerate(sources)}
-        batches = []
-        for members in ([r for r in order if r.attribute_loss is None], [r for r in order if r.attribute_loss]):
-            batches.append(Batch(self.base, members, start.rows([position[source(row)] for row in members]), sampler))
-        return batches
+
+        def batch(members: list[Row]) -> Batch | None:
+            places = [position[source(row)] for row in members]
+            return Batch.begin(self.base, members, start.rows(places)) if members else None
+
+        return batch([r for r in order if r.attribute_loss is None]), batch([r for r in order if r.attribute_loss])
 
     def _prefill(self, rows: list[Row], room: int) -> Start:
         """Read the prompts of rows, those with a LoRA last; the cache has `room` for columns after them."""
@@ -170,12 +185,6 @@ def best(texts: Sequence[Text]) -> Continuation:
         return newest[0]._replace(finish_reason=None)
     index = max(range(len(texts)), key=lambda number: texts[number].row.score)
     return newest[index]._replace(seconds=max(text.seconds for text in newest))
-
-
-def by_lora(rows: Sequence[Row]) -> list[Row]:
-    """The rows without a LoRA, then those of each LoRA together."""
-    numbers: dict[int, int] = {}
-    return sorted(rows, key=lambda r: 0 if r.lora is None else numbers.setdefault(id(r.lora.weights), 1 + len(numbers)))
 
 
 def source(row: Row) -> Hashable:

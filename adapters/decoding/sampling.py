@@ -7,6 +7,7 @@ Letters: B rows, V vocabulary, K candidates.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -21,11 +22,11 @@ GREEDY = 1e-6  # temperature below which the likeliest token is taken: dividing 
 NUCLEUS = 1024  # tokens that nearly always hold a nucleus; finding and sorting them takes an eighth of sorting all
 
 
+@dataclass(frozen=True)
 class Sampler:
     """Chooses a token for every row of a batch, under the same settings."""
 
-    def __init__(self, sampling: Sampling) -> None:
-        self.sampling = sampling
+    sampling: Sampling
 
     def __call__(self, logits: Tensor, ids: Sequence[list[int]], generators: Sequence[Generator]) -> Tensor:
         """Tokens (B,) from logits (B, V), given the tokens of each row so far and its generator."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from torch import Generator, Tensor
 
 from adapters.base_model import BaseModel
+from adapters.decoding.sampling import Choose
 from adapters.lora.rows import ScaledLora
 from adapters.methods import Request
 from adapters.pplm.bags import WeightedLoss
@@ -28,6 +29,7 @@ class Row:
     prompt_ids: list[int]
     max_new_tokens: int
     generator: Generator
+    sampler: Choose  # rows with equal ones draw together
     lora: ScaledLora | None = None
     prefix: Tensor | None = None  # (L, 2, H, P, D)
     attribute_loss: WeightedLoss | None = None
@@ -35,6 +37,7 @@ class Row:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish_reason: str | None = None
+    error: Exception | None = None  # that ended the row
     likelihood: float = 0.0  # sum over the tokens of how much the text before showed the attributes
 
     def __post_init__(self) -> None:
@@ -55,6 +58,11 @@ class Row:
         steering = self.request.method.steering
         return self.max_new_tokens + (steering.horizon_length if steering else 0)
 
+    @property
+    def left(self) -> int:
+        """Tokens to write, at most."""
+        return 0 if self.finish_reason else self.max_new_tokens - len(self.token_ids)
+
     def take(self, token: int, logprob: float, sound: bool, likelihood: float, eos: frozenset[int]) -> None:
         """Add the chosen token, unless the row diverged (not `sound`), and notice the end."""
         if not sound:
@@ -70,6 +78,13 @@ class Row:
             self.finish_reason = "length"
 
 
+class Place(NamedTuple):
+    """A place in the line of those who wait for the model."""
+
+    ahead: int  # others who are let in before
+    seconds: float  # until it is let in, about
+
+
 class Continuation(NamedTuple):
     request: Request
     prompt_ids: tuple[int, ...]
@@ -78,6 +93,7 @@ class Continuation(NamedTuple):
     logprobs: tuple[float, ...]  # of each token, in nats, under the method without its steering
     finish_reason: str | None  # None while running, then "eos", "length" or "diverged"
     seconds: float  # from the start of the call to the newest token
+    place: Place | None = None  # while it waits to be let in
 
 
 class Text:

@@ -62,22 +62,34 @@ class Part(NamedTuple):
 
 
 class LoraRows:
-    def __init__(self, stacks: Sequence[Stack], uses: Sequence[Use | None]) -> None:
-        self.stacks, self.uses = stacks, uses
+    def __init__(
+        self, stacks: Sequence[Stack], uses: Sequence[Use | None], different: Sequence[LoraWeights] = ()
+    ) -> None:
+        """`different`: the D LoRAs of the stacks."""
+        self.stacks, self.uses, self.different = stacks, uses, different
         assert not any(before and not after for before, after in zip(uses, uses[1:], strict=False)), "base rows first"
 
     @classmethod
-    def of(cls, model: nn.Module, rows: Sequence[ScaledLora | None]) -> "LoraRows":
-        """`rows` has an entry for each row of the batch; those without a LoRA come first."""
-        different = {id(row.weights): row.weights for row in rows if row is not None}
-        numbers = {key: number for number, key in enumerate(different)}
-        names = sorted({name for lora in different.values() for name in lora.modules})
-        stacks = [stack(model, name, [*different.values()]) for name in names]
-        return cls(stacks, [None if row is None else Use(numbers[id(row.weights)], row.scale) for row in rows])
+    def of(
+        cls, model: nn.Module, rows: Sequence[ScaledLora | None], known: "LoraRows | None" = None
+    ) -> "LoraRows":
+        """`rows` has an entry for each row of the batch; those without a LoRA come first.
+
+        Where `known` has the same LoRAs, its weights are taken instead of copying them again.
+        """
+        different = [*dict.fromkeys(row.weights for row in rows if row is not None)]
+        if known is not None and {*different} == {*known.different}:
+            stacks, different = [*known.stacks], [*known.different]
+        else:
+            names = sorted({name for lora in different for name in lora.modules})
+            stacks = [stack(model, name, different) for name in names]
+        numbers = {lora: number for number, lora in enumerate(different)}
+        uses = [None if row is None else Use(numbers[row.weights], row.scale) for row in rows]
+        return cls(stacks, uses, different)
 
     def rows(self, index: Sequence[int]) -> "LoraRows":
         """The rows at `index`; a row may be named more than once. No weights are copied."""
-        return LoraRows(self.stacks, [self.uses[row] for row in index])
+        return LoraRows(self.stacks, [self.uses[row] for row in index], self.different)
 
     @cached_property
     def twice(self) -> "LoraRows":

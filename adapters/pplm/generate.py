@@ -139,7 +139,7 @@ class SteeredRows:
             hidden_sum = reading.hidden.masked_fill(~mask[:, : length - 1, None], 0).sum(1)  # (B, C)
             self.kv.length = length - 1
         ids = [row[real].tolist() for row, real in zip(prompts, mask[:, :length], strict=True)]
-        self.steering = Steering(model, [settings] * count, [loss] * count, ids, self.kv, hidden_sum)
+        self.steering = Steering.begin(model, [settings] * count, [loss] * count, ids, self.kv, hidden_sum)
 
     def keep(self, unfinished: Tensor) -> None:
         """Drop the rows that have ended, by unfinished (B,)."""

@@ -3,6 +3,7 @@
 Letters: as in arithmetic.py; Q tokens, C hidden size, N columns of capacity.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -48,18 +49,27 @@ class PushedPast:
     column. The pushed past is float32, so that small pushes survive where the model is bfloat16.
     """
 
-    def __init__(self, model: PreTrainedModel, clean: KV, carrying: bool) -> None:
-        """`carrying`: whether any row keeps its pushed past for the next token."""
-        count = clean.data.shape[2]
+    def __init__(self, model: PreTrainedModel, own: KV, carrying: bool) -> None:
+        """`own` is float32; `carrying`: whether any row keeps its pushed past for the next token."""
+        count, device = own.data.shape[2], own.mask.device
         self.model, self.carrying = model, carrying
-        own = KV(clean.data.to(torch.float32, copy=True), clean.mask, clean.length)
-        twice = torch.arange(2 * count, device=clean.mask.device) // 2
+        twice = torch.arange(2 * count, device=device) // 2
         self.twins = own.rows(twice) if carrying and count <= MOST_TWINS else None  # clean and pushed, row by row
         self.kv = own if self.twins is None else self.twins.every_second()
-        self.probe = torch.zeros((), device=clean.mask.device, requires_grad=True)
+        self.probe = torch.zeros((), device=device, requires_grad=True)
         self.buffer = torch.empty_like(self.kv.data)  # of gradients (L, 2, B, H, N, D)
         # The largest norm so far, as in the published code for bags of words: a flat stretch is not blown up.
-        self.norms = clean.mask.new_zeros(clean.data.shape[0], count, dtype=torch.float32)  # (L, B)
+        self.norms = torch.zeros(own.data.shape[0], count, device=device)  # (L, B)
+
+    @classmethod
+    def gathered(cls, rows: Sequence[tuple["PushedPast", int]], clean: KV, room: int) -> "PushedPast":
+        """Rows of several pasts, as `KV.gathered` has made `clean` of their clean ones."""
+        own = KV.gathered([(past.kv, row) for past, row in rows], room)
+        made = cls(rows[0][0].model, own, any(past.carrying for past, _ in rows))
+        if made.twins is not None:
+            made.twins.data[:, :, ::2] = clean.data
+        made.norms = torch.stack([past.norms[:, row] for past, row in rows], 1)
+        return made
 
     def keep(self, index: Tensor) -> None:
         """Keep only the rows at `index`."""

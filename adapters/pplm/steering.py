@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from adapters.kv import KV
@@ -23,6 +24,15 @@ class Steered(NamedTuple):
     clean: Tensor  # (B, V) logits of the next token, unsteered
     fused: Tensor  # (B, V); NaN in rows that diverged
     likelihood: Tensor  # (B,) of the attributes before any step; 0 if nothing is ranked by it
+
+
+class Counts(NamedTuple):
+    """What steered rows know of their tokens."""
+
+    recent: Tensor  # (B, K) of the past, the newest last
+    hidden_sum: Tensor  # (B, C)
+    num_hidden: Tensor  # (B,)
+    num_steps: Tensor  # (B,) tokens written
 
 
 class Group(NamedTuple):
@@ -48,30 +58,46 @@ class Steering:
     """The steering of B rows."""
 
     def __init__(
-        self,
+        self, settings: Sequence[PPLM], losses: Sequence[WeightedLoss], past: PushedPast, counts: "Counts"
+    ) -> None:
+        self.model, self.settings, self.losses, self.past = past.model, list(settings), list(losses), past
+        self.recent, self.hidden_sum, self.num_hidden, self.num_steps = counts
+        self.knobs = Knobs(self.settings, counts.recent.device)
+        self.groups: list[Group] = []
+        self.observer: Observer | None = None
+
+    @classmethod
+    def begin(
+        cls,
         model: PreTrainedModel,
         settings: Sequence[PPLM],
         losses: Sequence[WeightedLoss],
         ids: Sequence[Sequence[int]],
         clean: KV,
         hidden_sum: Tensor | None = None,
-    ) -> None:
+    ) -> "Steering":
         """`clean` is the unsteered cache of `ids` but for their last token, a row for each of `settings`.
 
         hidden_sum (B, C) is the sum of the last hidden states of the same tokens; only discriminators need it.
         """
-        self.model, self.settings, self.losses = model, list(settings), list(losses)
-        device, count = clean.mask.device, len(settings)
-        self.knobs = Knobs(self.settings, device)
-        self.past = PushedPast(model, clean, any(s.carry for s in settings))
+        device = clean.mask.device
+        own = KV(clean.data.to(torch.float32, copy=True), clean.mask, clean.length)
+        past = PushedPast(model, own, any(s.carry for s in settings))
         known = max(MAX_PIECES, *(s.cooldown for s in settings))
-        newest = [[*[NO_TOKEN] * known, *row[:-1]][-known:] for row in ids]
-        self.recent = torch.tensor(newest, device=device)  # (B, K) tokens of the past, the newest last
-        self.hidden_sum = torch.zeros(count, 1, device=device) if hidden_sum is None else hidden_sum  # (B, C)
-        self.num_hidden = torch.tensor([len(row) - 1 for row in ids], device=device)  # (B,)
-        self.num_steps = 0  # tokens written
-        self.groups: list[Group] = []
-        self.observer: Observer | None = None
+        newest = torch.tensor([[*[NO_TOKEN] * known, *row[:-1]][-known:] for row in ids], device=device)
+        hidden_sum = torch.zeros(len(ids), 1, device=device) if hidden_sum is None else hidden_sum
+        num_hidden = torch.tensor([len(row) - 1 for row in ids], device=device)
+        return cls(settings, losses, past, Counts(newest, hidden_sum, num_hidden, torch.zeros_like(num_hidden)))
+
+    @classmethod
+    def gathered(cls, rows: Sequence[tuple["Steering", int]], clean: KV, room: int) -> "Steering":
+        """Rows of several batches, all between two tokens, as `KV.gathered` has made `clean` of their clean pasts."""
+        settings, losses = zip(*((s.settings[row], s.losses[row]) for s, row in rows), strict=True)
+        known = max(s.recent.shape[1] for s, _ in rows)
+        newest = [pad(s.recent[row], (known - s.recent.shape[1], 0), value=NO_TOKEN) for s, row in rows]
+        others = zip(*((s.hidden_sum[row], s.num_hidden[row], s.num_steps[row]) for s, row in rows), strict=True)
+        past = PushedPast.gathered([(s.past, row) for s, row in rows], clean, room)
+        return cls(settings, losses, past, Counts(torch.stack(newest), *map(torch.stack, others)))
 
     def keep(self, index: Tensor, rows: Sequence[int]) -> None:
         """Keep only the rows at `index`, also given as ints in `rows`."""
@@ -79,6 +105,7 @@ class Steering:
         self.recent = self.recent.index_select(0, index)
         self.hidden_sum = self.hidden_sum.index_select(0, index)
         self.num_hidden = self.num_hidden.index_select(0, index)
+        self.num_steps = self.num_steps.index_select(0, index)
         self.settings = [self.settings[row] for row in rows]
         self.knobs = Knobs(self.settings, index.device)
         self.losses = [self.losses[row] for row in rows]
@@ -117,7 +144,7 @@ class Steering:
             past.advance(width, clean, None if all(s.carry for s in self.settings) else self.knobs.carry)
             self.hidden_sum = self.hidden_sum + unsteered.hidden[:, -1]
             self.num_hidden = self.num_hidden + 1
-            self.num_steps += 1
+            self.num_steps = self.num_steps + 1
         return Steered(unsteered.logits, fused, likelihood)
 
     def _groups(self) -> list[Group]:

@@ -191,7 +191,7 @@ class Runner:
     def _differences(self, batch: Batch, old: Mapping[Position, str], sampling: Sampling) -> Iterator[Difference]:
         """Write a batch again; yields the texts with other tokens than the stored ones."""
         traces = self.database.traces(list(old.values()))
-        *_, last = self.engine.generate(list(batch.requests.values()), sampling)
+        *_, last = self.engine.generate(list(batch.requests.values()), sampling, alone=True)
         rows = dict(zip(batch.requests, last, strict=True))
         for position, key in old.items():
             stored, mine = traces[key].token_ids, rows[position].token_ids

@@ -35,7 +35,7 @@ class Scorer(NamedTuple):
 
     def tallies(self, pairs: Sequence[Pair]) -> list[Tally]:
         """Sum of log-probabilities and number of tokens of each pair."""
-        results = self.engine.loglikelihood(pairs, self.method)
+        results = self.engine.loglikelihood(pairs, self.method, alone=True)
         return [Tally(result.sum_logprob, result.num_tokens) for result in results]
 
 

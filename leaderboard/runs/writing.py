@@ -49,7 +49,7 @@ def pieces(engine: Engine, batch: Batch, sampling: Sampling, scorer: str) -> Gen
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     waiting, peak, started = set(batch.requests), 0, time.perf_counter()
-    with closing(engine.generate(list(batch.requests.values()), sampling)) as states:
+    with closing(engine.generate(list(batch.requests.values()), sampling, alone=True)) as states:
         for state in states:
             rows = dict(zip(batch.requests, state, strict=True))
             peak = max(peak, memory(device))

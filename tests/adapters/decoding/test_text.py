@@ -6,10 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.base_model import BaseModel
+from adapters.decoding.sampling import Sampler
 from adapters.decoding.text import HALF, TOKENS_BEFORE, Row, Text
-from adapters.methods import BASE, Request
+from adapters.methods import BASE, Request, Sampling
 
 EOS = frozenset([257])
+GREEDY = Sampler(Sampling(temperature=0))
 
 
 def check(base: BaseModel, prompt: list[int], tokens: list[int]) -> None:
@@ -18,7 +20,7 @@ def check(base: BaseModel, prompt: list[int], tokens: list[int]) -> None:
     def decode(ids: list[int]) -> str:
         return str(base.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    row = Row(Request("", BASE), prompt, len(tokens), torch.Generator())
+    row = Row(Request("", BASE), prompt, len(tokens), torch.Generator(), GREEDY)
     text = Text(base, row, 0.0)
     before = prompt[-TOKENS_BEFORE:]
     for token in tokens:
@@ -67,7 +69,7 @@ def test_random_tokens_of_the_embedded_model(embedded: BaseModel, data: st.DataO
 
 
 def test_only_the_end_is_decoded_again(tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    row = Row(Request("", BASE), [256, 65], 500, torch.Generator())
+    row = Row(Request("", BASE), [256, 65], 500, torch.Generator(), GREEDY)
     text = Text(tiny_llama, row, 0.0)
     sizes: list[int] = []
     decode = Text._decode

@@ -1,0 +1,214 @@
+"""Who runs the model: everybody's rows step together, and calls join and leave between two tokens.
+
+Whoever waits for a text does the next piece of work, for all. So there is no thread that owns the model, and where
+nobody reads nothing runs.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from adapters.decoding.batch import STEERED_SHARE, Batch
+from adapters.decoding.text import Place, Row
+
+MOST_SECONDS = 2.0  # that a token of everybody may take before others have to wait
+MOST_BYTES = 1_000_000_000  # of the caches of everybody
+STEERED_COPIES = 4  # of a steered row's past: clean, pushed, twin and gradient
+MOST_WASTED = 0.25  # of the columns may be padding in all rows before a cache is made anew
+
+Batches = tuple[Batch | None, Batch | None]  # of the unsteered and of the steered rows
+
+
+class FairLock:
+    """A lock granted in the order of asking, so that a long run cannot keep others from their steps."""
+
+    def __init__(self) -> None:
+        self._guard = threading.RLock()  # a generator that is collected inside may ask too
+        self._queue: deque[threading.Lock] = deque()  # the first holds the turn; each waits on a lock of its own
+
+    def __enter__(self) -> None:
+        mine = threading.Lock()
+        with self._guard:
+            if self._queue:
+                mine.acquire()
+            self._queue.append(mine)
+        try:
+            mine.acquire()  # waits until the one before lets go
+        except BaseException:
+            self._leave(mine)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._leave(self._queue[0])
+
+    def at_once(self, work: Callable[[], None]) -> None:
+        """Do the work if nobody has the turn."""
+        with self._guard:
+            if not self._queue:
+                with self:
+                    work()
+
+    def _leave(self, mine: threading.Lock) -> None:
+        with self._guard:
+            was_first = self._queue[0] is mine
+            self._queue.remove(mine)
+            if was_first and self._queue:
+                self._queue[0].release()
+
+
+@dataclass(frozen=True, eq=False)  # compared by identity
+class Job:
+    """The rows of one call, and how they begin: the pass over their prompts."""
+
+    rows: Sequence[Row]
+    begin: Callable[[Sequence[Row]], Batches]
+    num_bytes: int  # of a cache column of one row
+
+    @property
+    def tokens_left(self) -> int:
+        return max(row.left for row in self.rows)
+
+    @property
+    def error(self) -> Exception | None:
+        """What ended its rows, if anything did."""
+        return next((row.error for row in self.rows if row.error is not None), None)
+
+    def leave(self) -> None:
+        """End its rows; whoever has the turn next forgets them."""
+        for row in self.rows:
+            row.finish_reason = row.finish_reason or "left"
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Changes whenever a row has a new token or has ended."""
+        return sum(len(row.token_ids) for row in self.rows), sum(row.finish_reason is not None for row in self.rows)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of its caches at their largest."""
+        columns = 0
+        for row in self.rows:
+            copies = 1 if row.attribute_loss is None else STEERED_COPIES
+            columns += copies * (row.prefix_length + len(row.prompt_ids) + row.room)
+        return columns * self.num_bytes
+
+
+class Scheduler:
+    """Jobs in the order of asking; those that are let in step together. Only whoever has the turn may use it."""
+
+    def __init__(
+        self, most_seconds: float = MOST_SECONDS, most_bytes: int = MOST_BYTES, most_wasted: float = MOST_WASTED
+    ) -> None:
+        self.most_seconds, self.most_bytes, self.most_wasted = most_seconds, most_bytes, most_wasted
+        self.waiting: list[Job] = []
+        self.running: list[Job] = []
+        self.arrived: list[Batch] = []  # steered rows that wait for the end of a token
+        self.plain: Batch | None = None
+        self.steered: Batch | None = None
+        self.cost = [0.0, 0.0]  # seconds a token of an unsteered and of a steered row, as measured last
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.waiting or self.running)
+
+    def add(self, job: Job) -> None:
+        self.waiting.append(job)
+
+    def place(self, job: Job) -> Place | None:
+        """Where a job stands in the line, and about how long; None once it is let in."""
+        ahead = next((place for place, other in enumerate(self.waiting) if other is job), None)
+        if ahead is None:
+            return None
+        ends = sorted(running.tokens_left for running in self.running) or [0]
+        rounds, rest = divmod(ahead, len(ends))  # each that ends lets one in
+        return Place(ahead, (rounds * ends[-1] + ends[rest]) * self._seconds(self._rows()))
+
+    def advance(self) -> None:
+        """Do one piece of work: let a job in, or take the batch further whose turn it is."""
+        self.sweep()
+        if self.waiting and self._has_room(self.waiting[0]) and self._let_in(self.waiting.pop(0)):
+            return
+        batch = self._next()
+        if batch is None:
+            return
+        rows = batch.rows
+        try:
+            batch.advance()
+        except Exception as error:
+            fail(rows, error)
+        else:
+            if batch.between and batch.pace:
+                self.cost[batch.steering is not None] = batch.pace / len(rows)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Forget the rows that have ended or were left, and take in those that have arrived."""
+        self.waiting = [job for job in self.waiting if job.tokens_left]
+        self.running = [job for job in self.running if job.tokens_left]
+        self.plain = self._swept(self.plain, [])
+        steered = self._swept(self.steered, self.arrived)
+        if steered is not self.steered or self.steered is None:
+            self.arrived = []
+        self.steered = steered
+        if self.plain is None or self.steered is None:
+            for batch in (self.plain, self.steered):
+                if batch is not None:
+                    batch.seconds = 0.0
+
+    def _has_room(self, job: Job) -> bool:
+        """Whether a job may be let in beside the running ones: by memory, and by the time of a token of all."""
+        if not self.running:
+            return True
+        if any(batch is not None and not batch.pace for batch in (self.plain, self.steered)):
+            return False  # not measured yet
+        memory = sum(each.memory for each in (*self.running, job))
+        return self._seconds([*self._rows(), *job.rows]) <= self.most_seconds and memory <= self.most_bytes
+
+    def _rows(self) -> list[Row]:
+        return [row for job in self.running for row in job.rows if row.left]
+
+    def _seconds(self, rows: Sequence[Row]) -> float:
+        """What a token of all these rows takes, at most: a row costs less the more there are."""
+        steered = sum(row.attribute_loss is not None for row in rows)
+        return self.cost[0] * (len(rows) - steered) + self.cost[1] * steered
+
+    def _let_in(self, job: Job) -> bool:
+        """Read the prompts of a job; its unsteered rows get their first token. Returns whether there are any."""
+        self.running.append(job)
+        try:
+            plain, steered = job.begin(job.rows)
+            if plain is not None:
+                plain.advance()
+        except Exception as error:
+            fail(job.rows, error)
+            return True
+        if plain is not None:
+            self.plain = plain if self.plain is None else Batch.joined([self.plain, plain])
+        if steered is not None:
+            self.arrived.append(steered)
+            self.sweep()
+        return plain is not None
+
+    def _next(self) -> Batch | None:
+        """Every row gets its first token at once, then steered rows get their share of the time."""
+        plain, steered = self.plain, self.steered
+        if plain is None or steered is None:
+            return plain or steered
+        behind = steered.seconds < STEERED_SHARE * plain.seconds
+        return steered if behind or any(not row.token_ids for row in steered.rows) else plain
+
+    def _swept(self, batch: Batch | None, arrived: Sequence[Batch]) -> Batch | None:
+        """The batch with those that have arrived and without rows that were left; made anew if it wastes columns."""
+        if batch is None or not any(row.left for row in batch.rows):  # then its token need not be finished
+            return arrived[0] if len(arrived) == 1 else Batch.joined(arrived)
+        if not batch.between:
+            return batch
+        fits = all(row.left for row in batch.rows) and batch.wasted <= self.most_wasted
+        return batch if fits and not arrived else Batch.joined([batch, *arrived])
+
+
+def fail(rows: Sequence[Row], error: Exception) -> None:
+    """End rows by an error, which their callers raise."""
+    for row in rows:
+        row.error, row.finish_reason = error, "failed"
