@@ -149,6 +149,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
     from adapters.store.adapter_store import WEIGHTS, AdapterStore
     from adapters.training.queue import Trainer
     from adapters.xray.replay import XRays
+    from demo.parts.visitors import OneEach
     from demo.services import Services
     from leaderboard.output.publish import Publisher, push_to_hub
     from leaderboard.prompts import Limits
@@ -186,6 +187,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
         explorer=Explorer(engine, library.report),
         space=settings.space,
         costs=MethodCosts(settings.model, base.id, settings.home),
+        visitors=OneEach(),
     )
 
 

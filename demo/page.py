@@ -20,7 +20,7 @@ from demo.leaderboard.results.load import find_run
 from demo.leaderboard.tab import leaderboard_tab
 from demo.look.theme import FAVICON, STYLE_SHEET, script, theme
 from demo.parts import words
-from demo.parts.events import LIGHT, guard_events
+from demo.parts.events import LIGHT, VISITORS, guard_events
 from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
 from demo.parts.views import Page, build_at_first
 from demo.picture import picture
@@ -111,6 +111,7 @@ def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_uploa
         run_history=False,
         enable_monitoring=False,
         max_file_size=2 * max_upload,
+        max_threads=2 * VISITORS,
         state_session_capacity=SESSIONS,
         share=False,
         ssr_mode=False,

@@ -11,6 +11,7 @@ from adapters.library.library import Library
 from adapters.store.adapter_store import Adapter, AdapterStore
 from adapters.training.queue import Trainer
 from adapters.xray.replay import XRays
+from demo.parts.visitors import OneEach
 from leaderboard.output.publish import Publisher
 from leaderboard.prompts import Limits
 from leaderboard.runs.runner import Runner
@@ -35,6 +36,7 @@ class Services(NamedTuple):
     library: Library
     explorer: Explorer
     costs: MethodCosts
+    visitors: OneEach
     space: str | None = None  # owner/name of the Space that this runs in
 
     def adapter(self, name: str | None) -> Adapter | None:

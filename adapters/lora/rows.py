@@ -70,9 +70,7 @@ class LoraRows:
         assert not any(before and not after for before, after in zip(uses, uses[1:], strict=False)), "base rows first"
 
     @classmethod
-    def of(
-        cls, model: nn.Module, rows: Sequence[ScaledLora | None], known: "LoraRows | None" = None
-    ) -> "LoraRows":
+    def of(cls, model: nn.Module, rows: Sequence[ScaledLora | None], known: "LoraRows | None" = None) -> "LoraRows":
         """`rows` has an entry for each row of the batch; those without a LoRA come first.
 
         Where `known` has the same LoRAs, its weights are taken instead of copying them again.

@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -67,6 +68,26 @@ def add_job(jobs: Path, job: Job, file: Path | None) -> str:
 def job_ids(jobs: Path) -> list[str]:
     """Ids of all jobs, oldest first."""
     return sorted(path.name for path in jobs.iterdir() if ID.fullmatch(path.name)) if jobs.is_dir() else []
+
+
+def in_turn(found: Mapping[str, History], read: Callable[[str], Job]) -> list[str]:
+    """Ids of the unfinished jobs by their turn: whoever would be done first if each visitor had a machine of their own.
+
+    So short trainings go before long ones, a visitor's second one does not hold up another's first, and nobody waits
+    for ever (fair queueing: Demers, Keshav and Shenker, 1989). What has begun is not overtaken.
+    """
+    ends: dict[str, float] = {}
+    of_visitor: dict[str | None, float] = {}
+    for id in sorted(id for id, history in found.items() if not history.ended):
+        try:
+            job = read(id)
+        except UserError:  # whoever does it will say why it cannot be done
+            ends[id] = 0.0
+            continue
+        asked = int(id.partition("-")[0]) / 1e9
+        of_visitor[job.owner] = max(asked, of_visitor.get(job.owner, 0.0)) + sum(job.times)
+        ends[id] = 0.0 if found[id].state == "running" else of_visitor[job.owner]
+    return sorted(ends, key=ends.__getitem__)
 
 
 def read_job(jobs: Path, id: str) -> Job:

@@ -170,12 +170,16 @@ class Trainer:
             return self._followers.setdefault(id, Follower(self._jobs / id)).read()
 
     def _queue(self) -> list[str]:
-        """Ids of the unfinished jobs, oldest first."""
-        return [id for id in job_ids(self._jobs) if not self._history(id).ended]
+        """Ids of the unfinished jobs by their turn."""
+        return job_folder.in_turn({id: self._history(id) for id in job_ids(self._jobs)}, self._job)
+
+    def _first(self) -> str | None:
+        """The job that the newest process has worked on."""
+        return next((id for id in self._queue() if id in self._open), None)
 
     def _view(self, id: str, queue: list[str]) -> JobView:
         job, history = self._job(id), self._history(id)
-        ahead = [other for other in queue if other < id]
+        ahead = queue[: queue.index(id)] if id in queue else []
         pace = job_folder.pace(history, job.times, time.time())
         if history.state == "waiting":
             message = f"waiting for {len(ahead)} before it" if ahead else "about to begin"
@@ -201,11 +205,9 @@ class Trainer:
                 self._one_process(deaths)
             except Exception as error:  # no job may stay "running" for ever
                 LOG.exception("A training cannot be looked after.")
-                with self._lock:
-                    oldest = min(self._open, default=None)
-                if oldest is not None:
-                    self._fail(oldest, f"Its process cannot be run ({reason(error)}): train again.")
-                    self._close(oldest)
+                if (first := self._first()) is not None:
+                    self._fail(first, f"Its process cannot be run ({reason(error)}): train again.")
+                    self._close(first)
             with self._lock:
                 if not self._open:
                     self._attending = None
@@ -225,10 +227,8 @@ class Trainer:
                 self._offer_ended()
             code = process.exitcode
         self._offer_ended()
-        with self._lock:
-            oldest = min(self._open, default=None)
-        if code and oldest is not None:
-            self._note_death(oldest, code, deaths)
+        if code and (first := self._first()) is not None:
+            self._note_death(first, code, deaths)
 
     def _note_death(self, id: str, code: int, deaths: dict[str, tuple[float, int]]) -> None:
         """Give up a job whose process dies again and again without a newer checkpoint."""

@@ -1,4 +1,4 @@
-"""The process that trains: takes the oldest unfinished job of a home, does it, and ends.
+"""The process that trains: takes the unfinished job of a home whose turn it is, does it, and ends.
 
 It ends with the process that started it, at once, and the next one goes on from the newest checkpoint.
 """
@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,15 +29,16 @@ NO_MEMORY = "It needs more memory than there is: lower batch_size or max_length.
 
 
 def work(home: Path) -> None:
-    """Do the oldest unfinished job below `home`, if there is one."""
+    """Do the unfinished job below `home` whose turn it is, if there is one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app, and this ends with it
     threading.Thread(target=end_with_parent, daemon=True).start()
     jobs = home / "jobs"
-    for id in job_folder.job_ids(jobs):
-        if not job_folder.Follower(jobs / id).read().ended:
-            do_job(home, id)
-            return
-        job_folder.tidy(jobs / id)
+    found = {id: job_folder.Follower(jobs / id).read() for id in job_folder.job_ids(jobs)}
+    for id, history in found.items():
+        if history.ended:
+            job_folder.tidy(jobs / id)
+    for id in job_folder.in_turn(found, partial(job_folder.read_job, jobs))[:1]:
+        do_job(home, id)
 
 
 def end_with_parent() -> None:

@@ -13,17 +13,18 @@ from demo.compare.board import Board, Figures, PaneView
 from demo.compare.form import Form, read_form
 from demo.compare.record import Comparison, asked, make_record, pane_view, read_record, topic_lists
 from demo.parts.numbers import Marker, if_finite, marker, spans
-from demo.parts.running import PaneErrors, changed, closed_at_end, told
-from demo.parts.words import replayed
+from demo.parts.running import PaneErrors, changed, closed_at_end, only, told
+from demo.parts.words import in_line, replayed
 from demo.services import Services
 from leaderboard.metrics.distinct import distinct
 
 Steps = Iterator[Sequence[Continuation]]  # of the engine; closing it cancels
 
 
-def compare(services: Services, form: Form, board: Board) -> Iterator[Board]:
+def compare(services: Services, form: Form, board: Board, visitor: str | None = None) -> Iterator[Board]:
     """Continue the prompt in every pane; yield a board whenever something visible has changed."""
-    return told(write(services, form, board), board, lambda last, error: last.stop().refuse(error))
+    boards = only(services, visitor, write(services, form, board))
+    return told(boards, board, lambda last, error: last.stop().refuse(error))
 
 
 def write(services: Services, form: Form, board: Board) -> Iterator[Board]:
@@ -41,7 +42,9 @@ def write(services: Services, form: Form, board: Board) -> Iterator[Board]:
     started = Board(old | waiting, words.MEND_SOME if errors else "", bool(errors), True, errors, topics)
     yield started
     for rows, panes in watch(services, requests, steps):
-        yield replace(started, panes=old | panes, seconds_left=seconds_left(rows.values(), sampling))
+        place = next(iter(rows.values())).place
+        line = in_line(*place) if place else started.message
+        yield replace(started, panes=old | panes, message=line, seconds_left=seconds_left(rows.values(), sampling))
     record = make_record(services, rows, panes, sampling)
     yield replace(started, panes=old | read_record(services, record).board.panes, running=False, record=record)
 
@@ -91,14 +94,14 @@ def refusal(services: Services, request: Request, sampling: Sampling) -> str | N
 def watch(
     services: Services, requests: dict[int, Request], steps: Steps
 ) -> Iterator[tuple[dict[int, Continuation], dict[int, PaneView]]]:
-    """The continuations and the views of their panes, whenever a row has a new token or has just ended."""
+    """The continuations and the views of their panes, whenever a row has a new token, or its place in the line."""
     marked = marker(topic_lists(services, [request.method for request in requests.values()]))
     seen: dict[int, tuple[Any, ...]] = {}
     views: dict[int, PaneView] = {}
     with closed_at_end(steps):
         for continuations in steps:
             rows = dict(zip(requests, continuations, strict=True))
-            states = {place: (row.token_ids, row.finish_reason) for place, row in rows.items()}
+            states = {n: (row.token_ids, row.finish_reason, row.place and row.place.ahead) for n, row in rows.items()}
             if new := {place: row for place, row in rows.items() if states[place] != seen.get(place)}:
                 scores = score(services, new)
                 views = views | {place: view(row, marked, scores.get(place)) for place, row in new.items()}
@@ -137,11 +140,11 @@ def view(row: Continuation, marked: Marker | None, scored: float | None) -> Pane
     return pane_view(row.request.method, spans(asked(row.request), row.text, marked), figures, row.finish_reason)
 
 
-def check_parity(services: Services, form: Form, board: Board) -> Iterator[Board]:
+def check_parity(services: Services, form: Form, board: Board, visitor: str | None = None) -> Iterator[Board]:
     """Run every pane with its effect off beside the base; the last board has the verdict on each text."""
     panes = {place: pane._replace(note="", is_error=False) for place, pane in board.panes.items()}
     clean = Board(panes, topics=board.topics, record=board.record)
-    return told(parity_boards(services, form, clean), clean, Board.refuse)
+    return told(only(services, visitor, parity_boards(services, form, clean)), clean, Board.refuse)
 
 
 def parity_boards(services: Services, form: Form, board: Board) -> Iterator[Board]:

@@ -22,8 +22,8 @@ from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, 
 from demo.look.theme import script
 from demo.parts import words as common
 from demo.parts.controls import FIRST_SAMPLING
-from demo.parts.events import LIGHT, MODEL, Handler, slow, told
-from demo.parts.links import COMPARE, address, is_id
+from demo.parts.events import LIGHT, MODEL, VISITORS, Handler, slow, told
+from demo.parts.links import COMPARE, address, is_id, owner_of
 from demo.parts.marked import MAX_PANES, Marked, Values, message
 from demo.parts.running import closed_at_end
 from demo.parts.views import Page, cell_of
@@ -38,7 +38,7 @@ def compare_tab(services: Services, page: Page) -> None:
     """The tab, and the public endpoint /compare."""
     with gr.Column(elem_classes="stack live") as live:
         bench = Bench(services)
-    wire_runs(services, bench)
+    wire_runs(services, bench, page)
     wire_settings(services, bench)
     wire_panes(services, bench, page)
     shared = SharedPage(services)
@@ -56,21 +56,21 @@ def compare_tab(services: Services, page: Page) -> None:
     with gr.Column(elem_classes="stack") as below:
         xray_section(services, source, page.blocks)
     deleted.then(lambda id: gr.update(visible=id is not None), shared.id, below, **LIGHT)
-    gr.api(compare_endpoint(services), api_name="compare", concurrency_id=MODEL, concurrency_limit=1)
+    gr.api(compare_endpoint(services), api_name="compare", concurrency_id=MODEL, concurrency_limit=VISITORS)
 
 
 # Which event calls what
 
 
-def wire_runs(services: Services, bench: Bench) -> None:
-    options = slow(bench.message, MODEL)
-    write, check = (partial(play, services, bench, run) for run in (compare, check_parity))
+def wire_runs(services: Services, bench: Bench, page: Page) -> None:
+    options, inputs = slow(bench.message, MODEL), {page.owner, *bench.inputs}
+    write, check = (partial(play, services, bench, page, run) for run in (compare, check_parity))
     starts = [bench.run.click, bench.prompt.submit]
     gr.on(starts, told(bench.message, on_start, bench), bench.board, [bench.run, bench.stop, bench.message], **LIGHT)
     bench.prompt.change(None, None, bench.message, js="() => []", **LIGHT)  # what was wrong is being mended
     events = [
-        gr.on(starts, write, bench.inputs, bench.outputs, **options),
-        bench.parity.click(check, bench.inputs, bench.outputs, **options),
+        gr.on(starts, write, inputs, bench.outputs, **options),
+        bench.parity.click(check, inputs, bench.outputs, **options),
     ]
     stopped = bench.stop.click(None, cancels=events)
     stopped.then(partial(on_stop, services, bench), bench.board, bench.outputs, **LIGHT)
@@ -138,9 +138,12 @@ def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, 
 # Handlers: values in, values out
 
 
-def play(services: Services, bench: Bench, run: Callable[..., Iterator[Board]], values: Values) -> Iterator[Values]:
+def play(
+    services: Services, bench: Bench, page: Page, run: Callable[..., Iterator[Board]], values: Values
+) -> Iterator[Values]:
+    """The boards of a run, the only one of its visitor."""
     before = values[bench.board]
-    with closed_at_end(run(services, bench.read(values), before)) as boards:
+    with closed_at_end(run(services, bench.read(values), before, owner_of(values[page.owner]))) as boards:
         for board in boards:
             yield bench.updates(services, before, board)
             before = board

@@ -14,14 +14,16 @@ from demo.parts.running import as_user_error
 
 # Light work. Without a place to show progress the browser need not go through all components for each output.
 LIGHT: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private", "queue": False}
-MODEL = "model"  # the turn of whatever uses the model: one at a time, whoever asks
+MODEL = "model"  # the turn of whatever uses the model
+VISITORS = 64  # that may use the model at once: the engine lets them in
 Handler = Callable[..., Any]
 
 
 def slow(line: Component, turn: str | None = None) -> dict[str, Any]:
-    """Options of work that takes a while: `line` shows its progress; works with the same `turn` run one at a time."""
+    """Options of work that takes a while: `line` shows its progress; works with the same `turn` share its places."""
     options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": line, "api_visibility": "private"}
-    return options if turn is None else options | {"concurrency_id": turn, "concurrency_limit": 1}
+    places = VISITORS if turn == MODEL else 1
+    return options if turn is None else options | {"concurrency_id": turn, "concurrency_limit": places}
 
 
 def guard_events() -> None:

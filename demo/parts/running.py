@@ -40,6 +40,12 @@ def told(steps: Iterator[T], last: T, refuse: Callable[[T, UserError], T]) -> It
             yield refuse(last, as_user_error(error))
 
 
+def only(services: Services, visitor: str | None, steps: Iterator[T]) -> Iterator[T]:
+    """The steps, as the only comparison of a visitor. Raises UserError."""
+    with services.visitors.hold(visitor), closed_at_end(steps):
+        yield from steps
+
+
 def as_user_error(error: Exception) -> UserError:
     """The error itself if a person can mend it; else SERVER_ERROR, and the log has the exception."""
     if isinstance(error, UserError):

@@ -27,6 +27,7 @@ NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
 NO_SUCH_LIST = "No such list: choose one, or own words."
 
 # Links: sharing, replaying, deleting
+ONE_EACH = "You have a comparison running in another tab. Wait for its end, or stop it."
 SHARE = "Share"
 STOP = "Stop"
 REPLAY = "Replay"
@@ -136,6 +137,11 @@ def links_html(repository: str, space: str | None) -> str:
 def percent(share: float) -> str:
     """A share of 1 or a probability: 12.3 %, 0.045 %, 3.1e-07 %."""
     return f"{100 * share:.1f}\u00a0%" if share >= 0.1 else f"{100 * share:.2g}\u00a0%"
+
+
+def in_line(ahead: int, seconds: float) -> str:
+    before = "You are next" if not ahead else f"{ahead + 1}. in line"
+    return f"{before}: about {duration(seconds)}."
 
 
 def duration(seconds: float) -> str:

@@ -145,7 +145,7 @@ def test_an_error_ends_the_calls_of_its_batch_and_no_others(engine: Engine, monk
         patched.setattr(Batch, "_read", broken)
         for call in plain:
             with pytest.raises(RuntimeError, match="out of memory"):
-                [*call]
+                list(call)
     *_, (row,) = steered
     assert row.finish_reason == "length"
     *_, (row,) = engine.generate([Request("Once", BASE)], GREEDY)
