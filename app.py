@@ -141,15 +141,15 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
 
     from adapters.adapter_files import sweep
     from adapters.decoding.engine import Engine
+    from adapters.decoding.visitors import OneEach
     from adapters.discriminators.trainer import DiscriminatorTrainer
+    from adapters.learned.costs import stored_costs
     from adapters.learned.explorer import Explorer
-    from adapters.learned.method_costs import MethodCosts
     from adapters.library.library import Library
     from adapters.pplm.bags import word_lists
     from adapters.store.adapter_store import WEIGHTS, AdapterStore
     from adapters.training.queue import Trainer
     from adapters.xray.replay import XRays
-    from demo.parts.visitors import OneEach
     from demo.services import Services
     from leaderboard.output.publish import Publisher, push_to_hub
     from leaderboard.prompts import Limits
@@ -186,7 +186,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
         library=library,
         explorer=Explorer(engine, library.report),
         space=settings.space,
-        costs=MethodCosts(settings.model, base.id, settings.home),
+        costs=partial(stored_costs, settings.home, base.id),
         visitors=OneEach(),
     )
 

@@ -15,7 +15,6 @@ from adapters.base_model import embedded_folder, load_base_model
 from adapters.cards import write_report
 from adapters.discriminators.labelled import read_labelled
 from adapters.discriminators.trainer import Order, make_discriminator
-from adapters.learned import method_costs
 from adapters.methods import UserError, from_json
 from adapters.pplm.hub import write_hub_folder
 from adapters.store.adapter_store import WEIGHTS
@@ -63,7 +62,6 @@ def parser() -> argparse.ArgumentParser:
     train_command.add_options(
         commands.add_parser("train", help="train an adapter and write its folder, with a model card")
     )
-    method_costs.add_options(commands.add_parser("methods", help="measure what LoRA, prefixes and full training cost"))
     again = commands.add_parser("card", help="write the card of an adapter again, from its metrics.json")
     again.add_argument("folder", type=Path, nargs="+")
     return top
@@ -95,7 +93,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, str], object]] = {
     "hub": lambda options, _: write_hub_folder(options.folder),
     "card": card_command,
     "train": train_command.run,
-    "methods": lambda options, _: method_costs.run(options, say),
     DISCRIMINATOR: train_discriminator_command,
 }
 

@@ -9,7 +9,7 @@ import sys
 
 from adapters.methods import UserError
 from benchmarks import adapters_page, example_records, headlines, showcase_run
-from benchmarks.costs import bench, weight_layout
+from benchmarks.costs import bench, method_costs, weight_layout
 from benchmarks.sweeps import frontier_command, size_sweep_command
 
 COMMANDS = {
@@ -20,6 +20,7 @@ COMMANDS = {
     "examples": (example_records, "write the comparisons of the examples on the page"),
     "showcase": (showcase_run, "make the run that the Leaderboard opens on"),
     "headlines": (headlines, "make training rows for the adapter `headline` from Debian's package descriptions"),
+    "methods": (method_costs, "measure what LoRA, prefixes and full training cost"),
     "weights": (weight_layout, "time matrix products by the memory order of the weights"),
 }
 

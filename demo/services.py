@@ -1,17 +1,17 @@
 """The services that tabs may use, in one NamedTuple of the real classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from adapters.decoding.engine import Engine
+from adapters.decoding.visitors import OneEach
 from adapters.discriminators.trainer import DiscriminatorTrainer
+from adapters.learned.costs import Costs
 from adapters.learned.explorer import Explorer
-from adapters.learned.method_costs import MethodCosts
 from adapters.library.library import Library
 from adapters.store.adapter_store import Adapter, AdapterStore
 from adapters.training.queue import Trainer
 from adapters.xray.replay import XRays
-from demo.parts.visitors import OneEach
 from leaderboard.output.publish import Publisher
 from leaderboard.prompts import Limits
 from leaderboard.runs.runner import Runner
@@ -35,7 +35,7 @@ class Services(NamedTuple):
     trainer: Trainer
     library: Library
     explorer: Explorer
-    costs: MethodCosts
+    costs: Callable[[], Costs | None]  # of each method, where they were measured
     visitors: OneEach
     space: str | None = None  # owner/name of the Space that this runs in
 

@@ -19,7 +19,7 @@ from adapters.base_model import BaseModel
 from adapters.decoding.batch import Batch, Pair, Start, by_length, by_lora, padded, score
 from adapters.decoding.likelihood import LogLikelihood
 from adapters.decoding.sampling import Choose, Sampler
-from adapters.decoding.scheduler import Batches, FairLock, Job, Scheduler
+from adapters.decoding.scheduler import Batches, Call, FairLock, Scheduler
 from adapters.decoding.text import Continuation, Row, Text
 from adapters.lora.rows import LoraRows, ScaledLora
 from adapters.methods import Attribute, Method, Request, Sampling, UserError
@@ -101,29 +101,29 @@ class Engine:
 
     def _decode(self, candidates: list[list[Row]], alone: bool) -> Continuations:
         started = time.perf_counter()
-        texts = [[Text(self.base, row, started) for row in rows] for rows in candidates]
+        texts = [[Text(self.base.tokenizer, row, started) for row in rows] for rows in candidates]
         scheduler = Scheduler(most_wasted=1) if alone else self.shared  # alone, the shape of a batch is as it began
-        job = Job([row for rows in candidates for row in rows], self._begin, self._bytes_a_column())
-        seen = job.state
+        call = Call([row for rows in candidates for row in rows], self._begin, self._bytes_a_column())
+        seen = call.state
 
         def look() -> list[Continuation]:
             """In turn: rows grow in whichever thread takes them further, which may have been another one."""
             nonlocal seen
-            if job.state == seen:
+            if call.state == seen:
                 scheduler.advance()
-            seen, place = job.state, scheduler.place(job)
-            return [best(group)._replace(place=place) for group in texts]
+            seen, wait = call.state, scheduler.wait(call)
+            return [best(group)._replace(wait=wait) for group in texts]
 
         try:
-            self._do(partial(scheduler.add, job), alone=False)
+            self._do(partial(scheduler.add, call), alone=False)
             states: list[Continuation] = []
             while not states or any(state.finish_reason is None for state in states):
                 states = self._do(look, alone)
-                if job.error is not None:
-                    raise job.error
+                if call.error is not None:
+                    raise call.error
                 yield states
         finally:
-            job.leave()
+            call.leave()
             self.turn.at_once(scheduler.sweep)  # else whoever has the turn does
 
     def _bytes_a_column(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from adapters.decoding.batch import STEERED_SHARE, Batch
-from adapters.decoding.text import Place, Row
+from adapters.decoding.text import Row, Wait
 
 MOST_SECONDS = 2.0  # that a token of everybody may take before others have to wait
 MOST_BYTES = 1_000_000_000  # of the caches of everybody
@@ -58,7 +58,7 @@ class FairLock:
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity
-class Job:
+class Call:
     """The rows of one call, and how they begin: the pass over their prompts."""
 
     rows: Sequence[Row]
@@ -95,14 +95,14 @@ class Job:
 
 
 class Scheduler:
-    """Jobs in the order of asking; those that are let in step together. Only whoever has the turn may use it."""
+    """Calls in the order of asking; those that are let in step together. Only whoever has the turn may use it."""
 
     def __init__(
         self, most_seconds: float = MOST_SECONDS, most_bytes: int = MOST_BYTES, most_wasted: float = MOST_WASTED
     ) -> None:
         self.most_seconds, self.most_bytes, self.most_wasted = most_seconds, most_bytes, most_wasted
-        self.waiting: list[Job] = []
-        self.running: list[Job] = []
+        self.line: list[Call] = []
+        self.running: list[Call] = []
         self.arrived: list[Batch] = []  # steered rows that wait for the end of a token
         self.plain: Batch | None = None
         self.steered: Batch | None = None
@@ -110,24 +110,24 @@ class Scheduler:
 
     @property
     def busy(self) -> bool:
-        return bool(self.waiting or self.running)
+        return bool(self.line or self.running)
 
-    def add(self, job: Job) -> None:
-        self.waiting.append(job)
+    def add(self, call: Call) -> None:
+        self.line.append(call)
 
-    def place(self, job: Job) -> Place | None:
-        """Where a job stands in the line, and about how long; None once it is let in."""
-        ahead = next((place for place, other in enumerate(self.waiting) if other is job), None)
+    def wait(self, call: Call) -> Wait | None:
+        """Where a call stands in the line, and about how long; None once it is let in."""
+        ahead = next((place for place, other in enumerate(self.line) if other is call), None)
         if ahead is None:
             return None
         ends = sorted(running.tokens_left for running in self.running) or [0]
         rounds, rest = divmod(ahead, len(ends))  # each that ends lets one in
-        return Place(ahead, (rounds * ends[-1] + ends[rest]) * self._seconds(self._rows()))
+        return Wait(ahead, (rounds * ends[-1] + ends[rest]) * self._seconds(self._rows()))
 
     def advance(self) -> None:
-        """Do one piece of work: let a job in, or take the batch further whose turn it is."""
+        """Do one piece of work: let a call in, or take the batch further whose turn it is."""
         self.sweep()
-        if self.waiting and self._has_room(self.waiting[0]) and self._let_in(self.waiting.pop(0)):
+        if self.line and self._has_room(self.line[0]) and self._let_in(self.line.pop(0)):
             return
         batch = self._next()
         if batch is None:
@@ -144,8 +144,8 @@ class Scheduler:
 
     def sweep(self) -> None:
         """Forget the rows that have ended or were left, and take in those that have arrived."""
-        self.waiting = [job for job in self.waiting if job.tokens_left]
-        self.running = [job for job in self.running if job.tokens_left]
+        self.line = [call for call in self.line if call.tokens_left]
+        self.running = [call for call in self.running if call.tokens_left]
         self.plain = self._swept(self.plain, [])
         steered = self._swept(self.steered, self.arrived)
         if steered is not self.steered or self.steered is None:
@@ -156,32 +156,32 @@ class Scheduler:
                 if batch is not None:
                     batch.seconds = 0.0
 
-    def _has_room(self, job: Job) -> bool:
-        """Whether a job may be let in beside the running ones: by memory, and by the time of a token of all."""
+    def _has_room(self, call: Call) -> bool:
+        """Whether a call may be let in beside the running ones: by memory, and by the time of a token of all."""
         if not self.running:
             return True
         if any(batch is not None and not batch.pace for batch in (self.plain, self.steered)):
             return False  # not measured yet
-        memory = sum(each.memory for each in (*self.running, job))
-        return self._seconds([*self._rows(), *job.rows]) <= self.most_seconds and memory <= self.most_bytes
+        memory = sum(each.memory for each in (*self.running, call))
+        return self._seconds([*self._rows(), *call.rows]) <= self.most_seconds and memory <= self.most_bytes
 
     def _rows(self) -> list[Row]:
-        return [row for job in self.running for row in job.rows if row.left]
+        return [row for call in self.running for row in call.rows if row.left]
 
     def _seconds(self, rows: Sequence[Row]) -> float:
         """What a token of all these rows takes, at most: a row costs less the more there are."""
         steered = sum(row.attribute_loss is not None for row in rows)
         return self.cost[0] * (len(rows) - steered) + self.cost[1] * steered
 
-    def _let_in(self, job: Job) -> bool:
-        """Read the prompts of a job; its unsteered rows get their first token. Returns whether there are any."""
-        self.running.append(job)
+    def _let_in(self, call: Call) -> bool:
+        """Read the prompts of a call; its unsteered rows get their first token. Returns whether there are any."""
+        self.running.append(call)
         try:
-            plain, steered = job.begin(job.rows)
+            plain, steered = call.begin(call.rows)
             if plain is not None:
                 plain.advance()
         except Exception as error:
-            fail(job.rows, error)
+            fail(call.rows, error)
             return True
         if plain is not None:
             self.plain = plain if self.plain is None else Batch.joined([self.plain, plain])

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from torch import Generator, Tensor
+from transformers import PreTrainedTokenizerBase
 
-from adapters.base_model import BaseModel
 from adapters.decoding.sampling import Choose
 from adapters.lora.rows import ScaledLora
 from adapters.methods import Request
@@ -78,7 +78,7 @@ class Row:
             self.finish_reason = "length"
 
 
-class Place(NamedTuple):
+class Wait(NamedTuple):
     """A place in the line of those who wait for the model."""
 
     ahead: int  # others who are let in before
@@ -93,12 +93,12 @@ class Continuation(NamedTuple):
     logprobs: tuple[float, ...]  # of each token, in nats, under the method without its steering
     finish_reason: str | None  # None while running, then "eos", "length" or "diverged"
     seconds: float  # from the start of the call to the newest token
-    place: Place | None = None  # while it waits to be let in
+    wait: Wait | None = None  # while it waits to be let in
 
 
 class Text:
-    def __init__(self, base: BaseModel, row: Row, started: float) -> None:
-        self.base, self.row, self.started = base, row, started
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, row: Row, started: float) -> None:
+        self.tokenizer, self.row, self.started = tokenizer, row, started
         self.prompt_ids = tuple(row.prompt_ids)
         self.first = max(0, len(row.ids) - TOKENS_BEFORE)
         self.decoded, self.end = "", self.first  # the text of row.ids[first:end], which ends in a whole character
@@ -129,4 +129,4 @@ class Text:
         return whole
 
     def _decode(self, ids: list[int]) -> str:
-        return str(self.base.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -1,15 +1,18 @@
 """The measured cost of each method, as frozen data and as the rows of a table."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from adapters.methods import BASE, STRICT
+from adapters.adapter_files import read_config
+from adapters.methods import BASE, STRICT, from_json
 
 LORA, PREFIX, FULL, MERGED = "LoRA", "prefix", "full fine-tuning", "merged LoRA"
 COLUMNS = ["Method", "Trained", "Size on disk", "Memory to train", "Time per training step", "Time per token"]
+FILE, DATA = "methods.json", Path(__file__).parents[1] / "data"  # in the home folder; else the shipped one
 AS_LORA, NOTHING = "as the LoRA", "–"
 Count = Annotated[int, Field(ge=0)]
 
@@ -44,6 +47,13 @@ class Costs:
 
     def of(self, name: str) -> Cost:
         return next(cost for cost in self.methods if cost.name == name)
+
+
+def stored_costs(home: Path, base: str) -> Costs | None:
+    """The newest figures of this base model, else the shipped ones, else None. Raises UserError if damaged."""
+    files = [folder for folder in (home, DATA) if (folder / FILE).is_file()]
+    known = (from_json(Costs, read_config(folder, FILE)) for folder in files)
+    return next((costs for costs in known if costs.base == base), None)
 
 
 def rows(costs: Costs) -> list[list[str]]:

@@ -15,28 +15,14 @@ Pure functions of tensors; each row has its own settings and norms, and no row s
 Letters: L layers, B rows, H key/value heads, W pushed columns, D head size, V vocabulary.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from adapters.methods import PPLM
-
 SHARES = 9  # candidates, each 1/sqrt(2) of the one before: their costs in nats differ by a factor of about 2
 HALVINGS = 8  # of the interval of the affordable share
 TINY = 1e-15  # smallest norm: a gradient of zero moves nothing
-
-
-class Knobs:
-    """The settings of B rows: each field or property of PPLM as a tensor (B,), made when it is first asked for."""
-
-    def __init__(self, settings: Sequence[PPLM], device: torch.device) -> None:
-        self.settings, self.device = settings, device
-
-    def __getattr__(self, name: str) -> Tensor:
-        made = torch.tensor([getattr(row, name) for row in self.settings], device=self.device)
-        setattr(self, name, made)
-        return made
 
 
 def kl_divergence(steered: Tensor, clean: Tensor) -> Tensor:
@@ -53,16 +39,16 @@ def divergence(log_steered: Tensor, log_clean: Tensor) -> Tensor:
     return (log_steered.exp() * (log_steered - log_clean - 1) + log_clean.exp()).sum(-1)
 
 
-def window_weights(knobs: Knobs, mask: Tensor) -> Tensor:
-    """Weight of the gradient at each of the newest W columns (B, W); mask (B, W) leaves padding out.
+def window_weights(window_length: Tensor, decay: Tensor, mask: Tensor) -> Tensor:
+    """Weight of the gradient at each of the newest W columns (B, W), by each row's settings (B,); mask (B, W).
 
     A window is the newest window_length columns, or all if that is 0. With `decay` the weight falls linearly from 1 at
     the newest column to 1 / window at the oldest, as in the published code.
     """
     age = mask.flip(-1).cumsum(-1).flip(-1) - 1  # columns of the row that are newer
-    window = torch.where(knobs.window_length == 0, mask.sum(-1), knobs.window_length)[:, None]
+    window = torch.where(window_length == 0, mask.sum(-1), window_length)[:, None]
     inside = ((age < window) & mask).float()
-    return torch.where(knobs.decay[:, None], (1 - age / window.clamp(min=1)) * inside, inside)
+    return torch.where(decay[:, None], (1 - age / window.clamp(min=1)) * inside, inside)
 
 
 def gradient_norms(gradient: Tensor) -> Tensor:

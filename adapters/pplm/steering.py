@@ -15,9 +15,21 @@ from transformers import PreTrainedModel
 from adapters.kv import KV
 from adapters.lora.rows import LoraRows
 from adapters.methods import NO_LIMIT, PPLM
-from adapters.pplm.arithmetic import Knobs, affordable, divergence, fuse, window_weights, without_echoes, worthwhile
+from adapters.pplm.arithmetic import affordable, divergence, fuse, window_weights, without_echoes, worthwhile
 from adapters.pplm.bags import MAX_PIECES, NO_TOKEN, Evidence, WeightedLoss, just_used
 from adapters.pplm.past import PushedPast, Reading, read
+
+
+class Knobs:
+    """The settings of B rows: each field or property of PPLM as a tensor (B,), made when it is first asked for."""
+
+    def __init__(self, settings: Sequence[PPLM], device: torch.device) -> None:
+        self.settings, self.device = settings, device
+
+    def __getattr__(self, name: str) -> Tensor:
+        made = torch.tensor([getattr(row, name) for row in self.settings], device=self.device)
+        setattr(self, name, made)
+        return made
 
 
 class Steered(NamedTuple):
@@ -26,7 +38,7 @@ class Steered(NamedTuple):
     likelihood: Tensor  # (B,) of the attributes before any step; 0 if nothing is ranked by it
 
 
-class Counts(NamedTuple):
+class Known(NamedTuple):
     """What steered rows know of their tokens."""
 
     recent: Tensor  # (B, K) of the past, the newest last
@@ -58,11 +70,11 @@ class Steering:
     """The steering of B rows."""
 
     def __init__(
-        self, settings: Sequence[PPLM], losses: Sequence[WeightedLoss], past: PushedPast, counts: "Counts"
+        self, settings: Sequence[PPLM], losses: Sequence[WeightedLoss], past: PushedPast, known: "Known"
     ) -> None:
         self.model, self.settings, self.losses, self.past = past.model, list(settings), list(losses), past
-        self.recent, self.hidden_sum, self.num_hidden, self.num_steps = counts
-        self.knobs = Knobs(self.settings, counts.recent.device)
+        self.recent, self.hidden_sum, self.num_hidden, self.num_steps = known
+        self.knobs = Knobs(self.settings, known.recent.device)
         self.groups: list[Group] = []
         self.observer: Observer | None = None
 
@@ -87,7 +99,7 @@ class Steering:
         newest = torch.tensor([[*[NO_TOKEN] * known, *row[:-1]][-known:] for row in ids], device=device)
         hidden_sum = torch.zeros(len(ids), 1, device=device) if hidden_sum is None else hidden_sum
         num_hidden = torch.tensor([len(row) - 1 for row in ids], device=device)
-        return cls(settings, losses, past, Counts(newest, hidden_sum, num_hidden, torch.zeros_like(num_hidden)))
+        return cls(settings, losses, past, Known(newest, hidden_sum, num_hidden, torch.zeros_like(num_hidden)))
 
     @classmethod
     def gathered(cls, rows: Sequence[tuple["Steering", int]], clean: KV, room: int) -> "Steering":
@@ -97,7 +109,7 @@ class Steering:
         newest = [pad(s.recent[row], (known - s.recent.shape[1], 0), value=NO_TOKEN) for s, row in rows]
         others = zip(*((s.hidden_sum[row], s.num_hidden[row], s.num_steps[row]) for s, row in rows), strict=True)
         past = PushedPast.gathered([(s.past, row) for s, row in rows], clean, room)
-        return cls(settings, losses, past, Counts(torch.stack(newest), *map(torch.stack, others)))
+        return cls(settings, losses, past, Known(torch.stack(newest), *map(torch.stack, others)))
 
     def keep(self, index: Tensor, rows: Sequence[int]) -> None:
         """Keep only the rows at `index`, also given as ints in `rows`."""
@@ -216,7 +228,8 @@ class Steering:
         """Weight the gradient (L, 2, B, H, W, D) by each row's window."""
         if any(s.window_length or s.decay for s in self.settings):
             end = self.past.kv.length
-            weights = window_weights(self.knobs, self.past.kv.mask[:, end - gradient.shape[-2] : end])
+            mask = self.past.kv.mask[:, end - gradient.shape[-2] : end]
+            weights = window_weights(self.knobs.window_length, self.knobs.decay, mask)
             gradient *= weights[:, None, :, None]
 
     def _push(self, gradient: Tensor, iteration: int) -> None:

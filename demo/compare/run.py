@@ -42,8 +42,8 @@ def write(services: Services, form: Form, board: Board) -> Iterator[Board]:
     started = Board(old | waiting, words.MEND_SOME if errors else "", bool(errors), True, errors, topics)
     yield started
     for rows, panes in watch(services, requests, steps):
-        place = next(iter(rows.values())).place
-        line = in_line(*place) if place else started.message
+        wait = next(iter(rows.values())).wait
+        line = in_line(*wait) if wait else started.message
         yield replace(started, panes=old | panes, message=line, seconds_left=seconds_left(rows.values(), sampling))
     record = make_record(services, rows, panes, sampling)
     yield replace(started, panes=old | read_record(services, record).board.panes, running=False, record=record)
@@ -101,7 +101,7 @@ def watch(
     with closed_at_end(steps):
         for continuations in steps:
             rows = dict(zip(requests, continuations, strict=True))
-            states = {n: (row.token_ids, row.finish_reason, row.place and row.place.ahead) for n, row in rows.items()}
+            states = {n: (row.token_ids, row.finish_reason, row.wait and row.wait.ahead) for n, row in rows.items()}
             if new := {place: row for place, row in rows.items() if states[place] != seen.get(place)}:
                 scores = score(services, new)
                 views = views | {place: view(row, marked, scores.get(place)) for place, row in new.items()}

@@ -64,7 +64,7 @@ def compare_tab(services: Services, page: Page) -> None:
 
 def wire_runs(services: Services, bench: Bench, page: Page) -> None:
     options, inputs = slow(bench.message, MODEL), {page.owner, *bench.inputs}
-    write, check = (partial(play, services, bench, page, run) for run in (compare, check_parity))
+    write, check = (partial(play, services, bench, page.owner, run) for run in (compare, check_parity))
     starts = [bench.run.click, bench.prompt.submit]
     gr.on(starts, told(bench.message, on_start, bench), bench.board, [bench.run, bench.stop, bench.message], **LIGHT)
     bench.prompt.change(None, None, bench.message, js="() => []", **LIGHT)  # what was wrong is being mended
@@ -139,11 +139,11 @@ def on_any_change(controls: Sequence[Component], handler: Handler, inputs: Any, 
 
 
 def play(
-    services: Services, bench: Bench, page: Page, run: Callable[..., Iterator[Board]], values: Values
+    services: Services, bench: Bench, owner: Component, run: Callable[..., Iterator[Board]], values: Values
 ) -> Iterator[Values]:
     """The boards of a run, the only one of its visitor."""
     before = values[bench.board]
-    with closed_at_end(run(services, bench.read(values), before, owner_of(values[page.owner]))) as boards:
+    with closed_at_end(run(services, bench.read(values), before, owner_of(values[owner]))) as boards:
         for board in boards:
             yield bench.updates(services, before, board)
             before = board

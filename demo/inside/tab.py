@@ -14,7 +14,7 @@ from demo.inside import figures, words
 from demo.inside.words import control
 from demo.look.theme import script
 from demo.parts import words as common
-from demo.parts.actions import as_file, save_on_click, wire_work, work_buttons
+from demo.parts.actions import as_file, save_on_click
 from demo.parts.events import LIGHT, MODEL, slow, told
 from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.plots import plot
@@ -196,25 +196,15 @@ def on_save(services: Services, name: Any) -> tuple[dict[str, str], Marked]:
 
 
 def costs_section(services: Services, page: Page) -> None:
-    """What each method costs here, as a table that is measured when somebody asks for it."""
+    """What each method costs, as it was measured last."""
     gr.HTML(words.COSTS_HTML, elem_classes="section")
-    table = text_table(words.COSTS, COLUMNS, COST_WIDTHS)
-    work = work_buttons(words.MEASURE, words.COSTS, "step-line")
-    parts: list[Block] = [work.message, table]
-    show = filled(work.message, parts, partial(show_costs, services))
+    line, table = message_line(words.COSTS, "step-line"), text_table(words.COSTS, COLUMNS, COST_WIDTHS)
+    parts: list[Block] = [line, table]
+    show = filled(line, parts, partial(show_costs, services))
     gr.on([page.blocks.load, page.tab.select], show, None, parts, **LIGHT)
-    wire_work(work, partial(measure, services, parts), None, "costs", words.MEASURING_STOPPED, [table])
 
 
 def show_costs(services: Services) -> tuple[Marked, list[list[str]]]:
     """The figures that were measured last, and what they are of. Raises UserError for a damaged file."""
-    costs = services.costs.stored()
+    costs = services.costs()
     return (message(words.NOT_MEASURED), []) if costs is None else (message(about(costs)), rows(costs))
-
-
-def measure(services: Services, parts: list[Block]) -> Iterator[Values]:
-    """Measure, say how far it is, and show the figures; `parts` are the line and the table."""
-    with closed_at_end(services.costs.measure()) as steps:
-        for step in steps:
-            yield {parts[0]: message(f"{step[:1].upper()}{step[1:]}.")}
-    yield dict(zip(parts, show_costs(services), strict=True))

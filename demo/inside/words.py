@@ -82,12 +82,10 @@ COSTS_HTML = (
     "good, as a model of its own.</p>"
 )
 COSTS = "What each method costs"
-MEASURE = "Measure here"
 NOT_MEASURED = (
-    "Not measured for this base model: press Measure here, or run python -m adapters methods. It takes minutes and "
+    "Not measured for this base model. Whoever runs the server can: python -m benchmarks methods. It takes minutes and "
     "several times the model's memory."
 )
-MEASURING_STOPPED = "Stopped: the earlier figures stay."
 
 
 def lora_line(name: str, updates: list[Update], num_parameters: int) -> str:

@@ -27,7 +27,6 @@ NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
 NO_SUCH_LIST = "No such list: choose one, or own words."
 
 # Links: sharing, replaying, deleting
-ONE_EACH = "You have a comparison running in another tab. Wait for its end, or stop it."
 SHARE = "Share"
 STOP = "Stop"
 REPLAY = "Replay"

@@ -21,7 +21,7 @@ def check(base: BaseModel, prompt: list[int], tokens: list[int]) -> None:
         return str(base.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     row = Row(Request("", BASE), prompt, len(tokens), torch.Generator(), GREEDY)
-    text = Text(base, row, 0.0)
+    text = Text(base.tokenizer, row, 0.0)
     before = prompt[-TOKENS_BEFORE:]
     for token in tokens:
         row.take(token, -1.0, True, 0.0, EOS)
@@ -70,7 +70,7 @@ def test_random_tokens_of_the_embedded_model(embedded: BaseModel, data: st.DataO
 
 def test_only_the_end_is_decoded_again(tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
     row = Row(Request("", BASE), [256, 65], 500, torch.Generator(), GREEDY)
-    text = Text(tiny_llama, row, 0.0)
+    text = Text(tiny_llama.tokenizer, row, 0.0)
     sizes: list[int] = []
     decode = Text._decode
 

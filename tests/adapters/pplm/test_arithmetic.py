@@ -13,7 +13,6 @@ from adapters.decoding.sampling import Sampler
 from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, Request, Sampling, as_in_paper
 from adapters.pplm.arithmetic import (
     SHARES,
-    Knobs,
     affordable,
     fuse,
     gradient_norms,
@@ -24,6 +23,7 @@ from adapters.pplm.arithmetic import (
     worthwhile,
 )
 from adapters.pplm.past import Reading
+from adapters.pplm.steering import Knobs
 from tests.adapters.conftest import Bench
 from tests.adapters.discriminators.mood import MOOD
 
@@ -55,7 +55,8 @@ def test_the_window_is_the_newest_positions_and_decays_towards_the_oldest() -> N
         PPLM((Attribute("x"),), window_length=w, decay=d) for w, d in ((2, False), (0, False), (2, True), (0, True))
     ]
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 0, 0, 1]]).bool()
-    weights = window_weights(Knobs(knobs, torch.device("cpu")), mask)
+    settings = Knobs(knobs, torch.device("cpu"))
+    weights = window_weights(settings.window_length, settings.decay, mask)
     assert weights.tolist() == [[0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0.5, 1], [0.5, 0, 0, 1]]
 
 

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from adapters.decoding.visitors import OneEach
 from adapters.methods import UserError
-from demo.parts.visitors import OneEach
 
 
 def test_a_visitor_has_one_at_a_time_and_others_do_not_wait() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from adapters.methods import UserError
-from demo.parts.words import ONE_EACH
 
+ONE_EACH = "You have a comparison running in another tab. Wait for its end, or stop it."
 PATIENCE = 5.0  # seconds: a comparison that was just stopped may still be ending
 
 

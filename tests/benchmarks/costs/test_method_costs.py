@@ -1,7 +1,9 @@
-"""What methods cost: children that end with their reader, figures that are kept and read back."""
+"""What methods cost: measured in children, kept and read back."""
 
 import json
+import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,18 +13,10 @@ import torch
 
 from adapters.adapter_files import write_json
 from adapters.base_model import EMBEDDED_ID, BaseModel, memory
-from adapters.learned.costs import FULL, LORA, MERGED, PREFIX, Cost, Costs, about, ratio, rows, size
-from adapters.learned.method_costs import (
-    FILE,
-    MethodCosts,
-    check_memory,
-    decoded,
-    in_child,
-    trained_cost,
-    watched_memory,
-)
+from adapters.learned.costs import FILE, FULL, LORA, MERGED, PREFIX, Cost, Costs, about, ratio, rows, size, stored_costs
 from adapters.methods import UserError, to_json
-from adapters.training.order import finish
+from benchmarks.__main__ import main
+from benchmarks.costs.method_costs import check_memory, decoded, in_child, trained_cost, watched_memory
 
 COSTS = Costs(
     base="tiny",
@@ -62,7 +56,7 @@ def children() -> list[psutil.Process]:
     ("name", "trained"), [(LORA, 8 * 3 * (64 + 48 + 48 + 64)), (PREFIX, 20 * 3 * 2 * 16), (FULL, 0)]
 )
 def test_each_method_trains_its_own_parameters(tiny_llama: BaseModel, folder: Path, name: str, trained: int) -> None:
-    cost = finish(trained_cost(str(folder), folder, 1, name), print)
+    cost = trained_cost(str(folder), folder, 1, name)
     count = trained or tiny_llama.model.num_parameters()
     assert (cost.name, cost.trained, cost.num_bytes) == (name, count, 4 * count)
     assert cost.step_seconds is not None
@@ -70,7 +64,7 @@ def test_each_method_trains_its_own_parameters(tiny_llama: BaseModel, folder: Pa
 
 
 def test_decoding_is_timed_for_every_method(tiny_llama: BaseModel, folder: Path) -> None:
-    costs = finish(decoded(str(folder), folder, 1), print)
+    costs = decoded(str(folder), folder, 1)
     assert (costs.base, costs.num_parameters) == (str(folder), tiny_llama.model.num_parameters())
     assert (costs.device, costs.dtype, costs.rank, costs.virtual) == ("cpu", "float32", 8, 20)
     assert [cost.name for cost in costs.methods] == ["base", LORA, MERGED, PREFIX]
@@ -86,34 +80,26 @@ def test_memory_is_the_most_while_it_is_taken() -> None:
 
 
 def test_the_whole_measurement_runs_in_children_that_are_gone_afterwards(folder: Path, tmp_path: Path) -> None:
-    costs = MethodCosts(str(folder), str(folder), tmp_path)
-    assert costs.stored() is None
-    said = list(costs.measure(1))
-    assert said[0] == "loading the base model"
-    assert "decoding, round 1 of 1" in said
+    assert stored_costs(tmp_path, str(folder)) is None
+    command = ["methods", "--home", str(tmp_path), "--model", str(folder), "--rounds", "1"]
+    assert main([*command, "--json", str(tmp_path / "copy.json")]) == 0
     assert children() == []
-    found = costs.stored()
+    found = stored_costs(tmp_path, str(folder))
     assert found is not None
+    assert (tmp_path / "copy.json").read_bytes() == (tmp_path / FILE).read_bytes()
     assert [cost.name for cost in found.methods] == ["base", LORA, MERGED, PREFIX, FULL]
     assert (found.of(FULL).trained, found.of(MERGED).trained) == (found.num_parameters, None)
     assert found.of(MERGED).num_bytes == 4 * found.num_parameters
     assert all(cost.step_seconds for cost in map(found.of, (LORA, PREFIX, FULL)))
     assert all(cost.token_seconds for cost in map(found.of, ("base", LORA, MERGED, PREFIX)))
-    assert MethodCosts(None, "another", tmp_path).stored() is None, "these are another model's figures"
+    assert stored_costs(tmp_path, "another") is None, "these are another model's figures"
 
 
 def test_what_a_child_cannot_do_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Cannot load the base model"):
-        list(in_child(trained_cost, str(tmp_path / "nothing"), tmp_path, 1, LORA))
+        in_child(partial(trained_cost, str(tmp_path / "nothing"), tmp_path, 1, LORA))
     with pytest.raises(UserError, match="died, perhaps for want of memory"):
-        list(in_child(print, 1))  # type: ignore[arg-type]  # ends with a traceback, unanswered
-
-
-def test_closing_a_measurement_ends_its_child(folder: Path, tmp_path: Path) -> None:
-    measuring = MethodCosts(str(folder), "", tmp_path).measure()
-    next(measuring)
-    assert len(children()) == 1
-    measuring.close()
+        in_child(partial(os._exit, 1))
     assert children() == []
 
 
@@ -133,13 +119,12 @@ def test_the_table_has_ratios_within_the_run() -> None:
 
 
 def test_the_embedded_model_has_shipped_figures_until_others_are_measured(tmp_path: Path) -> None:
-    costs = MethodCosts(None, EMBEDDED_ID, tmp_path)
-    shipped = costs.stored()
-    assert shipped is not None, "python -m adapters methods --json adapters/data/methods.json writes them"
+    shipped = stored_costs(tmp_path, EMBEDDED_ID)
+    assert shipped is not None, "python -m benchmarks methods --json adapters/data/methods.json writes them"
     assert [cost.name for cost in shipped.methods] == ["base", LORA, MERGED, PREFIX, FULL]
     assert shipped.of(FULL).trained == shipped.num_parameters == 134_515_008
     write_json(tmp_path / FILE, to_json(replace(COSTS, base=EMBEDDED_ID)))
-    assert costs.stored() == replace(COSTS, base=EMBEDDED_ID)
+    assert stored_costs(tmp_path, EMBEDDED_ID) == replace(COSTS, base=EMBEDDED_ID)
 
 
 def test_too_little_memory_is_said_before_anything_is_trained(
@@ -153,9 +138,8 @@ def test_too_little_memory_is_said_before_anything_is_trained(
 def test_figures_are_kept_whole_and_a_damaged_file_is_one_line(tmp_path: Path) -> None:
     for _ in range(2):
         write_json(tmp_path / "new" / FILE, to_json(COSTS))
-    costs = MethodCosts(None, "tiny", tmp_path / "new")
-    assert costs.stored() == COSTS
+    assert stored_costs(tmp_path / "new", "tiny") == COSTS
     assert [file.name for file in (tmp_path / "new").iterdir()] == [FILE]
     (tmp_path / "new" / FILE).write_text(json.dumps({"base": 1}))
     with pytest.raises(UserError):
-        costs.stored()
+        stored_costs(tmp_path / "new", "tiny")
