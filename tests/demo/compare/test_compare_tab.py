@@ -367,9 +367,7 @@ def late(services: Services) -> gr.Blocks:
     return late
 
 
-def test_whatever_uses_the_model_shares_its_places_and_other_work_goes_one_by_one(
-    blocks: gr.Blocks, late: gr.Blocks
-) -> None:
+def test_the_model_has_places_and_other_work_goes_one_by_one(blocks: gr.Blocks, late: gr.Blocks) -> None:
     heavy = [
         (fn.concurrency_id, fn.concurrency_limit)
         for page in (blocks, late)
