@@ -1,6 +1,7 @@
 # make app        the app on http://127.0.0.1:7860
 # make test       all tests, with a real browser, the embedded model and PostgreSQL: about 15 minutes on two cores
 # make test-fast  the tests that need none of these and no whole texts: about two and a half minutes
+# make soak       ten thousand short visits: nothing may grow
 # make check      ruff and mypy over source and tests
 # make bench      the ratios in the docs, measured again
 # make model      downloads and converts the embedded base model
@@ -25,7 +26,7 @@ quiet := OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 # tests run alone: tests/conftest.py makes the groups.
 parallel := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: app test test-fast check bench model browser
+.PHONY: app test test-fast soak check bench model browser
 
 app: .venv/.app $(if $(STEERBOARD_MODEL),,$(MODEL))
 	$(bin)/python app.py
@@ -35,6 +36,9 @@ test: .venv/.dev $(MODEL) browser
 
 test-fast: .venv/.dev
 	$(quiet) $(bin)/python -m pytest $(parallel) -m 'not (browser or embedded or postgres or slow)' $(or $(ARGS),tests)
+
+soak: .venv/.dev
+	$(quiet) OMP_NUM_THREADS=1 $(bin)/python -m pytest tests/adapters/decoding/test_soak.py --visits 10000
 
 check: .venv/.dev
 	$(bin)/ruff check .

@@ -52,6 +52,8 @@ class Settings:
     max_adapter_bytes: int = number(100_000_000, 10**10)
     max_disk_mb: int = number(2_000, 10**7)
     max_cache_mb: int = number(500, 10**6)
+    max_batch_mb: int = number(1_000, 10**6)
+    run_share: int = number(30, 100)
     max_run_minutes: int = number(120, 10**6)
     max_training_minutes: int = number(240, 10**7)
     max_training_mb: int = number(4_000, 10**7)
@@ -141,6 +143,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
 
     from adapters.adapter_files import sweep
     from adapters.decoding.engine import Engine
+    from adapters.decoding.scheduler import Scheduler
     from adapters.decoding.visitors import OneEach
     from adapters.discriminators.trainer import DiscriminatorTrainer
     from adapters.learned.costs import stored_costs
@@ -165,7 +168,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
     publisher = None
     if settings.results and hub:
         publisher = Publisher(database, partial(push_to_hub, repo_id=settings.results, api=hub))
-    engine = Engine(base, store)
+    engine = Engine(base, store, Scheduler(settings.max_batch_mb * MB), settings.run_share / 100)
     judges = {name: partial(load_judge, name, settings.home) for name in settings.judges}
     runner = Runner(engine, database, judges, max_minutes=settings.max_run_minutes)
     return Services(

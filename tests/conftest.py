@@ -46,6 +46,7 @@ def missing(reason: str) -> NoReturn:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-looks", action="store_true", help="write the pictures of screens, see tests/looks.py")
+    parser.addoption("--visits", default=400, help="how many visits the soak test makes")
 
 
 def pytest_configure(config: pytest.Config) -> None:

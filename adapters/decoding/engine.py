@@ -37,11 +37,17 @@ LossOf = Callable[[tuple[Attribute, ...]], WeightedLoss]
 class Engine:
     """One base model and its adapters. Safe to call from several threads: they take turns at single steps."""
 
-    def __init__(self, base: BaseModel, store: AdapterStore, alone_share: float = ALONE_SHARE) -> None:
+    def __init__(
+        self,
+        base: BaseModel,
+        store: AdapterStore,
+        shared: Scheduler | None = None,
+        alone_share: float = ALONE_SHARE,
+    ) -> None:
         """`alone_share`: of the time, for calls that share no batch while others wait."""
         self.base, self.store, self.alone_share = base, store, alone_share
         self.turn = FairLock()  # a LoRA hangs on the shared model for the length of one step
-        self.shared = Scheduler()
+        self.shared = shared or Scheduler()
         self._spent = {True: 0.0, False: 0.0}  # seconds of calls alone and of the shared rows, while both have work
 
     def generate(self, requests: Sequence[Request], sampling: Sampling, alone: bool = False) -> Continuations:

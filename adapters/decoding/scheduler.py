@@ -98,7 +98,7 @@ class Scheduler:
     """Calls in the order of asking; those that are let in step together. Only whoever has the turn may use it."""
 
     def __init__(
-        self, most_seconds: float = MOST_SECONDS, most_bytes: int = MOST_BYTES, most_wasted: float = MOST_WASTED
+        self, most_bytes: int = MOST_BYTES, most_seconds: float = MOST_SECONDS, most_wasted: float = MOST_WASTED
     ) -> None:
         self.most_seconds, self.most_bytes, self.most_wasted = most_seconds, most_bytes, most_wasted
         self.line: list[Call] = []
