@@ -27,9 +27,9 @@ QUIET = {  # no library may report home; they read this when they are imported
 MB = 1_000_000
 
 
-def number(default: int, most: int) -> Any:
-    """A setting that is a whole number from 1 to `most`."""
-    return field(default=default, metadata={"most": most})
+def number(default: int, most: int, least: int = 1) -> Any:
+    """A setting that is a whole number from `least` to `most`."""
+    return field(default=default, metadata={"least": least, "most": most})
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Settings:
     hub_adapters: bool = False
     token: str | None = None
     space: str | None = None
+    proxies: int = number(0, 9, least=0)
     max_bytes: int = number(2_000_000, 10**9)
     max_prompts: int = number(500, 10**6)
     max_characters: int = number(4_000, 10**6)
@@ -78,11 +79,11 @@ def read_settings() -> Settings:
 
 
 def read_number(setting: Field[Any]) -> int:
-    """A whole number of the environment, at least 1. Raises UserError."""
-    name, most = f"STEERBOARD_{setting.name.upper()}", setting.metadata["most"]
+    """A whole number of the environment. Raises UserError."""
+    name, (least, most) = f"STEERBOARD_{setting.name.upper()}", setting.metadata.values()
     value = os.environ.get(name, str(setting.default))
-    if not (value.isascii() and value.isdigit() and 0 < int(value) <= most):
-        raise UserError(f"{name} is {value!r}: set it to a number from 1 to {most}.")
+    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        raise UserError(f"{name} is {value!r}: set it to a number from {least} to {most}.")
     return int(value)
 
 
@@ -124,6 +125,7 @@ def check_address(settings: Settings) -> None:
 def serve(settings: Settings) -> None:
     """Open the database, load the model and serve the page. Raises UserError or OSError."""
     from adapters.base_model import load_base_model
+    from demo.gate import Door
     from demo.page import build_app, start
     from demo.parts.words import TITLE
     from leaderboard.showcase import read_shipped
@@ -131,9 +133,10 @@ def serve(settings: Settings) -> None:
 
     database = Database(settings.database_url or f"sqlite:///{settings.home / 'steerboard.db'}", read_shipped())
     services = services_of(load_base_model(settings.model, settings.home), database, settings)
-    most = max(settings.max_bytes, settings.max_adapter_bytes // 2)  # Gradio lets twice as much through
+    # Twice as much as a prompt set may have, so that the refusal is ours.
+    door = Door(max(2 * settings.max_bytes, settings.max_adapter_bytes), settings.proxies)
     page = build_app(services)
-    print(f"{TITLE} is at {start(services, page, settings.host, settings.port, most)}", flush=True)
+    print(f"{TITLE} is at {start(services, page, settings.host, settings.port, door)}", flush=True)
     page.block_thread()
 
 

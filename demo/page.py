@@ -15,6 +15,7 @@ from demo.compare.shared import MAX_TITLE, find, name_of
 from demo.compare.tab import compare_tab
 from demo.first_paint import first_paint
 from demo.front import Front, Fronts
+from demo.gate import Door, Gate
 from demo.inside.tab import inside_tab
 from demo.leaderboard.results.load import find_run
 from demo.leaderboard.tab import leaderboard_tab
@@ -41,7 +42,7 @@ TAB_OF = {COMPARE: "Compare", RUN: "Leaderboard"}  # where a link is opened
 # Names of the owner's secret in the browser. Never change them, or nobody could delete their own runs.
 STORAGE_KEY, STORAGE_SECRET = "steerboard-owner", "steerboard"
 QUEUE_SIZE = 32  # events that may wait; more are told that the queue is full
-MAX_UPLOAD = 2_000_000  # bytes of a prompt set; Gradio accepts twice as much, so that the refusal is ours
+SMALL = Door(4_000_000)
 SWEEP = (3600, 3600)  # every hour, delete files older than an hour
 SESSIONS = 200  # visitors whose panes are remembered
 
@@ -98,9 +99,9 @@ def front(services: Services, query: Mapping[str, str]) -> Front:
     return Front(title, line, body, partial(picture, name, board) if board.record is not None else None)
 
 
-def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_upload: int = MAX_UPLOAD) -> str:
+def start(services: Services, blocks: gr.Blocks, host: str, port: int, door: Door = SMALL) -> str:
     """Serve the page in the background and return its address. Raises OSError if the port is taken."""
-    _, address, _ = blocks.launch(
+    app, address, _ = blocks.launch(
         server_name=host,
         server_port=port,
         theme=theme(),
@@ -110,7 +111,7 @@ def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_uploa
         footer_links=["api"],
         run_history=False,
         enable_monitoring=False,
-        max_file_size=2 * max_upload,
+        max_file_size=door.max_upload,
         max_threads=2 * VISITORS,
         state_session_capacity=SESSIONS,
         share=False,
@@ -118,6 +119,8 @@ def start(services: Services, blocks: gr.Blocks, host: str, port: int, max_uploa
         show_error=False,
         quiet=True,
         prevent_thread_lock=True,
-        app_kwargs={"middleware": [Middleware(Fronts, front=partial(front, services))]},
+        app_kwargs={"middleware": [Middleware(Fronts, front=partial(front, services))], "openapi_url": None},
     )
+    # Around everything: Gradio puts its own leave for foreign pages around the middleware that it is given.
+    app.middleware_stack = Gate(app.middleware_stack or app.build_middleware_stack(), door)
     return address

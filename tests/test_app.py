@@ -26,6 +26,7 @@ MORE = {
     "STEERBOARD_MAX_CACHE_MB": "12",
     "STEERBOARD_MAX_BATCH_MB": "16",
     "STEERBOARD_RUN_SHARE": "17",
+    "STEERBOARD_PROXIES": "0",
     "STEERBOARD_MAX_RUN_MINUTES": "13",
     "STEERBOARD_MAX_TRAINING_MINUTES": "14",
     "STEERBOARD_MAX_TRAINING_MB": "15",
@@ -73,7 +74,7 @@ def test_every_further_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None
     assert (settings.max_adapter_bytes, settings.hub_adapters) == (7_000_000, True)
     assert (settings.max_disk_mb, settings.max_cache_mb, settings.max_run_minutes) == (11, 12, 13)
     assert (settings.max_training_minutes, settings.max_training_mb) == (14, 15)
-    assert (settings.max_batch_mb, settings.run_share) == (16, 17)
+    assert (settings.max_batch_mb, settings.run_share, settings.proxies) == (16, 17, 0)
     assert (settings.results, settings.token) == ("org/runs", "hf_x")
 
 

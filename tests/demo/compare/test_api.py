@@ -13,6 +13,8 @@ from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 
 import demo.page
 from adapters.decoding.engine import Engine
+from demo.compare import tab
+from demo.parts import events
 from demo.parts.words import NO_PROMPT
 from demo.services import Services
 from tests.serving import free_port
@@ -132,6 +134,8 @@ def test_a_full_queue_says_so(lasting: Services, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Engine, "generate", generate)
     monkeypatch.setattr(demo.page, "QUEUE_SIZE", 1)
+    for module in (events, tab):
+        monkeypatch.setattr(module, "VISITORS", 1)
     blocks = demo.page.build_app(lasting)
     client = Client(demo.page.start(lasting, blocks, "127.0.0.1", free_port()), verbose=False)
     running = threading.Event()
@@ -143,3 +147,17 @@ def test_a_full_queue_says_so(lasting: Services, monkeypatch: pytest.MonkeyPatch
     assert errors[0] == "None"
     assert any("ueue is full" in error for error in errors)
     blocks.close()
+
+
+def test_the_server_is_behind_its_gate(address: str) -> None:
+    field = httpx.post(f"{address}gradio_api/upload", data={"files": "x" * 5_000_000})
+    assert (field.status_code, field.text) == (413, "This has more than 4 MB: send less.")
+    join = httpx.post(f"{address}gradio_api/queue/join", content=b'{"data":["' + b"x" * 9_000_000 + b'"]}')
+    assert join.status_code == 413
+    for path in ("openapi.json", "gradio_api/openapi.json", "docs", "monitoring/summary"):
+        assert httpx.get(address + path).status_code == 404
+    page = httpx.get(address, headers={"origin": "http://evil.example", "host": "board.example"})
+    assert page.status_code == 200
+    assert "access-control-allow-origin" not in page.headers
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert httpx.get(f"{address}gradio_api/info").status_code == 200, "what programs read"
