@@ -1,7 +1,8 @@
-"""The comparison that the page opens on, as plain HTML: it can be read before Gradio's script has built the page."""
+"""What the page opens on, as plain HTML: it can be read before Gradio's script has built the page."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -11,11 +12,16 @@ from demo.compare.figures import figures_html, legend_html
 from demo.compare.panes import status_html
 from demo.compare.record import Comparison
 from demo.compare.shared import head_html as link_head_html
+from demo.leaderboard.results.run_page import head_html as run_head_html
 from demo.look.theme import STYLE_SHEET
 from demo.parts import words as common
 from demo.parts.marked import head_html
 from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
 from demo.services import Services
+from leaderboard.output.ranking import STYLE as BOARD_STYLE
+from leaderboard.output.ranking import board_html, board_of
+from leaderboard.records import Run
+from leaderboard.tables.results import Results
 
 CLASSES = {PROMPT: "prompt-text", DEPARTS: "departs"} | {mark: f"topic-{place}" for place, mark in enumerate(TOPICS)}
 TEMPLATES = Environment(
@@ -28,13 +34,12 @@ def first_paint(services: Services, tabs: Sequence[str], opened: Comparison | St
     board, start = opened.board, opened if isinstance(opened, Start) else None
     if board.record is None:
         return ""
-    return TEMPLATES.get_template("first_paint.html").render(
-        common=common,
+    return painted(
+        tabs,
+        tabs[0],
         words=words,
-        tabs=tabs,
         start=start,
         examples=EXAMPLES,
-        style=STYLE_SHEET.read_text(),
         link_head="" if isinstance(opened, Start) else link_head_html(opened),
         views=[view for _, view in sorted(board.panes.items())],
         head=lambda view: head_html(view.method, services),
@@ -43,6 +48,17 @@ def first_paint(services: Services, tabs: Sequence[str], opened: Comparison | St
         legend=legend_html(board),
         figures=figures_html(board),
     )
+
+
+def first_paint_of_run(tabs: Sequence[str], open: str, run: Run, results: Results) -> str:
+    """A run that was opened by its link."""
+    return painted(tabs, open, link_head=run_head_html(run, by_link=True), board=board_html(board_of(run, results)))
+
+
+def painted(tabs: Sequence[str], open: str, **parts: Any) -> str:
+    styles = [STYLE_SHEET.read_text(), BOARD_STYLE.read_text()]
+    values = {"start": None, "board": "", "common": common, "tabs": tabs, "open": open, "styles": styles}
+    return TEMPLATES.get_template("first_paint.html").render(values | parts)
 
 
 def mark_classes(mark: str | None) -> str:

@@ -13,7 +13,7 @@ from demo.compare.examples import opening
 from demo.compare.record import find_comparison
 from demo.compare.shared import MAX_TITLE, find, name_of
 from demo.compare.tab import compare_tab
-from demo.first_paint import first_paint
+from demo.first_paint import first_paint, first_paint_of_run
 from demo.front import Front, Fronts
 from demo.gate import Door, Gate
 from demo.inside.tab import inside_tab
@@ -29,6 +29,7 @@ from demo.services import Services
 from demo.steer.tab import steer_tab
 from demo.train.tab import train_tab
 from leaderboard.output.ranking import STYLE as BOARD_STYLE
+from leaderboard.output.ranking import board_of
 
 TABS: dict[str, Callable[[Services, Page], None]] = {
     "Compare": compare_tab,
@@ -87,8 +88,10 @@ def open_tab(services: Services, link: Link | None) -> tuple[Any, Any]:
 
 
 def front(services: Services, query: Mapping[str, str]) -> Front:
-    """What a link shows where it is posted, and on the page at first: its comparison, else what the app is."""
+    """What a link shows where it is posted, and on the page at first: its texts or its board, else what the app is."""
     link = read_link(query)
+    if link is not None and link.kind == RUN:
+        return front_of_run(services, link.id)
     shared = find(services, link.id) if link is not None and link.kind == COMPARE else None
     opened = shared or opening(services)
     board, name = opened.board, name_of(opened.board.record) if opened.board.record else ""
@@ -97,6 +100,20 @@ def front(services: Services, query: Mapping[str, str]) -> Front:
     line = f"Continued by {methods}. {words.PURPOSE}" if shared else words.PURPOSE
     body = first_paint(services, list(TABS), opened) if shared or link is None else ""
     return Front(title, line, body, partial(picture, name, board) if board.record is not None else None)
+
+
+def front_of_run(services: Services, id: str) -> Front:
+    """The front of a run's link; what the app is where there is no such run, or where its table is still to be made."""
+    plain = front(services, {})._replace(body="")
+    try:
+        run = find_run(services, id)
+    except UserError:
+        return plain
+    if run.status != "done":
+        return plain
+    results = services.runner.results(run.id)
+    title, line = f"{run.prompts.name[:MAX_TITLE]} · {words.TITLE}", " ".join(board_of(run, results).conclusion)
+    return plain._replace(title=title, description=line, body=first_paint_of_run(list(TABS), TAB_OF[RUN], run, results))
 
 
 def start(services: Services, blocks: gr.Blocks, host: str, port: int, door: Door = SMALL) -> str:

@@ -1,6 +1,8 @@
 """The page as plain HTML, before Gradio's script has built it."""
 
+import html
 import io
+import re
 import time
 from functools import partial
 
@@ -9,6 +11,7 @@ from starlette.responses import HTMLResponse
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
+from adapters.methods import BASE, Sampling, parse_method
 from demo.compare.record import find_comparison
 from demo.compare.shared import on_share
 from demo.front import Front, Fronts, fronted
@@ -18,6 +21,7 @@ from demo.parts import words as common
 from demo.parts.links import new_secret
 from demo.picture import HEIGHT, WIDTH, lines, picture
 from demo.services import Services
+from leaderboard.records import Prompt, PromptSet, RunSpec
 from tests.demo.compare.conftest import form, run
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -73,3 +77,16 @@ def test_the_picture_is_named_by_its_full_address_and_served(services: Services)
     assert (found.status_code, found.headers["content-type"]) == (200, "image/png")
     assert client.get("/preview.png?compare=" + "0" * 32).status_code == 404
     assert "og:image" not in client.get("/").text, "no example ships for this base model"
+
+
+def test_the_link_of_a_finished_run_shows_its_board_at_once(services: Services) -> None:
+    prompts = PromptSet(f"mine {HOSTILE}", (Prompt("The movie was"), Prompt("The sea")))
+    spec = RunSpec((BASE, parse_method("lora:verse")), 1, Sampling(max_new_tokens=3))
+    run = services.runner.add(spec, prompts, None)
+    assert front(services, {"run": run.id}).body == "", "it has no figures yet"
+    assert list(services.runner.run(run.id))
+    shown = front(services, {"run": run.id})
+    assert shown.title == f"mine {HOSTILE} · {common.TITLE}"
+    assert 'class="ranking"' in shown.body
+    assert shown.description in html.unescape(re.sub("</p><p>", " ", shown.body))
+    assert HOSTILE not in shown.body
