@@ -20,7 +20,7 @@ from adapters.methods import BASE, PPLM, Attribute, Method, Request, parse_metho
 from adapters.pplm.bags import word_lists
 from adapters.store.adapter_store import WEIGHTS, AdapterStore
 from benchmarks import pages
-from benchmarks.costs import leaderboard_cost, load, steering_cost
+from benchmarks.costs import crowds, leaderboard_cost, steering_cost
 from benchmarks.costs.timing import Ratio, Stamp, Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise
 from leaderboard.runs.runner import load_engine
 
@@ -94,7 +94,7 @@ PARTS = {
     "engine": ("Decoding:", engine_rows),
     "pplm": ("Steering:", steering_cost.measure_pplm),
     "board": ("The leaderboard:", leaderboard_cost.measure),
-    "load": ("Many visitors at once, four panes of 30 tokens each:", load.measure_load),
+    "load": ("Many visitors at once, four panes of 30 tokens each:", crowds.measure_load),
 }
 
 

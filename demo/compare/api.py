@@ -1,4 +1,4 @@
-"""The public endpoint /compare, for gradio_client and plain HTTP; every argument is checked again."""
+"""The public endpoints /compare and /methods, for gradio_client and plain HTTP; arguments are checked again."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,10 +8,9 @@ import gradio as gr
 from adapters.methods import BASE, Request, Sampling, UserError, from_json, parse_method
 from demo.compare.form import read_seed
 from demo.compare.run import compare_as_json
-from demo.compare.words import BAD_METHODS
 from demo.parts.marked import MAX_PANES
 from demo.parts.running import PaneErrors
-from demo.parts.uploads import read_prompt
+from demo.parts.uploads import read_names, read_prompt
 from demo.services import Services
 
 Rows = list[dict[str, Any]]
@@ -39,7 +38,7 @@ def compare_endpoint(services: Services) -> Callable[..., Iterator[Rows]]:
         sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "max_new_tokens": max_new_tokens}
         sampling["repetition_penalty"] = repetition_penalty
         try:
-            names = read_names(methods)
+            names = read_names(methods, MAX_PANES)
             request = Request(read_prompt(prompt), BASE, read_seed(seed), chat is True)
             chosen = [parse_method(name) for name in names]
             yield from compare_as_json(services, chosen, request, from_json(Sampling, sampling))
@@ -52,12 +51,13 @@ def compare_endpoint(services: Services) -> Callable[..., Iterator[Rows]]:
     return compare
 
 
-def read_names(methods: Any) -> list[str]:
-    """Short names of methods; raises UserError."""
-    if (
-        not isinstance(methods, list)
-        or not 1 <= len(methods) <= MAX_PANES
-        or not all(isinstance(name, str) for name in methods)
-    ):
-        raise UserError(BAD_METHODS.format(most=MAX_PANES))
+def methods_endpoint(services: Services) -> Callable[[], list[dict[str, Any]]]:
+    """The function behind /methods for these services."""
+
+    def methods() -> list[dict[str, Any]]:
+        """The methods that /compare and /score take, each with its kind; join several names by +."""
+        names = [BASE.name, *(f"{kind}:{name}" for kind in ("lora", "prefix") for name in services.names(kind))]
+        names += [f"pplm:{name}" for name in services.attribute_names()]
+        return [{"name": name, "kind": name.partition(":")[0]} for name in names]
+
     return methods

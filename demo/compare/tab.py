@@ -10,7 +10,7 @@ from gradio.components import Component
 
 from adapters.methods import Sampling, UserError, from_json, to_json
 from demo.compare import words
-from demo.compare.api import compare_endpoint
+from demo.compare.api import compare_endpoint, methods_endpoint
 from demo.compare.board import Board, PaneView
 from demo.compare.components import Bench, look_html, variant
 from demo.compare.drawer import pane_names
@@ -57,6 +57,7 @@ def compare_tab(services: Services, page: Page) -> None:
         xray_section(services, source, page.blocks)
     deleted.then(lambda id: gr.update(visible=id is not None), shared.id, below, **LIGHT)
     gr.api(compare_endpoint(services), api_name="compare", concurrency_id=MODEL, concurrency_limit=VISITORS)
+    gr.api(methods_endpoint(services), api_name="methods", queue=False)
 
 
 # Which event calls what

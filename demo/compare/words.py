@@ -8,10 +8,6 @@ BAD_SEED = "The seed {value!r} must be a whole number from 0 to 4,294,967,295."
 CHOSEN_TWICE = "{name} is chosen twice: choose each attribute once and give it a weight."
 MEND_SOME = "Some panes were not started: see their notes."
 LAST_PANE = "One pane has to stay."
-BAD_METHODS = (
-    "methods: give a list of 1 to {most} short names, such as base, lora:poetry or "
-    "pplm:science*2+pplm:sentiment:negative*-1."
-)
 NOTHING_TO_SHARE = "Press Run first, and share when all panes have finished."
 NEWER = "Made by a newer release of Steerboard: update to open it."
 

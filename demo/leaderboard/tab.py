@@ -12,6 +12,7 @@ from adapters.methods import UserError
 from demo.leaderboard import words
 from demo.leaderboard.results.load import find_own, list_runs
 from demo.leaderboard.results.run_page import ResultsPage, open_run, wire_delete
+from demo.leaderboard.score_api import score_endpoint
 from demo.leaderboard.settings import Setup, offer_methods, on_estimate, read_setup, wire_setup
 from demo.parts import words as common
 from demo.parts.events import LIGHT, or_message, slow
@@ -23,6 +24,7 @@ from demo.parts.views import Page, cell_of
 from demo.services import Services
 from leaderboard.records import Run, Sample
 
+RUNS = "leaderboard"  # the turn of runs: one at a time, whoever asks
 PACE = 0.4  # seconds between two looks at a run
 NEWEST = 50  # texts that are shown while they arrive
 PATIENCE = 10.0  # seconds
@@ -56,11 +58,12 @@ def leaderboard_tab(services: Services, page: Page) -> None:
     wire_setup(services, board.setup)
     wire_runs(services, board)
     wire_earlier(services, board, page)
+    gr.api(score_endpoint(services), api_name="score", concurrency_id=RUNS, concurrency_limit=1)
 
 
 def wire_runs(services: Services, board: Scoreboard) -> None:
     """Run, Resume and Stop. One run at a time, whoever asks."""
-    options = slow(board.message, "leaderboard")
+    options = slow(board.message, RUNS)
     inputs: set[Block] = {*board.setup.inputs, board.owner}
     begun = board.setup.run.click(partial(on_run, services, board), inputs, board.outputs, **options)
     opened = [board.results.opened.id, board.owner]

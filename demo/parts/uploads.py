@@ -6,7 +6,7 @@ from typing import Any
 from adapters.methods import UserError
 from adapters.pplm.word_list import MAX_BYTES, read_word_list
 from adapters.store.adapter_store import Adapter
-from demo.parts.words import NO_FILE, NO_PROMPT, NO_SUCH_ADAPTER, PROMPT_TOO_LONG
+from demo.parts.words import BAD_METHODS, NO_FILE, NO_PROMPT, NO_SUCH_ADAPTER, PROMPT_TOO_LONG
 from demo.services import Services
 
 MAX_PROMPT = 20_000  # characters; longer than any context here, short enough to tokenise at once
@@ -32,6 +32,14 @@ def read_prompt(value: Any, most: int = MAX_PROMPT, empty: str = NO_PROMPT) -> s
     if len(value) > most:
         raise UserError(PROMPT_TOO_LONG.format(length=len(value), most=most))
     return value
+
+
+def read_names(methods: Any, most: int) -> list[str]:
+    """Short names of methods, at most so many. Raises UserError."""
+    known = isinstance(methods, list) and all(isinstance(name, str) for name in methods)
+    if not known or not 1 <= len(methods) <= most:
+        raise UserError(BAD_METHODS.format(most=most))
+    return list(methods)
 
 
 def find_adapter(services: Services, name: Any) -> Adapter:

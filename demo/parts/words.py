@@ -22,6 +22,10 @@ NO_PROMPT = "Type a few words first, or pick an example."
 PROMPT_TOO_LONG = "The prompt has {length:,} characters: shorten it to {most:,}."
 SERVER_ERROR = "Something went wrong on the server. Try again, or change the settings."
 MEND_PANES = "Nothing was started: see the note in the pane."
+BAD_METHODS = (
+    "methods: give a list of 1 to {most} short names, such as base, lora:poetry or "
+    "pplm:science*2+pplm:sentiment:negative*-1."
+)
 NO_FILE = "Upload a file first."
 NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
 NO_SUCH_LIST = "No such list: choose one, or own words."

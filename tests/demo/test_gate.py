@@ -1,8 +1,8 @@
 """The gate before Gradio: sizes, paces, foreign pages, headers; and the real app behind it."""
 
+import asyncio
 from collections.abc import Iterator
 
-import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -113,7 +113,7 @@ def test_a_body_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -
 
     async def receive() -> Message:
         if sent:
-            await anyio.sleep(5)
+            await asyncio.sleep(5)
         sent.append(1)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
@@ -128,5 +128,5 @@ def test_a_body_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         await Gate(app, BIG)(scope, receive, send)
 
     with pytest.raises(HTTPException) as caught:
-        anyio.run(stall)
+        asyncio.run(stall())
     assert caught.value.status_code == 408

@@ -161,3 +161,46 @@ def test_the_server_is_behind_its_gate(address: str) -> None:
     assert "access-control-allow-origin" not in page.headers
     assert page.headers["x-content-type-options"] == "nosniff"
     assert httpx.get(f"{address}gradio_api/info").status_code == 200, "what programs read"
+
+
+def test_the_methods_that_can_be_named_are_listed(address: str) -> None:
+    listed = Client(address, verbose=False).predict(api_name="/methods")
+    assert {"name": "base", "kind": "base"} in listed
+    assert {"name": "lora:verse", "kind": "lora"} in listed
+    assert {"name": "pplm:science", "kind": "pplm"} in listed
+
+
+def test_prompts_are_scored_and_the_run_has_a_link(address: str, lasting: Services) -> None:
+    settings = {"max_new_tokens": 4, "samples": 2, "api_name": "/score"}
+    job = Client(address, verbose=False).submit(["The movie was", "The sea"], ["base", "lora:verse"], **settings)
+    job.result(timeout=60)
+    last = job.outputs()[-1]
+    assert last["state"] == "done"
+    assert (last["done"], last["total"]) == (32, 32)
+    assert set(last["table"]["perplexity"]) == {"base", "lora:verse"}
+    assert last["table"]["perplexity"]["base"]["value"] > 0
+    assert last["table"]["perplexity"]["base"]["difference"] is None
+    run = lasting.database.run(last["run"].removeprefix("?run="))
+    assert run is not None
+    assert run.status == "done"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"prompts": []}, "prompt"),
+        ({"prompts": [" "]}, "prompt"),
+        ({"prompts": "no list"}, "prompt"),
+        ({"methods": []}, "give a list of 1 to"),
+        ({"methods": ["lora:nobody"]}, "nobody"),
+        ({"methods": ["base", "base"]}, "same name"),
+        ({"samples": 1000}, "samples"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_what_cannot_be_scored_gets_one_line(address: str, arguments: dict[str, Any], said: str) -> None:
+    asked = {"prompts": ["The sea"], "methods": ["base"], "max_new_tokens": 2} | arguments
+    with pytest.raises(AppError, match=said) as caught:
+        Client(address, verbose=False).predict(**asked, api_name="/score")
+    assert "\n" not in str(caught.value)

@@ -376,17 +376,16 @@ def test_the_model_has_places_and_other_work_goes_one_by_one(blocks: gr.Blocks, 
     ]
     assert Counter(heavy) == {
         ("model", VISITORS): 9,
-        ("leaderboard", 1): 3,
+        ("leaderboard", 1): 4,
         ("training", 1): 1,
         ("library", 1): 5,
         ("learned", 1): 1,
     }
 
 
-def test_only_compare_is_public(blocks: gr.Blocks) -> None:
-    assert [fn.api_name for fn in blocks.fns.values() if fn.fn is not None and fn.api_visibility == "public"] == [
-        "compare"
-    ]
+def test_only_the_named_endpoints_are_public(blocks: gr.Blocks) -> None:
+    named = [fn.api_name for fn in blocks.fns.values() if fn.fn is not None and fn.api_visibility == "public"]
+    assert named == ["compare", "methods", "score"]
 
 
 def test_a_number_beyond_the_scale_reaches_the_form_that_says_so(services: Services, bench: Bench) -> None:

@@ -141,9 +141,9 @@ def test_what_generation_knew_is_not_scored_again(runner: Runner, monkeypatch: p
     scored: list[str] = []
     original = runner.engine.loglikelihood
 
-    def spy(texts: Any, method: Method) -> Any:
+    def spy(texts: Any, method: Method, **options: Any) -> Any:
         scored.extend(f"{method.name} {tuple(ids)}" for _, ids in texts)
-        return original(texts, method)
+        return original(texts, method, **options)
 
     monkeypatch.setattr(runner.engine, "loglikelihood", spy)
     data = made(runner, replace(SPEC, samples=1))
