@@ -103,10 +103,10 @@ class Scheduler:
         self.most_seconds, self.most_bytes, self.most_wasted = most_seconds, most_bytes, most_wasted
         self.line: list[Call] = []
         self.running: list[Call] = []
-        self.arrived: list[Batch] = []  # steered rows that wait for the end of a token
-        self.plain: Batch | None = None
-        self.steered: Batch | None = None
-        self.cost = [0.0, 0.0]  # seconds a token of an unsteered and of a steered row, as measured last
+        # Each twice: for unsteered and for steered rows.
+        self.batches: list[Batch | None] = [None, None]
+        self.arrived: list[list[Batch]] = [[], []]  # batches that are still to be joined to these, between two tokens
+        self.cost = [0.0, 0.0]  # seconds a token of a row, as measured last
 
     @property
     def busy(self) -> bool:
@@ -146,21 +146,34 @@ class Scheduler:
         """Forget the rows that have ended or were left, and take in those that have arrived."""
         self.line = [call for call in self.line if call.tokens_left]
         self.running = [call for call in self.running if call.tokens_left]
-        self.plain = self._swept(self.plain, [])
-        steered = self._swept(self.steered, self.arrived)
-        if steered is not self.steered or self.steered is None:
-            self.arrived = []
-        self.steered = steered
-        if self.plain is None or self.steered is None:
-            for batch in (self.plain, self.steered):
+        try:
+            for kind in range(2):
+                self._sweep(kind)
+        except Exception as error:  # there is no memory for a cache, or worse: nobody may wait for rows that are lost
+            fail(self._rows(), error)
+            self.batches, self.arrived = [None, None], [[], []]
+        if None in self.batches:  # the share of the steered rows is counted from when both have work
+            for batch in self.batches:
                 if batch is not None:
                     batch.seconds = 0.0
+
+    def _sweep(self, kind: int) -> None:
+        """Join a batch with those that have arrived, or make it anew without rows that were left and wasted columns."""
+        batch, arrived = self.batches[kind], self.arrived[kind]
+        if batch is not None and any(row.left for row in batch.rows):
+            if not batch.between:  # else nobody waits for the token that is being made
+                return
+            if not arrived and all(row.left for row in batch.rows) and batch.wasted <= self.most_wasted:
+                return
+            arrived = [batch, *arrived]
+        self.batches[kind] = arrived[0] if len(arrived) == 1 and batch not in arrived else Batch.joined(arrived)
+        self.arrived[kind] = []
 
     def _has_room(self, call: Call) -> bool:
         """Whether a call may be let in beside the running ones: by memory, and by the time of a token of all."""
         if not self.running:
             return True
-        if any(batch is not None and not batch.pace for batch in (self.plain, self.steered)):
+        if any(batch is not None and not batch.pace for batch in self.batches):
             return False  # not measured yet
         memory = sum(each.memory for each in (*self.running, call))
         return self._seconds([*self._rows(), *call.rows]) <= self.most_seconds and memory <= self.most_bytes
@@ -177,35 +190,25 @@ class Scheduler:
         """Read the prompts of a call; its unsteered rows get their first token. Returns whether there are any."""
         self.running.append(call)
         try:
-            plain, steered = call.begin(call.rows)
-            if plain is not None:
-                plain.advance()
+            begun = call.begin(call.rows)
+            if begun[0] is not None:
+                begun[0].advance()
         except Exception as error:
             fail(call.rows, error)
             return True
-        if plain is not None:
-            self.plain = plain if self.plain is None else Batch.joined([self.plain, plain])
-        if steered is not None:
-            self.arrived.append(steered)
-            self.sweep()
-        return plain is not None
+        for kind, batch in enumerate(begun):
+            if batch is not None and batch.rows:
+                self.arrived[kind].append(batch)
+        self.sweep()
+        return begun[0] is not None
 
     def _next(self) -> Batch | None:
         """Every row gets its first token at once, then steered rows get their share of the time."""
-        plain, steered = self.plain, self.steered
+        plain, steered = self.batches
         if plain is None or steered is None:
             return plain or steered
         behind = steered.seconds < STEERED_SHARE * plain.seconds
         return steered if behind or any(not row.token_ids for row in steered.rows) else plain
-
-    def _swept(self, batch: Batch | None, arrived: Sequence[Batch]) -> Batch | None:
-        """The batch with those that have arrived and without rows that were left; made anew if it wastes columns."""
-        if batch is None or not any(row.left for row in batch.rows):  # then its token need not be finished
-            return arrived[0] if len(arrived) == 1 else Batch.joined(arrived)
-        if not batch.between:
-            return batch
-        fits = all(row.left for row in batch.rows) and batch.wasted <= self.most_wasted
-        return batch if fits and not arrived else Batch.joined([batch, *arrived])
 
 
 def fail(rows: Sequence[Row], error: Exception) -> None:

@@ -75,7 +75,7 @@ def test_law_2_a_call_writes_what_it_writes_alone_whoever_joins_and_leaves(engin
         if number not in left:
             assert last[number] == expected, [request.method for request in asked[number][0]]
     assert not engine.shared.busy
-    assert engine.shared.plain is engine.shared.steered is None
+    assert engine.shared.batches == [None, None]
 
 
 def passes(engine: Engine, work: Iterator[object]) -> list[int]:
@@ -116,9 +116,20 @@ def test_rows_with_other_settings_of_sampling_share_a_batch(engine: Engine) -> N
         for number, call in enumerate(running):
             if state := next(call, None):
                 last[number] = tokens(state)
-        sizes.add(0 if engine.shared.plain is None else len(engine.shared.plain.rows))
+        sizes.add(num_rows(engine.shared.batches[0]))
     assert [last[number] for number in range(3)] == alone
     assert 3 in sizes
+
+
+def num_rows(batch: Batch | None) -> int:
+    return 0 if batch is None else len(batch.rows)
+
+
+def length(engine: Engine) -> int:
+    """Columns in use of the unsteered rows."""
+    batch = engine.shared.batches[0]
+    assert batch is not None
+    return batch.kv.length
 
 
 def test_columns_that_no_row_uses_are_given_back(engine: Engine) -> None:
@@ -126,13 +137,12 @@ def test_columns_that_no_row_uses_are_given_back(engine: Engine) -> None:
     long = engine.generate([Request("a" * 90, BASE)], replace(GREEDY, max_new_tokens=4))
     short = engine.generate([Request("a", BASE)], replace(GREEDY, max_new_tokens=12))
     next(short), next(short), next(long), next(short)
-    assert engine.shared.plain is not None
-    assert engine.shared.plain.kv.length > 80
+    assert length(engine) > 80
     assert len([*long]) >= 1
     next(short), next(short)
-    assert engine.shared.plain.kv.length < 20
+    assert length(engine) < 20
     short.close()
-    assert engine.shared.plain is None
+    assert engine.shared.batches[0] is None
 
 
 def test_an_error_ends_the_calls_of_its_batch_and_no_others(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +161,20 @@ def test_an_error_ends_the_calls_of_its_batch_and_no_others(engine: Engine, monk
                 list(call)
     *_, (row,) = steered
     assert row.finish_reason == "length"
+    *_, (row,) = engine.generate([Request("Once", BASE)], GREEDY)
+    assert row.finish_reason == "length"
+
+
+def test_nobody_waits_for_rows_that_were_lost_when_batches_were_joined(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [engine.generate([Request("Once", BASE, seed)], GREEDY) for seed in range(2)]
+    next(calls[0]), next(calls[0])
+    with monkeypatch.context() as patched:
+        patched.setattr("adapters.kv.KV.gathered", lambda *_: [][1])
+        for call in reversed(calls):
+            with pytest.raises(IndexError):
+                next(call)
     *_, (row,) = engine.generate([Request("Once", BASE)], GREEDY)
     assert row.finish_reason == "length"
 
