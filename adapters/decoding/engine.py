@@ -19,7 +19,7 @@ from adapters.base_model import BaseModel
 from adapters.decoding.batch import Batch, Pair, Start, by_length, by_lora, padded, score
 from adapters.decoding.likelihood import LogLikelihood
 from adapters.decoding.sampling import Choose, Sampler
-from adapters.decoding.scheduler import Batches, Call, FairLock, Scheduler
+from adapters.decoding.scheduler import Begin, Call, FairLock, Scheduler
 from adapters.decoding.text import Continuation, Row, Text
 from adapters.lora.rows import LoraRows, ScaledLora
 from adapters.methods import Attribute, Method, Request, Sampling, UserError
@@ -28,6 +28,7 @@ from adapters.pplm.past import read
 from adapters.store.adapter_store import AdapterStore
 
 TOKENS_A_PASS = 1024  # padded tokens that are scored at once
+PART_TOKENS = 256  # padded tokens of a prompt that are read between two tokens of the others
 ALONE_SHARE = 0.3  # of the time while others wait
 T = TypeVar("T")
 Continuations = Generator[list[Continuation], None, None]
@@ -78,7 +79,8 @@ class Engine:
         """A batch of one request, to be advanced token by token while holding `turn`. Raises UserError."""
         row = self._row(request, request.seed, sampler, max_new_tokens, self._loss)
         with self.turn:
-            return next(batch for batch in self._begin([row]) if batch is not None)
+            begun = next(self._begin([row], None))
+        return next(batch for batch in begun or () if batch is not None)
 
     def _adapters(self, method: Method) -> tuple[ScaledLora | None, Tensor | None]:
         lora = None if method.lora is None else ScaledLora(self.store.lora(method.lora), method.lora_scale)
@@ -109,7 +111,8 @@ class Engine:
         started = time.perf_counter()
         texts = [[Text(self.base.tokenizer, row, started) for row in rows] for rows in candidates]
         scheduler = Scheduler(most_wasted=1) if alone else self.shared  # alone, the shape of a batch is as it began
-        call = Call([row for rows in candidates for row in rows], self._begin, self._bytes_a_column())
+        rows = [row for rows in candidates for row in rows]
+        call = Call(rows, self._begin(rows, None if alone else PART_TOKENS), self._bytes_a_column())
         seen = call.state
 
         def look() -> list[Continuation]:
@@ -151,30 +154,42 @@ class Engine:
                     if not self.shared.busy:
                         spent.update({True: 0.0, False: 0.0})
 
-    def _begin(self, rows: Sequence[Row]) -> Batches:
-        """The unsteered and the steered batch of some rows, after one pass over the distinct prompts of all."""
+    def _begin(self, rows: Sequence[Row], part: int | None) -> Begin:
+        """The unsteered and the steered batch of some rows, after a pass over the distinct prompts of all.
+
+        Yields None after each `part` of padded tokens (None: all at once) but the last, then the batches.
+        """
         order = [rows[place] for place in by_lora(rows)]
         sources: dict[Hashable, Row] = {}
         for row in order:
             sources.setdefault(source(row), row)
-        start = self._prefill(list(sources.values()), max(row.room for row in rows))
+        start = yield from self._prefill(list(sources.values()), max(row.room for row in rows), part)
         position = {key: index for index, key in enumerate(sources)}
 
         def batch(members: list[Row]) -> Batch | None:
             places = [position[source(row)] for row in members]
             return Batch.begin(self.base, members, start.rows(places)) if members else None
 
-        return batch([r for r in order if r.attribute_loss is None]), batch([r for r in order if r.attribute_loss])
+        yield batch([r for r in order if r.attribute_loss is None]), batch([r for r in order if r.attribute_loss])
 
-    def _prefill(self, rows: list[Row], room: int) -> Start:
+    def _prefill(self, rows: list[Row], room: int, part: int | None) -> Generator[None, None, Start]:
         """Read the prompts of rows, those with a LoRA last; the cache has `room` for columns after them."""
         kv, ids = padded(self.base, [row.prompt_ids for row in rows], [row.prefix for row in rows], room)
         lora = LoraRows.of(self.base.model, [row.lora for row in rows])
-        with torch.no_grad():
-            reading = read(self.base.model, ids, kv, kv.cache(), lora)
         real = kv.mask[:, kv.length : kv.length + ids.shape[1] - 1, None]  # (S, Q - 1, 1)
-        kv.length += ids.shape[1]
-        return Start(kv, lora, reading.logits, reading.hidden[:, :-1].masked_fill(~real, 0).sum(1))
+        width = ids.shape[1] if part is None else max(1, part // len(rows))
+        hidden_sum: Tensor | None = None
+        for first in range(0, ids.shape[1], width):
+            if hidden_sum is not None:
+                yield
+            some, known = ids[:, first : first + width], real[:, first : first + width]
+            with torch.no_grad():
+                reading = read(self.base.model, some, kv, kv.cache(), lora)
+            kv.length += some.shape[1]
+            total = reading.hidden[:, : known.shape[1]].masked_fill(~known, 0).sum(1)
+            hidden_sum = total if hidden_sum is None else hidden_sum + total
+        assert hidden_sum is not None, "a prompt has a token"
+        return Start(kv, lora, reading.logits, hidden_sum)
 
 
 def candidate_seed(seed: int, number: int) -> int:

@@ -6,7 +6,7 @@ nobody reads nothing runs.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from adapters.decoding.batch import STEERED_SHARE, Batch
@@ -17,7 +17,8 @@ MOST_BYTES = 1_000_000_000  # of the caches of everybody
 STEERED_COPIES = 4  # of a steered row's past: clean, pushed, twin and gradient
 MOST_WASTED = 0.25  # of the columns may be padding in all rows before a cache is made anew
 
-Batches = tuple[Batch | None, Batch | None]  # of the unsteered and of the steered rows
+# Reads the prompts of a call; yields None after each part, then the batches of its unsteered and steered rows.
+Begin = Generator[tuple[Batch | None, Batch | None] | None, None, None]
 
 
 class FairLock:
@@ -59,10 +60,10 @@ class FairLock:
 
 @dataclass(frozen=True, eq=False)  # compared by identity
 class Call:
-    """The rows of one call, and how they begin: the pass over their prompts."""
+    """The rows of one call, and how they begin."""
 
     rows: Sequence[Row]
-    begin: Callable[[Sequence[Row]], Batches]
+    begin: Begin
     num_bytes: int  # of a cache column of one row
 
     @property
@@ -103,6 +104,8 @@ class Scheduler:
         self.most_seconds, self.most_bytes, self.most_wasted = most_seconds, most_bytes, most_wasted
         self.line: list[Call] = []
         self.running: list[Call] = []
+        self.reading: Call | None = None  # the one whose prompts are being read
+        self.read_last = False  # rather than taken a batch further
         # Each twice: for unsteered and for steered rows.
         self.batches: list[Batch | None] = [None, None]
         self.arrived: list[list[Batch]] = [[], []]  # batches that are still to be joined to these, between two tokens
@@ -127,9 +130,16 @@ class Scheduler:
     def advance(self) -> None:
         """Do one piece of work: let a call in, or take the batch further whose turn it is."""
         self.sweep()
-        if self.line and self._has_room(self.line[0]) and self._let_in(self.line.pop(0)):
-            return
+        if self.reading is None and self.line and self._has_room(self.line[0]):
+            self.reading = self.line.pop(0)
+            self.running.append(self.reading)
         batch = self._next()
+        if self.reading is not None and not (self.read_last and batch):
+            self.read_last = True
+            if self._read(self.reading):
+                return
+            batch = self._next()
+        self.read_last = False
         if batch is None:
             return
         rows = batch.rows
@@ -146,6 +156,8 @@ class Scheduler:
         """Forget the rows that have ended or were left, and take in those that have arrived."""
         self.line = [call for call in self.line if call.tokens_left]
         self.running = [call for call in self.running if call.tokens_left]
+        if self.reading is not None and not self.reading.tokens_left:
+            self.reading = None
         try:
             for kind in range(2):
                 self._sweep(kind)
@@ -186,11 +198,17 @@ class Scheduler:
         steered = sum(row.attribute_loss is not None for row in rows)
         return self.cost[0] * (len(rows) - steered) + self.cost[1] * steered
 
-    def _let_in(self, call: Call) -> bool:
-        """Read the prompts of a call; its unsteered rows get their first token. Returns whether there are any."""
-        self.running.append(call)
+    def _read(self, call: Call) -> bool:
+        """Read a part of the prompts of a call; after the last its unsteered rows get their first token.
+
+        Returns False if there is none of these, so that there is still something to do.
+        """
         try:
-            begun = call.begin(call.rows)
+            begun = next(call.begin)
+            if begun is None:
+                return True
+            self.reading = None
+            call.begin.close()  # it holds what it has read
             if begun[0] is not None:
                 begun[0].advance()
         except Exception as error:

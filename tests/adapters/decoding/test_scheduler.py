@@ -132,6 +132,26 @@ def length(engine: Engine) -> int:
     return batch.kv.length
 
 
+def test_a_long_prompt_is_read_between_the_tokens_of_the_others(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In parts, it reads the same; meanwhile the other text grows by a token a part."""
+    long = [Request("a" * 90, method, 1) for method in METHODS[:6]]
+    alone = tokens([*engine.generate(long, SAMPLED, alone=True)][-1])
+    monkeypatch.setattr(engine_module, "PART_TOKENS", 60)
+    short = engine.generate([Request("Once", BASE)], replace(GREEDY, max_new_tokens=40))
+    next(short), next(short)
+    grown, reading = [], engine.generate(long, SAMPLED)
+    for state in reading:
+        if any(row.token_ids for row in state):
+            break
+        grown.append(len(next(short)[0].token_ids))
+    assert len(grown) >= 5
+    assert grown == list(range(grown[0], grown[0] + len(grown)))
+    *_, last = reading
+    assert tokens(last) == alone
+
+
 def test_columns_that_no_row_uses_are_given_back(engine: Engine) -> None:
     """A long text goes, and the short one beside it no longer drags its columns along."""
     long = engine.generate([Request("a" * 90, BASE)], replace(GREEDY, max_new_tokens=4))
