@@ -19,7 +19,7 @@ from demo.xray.tab import Source, build_xray
 
 # Handlers without a message line: what the page offers, Gradio's own, and those that only pass values on
 OFFERS = {"earlier_rows", "offer_methods", "on_length", "on_method"}
-ALONE = OFFERS | {"apply", "compare", "lambda", "new_seed", "on_load", "on_select", "show_question"}
+ALONE = OFFERS | {"apply", "compare", "methods", "score", "lambda", "new_seed", "on_load", "on_select", "show_question"}
 
 
 def broken(*_: Any) -> Any:
