@@ -27,12 +27,8 @@ def rows(texts: Texts) -> Array:
         if words:
             lines[prompt].append(" ".join(words))
     blocks = ["\n".join(block).encode() for block in lines]
-    return np.array([[len(block), len(deflate(block)) if block else 0] for block in blocks], dtype=float)
-
-
-def deflate(data: bytes) -> bytes:
-    compressor = zlib.compressobj(level=9, wbits=-15)  # negative: without a header, which counts in short texts
-    return compressor.compress(data) + compressor.flush()
+    # negative wbits: without a header, which counts in short texts
+    return np.array([[len(block), len(zlib.compress(block, 9, -15)) if block else 0] for block in blocks], dtype=float)
 
 
 def columns(setting: Setting) -> list[Metric]:

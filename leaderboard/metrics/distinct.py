@@ -88,9 +88,7 @@ def columns(setting: Setting) -> list[Metric]:
 
 
 FIGURES: dict[str, Callable[..., float]] = {
-    "distinct_1": lambda texts, _: distinct(texts, 1),
-    "distinct_2": lambda texts, _: distinct(texts, 2),
-    "distinct_3": lambda texts, _: distinct(texts, 3),
+    **{f"distinct_{n}": lambda texts, _, n=n: distinct(texts, n) for n in ORDERS},
     "prompt_distinct_2": prompt_distinct,
     "repetition": lambda texts, _: repetition(texts),
 }

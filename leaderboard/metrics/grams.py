@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 IntArray = npt.NDArray[np.int64]
 Sequences = Sequence[Sequence[Hashable]]
@@ -31,7 +32,9 @@ class Counts(NamedTuple):
 
 def grams(sequences: Sequences, orders: int) -> list[Grams]:
     """The 1-grams, 2-grams, … of the sequences."""
-    items = numbered(sequences)
+    items = pd.factorize(np.array([item for one in sequences for item in one], dtype=object))[0].astype(
+        np.int64
+    )  # (T,)
     texts = np.repeat(np.arange(len(sequences)), [len(one) for one in sequences])  # (T,)
     found = [Grams(items, texts)]
     kinds = int(items.max(initial=0)) + 1
@@ -44,15 +47,6 @@ def grams(sequences: Sequences, orders: int) -> list[Grams]:
         inside = texts[: len(ids)] == texts[n - 1 :]
         found.append(Grams(ids[inside], texts[: len(ids)][inside]))
     return found
-
-
-def numbered(sequences: Sequences) -> IntArray:
-    """A number for every item of the sequences, from 0 and without gaps: (T,)."""
-    if all(isinstance(one, str) for one in sequences):
-        points = "".join(map(str, sequences)).encode("utf-32-le", "surrogatepass")
-        return np.unique(np.frombuffer(points, dtype=np.uint32), return_inverse=True)[1].astype(np.int64)
-    vocabulary: dict[Hashable, int] = {}
-    return np.array([vocabulary.setdefault(item, len(vocabulary)) for one in sequences for item in one], dtype=np.int64)
 
 
 def counts(found: Grams, num_texts: int) -> Counts:

@@ -18,11 +18,6 @@ def topic_of(results: Results) -> str | None:
     return next((metric for metric in found if results.passports[metric].higher_is_better), None)
 
 
-def leading(results: Results) -> str | None:
-    """The metric that methods are ranked by: on topic, else perplexity."""
-    return topic_of(results) or (PERPLEXITY if PERPLEXITY in results.metrics else None)
-
-
 def is_enough(results: Results) -> bool:
     """Whether there are enough prompts to tell methods apart."""
     return results.num_prompts >= ENOUGH

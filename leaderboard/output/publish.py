@@ -37,7 +37,7 @@ class Publisher:
             if known is not None:
                 return Sent(known, False)
             address = self._push(data, results)
-            self._database.set_published(data.run.id, address)
+            self._database.update_run(data.run.id, published=address)
             return Sent(address, True)
 
 

@@ -121,7 +121,7 @@ class Runner:
         data = self.data(run_id)
         results = tabulate(data)
         if data.run.status == "done":
-            self.database.set_results(run_id, to_json(results))
+            self.database.update_run(run_id, results=to_json(results))
         return results
 
     def data(self, run_id: str) -> RunData:

@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from leaderboard.metrics.passport import Array
+
 RESAMPLES = 2_000
 ERROR = 0.05  # share of intervals that may miss the truth
 SEED = 20_190_712
