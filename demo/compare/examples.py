@@ -59,8 +59,7 @@ class Start(NamedTuple):
 @lru_cache
 def records() -> Mapping[str, Record]:
     """The shipped comparisons, by the titles of their examples."""
-    found: Mapping[str, Record] = orjson.loads(RECORDS.read_bytes())
-    return found
+    return orjson.loads(RECORDS.read_bytes())
 
 
 def opening(services: Services) -> Start:

@@ -65,10 +65,6 @@ TRAINED_ON = {  # the shipped adapters
 }
 
 
-def trained_on(adapter: str) -> str:
-    return TRAINED_ON.get(adapter, adapter)
-
-
 def base_title(id: str) -> str:
     """The name of a base model: its folder's or repository's, without the suffixes of its file.
 
@@ -102,9 +98,9 @@ def sampling_line(sampling: Sampling, seed: int, chat: bool) -> str:
     return " · ".join(parts)
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
+def count(number: int, noun: str) -> str:
     """A number with its noun: "1 token", "2 tokens"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def quote(piece: str) -> str:

@@ -17,7 +17,7 @@ from demo.parts.controls import Control, Scale, labelled, slider
 from demo.parts.events import LIGHT, told
 from demo.parts.marked import Marked, Values, marked_text, message, message_line
 from demo.parts.numbers import departure, marker, spans
-from demo.parts.plots import dressed, whiskers
+from demo.parts.plots import LEGEND, dressed, whiskers
 from demo.parts.tables import Column, cell_text, facts_table, figures_table, model_facts, show
 from demo.parts.views import Page
 from demo.services import Services
@@ -163,7 +163,7 @@ def strength_plot(goal: Goal, across: str, strength: float = 0) -> go.Figure:
     plot.update_xaxes(range=[low, high])
     plot.update_yaxes(range=[0, 1.02], tickformat=".0%")
     dressed(plot, 400, TITLES[across], TITLES["success"])
-    return plot.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    return plot.update_layout(showlegend=True, legend=LEGEND)
 
 
 def reach_of(cells: Sequence[Cell]) -> list[float]:

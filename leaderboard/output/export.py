@@ -67,9 +67,6 @@ def describe(data: RunData) -> dict[str, Any]:
     }
 
 
-# Files
-
-
 def to_csv(table: pd.DataFrame) -> bytes:
     """CSV for spreadsheets: UTF-8 with BOM, every text in quotes, formulas defused."""
     safe = table.apply(lambda column: column if is_numeric_dtype(column) else column.map(defuse)).rename(columns=defuse)

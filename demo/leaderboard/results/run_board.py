@@ -19,7 +19,6 @@ from leaderboard.output.ranking import board_html, board_of
 from leaderboard.records import Run, Sample
 
 MOST = 60  # texts that are shown
-PICK = script("pick.js")
 
 
 class BoardView(NamedTuple):
@@ -29,7 +28,7 @@ class BoardView(NamedTuple):
 
 
 def lay_out_board() -> BoardView:
-    board = gr.HTML(elem_classes="board", js_on_load=PICK)
+    board = gr.HTML(elem_classes="board", js_on_load=script("pick.js"))
     title = gr.HTML(elem_classes="texts-title", elem_id="texts")
     return BoardView(board, title, text_table(words.TEXTS, [words.PROMPT], None, "method-texts"))
 

@@ -22,8 +22,6 @@ from leaderboard.records import MAX_METHODS, RunData
 from leaderboard.tables.display import number
 from leaderboard.tables.table import SampleFigures, by_prompt, prompt_figures
 
-METRIC = "perplexity"  # by which prompts are worst and best
-
 
 class Order(NamedTuple):
     """How the prompts are sorted: by the perplexity of one method, or, without one, as in the file."""
@@ -89,7 +87,7 @@ def orders(data: RunData) -> dict[str, Order]:
 def prompts_table(data: RunData, order: Order = Order()) -> list[Column]:  # noqa: B008
     """One row a prompt: its number, its text, its tags, and the perplexity of each method's texts."""
     prompts = data.run.prompts.prompts
-    found = by_prompt(data, METRIC).reindex(range(len(prompts)))
+    found = by_prompt(data, "perplexity").reindex(range(len(prompts)))
     if order.method is not None:
         found = found.sort_values(order.method, ascending=not order.highest_first, kind="stable", na_position="last")
     rows = found.index.tolist()

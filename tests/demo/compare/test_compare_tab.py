@@ -242,7 +242,7 @@ def test_an_example_sets_the_whole_tab(
     record = records()[example.title]
     base, lora, *others = record["panes"]
     panes = [base, {"method": lora["method"] | {"name": "lora:verse", "lora": "verse"}}, *others]  # one that is here
-    monkeypatch.setattr(examples, "records", lambda: {example.title: record | {"panes": panes}})
+    monkeypatch.setattr(examples, "records", lambda: {example.title: {**record, "panes": panes}})
     updates = on_example(services, bench, Example(*example), before)
     values = after(before, updates)
     form = bench.read(values)
