@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from adapters.methods import UserError, parse_attribute, weighted_word
 from demo.look.theme import COLORS, PAPER_COLOR
 from demo.parts import words as common
-from demo.parts.controls import Control, Scale, labelled, slider
+from demo.parts.controls import Scale, controls, labelled, slider
 from demo.parts.events import LIGHT, told
 from demo.parts.marked import Marked, Values, marked_text, message, message_line
 from demo.parts.numbers import departure, marker, spans
@@ -29,13 +29,7 @@ from leaderboard.tables.results import Cell
 ACROSS = ("perplexity", "distinct_2", "repetition")
 FIRST_STRENGTH = 40.0  # strength that is shown first
 WANTED = "rgba(0,158,115,0.12)"  # what is wanted
-CONTROLS = {
-    "goal": Control("Steered to", "Seven topics together, or one sentiment."),
-    "across": Control("Cost", "The horizontal axis."),
-    "strength": Control("Strength", "0 is Base. Higher: more on topic, less fluent."),
-    "measured_by": Control("Measured by", "The commands that write these texts and judge them again."),
-}
-control = partial(labelled, of=CONTROLS)
+control = partial(labelled, of=controls("strength"))
 SIGNS = {  # colour and mark of each algorithm
     UNSTEERED: (COLORS["base"], "diamond"),
     OURS: (COLORS["pplm"], "circle"),

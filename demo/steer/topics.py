@@ -11,7 +11,7 @@ from adapters.pplm.bags import WordSplit, split_words
 from adapters.pplm.word_list import as_text, parse_words
 from demo.parts import words as common
 from demo.parts.actions import wire_work, work_buttons
-from demo.parts.controls import FIRST_SEED, Control, labelled, slider
+from demo.parts.controls import FIRST_SEED, controls, labelled, slider
 from demo.parts.events import LIGHT, MODEL, told
 from demo.parts.marked import Marked, Values, highlighted, marked_text, message, message_line
 from demo.parts.numbers import TOPICS, departure, marker, spans
@@ -30,13 +30,7 @@ MAX_PROMPT = 2_000  # characters
 SAMPLING = Sampling(max_new_tokens=30)
 CHIPS = {words.NOW: "#d55e00", words.LATER: "#d55e01", words.UNUSED: "#d55e02"}  # the style sheet tells them apart
 LEADING_BLANK = "·"
-CONTROLS = {
-    "topic": Control("Topic", ""),
-    "words": Control("Words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice."),
-    "prompt": Control("Start of the text", "Enter runs it."),
-    "strength": Control("Strength", "Higher: more on topic, less fluent."),
-}
-control = partial(labelled, of=CONTROLS)
+control = partial(labelled, of=controls("topics"))
 
 
 class Topics:
