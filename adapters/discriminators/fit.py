@@ -40,7 +40,6 @@ STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # C of scikit-learn: sma
 FOLDS = 5
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training texts, in the learning curve
 SMALLEST = 5  # texts of each class for a point of the curve, at least
-MAX_ITERATIONS = 2000
 MAX_TOKENS = 256  # of a text, bos included; the rest is not read
 TEXTS_A_FILE = 256  # cached together: an interrupted reading loses at most so many
 TOKENS_A_PASS = 256  # padded tokens in one pass: a text that is being written waits for one pass at each token
@@ -113,7 +112,7 @@ def first_of_each(order: Labels, labels: Labels, share: float) -> Labels:
 
 
 def regression(strength: float) -> Pipeline:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=MAX_ITERATIONS))
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
 
 
 def best_strength(data: TrainTest) -> Generator[str, None, float]:

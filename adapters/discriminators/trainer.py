@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from adapters.adapter_files import new_folder, read_report, write_owner
 from adapters.base_model import ALONE, BaseModel, Turn
-from adapters.cards import machine, write_report
+from adapters.cards import machine, render, write_report
 from adapters.decoding.engine import Engine
-from adapters.discriminators.discriminator_card import DiscriminatorReport, discriminator_card
+from adapters.discriminators.discriminator_card import DiscriminatorReport
 from adapters.discriminators.labelled import Labelled
 from adapters.pplm.discriminator import write_discriminator
 from adapters.training.corpus import UNKNOWN
@@ -34,7 +34,7 @@ def make_discriminator(
     report = DiscriminatorReport(order.name, base.id, order.about, order.licence, order.command, machine(), measured)
     with new_folder(out / order.name) as made:
         write_discriminator(discriminator, base, made)
-        write_report(report, discriminator_card(report), made)
+        write_report(report, render("discriminator", base.id, report=report), made)
         write_owner(made, order.owner)
     return report
 

@@ -28,20 +28,17 @@ class Example(NamedTuple):
     look: str
 
 
-EXAMPLES = (
-    Example(
-        "A fairy tale → space",
-        "Four ways on from the same words: Jane Austen's ladies, one short sentence, and a spaceship.",
+LOOKS = {
+    "A fairy tale → space": (
+        "Four ways on from the same words: Jane Austen's ladies, one short sentence, and a spaceship."
     ),
-    Example("A potato → science", "PPLM turns the potato into an experiment. The LoRA turns it into verse."),
-    Example(
-        "A film review → negative",
-        "The base model loves the film. Steered by a list of negative words, it hates it.",
-    ),
-    Example("A question → a fact", "Only the prefix, trained on short answers, gives one and stops."),
-    Example("A painting → religion", "The same painting in prose, in verse, in one line, and in a church."),
-    Example("A galaxy → war", "The LoRA was trained on old science fiction. PPLM brings the enemy fleet."),
-)
+    "A potato → science": "PPLM turns the potato into an experiment. The LoRA turns it into verse.",
+    "A film review → negative": "The base model loves the film. Steered by a list of negative words, it hates it.",
+    "A question → a fact": "Only the prefix, trained on short answers, gives one and stops.",
+    "A painting → religion": "The same painting in prose, in verse, in one line, and in a church.",
+    "A galaxy → war": "The LoRA was trained on old science fiction. PPLM brings the enemy fleet.",
+}
+EXAMPLES = tuple(Example(title, look) for title, look in LOOKS.items())
 
 
 class Start(NamedTuple):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,10 @@ def strength_section(services: Services, page: Page, file: Path = FILE) -> None:
 
 def stored_goals(services: Services, file: Path = FILE) -> tuple[Goal, ...]:
     """The goals that were measured with this base model; none where the file is missing or damaged."""
-    try:
-        frontier = read_frontier(file)
-    except UserError:
-        return ()
-    return frontier.goals if frontier is not None and frontier.base == services.base else ()
+    with suppress(UserError):
+        if (frontier := read_frontier(file)) is not None and frontier.base == services.base:
+            return frontier.goals
+    return ()
 
 
 def scale(goal: Goal) -> Scale:

@@ -24,7 +24,6 @@ from demo.xray.figures import next_bars, shaded, step_figures, surprises
 from demo.xray.layout import Side, XRayPage
 from demo.xray.run import LookView, Text, examine, steered
 
-EMPTY = TextRecord("", 0, False)
 inflated = lru_cache(maxsize=4)(unpack)  # a record of 256 tokens takes about 25 MB
 SCROLL = "() => { document.querySelector('.xray')?.scrollIntoView({block: 'start'}); }"
 
@@ -226,7 +225,7 @@ def opened(data: bytes | TextRecord | None) -> TextRecord:
     """The record, inflated; an empty one before anything has been looked at."""
     if isinstance(data, TextRecord):
         return data
-    return EMPTY if data is None else inflated(data)
+    return TextRecord("", 0, False) if data is None else inflated(data)
 
 
 def scored_text(record: TextRecord, index: Any) -> Scored | None:

@@ -12,7 +12,6 @@ import pandas as pd
 
 IntArray = npt.NDArray[np.int64]
 Sequences = Sequence[Sequence[Hashable]]
-LARGEST = 2**62
 
 
 class Grams(NamedTuple):
@@ -40,7 +39,7 @@ def grams(sequences: Sequences, orders: int) -> list[Grams]:
     kinds = int(items.max(initial=0)) + 1
     ids, size = items, kinds
     for n in range(2, orders + 1):
-        if size * kinds * len(sequences) > LARGEST:  # n-gram and text must fit into one number
+        if size * kinds * len(sequences) > 2**62:  # n-gram and text must fit into one number
             ids = np.unique(ids, return_inverse=True)[1]
             size = len(ids)
         ids, size = ids[:-1] * kinds + items[n - 1 :], size * kinds  # (T - n + 1,)

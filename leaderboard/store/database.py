@@ -25,7 +25,6 @@ from leaderboard.store.schema import comparisons, prompt_sets, prompt_tallies, r
 KEYS_A_QUERY = 500  # below every database's limit of parameters
 RUNS = select(runs, prompt_sets.c.record.label("prompts")).join(prompt_sets)
 PromptTallies = dict[tuple[str, str], dict[int, Tally]]
-Row = tuple[Any, ...]
 
 
 class Database:
@@ -221,7 +220,7 @@ class Database:
         with self._reader.connect() as connection:
             return connection.scalar(query)
 
-    def _insert(self, *parts: tuple[Table, Sequence[Row]]) -> None:
+    def _insert(self, *parts: tuple[Table, Sequence[tuple[Any, ...]]]) -> None:
         """Insert rows, in the order of each table's columns; those with a known primary key stay as they are.
 
         Raises UserError if their run was deleted.
