@@ -1,6 +1,6 @@
 """Trains discriminators: from labelled rows to a folder with its card, which is then offered."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from adapters.discriminators.discriminator_card import DiscriminatorReport
 from adapters.discriminators.labelled import Labelled
 from adapters.pplm.discriminator import write_discriminator
 from adapters.training.corpus import UNKNOWN
+from adapters.training.order import Telling
 
 
 class Order(NamedTuple):
@@ -26,7 +27,7 @@ class Order(NamedTuple):
 
 def make_discriminator(
     base: BaseModel, rows: Sequence[Labelled], order: Order, home: Path, out: Path, turn: Turn = ALONE
-) -> Generator[str, None, DiscriminatorReport]:
+) -> Telling[DiscriminatorReport]:
     """Train and measure, then write a folder into `out`; yield what it is doing. Raises UserError."""
     from adapters.discriminators.fit import train_discriminator  # scikit-learn takes a second
 
@@ -45,9 +46,7 @@ class DiscriminatorTrainer:
     def __init__(self, engine: Engine, home: Path, own: Path) -> None:
         self._engine, self._home, self._own = engine, home, own
 
-    def train(
-        self, name: str, rows: Sequence[Labelled], owner: str | None = None
-    ) -> Generator[str, None, DiscriminatorReport]:
+    def train(self, name: str, rows: Sequence[Labelled], owner: str | None = None) -> Telling[DiscriminatorReport]:
         """Train a discriminator for visitors, offered when this ends; yield what it is doing.
 
         Its name is reserved until then. Raises UserError. Closing it early, or an error, leaves nothing behind.

@@ -4,7 +4,7 @@ import argparse
 import math
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -59,9 +59,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_settings(command, TrainOrder, "")
 
 
-def add_settings(command: argparse.ArgumentParser, settings: type[Any], of: str) -> None:
+def add_settings(command: argparse.ArgumentParser, settings: type[Any], of: str, without: Sequence[str] = ()) -> None:
     """Add an option for each field that has a default."""
     for name, default in defaults(settings).items():
+        if name in without:
+            continue
         known = [HELP[name]] if name in HELP else []
         told = of + "; ".join([*known, *([f"default {default!r}"] if default else [])])
         how: dict[str, Any] = {"type": float if default is None else type(default)}

@@ -21,10 +21,6 @@ BLUE = "#0072b2"
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of `sweep`."""
-    command.conflict_handler = "resolve"  # sizes stand in place of the settings of the same names
-    add_common_options(command)
-    add_settings(command, LoraSettings, "lora only; ")
-    add_settings(command, PrefixSettings, "prefix only; ")
     command.add_argument("--r", type=int, nargs="+", default=[], help="ranks of a LoRA, such as 1 2 4 8 16 32")
     tokens_help = "lengths of a prefix, such as 1 5 10 20 40"
     command.add_argument("--num-virtual-tokens", type=int, nargs="+", default=[], help=tokens_help)
@@ -33,6 +29,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--validation-share", type=float, default=VALIDATION_SHARE, help=share_help)
     command.add_argument("--out", type=Path, required=True, help="a .json file to add the results to")
     command.add_argument("--plot", type=Path, help="an .svg file for a plot of everything in --out")
+    add_common_options(command)
+    add_settings(command, LoraSettings, "lora only; ", without=("r",))
+    add_settings(command, PrefixSettings, "prefix only; ", without=("num_virtual_tokens",))
 
 
 def run(options: argparse.Namespace, command: str) -> int:

@@ -108,16 +108,10 @@ def quote(piece: str) -> str:
     return f"“{piece.translate({10: '⏎', 9: '⇥'})}”"
 
 
-PAPERS = {
-    "LoRA": "arxiv.org/abs/2106.09685",
-    "Prefix tuning": "arxiv.org/abs/2101.00190",
-    "PPLM": "arxiv.org/abs/1912.02164",
-}
-
-
 def links_html(repository: str, space: str | None) -> str:
     """Where to read more: the papers of the methods, the base model if it is on the Hub, the code of a Space."""
-    links = dict(PAPERS)
+    papers = {"LoRA": "2106.09685", "Prefix tuning": "2101.00190", "PPLM": "1912.02164"}
+    links = {name: f"arxiv.org/abs/{number}" for name, number in papers.items()}
     if re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         links[base_title(repository)] = f"huggingface.co/{repository}"
     if space is not None:

@@ -49,7 +49,6 @@ def grams(sequences: Sequences, orders: int) -> list[Grams]:
 
 
 def counts(found: Grams, num_texts: int) -> Counts:
-    """Count of each n-gram in each text."""
     pairs, times = np.unique(found.ids * num_texts + found.texts, return_counts=True)
     ids, texts = np.divmod(pairs, max(num_texts, 1))
     return Counts(np.cumsum(np.diff(ids, prepend=ids[:1]) > 0), texts, times)

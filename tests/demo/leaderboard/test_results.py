@@ -166,8 +166,8 @@ def test_prompts_stand_with_their_tags_and_each_methods_perplexity(services: Ser
 
 def test_the_worst_or_the_best_prompts_of_a_method_come_first(services: Services, id: str) -> None:
     data = load_data(services, id)
-    names = ["base", "lora:verse"]
-    assert [name for name, _ in orders(data).values()] == [name for name in names for _ in range(2)]
+    methods = [method.name for method in data.run.spec.methods for _ in ("lowest", "highest")]
+    assert [name for name, _ in orders(data).values()] == methods
     lowest, highest = (
         [row[5] for row in grid(prompts_table(data, f"lora:verse: {which}"))["data"]]
         for which in ("lowest perplexity first (best)", "highest perplexity first (worst)")
