@@ -79,10 +79,8 @@ def wire_slice(services: Services, page: ResultsPage, inner: Mapping[str, Inner]
     def on_slice(name: str, id: Any, chosen: Any, secret: Any) -> Values:
         return fill(id, chosen) | inner[name].fill(id, chosen, secret)
 
-    outputs = [*page.board.outputs, *(output for each in inner.values() for output in each.outputs)]
-    opened.slice.input(
-        on_slice, [opened.tab, opened.id, opened.slice, opened.owner], list(dict.fromkeys(outputs)), **LIGHT
-    )
+    outputs = dict.fromkeys([*page.board.outputs, *(output for each in inner.values() for output in each.outputs)])
+    opened.slice.input(on_slice, [opened.tab, opened.id, opened.slice, opened.owner], [*outputs], **LIGHT)
 
 
 def wire_delete(services: Services, page: ResultsPage) -> Dependency:
