@@ -15,7 +15,6 @@ TOO_MUCH = "The Parquet file unfolds to more than can be read: save it as CSV or
 EXPANSION = 10  # a file may unfold to so many times the largest upload
 OVERHEAD = 8  # bytes of a value beside its text
 MEMORY = 1_000_000_000  # bytes that the child may add to what it has once pyarrow is there
-SECONDS = 60
 REFUSED = 3  # exit code; the reason stands in stdout
 
 
@@ -23,7 +22,7 @@ def parquet_rows(data: bytes, max_rows: int, max_bytes: int) -> bytes:
     """JSON `[names, rows]`, a row being a list of plain values. Raises ValueError in one line."""
     command = [sys.executable, "-P", __file__, str(max_rows), str(max_bytes)]
     try:
-        child = subprocess.run(command, input=data, capture_output=True, timeout=SECONDS, check=False)
+        child = subprocess.run(command, input=data, capture_output=True, timeout=60, check=False)
     except subprocess.TimeoutExpired as error:
         raise ValueError("The Parquet file takes too long to read: save it as CSV or JSONL.") from error
     if child.returncode == REFUSED:

@@ -9,27 +9,59 @@ only where every pane with its effect off writes what Base writes: "fair" in the
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from adapters.base_model import load_base_model
-from adapters.methods import UserError
+from adapters.methods import Method, Request, UserError, parse_method
 from app import Settings, services_of
 from demo.compare.board import Board
-from demo.compare.examples import EXAMPLES, RECORDS, Example
+from demo.compare.examples import EXAMPLES, RECORDS
 from demo.compare.form import Form, form_of
 from demo.compare.run import check_parity, compare
 from demo.compare.words import PARITY_BASE, PARITY_EQUAL
-from demo.parts.controls import FIRST_SAMPLING
+from demo.parts.controls import FIRST_SAMPLING, FIRST_SEED
 from demo.services import Services
 from leaderboard.judges import judge_of
 from leaderboard.store.database import Database
 
 WORDS = 3
 FAIR = (PARITY_BASE, PARITY_EQUAL)
+
+
+class Compared(NamedTuple):
+    """A prompt, and the short name of each pane's method."""
+
+    prompt: str
+    panes: tuple[str, ...]
+    seed: int = FIRST_SEED
+    strength: float = 20.0  # of PPLM
+    chat: bool = False
+
+    @property
+    def requests(self) -> list[Request]:
+        return [Request(self.prompt, self._method(name), self.seed, self.chat) for name in self.panes]
+
+    def _method(self, name: str) -> Method:
+        method = parse_method(name)
+        if method.steering is None:
+            return method
+        return replace(method, steering=replace(method.steering, strength=self.strength))
+
+
+AUSTEN, POETRY, SCIFI = (("base", f"lora:{name}", "prefix:facts") for name in ("austen", "poetry", "scifi"))
+COMPARED = {  # by the titles of the examples
+    "A fairy tale → space": Compared("Once upon a time there was a", (*AUSTEN, "pplm:space"), 1, 30),
+    "A potato → science": Compared("The potato", (*POETRY, "pplm:science"), 1),
+    "A film review → negative": Compared("My review: this film is", (*AUSTEN, "pplm:negative")),
+    "A question → a fact": Compared("Question: Who wrote Hamlet?\nAnswer:", (*AUSTEN, "pplm:religion"), 2, 30),
+    "A painting → religion": Compared("The painting shows", (*POETRY, "pplm:religion"), strength=30),
+    "A galaxy → war": Compared("In a distant galaxy", (*SCIFI, "pplm:military")),
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +76,10 @@ def run(options: argparse.Namespace, command: str) -> int:
         home = Path(folder)
         database = Database(f"sqlite:///{home / 'steerboard.db'}")
         services = services_of(load_base_model(None, options.home), database, Settings(None, home, "127.0.0.1", 0))
-        for example in EXAMPLES:
-            if options.only in (None, example.title):
-                found[example.title] = written(services, example)
-                print(f"{example.title}: {faults(found[example.title]) or 'convinces'}", flush=True)
+        for title in (example.title for example in EXAMPLES):
+            if options.only in (None, title):
+                found[title] = written(services, title)
+                print(f"{title}: {faults(found[title]) or 'convinces'}", flush=True)
     RECORDS.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
     bad = [title for title, record in found.items() if faults(record)]
     if bad:
@@ -55,14 +87,15 @@ def run(options: argparse.Namespace, command: str) -> int:
     return 0
 
 
-def written(services: Services, example: Example) -> Mapping[str, Any]:
-    """The record of the example, written now. Raises UserError."""
+def written(services: Services, title: str) -> Mapping[str, Any]:
+    """The record of the example with this title, written now. Raises UserError."""
+    example = COMPARED[title]
     panes = {place: form_of(request.method) for place, request in enumerate(example.requests)}
     sampling = {name: getattr(FIRST_SAMPLING, name) for name in FIRST_SAMPLING.__dataclass_fields__}
     form = Form(example.prompt, panes, sampling, example.seed, example.chat)
     *_, last = compare(services, form, Board())
     if last.record is None:
-        raise UserError(f"{example.title}: {last.message}")
+        raise UserError(f"{title}: {last.message}")
     *_, checked = check_parity(services, form, last)
     return {**last.record, "fair": all(view.note in FAIR for view in checked.panes.values())}
 

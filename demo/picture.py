@@ -15,7 +15,6 @@ WIDTH, HEIGHT = 1200, 630  # pixels, as the places where links are posted show t
 MARGIN, GAP, EDGE, PADDING = 44, 18, 8, 16
 TOP, BOTTOM = 128, 566  # of the panes
 MOST_PANES, MOST_LETTERS = 4, 2_000
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 PAPER, SHEET, INK, QUIET = "#f6f7f9", "#ffffff", "#18212f", "#566173"
 
 
@@ -42,7 +41,7 @@ def picture(name: str, board: Board) -> bytes:
     return file.getvalue()
 
 
-def lines(text: str, font: Font, width: int) -> list[str]:
+def lines(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
     """The beginning of the text in lines of about this width."""
     letter = font.getlength(ascii_lowercase) / len(ascii_lowercase)
     return textwrap.wrap(text[:MOST_LETTERS].strip(), int(width / letter)) or [""]

@@ -32,7 +32,6 @@ DEFAULT_METHODS = "base,lora:poetry,prefix:facts,pplm:science"
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command line; returns the exit code."""
     options = parser().parse_args(arguments)
     try:
         return options.command(options) or 0

@@ -18,14 +18,13 @@ import torch
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-SENTENCES = Path(__file__).parent / "data" / "topics.json"
 SENTIMENTS = ("positive", "negative")
 DISCRIMINATORS = {f"sentiment:{name}": name for name in SENTIMENTS}  # classes of the shipped discriminator
 SENTIMENT = 0.05  # VADER's threshold of the compound score
 NEAR = 0.2  # a text with a lower cosine has no topic
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
-
-TOPICS = {topic: tuple(sentences) for topic, sentences in orjson.loads(SENTENCES.read_bytes()).items()}
+SENTENCES = orjson.loads((Path(__file__).parent / "data" / "topics.json").read_bytes())
+TOPICS = {topic: tuple(sentences) for topic, sentences in SENTENCES.items()}
 NEUTRAL = TOPICS.pop("daily life")
 
 

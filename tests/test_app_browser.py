@@ -63,12 +63,13 @@ def texts(page: Page) -> list[str]:
 
 
 def test_it_opens_on_a_finished_comparison_and_each_example_shows_its_own(app: Page) -> None:
-    expect(app.get_by_label("Prompt")).to_have_value(EXAMPLES[0].prompt)
+    expect(app.get_by_label("Prompt")).to_have_value(records()[EXAMPLES[0].title]["prompt"])
     for example in [*EXAMPLES, EXAMPLES[0]]:
         app.get_by_role("button", name=example.title, exact=True).click()
         expect(app.locator(".block.look")).to_have_text(example.look)
-        expect(app.get_by_label("Prompt")).to_have_value(example.prompt)
-        stored = [" ".join((example.prompt + pane["text"]).split()) for pane in records()[example.title]["panes"]]
+        record = records()[example.title]
+        expect(app.get_by_label("Prompt")).to_have_value(record["prompt"])
+        stored = [" ".join((record["prompt"] + pane["text"]).split()) for pane in record["panes"]]
         eventually(app, lambda stored=stored: [" ".join(text.split()) for text in texts(app)] == stored)  # type: ignore[misc]
         expect(app.locator(".strip i")).not_to_have_count(0)
         expect(app.get_by_role("button", name=words.RUN_AGAIN, exact=True)).to_be_visible()
@@ -81,17 +82,17 @@ def test_texts_can_be_read_before_the_script_runs_and_nothing_moves_when_it_take
     page.add_init_script(WATCH)
     page.route("**/assets/*.js", lambda route: route.abort())
     page.goto(address)
-    stored = records()[EXAMPLES[0].title]["panes"]
+    first, second = (records()[example.title] for example in EXAMPLES[:2])
     pieces = page.locator("#first-paint .pane-text").all_text_contents()
     assert ["".join(text.split()) for text in pieces] == [
-        "".join((EXAMPLES[0].prompt + pane["text"]).split()) for pane in stored
+        "".join((first["prompt"] + pane["text"]).split()) for pane in first["panes"]
     ]
     expect(page.locator("#first-paint .pane-text .topic-0").first).to_be_visible()
     page.unroute("**/assets/*.js")
     page.reload(wait_until="commit")
     page.locator("#first-paint").get_by_role("button", name=EXAMPLES[1].title).dispatch_event("click")
     expect(page.locator("#first-paint")).to_have_count(0)
-    expect(page.get_by_label("Prompt")).to_have_value(EXAMPLES[1].prompt)
+    expect(page.get_by_label("Prompt")).to_have_value(second["prompt"])
     assert page.evaluate("window.shifted") < 0.05
     assert page.evaluate("window.readable / window.built") < 0.7
 
@@ -150,10 +151,10 @@ def test_texts_of_another_prompt_than_the_one_in_the_box_are_dimmed(app: Page) -
     assert first.evaluate(opacity) == "1"
     app.get_by_label("Prompt").fill("Another prompt")
     eventually(app, lambda: first.evaluate(opacity) == "0.45")
-    app.get_by_label("Prompt").fill(EXAMPLES[0].prompt)
+    app.get_by_label("Prompt").fill(records()[EXAMPLES[0].title]["prompt"])
     eventually(app, lambda: first.evaluate(opacity) == "1")
     app.get_by_role("button", name=EXAMPLES[3].title, exact=True).click()  # its prompt has two lines
-    expect(app.get_by_label("Prompt")).to_have_value(EXAMPLES[3].prompt)
+    expect(app.get_by_label("Prompt")).to_have_value(records()[EXAMPLES[3].title]["prompt"])
     eventually(app, lambda: first.evaluate(opacity) == "1")
 
 

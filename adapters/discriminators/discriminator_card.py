@@ -1,8 +1,7 @@
-"""The figures of a discriminator, in `metrics.json`, and its card, which says nothing else."""
+"""The figures of a discriminator, in `metrics.json`; its card says nothing else."""
 
 from pydantic.dataclasses import dataclass
 
-from adapters.cards import render
 from adapters.methods import STRICT
 
 
@@ -46,9 +45,3 @@ class DiscriminatorReport:
     command: str
     machine: str
     measured: Measured
-
-
-def discriminator_card(report: DiscriminatorReport) -> str:
-    """README.md of a discriminator, with front matter for the Hub."""
-    values = {"report": report, "measured": report.measured, "best": report.measured.accuracy}
-    return render("discriminator", report.base, **values)

@@ -8,7 +8,7 @@ and from the scaling of features. Letters: N texts, B rows, T positions, C hidde
 import hashlib
 import json
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,13 +34,13 @@ from adapters.discriminators.labelled import Labelled
 from adapters.pplm.discriminator import Discriminator, class_names
 from adapters.training.batches import chunks
 from adapters.training.corpus import hashed_share
+from adapters.training.order import Telling
 
 HELD_OUT = 0.2  # of each class
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # C of scikit-learn: smaller is more regularised
 FOLDS = 5
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training texts, in the learning curve
 SMALLEST = 5  # texts of each class for a point of the curve, at least
-MAX_ITERATIONS = 2000
 MAX_TOKENS = 256  # of a text, bos included; the rest is not read
 TEXTS_A_FILE = 256  # cached together: an interrupted reading loses at most so many
 TOKENS_A_PASS = 256  # padded tokens in one pass: a text that is being written waits for one pass at each token
@@ -64,9 +64,7 @@ class TrainTest(NamedTuple):
     held_out_labels: Labels
 
 
-def train_discriminator(
-    base: BaseModel, rows: Sequence[Labelled], cache: Path, turn: Turn = ALONE
-) -> Generator[str, None, Trained]:
+def train_discriminator(base: BaseModel, rows: Sequence[Labelled], cache: Path, turn: Turn = ALONE) -> Telling[Trained]:
     """Read all texts, a batch at a time within `turn`, fit and measure; yield what it is doing. Raises UserError."""
     started = time.monotonic()
     classes = class_names(sorted({row.label for row in rows}))
@@ -113,10 +111,10 @@ def first_of_each(order: Labels, labels: Labels, share: float) -> Labels:
 
 
 def regression(strength: float) -> Pipeline:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=MAX_ITERATIONS))
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
 
 
-def best_strength(data: TrainTest) -> Generator[str, None, float]:
+def best_strength(data: TrainTest) -> Telling[float]:
     """The strength with the lowest cross-entropy over folds: steering needs probabilities, not ranks."""
     scores: dict[float, float] = {}
     for strength in STRENGTHS:
@@ -135,9 +133,7 @@ def as_discriminator(model: Pipeline, classes: tuple[str, ...]) -> Discriminator
     return Discriminator(classes, torch.tensor(weight, dtype=torch.float32), torch.tensor(bias, dtype=torch.float32))
 
 
-def read_features(
-    base: BaseModel, texts: Sequence[str], folder: Path, turn: Turn = ALONE
-) -> Generator[str, None, Tensor]:
+def read_features(base: BaseModel, texts: Sequence[str], folder: Path, turn: Turn = ALONE) -> Telling[Tensor]:
     """Means (N, C) in float32, from the cache in `folder` where they are there; yield how many texts are done."""
     parts: list[Tensor] = []
     told = f"of {len(texts):,} texts"
@@ -171,7 +167,7 @@ def trim(folder: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def read_means(base: BaseModel, texts: Sequence[str], done: int, told: str, turn: Turn) -> Generator[str, None, Tensor]:
+def read_means(base: BaseModel, texts: Sequence[str], done: int, told: str, turn: Turn) -> Telling[Tensor]:
     encoded = [base.encode(text)[:MAX_TOKENS] for text in texts]
     means: dict[int, Tensor] = {}
     for batch in by_length(list(map(len, encoded)), TOKENS_A_PASS):

@@ -1,17 +1,18 @@
 """Trains discriminators: from labelled rows to a folder with its card, which is then offered."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from adapters.adapter_files import new_folder, read_report, write_owner
 from adapters.base_model import ALONE, BaseModel, Turn
-from adapters.cards import machine, write_report
+from adapters.cards import machine, render, write_report
 from adapters.decoding.engine import Engine
-from adapters.discriminators.discriminator_card import DiscriminatorReport, discriminator_card
+from adapters.discriminators.discriminator_card import DiscriminatorReport
 from adapters.discriminators.labelled import Labelled
 from adapters.pplm.discriminator import write_discriminator
 from adapters.training.corpus import UNKNOWN
+from adapters.training.order import Telling
 
 
 class Order(NamedTuple):
@@ -26,7 +27,7 @@ class Order(NamedTuple):
 
 def make_discriminator(
     base: BaseModel, rows: Sequence[Labelled], order: Order, home: Path, out: Path, turn: Turn = ALONE
-) -> Generator[str, None, DiscriminatorReport]:
+) -> Telling[DiscriminatorReport]:
     """Train and measure, then write a folder into `out`; yield what it is doing. Raises UserError."""
     from adapters.discriminators.fit import train_discriminator  # scikit-learn takes a second
 
@@ -34,7 +35,7 @@ def make_discriminator(
     report = DiscriminatorReport(order.name, base.id, order.about, order.licence, order.command, machine(), measured)
     with new_folder(out / order.name) as made:
         write_discriminator(discriminator, base, made)
-        write_report(report, discriminator_card(report), made)
+        write_report(report, render("discriminator", base.id, report=report), made)
         write_owner(made, order.owner)
     return report
 
@@ -45,9 +46,7 @@ class DiscriminatorTrainer:
     def __init__(self, engine: Engine, home: Path, own: Path) -> None:
         self._engine, self._home, self._own = engine, home, own
 
-    def train(
-        self, name: str, rows: Sequence[Labelled], owner: str | None = None
-    ) -> Generator[str, None, DiscriminatorReport]:
+    def train(self, name: str, rows: Sequence[Labelled], owner: str | None = None) -> Telling[DiscriminatorReport]:
         """Train a discriminator for visitors, offered when this ends; yield what it is doing.
 
         Its name is reserved until then. Raises UserError. Closing it early, or an error, leaves nothing behind.

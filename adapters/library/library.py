@@ -28,7 +28,6 @@ from adapters.store.adapter_store import Adapter, AdapterStore
 from adapters.training.card import Report
 
 PUBLIC = (*LIMITS, DISCRIMINATOR_FILE)  # files that may leave the machine; the owner's is none of them
-MAX_ZIP_BYTES = 100_000_000
 REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
 FETCHED = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
 HUB_ERRORS = (HTTPError, HFValidationError, OSError)
@@ -44,7 +43,7 @@ class Library:
         own: Path,
         source: HfApi | None = None,
         target: HfApi | None = None,
-        max_bytes: int = MAX_ZIP_BYTES,
+        max_bytes: int = 100_000_000,
     ) -> None:
         """`source`: where to fetch adapters from, None: nowhere. `target`: where to publish, with the operator's token.
         `max_bytes`: of a zip that is imported."""

@@ -53,10 +53,9 @@ class Fingerprints:
         """Hashes of the base model and of each adapter and word list that the methods use, by name."""
         found = {"base": self.base}
         for method in methods:
-            if method.lora is not None:
-                found[f"lora:{method.lora}"] = self._store.find(method.lora, "lora").digest
-            if method.prefix is not None:
-                found[f"prefix:{method.prefix}"] = self._store.find(method.prefix, "prefix").digest
+            for kind, name in (("lora", method.lora), ("prefix", method.prefix)):
+                if name is not None:
+                    found[f"{kind}:{name}"] = self._store.find(name, kind).digest
             for attribute in method.steering.attributes if method.steering else ():
                 kind = "discriminator" if attribute.is_discriminator else "words"
                 found[f"{kind}:{attribute.name}"] = self.attribute(attribute)

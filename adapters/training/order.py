@@ -20,6 +20,7 @@ KINDS: dict[str, type[Any]] = {"lora": LoraSettings, "prefix": PrefixSettings}
 DEFAULT_LR = {"lora": 1e-3, "prefix": 1e-2}
 T = TypeVar("T")
 R = TypeVar("R")
+Telling: TypeAlias = Generator[str, None, R]  # says what it is doing, a line each, and returns a result
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -42,7 +42,6 @@ GENERAL_TOKENS = 180  # of a row of general text, padded
 START = 15.0  # seconds of a process, until it begins to train
 PROBE_ROWS, PROBE_ROUNDS = 256, 5
 SLOWER = 1.5  # a step against its matrix products alone
-KEPT_COUNTS = 64  # data sets and lengths
 NOTED = "Time: from earlier trainings here, for a quiet machine."
 PROBED = "Time: from a matrix product timed here, for a quiet machine; after the first training from that."
 
@@ -81,7 +80,7 @@ class Estimator:
         """`jobs`: the folder of the file of speeds. What is beyond the limits is refused."""
         self._base, self._jobs, self._max_minutes, self._max_mb = base, jobs, max_minutes, max_mb
         self._lock = threading.Lock()
-        self._counts = lru_cache(KEPT_COUNTS)(partial(counted, base))
+        self._counts = lru_cache(64)(partial(counted, base))
         self._probed = cache(partial(probed_speed, base))
 
     def estimate(self, order: TrainOrder, data: Dataset) -> Estimate:

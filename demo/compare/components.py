@@ -76,7 +76,6 @@ class Bench:
         self.shared = [self.sampling.mode, self.sampling.seed, *self.sampling.fields.values()]
 
     def controls(self, *names: str) -> list[Component]:
-        """The controls with these names in every pane."""
         return [pane.controls[name] for pane in self.panes for name in names]
 
     @property

@@ -1,6 +1,6 @@
-"""The examples: each sets the whole tab, and the comparison that it leads to ships with the app.
+"""The examples: each sets the whole tab to a comparison that ships with the app.
 
-`python -m benchmarks examples` writes the comparisons with the real engine; a test replays them.
+`python -m benchmarks examples` says what they compare, and writes them with the real engine; a test replays them.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
-from adapters.methods import Method, Request, parse_method
+from adapters.methods import Method, from_json
 from demo.compare.board import Board, Record
 from demo.compare.form import PaneForm, default_panes, first_shown, form_of
 from demo.compare.record import read_record
@@ -22,72 +22,23 @@ RECORDS = Path(__file__).with_name("data") / "examples.json"
 
 
 class Example(NamedTuple):
-    """A prompt, the short name of each pane's method, and what to look for in their texts."""
+    """A shipped comparison by the title of its button, and what to look for in its texts."""
 
-    title: str  # of its button
+    title: str
     look: str
-    prompt: str
-    panes: tuple[str, ...]
-    seed: int = FIRST_SEED
-    strength: float = 20.0  # of PPLM
-    chat: bool = False
-
-    @property
-    def requests(self) -> list[Request]:
-        return [Request(self.prompt, self._method(name), self.seed, self.chat) for name in self.panes]
-
-    def _method(self, name: str) -> Method:
-        method = parse_method(name)
-        if method.steering is None:
-            return method
-        return replace(method, steering=replace(method.steering, strength=self.strength))
 
 
-SPACE = Example(
-    "A fairy tale → space",
-    "Four ways on from the same words: Jane Austen's ladies, one short sentence, and a spaceship.",
-    "Once upon a time there was a",
-    ("base", "lora:austen", "prefix:facts", "pplm:space"),
-    seed=1,
-    strength=30,
-)
-EXAMPLES = (
-    SPACE,
-    Example(
-        "A potato → science",
-        "PPLM turns the potato into an experiment. The LoRA turns it into verse.",
-        "The potato",
-        ("base", "lora:poetry", "prefix:facts", "pplm:science"),
-        seed=1,
+LOOKS = {
+    "A fairy tale → space": (
+        "Four ways on from the same words: Jane Austen's ladies, one short sentence, and a spaceship."
     ),
-    Example(
-        "A film review → negative",
-        "The base model loves the film. Steered by a list of negative words, it hates it.",
-        "My review: this film is",
-        ("base", "lora:austen", "prefix:facts", "pplm:negative"),
-    ),
-    Example(
-        "A question → a fact",
-        "Only the prefix, trained on short answers, gives one and stops.",
-        "Question: Who wrote Hamlet?\nAnswer:",
-        ("base", "lora:austen", "prefix:facts", "pplm:religion"),
-        seed=2,
-        strength=30,
-    ),
-    Example(
-        "A painting → religion",
-        "The same painting in prose, in verse, in one line, and in a church.",
-        "The painting shows",
-        ("base", "lora:poetry", "prefix:facts", "pplm:religion"),
-        strength=30,
-    ),
-    Example(
-        "A galaxy → war",
-        "The LoRA was trained on old science fiction. PPLM brings the enemy fleet.",
-        "In a distant galaxy",
-        ("base", "lora:scifi", "prefix:facts", "pplm:military"),
-    ),
-)
+    "A potato → science": "PPLM turns the potato into an experiment. The LoRA turns it into verse.",
+    "A film review → negative": "The base model loves the film. Steered by a list of negative words, it hates it.",
+    "A question → a fact": "Only the prefix, trained on short answers, gives one and stops.",
+    "A painting → religion": "The same painting in prose, in verse, in one line, and in a church.",
+    "A galaxy → war": "The LoRA was trained on old science fiction. PPLM brings the enemy fleet.",
+}
+EXAMPLES = tuple(Example(title, look) for title, look in LOOKS.items())
 
 
 class Start(NamedTuple):
@@ -105,8 +56,7 @@ class Start(NamedTuple):
 @lru_cache
 def records() -> Mapping[str, Record]:
     """The shipped comparisons, by the titles of their examples."""
-    found: Mapping[str, Record] = orjson.loads(RECORDS.read_bytes())
-    return found
+    return orjson.loads(RECORDS.read_bytes())
 
 
 def opening(services: Services) -> Start:
@@ -120,15 +70,14 @@ def opening(services: Services) -> Start:
 
 def start_of(services: Services, example: Example) -> Start:
     """Everything that an example sets; a pane whose adapter is not here keeps its default."""
-    requests = example.requests
+    record = records()[example.title]
+    methods = [from_json(Method, pane["method"]) for pane in record["panes"]]
     known = {None, *services.names("lora"), *services.names("prefix")}
     forms = default_panes(services)
-    for place, method in enumerate(request.method for request in requests):
+    for place, method in enumerate(methods):
         if {method.lora, method.prefix} <= known:
             forms[place] = form_of(method)
-    record = records()[example.title]
-    ours = record["base"] == services.base and {one.method.lora for one in requests} <= known
+    ours = record["base"] == services.base and {method.lora for method in methods} <= known
     board = replace(read_record(services, record).board, stored=True) if ours else Board()
-    shown = tuple(range(len(requests)))
-    chat = example.chat and bool(services.engine.base.tokenizer.chat_template)
-    return Start(example, example.prompt, forms, shown, example.seed, chat, board)
+    chat = record["chat"] and bool(services.engine.base.tokenizer.chat_template)
+    return Start(example, record["prompt"], forms, tuple(range(len(methods))), record["seed"], chat, board)

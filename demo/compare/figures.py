@@ -63,21 +63,15 @@ def scale_html(scale: Scale, views: Sequence[PaneView]) -> str:
 
 def row_html(view: PaneView, scale: Scale, value: float | None, most: float) -> str:
     number = "–" if value is None else f"{value:,.{scale.digits}f}" if value < 100_000 else f"{value:.0e}"
-    dot = (
-        ""
-        if value is None
-        else f'<i class="kind-{kinds(view.method)[-1]}" style="left:{100 * min(1, value / most):.1f}%"></i>'
-    )
+    place = None if value is None else f"left:{100 * min(1, value / most):.1f}%"
+    dot = f'<i class="kind-{kinds(view.method)[-1]}" style="{place}"></i>' if place else ""
     return f'<div><span>{escape(title(view.method))}</span><span class="track">{dot}</span><b>{number}</b></div>'
 
 
 def value_of(view: PaneView, scale: Scale) -> float | None:
     """The figure of a text; None for no value, and for the perplexity of a few tokens."""
     figures = view.figures or Figures(0)
-    if scale.value == "perplexity" and figures.tokens < SHORT:
-        return None
-    value: float | None = getattr(figures, scale.value)
-    return value
+    return None if scale.value == "perplexity" and figures.tokens < SHORT else getattr(figures, scale.value)
 
 
 def legend_html(board: Board) -> str:

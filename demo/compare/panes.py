@@ -12,12 +12,11 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from adapters.methods import NO_LIMIT
 from adapters.pplm.word_list import as_text
 from demo.compare import words
 from demo.compare.board import Figures, PaneView
 from demo.compare.form import DEFAULTS, PPLM_FIELDS, SLOTS, PaneForm, has_own_words
-from demo.parts.controls import Control, labelled, slider
+from demo.parts.controls import controls, labelled, slider
 from demo.parts.events import LIGHT
 from demo.parts.marked import Marked, Values, head_html, marked_text, message, message_line
 from demo.parts.numbers import PROMPT
@@ -25,42 +24,7 @@ from demo.parts.uploads import read_upload
 from demo.parts.words import NONE, OWN_WORDS, UPLOAD_LIST, count
 from demo.services import Services
 
-WEIGHT = "How much it counts beside the others; below 0 steers away from it."
-FIRST = {
-    "lora": Control("LoRA", "Small trained matrices added to the weights."),
-    "lora_scale": Control("Scale", "How much of the LoRA is added: 0 is Base, 1 is as trained.", (0, 4, 0.05)),
-    "prefix": Control("Prefix", "Learned tokens before the prompt."),
-    "attribute": Control("Topic (PPLM)", "Steer towards a word list, or a classifier's class (name:class)."),
-    "strength": Control(
-        "Strength", "Higher: more on topic, less fluent (nats of KL that one more list word may cost).", (0, 100, 1)
-    ),
-}
-OWN = {"words": Control("Own words", "Separated by commas or lines; black hole is one entry, laser:2 counts twice.")}
-SEVERAL = {
-    "weight": Control("Weight of the first", WEIGHT, (-5, 5, 0.25)),
-    "attribute_2": Control("Second topic", "Steer by both at once."),
-    "weight_2": Control("Weight of the second", WEIGHT, (-5, 5, 0.25)),
-    "attribute_3": Control("Third topic", "Steer by all three at once."),
-    "weight_3": Control("Weight of the third", WEIGHT, (-5, 5, 0.25)),
-}
-MORE = {
-    "step_size": Control("Step size", "Length of a gradient step; 0 steers nothing.", (0, 0.5, 0.005)),
-    "num_iterations": Control("Steps per token", "More follow the topic better and take longer.", (0, 10, 1)),
-    "window_length": Control("Window", "Steer only the newest positions, not the beginning; 0 steers all.", (0, 64, 1)),
-    "decay": Control("Decay", "Steer older positions of the window less: the text keeps to its beginning."),
-    "grad_length": Control("Steered tokens", "Steer only the first tokens; 0 steers all.", (0, 256, 1)),
-    "horizon_length": Control("Horizon", "Future tokens that a classifier also judges; more take longer.", (0, 8, 1)),
-    "gamma": Control("Gradient norm", "1: equally long steps; above: longer steps for small gradients.", (0, 2, 0.05)),
-    "kl_scale": Control("KL scale", "Higher stays closer to the unsteered words.", (0, 1, 0.01)),
-    "gm_scale": Control("Fusion", "Share of the steered distribution in the mix; lower is more fluent.", (0, 1, 0.01)),
-    "kl_budget": Control("KL budget per token", "Nats that steering may cost at any token.", (0, NO_LIMIT, 0.05)),
-    "best_of": Control("Best of", "Write so many texts at once and keep the one most on topic.", (1, 16, 1)),
-    "cooldown": Control("Cooldown", "Tokens before a used word gets likelier again; at 0 it may repeat.", (0, 64, 1)),
-    "carry": Control("Accumulate steps", "Add up the steps from token to token: stronger, and texts may fall apart."),
-    "as_in_paper": Control(
-        "PPLM as published", "No limit, no cooldown, steps accumulate: the step size sets the strength."
-    ),
-}
+FIRST, OWN, SEVERAL, MORE = map(controls, ("pane", "own", "mix", "advanced"))
 KNOBS = FIRST | OWN | SEVERAL | MORE
 KIND = {"lora": "lora", "prefix": "prefix"} | {name: "attribute" for name, _ in SLOTS}  # of each dropdown
 PARTS = {"lora": ("lora", "lora_scale"), "prefix": ("prefix",), "attribute": ("attribute", "strength")}

@@ -73,9 +73,6 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
     return deleted
 
 
-# Handlers: values in, values out
-
-
 def on_share(services: Services, board: Board, name: Any, secret: Any) -> tuple[dict[str, Any], Marked]:
     """Keep the comparison on the page, under a name if it has one. Returns its link. Raises UserError."""
     owner = owner_of(secret)
@@ -144,9 +141,6 @@ def on_delete(services: Services, page: SharedPage, id: Any, secret: Any) -> Val
     if owner is None or not is_id(id) or not services.database.delete_comparison(id, owner):
         raise UserError(common.NOT_YOURS)
     return {page.body: gr.update(visible=False), page.head: common.DELETED_HTML, page.id: None}
-
-
-# Between components and data
 
 
 def find(services: Services, id: Any) -> Comparison | None:

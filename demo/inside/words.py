@@ -6,7 +6,7 @@ from statistics import mean
 
 from adapters.learned.explorer import Watched
 from adapters.learned.spectrum import Update
-from demo.parts.controls import Control, labelled
+from demo.parts.controls import controls, labelled
 from demo.parts.words import percent
 
 INSIDE = "What training changed"
@@ -14,12 +14,7 @@ INSIDE_HTML = (
     "<h2>What training changed</h2><p>A LoRA adds small matrices to the weights. A prefix puts learned tokens before "
     "the prompt. Choose one and look inside.</p>"
 )
-CONTROLS = {
-    "adapter": Control("Adapter", "Shipped, trained here or imported."),
-    "module": Control("Matrix", "The most changed comes first. Or click a cell."),
-    "watch": Control("Prompt", "Continued with this prefix, to measure attention."),
-}
-control = partial(labelled, of=CONTROLS)
+control = partial(labelled, of=controls("inside"))
 NO_ADAPTERS = "No adapter works with this base model yet: train or import one."
 SAVE_NUMBERS = "Save numbers (JSON)"
 WATCH = "Measure attention"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,7 @@ class Scoreboard:
             self.earlier = text_table(
                 words.EARLIER, words.EARLIER_COLUMNS, None, "earlier", show_search="filter", wrap=False, max_height=360
             )
+        self.listed = [self.earlier, self.earlier_box, self.message]  # what the list of runs changes
         self.going = gr.State(None)  # the id of the run that is running
         changed = [self.setup.run, self.setup.stop, self.setup.estimate, self.bar, self.rows, self.going]
         self.outputs = [self.message, *changed, *self.results.outputs]  # everything that a run changes
@@ -70,17 +72,14 @@ def wire_runs(services: Services, board: Scoreboard) -> None:
     resumed = board.results.resume.click(partial(on_resume, services, board), opened, board.outputs, **options)
     stopped = board.setup.stop.click(None, cancels=[begun, resumed])
     shown = stopped.then(partial(on_stop, services, board), [board.going, board.owner], board.outputs, **LIGHT)
-    listed = [board.earlier, board.earlier_box, board.message]
     for event in (begun, resumed, shown, wire_delete(services, board.results)):
-        event.then(partial(list_earlier, services, board), board.owner, listed, **LIGHT)
+        event.then(partial(list_earlier, services, board), board.owner, board.listed, **LIGHT)
     for event in (begun, resumed, shown):
         event.then(None, None, None, js=SHOW_RESULTS, **LIGHT)
 
 
 def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
-    page.tab.select(
-        partial(list_earlier, services, board), board.owner, [board.earlier, board.earlier_box, board.message], **LIGHT
-    )
+    page.tab.select(partial(list_earlier, services, board), board.owner, board.listed, **LIGHT)
     board.setup.methods.focus(partial(offer_methods, services), None, board.setup.methods, **LIGHT)
     estimate = partial(on_estimate, services, board.setup)
     page.tab.select(estimate, set(board.setup.inputs), [board.setup.estimate, board.setup.folded], **LIGHT)
@@ -206,10 +205,9 @@ def run_updates(
 def ended(services: Services, board: Scoreboard, id: str, said: Marked, secret: Any) -> Values:
     """The end of a run: its last message, and its results as far as it came."""
     updates = run_updates(board, said)
-    try:
-        return updates | open_run(services, board.results, id, secret)
-    except UserError:
-        return updates  # nothing was written yet, or the run is gone: the message says why it ended
+    with suppress(UserError):  # nothing was written yet, or the run is gone: the message says why it ended
+        updates |= open_run(services, board.results, id, secret)
+    return updates
 
 
 def wait_until_stopped(services: Services, id: str) -> None:

@@ -88,13 +88,10 @@ def show_question(asked: bool) -> list[dict[str, Any]]:
     return [gr.update(visible=not asked), gr.update(visible=asked)]
 
 
-WHOLE_ADDRESS = "(link) => link && new URL(link, location.href).href"
-
-
 def share_link() -> gr.Textbox:
     """The address of something shared, hidden until there is one."""
     link = gr.Textbox(visible=False, buttons=["copy"], elem_classes="link", **labelled("link", interactive=False))
-    link.change(None, link, link, js=WHOLE_ADDRESS, **LIGHT)
+    link.change(None, link, link, js="(link) => link && new URL(link, location.href).href", **LIGHT)
     return link
 
 

@@ -1,6 +1,8 @@
 """Labels and help of the controls, and the controls that every text shares."""
 
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -21,45 +23,15 @@ class Control(NamedTuple):
     scale: Scale = ()
 
 
-CONTROLS = {
-    "prompt": Control("Prompt", "Every pane continues this text. Enter runs, Shift+Enter breaks the line."),
-    "mode": Control("Mode", "Continue the text as it stands, or send it to the chat model as a question."),
-    "pane": Control("Pane", "Settings of one pane at a time."),
-    "uses": Control("This pane uses", "Several together make one method, such as PPLM over LoRA."),
-    "link": Control("Link", "Anyone with the link can see this; only this browser can delete it."),
-    "title": Control("Title", "Shown above a shared comparison."),
-    "paste": Control("Your prompts", "Paste one a line, or upload CSV, TSV, JSONL, TXT or Parquet."),
-    "set": Control("Prompts", "Yours, or a shipped set."),
-    "size": Control("How many", "20 or more prompts tell methods apart."),
-    "methods": Control("Methods", "Choose, or type a mix such as lora:poetry+pplm:science*2 and press Enter."),
-    "samples": Control("Texts for each prompt", "By each method; more give narrower intervals."),
-    "judge": Control("Judge", "The language model that measures perplexity."),
-    "xray_pane": Control("Steered text", "The pane to look into."),
-    "xray_words": Control(
-        "Words to follow", "Their probability at every token. Empty: the list words that gained most."
-    ),
-    "xray_token": Control("Token", "Click one in the text, or move here."),
-    "xray_text": Control("Text", "The text to score under every method."),
-    "slice": Control("Slice", "All prompts, or those with one tag."),
-    "x_axis": Control("Across", "The metric of the horizontal axis."),
-    "y_axis": Control("Up", "The metric of the vertical axis."),
-    "order": Control("Order", "Show first the prompts on which a method is best or worst."),
-    "other": Control("Other run", "One of your own, or one made on the command line."),
-    "seed": Control("Seed", "Start of the random draws: the same seed gives the same texts."),
-    "discriminator": Control("Classifier", "A shipped one, or one that was trained here."),
-    "discriminator_name": Control("Name", "Letters, digits, - or _, such as formality."),
-}
-SAMPLING = {
-    "max_new_tokens": Control("New tokens", "Longest text, in tokens.", (1, 256, 1)),
-    "temperature": Control(
-        "Temperature", "Higher is more surprising; 0 always takes the likeliest token.", (0, 2, 0.05)
-    ),
-    "top_p": Control("Top-p", "Draw from the likeliest tokens that make up this share; 1 is off.", (0.05, 1, 0.01)),
-    "top_k": Control("Top-k", "Draw from the k likeliest tokens only; 0 is off.", (0, 200, 1)),
-    "repetition_penalty": Control(
-        "Repetition penalty", "Makes tokens that were used less likely; 1 is off.", (1, 2, 0.05)
-    ),
-}
+TABLES = tomllib.loads(Path(__file__).with_name("controls.toml").read_text("utf-8"))
+
+
+def controls(table: str) -> dict[str, Control]:
+    """The controls in a table of controls.toml, by name."""
+    return {name: Control(label, info, tuple(scale)) for name, (label, info, *scale) in TABLES[table].items()}
+
+
+CONTROLS, SAMPLING = controls("common"), controls("sampling")
 FIRST_SEED = 5
 FIRST_SAMPLING = Sampling(max_new_tokens=40)
 

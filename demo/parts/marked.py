@@ -12,7 +12,7 @@ from gradio.blocks import Block
 
 from adapters.methods import NO_LIMIT, PPLM, Method
 from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
-from demo.parts.words import base_title, count, kinds, percent, title, trained_on
+from demo.parts.words import TRAINED_ON, base_title, count, kinds, percent, title
 from demo.services import Services
 
 # The style sheet knows a mark by its colour; that of a departing word of a list is one step off that of its list.
@@ -84,8 +84,8 @@ def cost(method: Method, services: Services) -> str:
         parts.append(f"no training · a gradient nudges the memory before each token ({strength(steering)}{best})")
     if (lora := services.adapter(method.lora)) is not None:
         scale = "" if method.lora_scale == 1 else f", scale {method.lora_scale:g}"
-        share = percent(lora.num_parameters / services.num_parameters)
-        parts.append(f"trained on {trained_on(lora.name)} · {share} extra weights (rank {lora.size}{scale})")
+        text, share = TRAINED_ON.get(lora.name, lora.name), percent(lora.num_parameters / services.num_parameters)
+        parts.append(f"trained on {text} · {share} extra weights (rank {lora.size}{scale})")
     if (prefix := services.adapter(method.prefix)) is not None:
         share = percent(prefix.num_parameters / services.num_parameters)
         parts.append(f"{prefix.size} learned tokens before the prompt · {share} extra")

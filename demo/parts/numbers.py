@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from os.path import commonprefix
 from typing import NamedTuple
 
 Span = tuple[str, str | None]  # a piece of text and its mark, None for no mark
@@ -50,9 +51,7 @@ def departure(text: str, base: str) -> tuple[int, int]:
     >>> departure(" is a blue sky", " is a blind man"), departure(" is", " is a blue sky"), departure("one two", "one")
     ((6, 10), (3, 3), (4, 7))
     """
-    equal = next((i for i, (one, two) in enumerate(zip(text, base, strict=False)) if one != two), None)
-    if equal is None:
-        equal = min(len(text), len(base))
+    equal = len(commonprefix([text, base]))
     starts = (word.span() for word in re.finditer(r"\S+", text) if word.end() > equal)
     return next(starts, (len(text), len(text)))
 

@@ -14,6 +14,7 @@ from leaderboard.tables.results import Cell
 CLEAR = "rgba(0,0,0,0)"
 GRID = "rgba(127,138,155,0.25)"
 FONT = '"IBM Plex Sans", system-ui, sans-serif'
+LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}  # above the figure
 SYMBOLS = {"base": "circle", "lora": "square", "prefix": "diamond", "pplm": "triangle-up"}
 
 

@@ -69,10 +69,6 @@ TRAINED_ON = {  # the shipped adapters
 }
 
 
-def trained_on(adapter: str) -> str:
-    return TRAINED_ON.get(adapter, adapter)
-
-
 def base_title(id: str) -> str:
     """The name of a base model: its folder's or repository's, without the suffixes of its file.
 
@@ -106,9 +102,9 @@ def sampling_line(sampling: Sampling, seed: int, chat: bool) -> str:
     return " · ".join(parts)
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
+def count(number: int, noun: str) -> str:
     """A number with its noun: "1 token", "2 tokens"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def quote(piece: str) -> str:
@@ -116,16 +112,10 @@ def quote(piece: str) -> str:
     return f"“{piece.translate({10: '⏎', 9: '⇥'})}”"
 
 
-PAPERS = {
-    "LoRA": "arxiv.org/abs/2106.09685",
-    "Prefix tuning": "arxiv.org/abs/2101.00190",
-    "PPLM": "arxiv.org/abs/1912.02164",
-}
-
-
 def links_html(repository: str, space: str | None) -> str:
     """Where to read more: the papers of the methods, the base model if it is on the Hub, the code of a Space."""
-    links = dict(PAPERS)
+    papers = {"LoRA": "2106.09685", "Prefix tuning": "2101.00190", "PPLM": "1912.02164"}
+    links = {name: f"arxiv.org/abs/{number}" for name, number in papers.items()}
     if re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         links[base_title(repository)] = f"huggingface.co/{repository}"
     if space is not None:

@@ -27,8 +27,6 @@ from demo.services import Services
 from demo.steer import words
 from leaderboard.tables.results import Cell
 
-CURVE_HEIGHT = 320  # px
-
 
 class Discriminators:
     def __init__(self, services: Services) -> None:
@@ -178,4 +176,4 @@ def curve(measured: Measured) -> go.Figure:
     )
     sizes = [point.rows for point in points]
     plot.update_xaxes(type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes])
-    return dressed(plot, CURVE_HEIGHT, words.TRAINING_TEXTS, words.HELD_OUT_ACCURACY)
+    return dressed(plot, 320, words.TRAINING_TEXTS, words.HELD_OUT_ACCURACY)

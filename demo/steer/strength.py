@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ import plotly.graph_objects as go
 from adapters.methods import UserError, parse_attribute, weighted_word
 from demo.look.theme import COLORS, PAPER_COLOR
 from demo.parts import words as common
-from demo.parts.controls import Control, Scale, labelled, slider
+from demo.parts.controls import Scale, controls, labelled, slider
 from demo.parts.events import LIGHT, told
 from demo.parts.marked import Marked, Values, marked_text, message, message_line
 from demo.parts.numbers import departure, marker, spans
-from demo.parts.plots import dressed, whiskers
+from demo.parts.plots import LEGEND, dressed, whiskers
 from demo.parts.tables import Column, cell_text, facts_table, figures_table, model_facts, show
 from demo.parts.views import Page
 from demo.services import Services
@@ -29,13 +30,7 @@ from leaderboard.tables.results import Cell
 ACROSS = ("perplexity", "distinct_2", "repetition")
 FIRST_STRENGTH = 40.0  # strength that is shown first
 WANTED = "rgba(0,158,115,0.12)"  # what is wanted
-CONTROLS = {
-    "goal": Control("Steered to", "Seven topics together, or one sentiment."),
-    "across": Control("Cost", "The horizontal axis."),
-    "strength": Control("Strength", "0 is Base. Higher: more on topic, less fluent."),
-    "measured_by": Control("Measured by", "The commands that write these texts and judge them again."),
-}
-control = partial(labelled, of=CONTROLS)
+control = partial(labelled, of=controls("strength"))
 SIGNS = {  # colour and mark of each algorithm
     UNSTEERED: (COLORS["base"], "diamond"),
     OURS: (COLORS["pplm"], "circle"),
@@ -90,11 +85,10 @@ def strength_section(services: Services, page: Page, file: Path = FILE) -> None:
 
 def stored_goals(services: Services, file: Path = FILE) -> tuple[Goal, ...]:
     """The goals that were measured with this base model; none where the file is missing or damaged."""
-    try:
-        frontier = read_frontier(file)
-    except UserError:
-        return ()
-    return frontier.goals if frontier is not None and frontier.base == services.base else ()
+    with suppress(UserError):
+        if (frontier := read_frontier(file)) is not None and frontier.base == services.base:
+            return frontier.goals
+    return ()
 
 
 def scale(goal: Goal) -> Scale:
@@ -163,7 +157,7 @@ def strength_plot(goal: Goal, across: str, strength: float = 0) -> go.Figure:
     plot.update_xaxes(range=[low, high])
     plot.update_yaxes(range=[0, 1.02], tickformat=".0%")
     dressed(plot, 400, TITLES[across], TITLES["success"])
-    return plot.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    return plot.update_layout(showlegend=True, legend=LEGEND)
 
 
 def reach_of(cells: Sequence[Cell]) -> list[float]:

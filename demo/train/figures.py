@@ -7,10 +7,9 @@ import plotly.graph_objects as go
 
 from adapters.training.order import CurvePoint, TrainStep
 from demo.look.theme import COLORS
-from demo.parts.plots import SYMBOLS, dressed
+from demo.parts.plots import LEGEND, SYMBOLS, dressed
 from demo.train import words
 
-HEIGHT = 320  # px
 MOST_POINTS = 400  # of a line; more cannot be told apart, and would be sent at every step
 
 
@@ -42,11 +41,7 @@ def loss_curve(steps: Sequence[TrainStep] | Sequence[CurvePoint], total: int, ki
         ring = {"size": 16, "symbol": "circle-open", "color": COLORS[kind], "line": {"width": 2}}
         plot.add_scatter(x=[best[0]], y=[best[1]], mode="markers", marker=ring, hoverinfo="skip")
     plot.update_xaxes(range=[0, max(total, 1) * 1.02])
-    dressed(plot, HEIGHT, words.STEP, words.LOSS)
+    dressed(plot, 320, words.STEP, words.LOSS)
     # Two lines that meet leave no room for names beside them, hence the legend above.
     plot.for_each_trace(lambda trace: trace.update(showlegend=bool(trace.name)))
-    return plot.update_layout(
-        showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        margin={"l": 24, "r": 20, "t": 44, "b": 24},
-    )
+    return plot.update_layout(showlegend=True, legend=LEGEND, margin_t=44)

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,7 @@ SETTINGS = (LoraSettings, PrefixSettings, TrainSettings, TrainOrder)
 NO_SETTINGS = ("adapter", "name", "settings", "data", "about", "licence")  # the form asks otherwise, or not at all
 MAX_PASTED = 200_000  # characters
 PASTED_SECONDS = 3_600
+pasted_folder = cache(partial(TemporaryDirectory, prefix="steerboard-pasted-"))  # it goes with the app
 LONGEST_NAME = 34  # characters of a proposed name, before its number
 # Quick: at most 90 s on two quiet cores with the embedded model, measuring included (docs/training.md has the parts).
 # Normal: some minutes on a laptop.
@@ -123,11 +124,6 @@ def pasted_file(text: Any) -> Path:
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, "utf-8")
     return file
-
-
-@cache
-def pasted_folder() -> TemporaryDirectory[str]:
-    return TemporaryDirectory(prefix="steerboard-pasted-")
 
 
 def your_file(path: str) -> str:

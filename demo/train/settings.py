@@ -19,7 +19,6 @@ from demo.train import words
 from demo.train.form import PRESETS, SETTINGS, defaults, proposed_name, read_train, uploaded, your_file
 from demo.train.words import control
 
-UNNAMED = "unnamed"  # for the estimate while there is no name
 FIRST = "poetry"
 TYPES: dict[str, Any] = {name: kind for of in SETTINGS for name, kind in get_type_hints(of).items()}
 
@@ -147,7 +146,7 @@ def on_propose(
 def on_estimate(services: Services, form: FormPart, values: Values) -> Values:
     """The folded line, and time, size and memory of the training. Raises UserError."""
     order, file = read_train(read_form(form, values))
-    estimate = services.trainer.estimate(replace(order, name=UNNAMED), file)
+    estimate = services.trainer.estimate(replace(order, name="unnamed"), file)
     return {
         form.folded: gr.update(label=words.settings_line(order)),
         form.estimate: message(words.estimate_lines(estimate), is_error=bool(estimate.refusal)),

@@ -7,7 +7,7 @@ from adapters.lora.settings import LoraSettings
 from adapters.training.card import Report
 from adapters.training.queue import JobView
 from adapters.training.training_estimate import Estimate
-from demo.parts.controls import Control, labelled
+from demo.parts.controls import controls, labelled
 from demo.parts.words import count, duration, percent
 
 LORA, PREFIX = "LoRA", "prefix tuning"
@@ -82,49 +82,7 @@ IMPORTED = "{name} is imported: every pane can use it now."
 PUSHED = "Pushed to {address}"
 DELETED = "{name} is deleted: panes that still use it will say so."
 
-CONTROLS = {
-    "data": Control("Text", "A set that ships, or your own below."),
-    "pasted": Control("Or paste text", "Paragraphs with blank lines between, or a line each."),
-    "name": Control("Name", "Of the new adapter: small letters, digits, - and _."),
-    "method": Control("Method", "What is added to the model."),
-    "length": Control("Length", "Quick: about a minute. Normal: some minutes. Advanced: every setting."),
-    "sample_prompt": Control("Sample prompt", "Continued by base and adapter, so that you see it learn; empty: never."),
-    "sample_every": Control("Steps between samples (sample_every)", "How often the sample prompt is continued."),
-    "r": Control("Rank (r)", "Of the update: a higher rank can learn more, and forget more."),
-    "lora_alpha": Control("Scale (lora_alpha)", "The update is multiplied by lora_alpha / r."),
-    "lora_dropout": Control("Dropout (lora_dropout)", "Share of inputs dropped, against overfitting."),
-    "target_modules": Control("Modules (target_modules)", "Layers that get an update: a group, or layers by name."),
-    "use_rslora": Control("rsLoRA (use_rslora)", "Multiply by lora_alpha / √r instead: steadier at a high rank."),
-    "use_dora": Control("DoRA (use_dora)", "Learn magnitude and direction of the weights apart: slower."),
-    "num_virtual_tokens": Control("Virtual tokens (num_virtual_tokens)", "Put before the prompt; they use up context."),
-    "init_text": Control(
-        "First text (init_text)", "The prefix starts as the keys and values of this text; empty: random."
-    ),
-    "prefix_projection": Control(
-        "Reparameterise (prefix_projection)", "Learn the prefix through a small network, as in the paper."
-    ),
-    "encoder_hidden_size": Control("Its width (encoder_hidden_size)", "Of that network, which is not kept afterwards."),
-    "steps": Control("Steps (steps)", "Batches to train on, at most: it stops early when it no longer improves."),
-    "epochs": Control("Epochs (epochs)", "Passes over the data, instead of steps; 0: count steps."),
-    "batch_size": Control("Batch (batch_size)", "Examples per step: more is smoother, slower, and needs more memory."),
-    "max_length": Control("Length (max_length)", "Tokens of an example; longer texts are cut into pieces."),
-    "lr": Control("Learning rate (lr)", "At its highest; too high diverges, too low learns nothing."),
-    "warmup_steps": Control("Warm-up (warmup_steps)", "Steps over which the learning rate rises from 0."),
-    "schedule": Control("Schedule (schedule)", "How the learning rate falls after that."),
-    "weight_decay": Control("Weight decay (weight_decay)", "Pulls the trained weights towards 0; 0 is off."),
-    "max_grad_norm": Control("Gradient clipping (max_grad_norm)", "Longer gradients are clipped to this norm."),
-    "bfloat16": Control("bfloat16 (bfloat16)", "Faster on processors that have it, less exact; measured in float32."),
-    "eval_every": Control("Validate every (eval_every)", "Steps between two measurements of the validation loss."),
-    "eval_examples": Control("Validation examples (eval_examples)", "Held-out examples that choose the best step."),
-    "patience": Control("Patience (patience)", "Validations without improvement before it stops early; 0: never."),
-    "validation_share": Control("Held out (validation_share)", "Share of the rows that is never trained on."),
-    "seed": Control("Seed (seed)", "Of the random draws: the same seed gives the same adapter."),
-    "report_to": Control("Log to (report_to)", "Also log the curves for these programs, on this server."),
-    "import_name": Control("Name", "Of the imported adapter: letters, digits, - and _."),
-    "hub_id": Control("Hub id", "Of an adapter for this base model, such as someone/poetry-lora."),
-    "readme": Control("README.md", "As in the folder of the adapter and in its zip."),
-    "repository": Control("Push to", "A new Hub repository, such as you/poetry-lora."),
-}
+CONTROLS = controls("train")
 control = partial(labelled, of=CONTROLS)
 
 

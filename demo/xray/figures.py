@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from adapters.xray.trace import Candidate, NextTokens, Step, Word, XRay
 from demo.look.theme import COLORS
 from demo.parts.marked import message
-from demo.parts.plots import GRID, dressed, name_lines, quoted
+from demo.parts.plots import GRID, LEGEND, dressed, name_lines, quoted
 from demo.parts.words import kinds, percent, quote
 from demo.xray import words
 
@@ -255,9 +255,8 @@ def with_legend(plot: go.Figure) -> go.Figure:
     """The figure with the names of its signs above it."""
     for trace in plot.data:
         trace.showlegend = trace.name is not None
-    legend: dict[str, Any] = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "itemclick": False}
-    plot.update_layout(showlegend=True, legend=legend | {"itemdoubleclick": False}, margin_t=34)
-    return plot
+    legend = LEGEND | {"y": 1, "itemclick": False, "itemdoubleclick": False}
+    return plot.update_layout(showlegend=True, legend=legend, margin_t=34)
 
 
 def step_figures(xray: XRay, number: int, tab: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from demo.xray.figures import next_bars, shaded, step_figures, surprises
 from demo.xray.layout import Side, XRayPage
 from demo.xray.run import LookView, Text, examine, steered
 
-EMPTY = TextRecord("", 0, False)
+inflated = lru_cache(maxsize=4)(unpack)  # a record of 256 tokens takes about 25 MB
 SCROLL = "() => { document.querySelector('.xray')?.scrollIntoView({block: 'start'}); }"
 
 
@@ -83,9 +83,6 @@ def wire_looking(services: Services, page: XRayPage) -> None:
     for side in page.under:
         side.body.select(on_judged, judged, page.under_line, **LIGHT)
     save_on_click(page.save, on_save, page.record, page.message)
-
-
-# Handlers: values in, values out
 
 
 def on_open(services: Services, page: XRayPage, source: Source, values: Values) -> Iterator[Values]:
@@ -224,19 +221,11 @@ def show_under(services: Services, page: XRayPage, data: bytes | TextRecord | No
     return updates
 
 
-# Between components and data
-
-
 def opened(data: bytes | TextRecord | None) -> TextRecord:
     """The record, inflated; an empty one before anything has been looked at."""
     if isinstance(data, TextRecord):
         return data
-    return EMPTY if data is None else inflated(data)
-
-
-@lru_cache(maxsize=4)  # a record of 256 tokens takes about 25 MB
-def inflated(data: bytes) -> TextRecord:
-    return unpack(data)
+    return TextRecord("", 0, False) if data is None else inflated(data)
 
 
 def scored_text(record: TextRecord, index: Any) -> Scored | None:

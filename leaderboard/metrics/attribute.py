@@ -12,14 +12,14 @@ from functools import partial
 import numpy as np
 
 from leaderboard.judges import judge_of
-from leaderboard.metrics.metric import Metric, Setting, Texts, figure, measurement, ratio
-from leaderboard.metrics.passport import Passport
+from leaderboard.metrics.metric import Metric, Setting, Texts, measurement, ratio
+from leaderboard.metrics.passport import Array, Passport
 from leaderboard.records import ATTRIBUTE
 
 
-def attribute_success(verdicts: Sequence[bool]) -> float:
-    """The share of texts that show the attribute; NaN for none."""
-    return figure(ratio, np.array([[verdict, 1] for verdict in verdicts], dtype=float).reshape(-1, 2))
+def rows(verdicts: Sequence[bool]) -> Array:
+    """(N, 2): whether a text shows the attribute, 1."""
+    return np.array([[verdict, 1] for verdict in verdicts], dtype=float).reshape(-1, 2)
 
 
 def columns(setting: Setting) -> list[Metric]:
@@ -33,4 +33,4 @@ def columns(setting: Setting) -> list[Metric]:
     return metrics
 
 
-Measurement = measurement(__doc__, {"attribute_success": attribute_success}, predictions="bool")
+Measurement = measurement(__doc__, {"attribute_success": (ratio, rows)}, predictions="bool")

@@ -14,15 +14,10 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from leaderboard.metrics.grams import overlap
-from leaderboard.metrics.metric import AS_REFERENCE, Metric, Setting, figure, measurement
+from leaderboard.metrics.metric import AS_REFERENCE, Metric, Setting, measurement
 from leaderboard.metrics.passport import Array, Passport
 
 ORDERS = 4
-
-
-def bleu(texts: Sequence[str], references: Sequence[str]) -> float:
-    """Corpus BLEU, 0 to 100; NaN if no reference has a word."""
-    return figure(value, statistics(texts, references))
 
 
 def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
@@ -35,6 +30,7 @@ def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
 
 
 def value(rows: Array, weights: Array) -> Array:
+    """Corpus BLEU, 0 to 100; NaN if no reference has a word."""
     sums = weights @ rows  # (R, 10)
     scores = [
         BLEU.compute_bleu(each[2:6], each[6:], each[0], each[1], "exp", effective_order=True).score
@@ -51,4 +47,4 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("bleu", passport, lambda texts: texts.compare(statistics), value)]
 
 
-Measurement = measurement(__doc__, {"bleu": bleu}, predictions="string", references="string")
+Measurement = measurement(__doc__, {"bleu": (value, statistics)}, predictions="string", references="string")

@@ -11,16 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from leaderboard.metrics.grams import overlap
-from leaderboard.metrics.metric import AS_REFERENCE, Metric, Setting, divide, figure, measurement
+from leaderboard.metrics.metric import AS_REFERENCE, Metric, Setting, divide, measurement
 from leaderboard.metrics.passport import Array, Passport
 
 ORDERS = 6
 BETA = 2  # recall counts twice as much as precision
-
-
-def chrf(texts: Sequence[str], references: Sequence[str]) -> float:
-    """Corpus chrF, 0 to 100; NaN if no reference has a character."""
-    return figure(value, statistics(texts, references))
 
 
 def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
@@ -32,6 +27,7 @@ def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
 
 
 def value(rows: Array, weights: Array) -> Array:
+    """Corpus chrF, 0 to 100; NaN if no reference has a character."""
     ours, theirs, match = np.split(weights @ rows, 3, axis=1)  # (R, 6) each
     orders = ((ours > 0) & (theirs > 0)).sum(1)
     precision, recall = (np.nansum(divide(match, each), axis=1) / np.maximum(orders, 1) for each in (ours, theirs))
@@ -46,4 +42,4 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("chrf", passport, lambda texts: texts.compare(statistics), value)]
 
 
-Measurement = measurement(__doc__, {"chrf": chrf}, predictions="string", references="string")
+Measurement = measurement(__doc__, {"chrf": (value, statistics)}, predictions="string", references="string")

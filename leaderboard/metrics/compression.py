@@ -7,17 +7,11 @@ prompts, so the order of prompts does not matter. The ratio rises with length, s
 """
 
 import zlib
-from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from leaderboard.metrics.metric import Metric, Setting, Texts, figure, measurement, plain, ratio
+from leaderboard.metrics.metric import Figures, Metric, Setting, Texts, measurement, plain, ratio
 from leaderboard.metrics.passport import Array, Passport
-
-
-def compression(texts: Sequence[str], prompts: Sequence[Hashable]) -> float:
-    """Bytes / compressed bytes; `prompts` holds the prompt of each text."""
-    return figure(ratio, rows(plain(texts, prompts)))
 
 
 def rows(texts: Texts) -> Array:
@@ -27,12 +21,8 @@ def rows(texts: Texts) -> Array:
         if words:
             lines[prompt].append(" ".join(words))
     blocks = ["\n".join(block).encode() for block in lines]
-    return np.array([[len(block), len(deflate(block)) if block else 0] for block in blocks], dtype=float)
-
-
-def deflate(data: bytes) -> bytes:
-    compressor = zlib.compressobj(level=9, wbits=-15)  # negative: without a header, which counts in short texts
-    return compressor.compress(data) + compressor.flush()
+    # negative wbits: without a header, which counts in short texts
+    return np.array([[len(block), len(zlib.compress(block, 9, -15)) if block else 0] for block in blocks], dtype=float)
 
 
 def columns(setting: Setting) -> list[Metric]:
@@ -42,4 +32,5 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("compression", passport, rows, ratio)]
 
 
-Measurement = measurement(__doc__, {"compression": compression}, predictions="string", prompts="string")
+FIGURES: Figures = {"compression": (ratio, lambda texts, prompts: rows(plain(texts, prompts)))}
+Measurement = measurement(__doc__, FIGURES, predictions="string", prompts="string")

@@ -5,22 +5,14 @@
 Times depend on the machine and its load, the ratio within a run much less. Stored texts take no time and do not count.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
-from leaderboard.metrics.metric import Metric, Setting, Texts, divide, figure, measurement, ratio
+from leaderboard.metrics.metric import Metric, Setting, Texts, divide, measurement, ratio, stacked
 from leaderboard.metrics.passport import Array, Passport
 
 ONCE = "none: measured once"
-
-
-def relative_speed(
-    num_tokens: Sequence[float], seconds: Sequence[float], base_tokens: Sequence[float], base_seconds: Sequence[float]
-) -> float:
-    """Tokens per second of a method relative to the base; one entry per batch of both."""
-    return figure(value, np.column_stack([num_tokens, seconds, base_tokens, base_seconds]).astype(float))
 
 
 def value(rows: Array, weights: Array) -> Array:
@@ -55,4 +47,4 @@ def columns(setting: Setting) -> list[Metric]:
 
 
 BATCHES = dict.fromkeys(("num_tokens", "seconds", "base_tokens", "base_seconds"), "float64")
-Measurement = measurement(__doc__, {"speed": relative_speed}, **BATCHES)
+Measurement = measurement(__doc__, {"speed": (value, stacked)}, **BATCHES)

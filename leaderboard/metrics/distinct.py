@@ -13,7 +13,7 @@ that have it: the credits sum to the number of different n-grams. Drawing the te
 make every method look repetitive.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -30,11 +30,6 @@ WORDS = "words between whitespace, case and punctuation kept"
 def distinct(texts: Sequence[str], n: int) -> float:
     """Distinct-n of texts; NaN if no text has n words."""
     return figure(ratio, distinct_rows(plain(texts), n))
-
-
-def prompt_distinct(texts: Sequence[str], prompts: Sequence[Hashable]) -> float:
-    """Mean distinct-2 of the texts of each prompt; `prompts` holds the prompt of each text."""
-    return figure(ratio, prompt_rows(plain(texts, prompts)))
 
 
 def repetition(texts: Sequence[str]) -> float:
@@ -87,11 +82,9 @@ def columns(setting: Setting) -> list[Metric]:
     ]
 
 
-FIGURES: dict[str, Callable[..., float]] = {
-    "distinct_1": lambda texts, _: distinct(texts, 1),
-    "distinct_2": lambda texts, _: distinct(texts, 2),
-    "distinct_3": lambda texts, _: distinct(texts, 3),
-    "prompt_distinct_2": prompt_distinct,
-    "repetition": lambda texts, _: repetition(texts),
+FIGURES: metric.Figures = {
+    **{f"distinct_{n}": (ratio, lambda texts, _, n=n: distinct_rows(plain(texts), n)) for n in ORDERS},
+    "prompt_distinct_2": (ratio, lambda *columns: prompt_rows(plain(*columns))),
+    "repetition": (ratio, lambda texts, _: repetition_rows(plain(texts))),
 }
 Measurement = metric.measurement(__doc__, FIGURES, predictions="string", prompts="string")

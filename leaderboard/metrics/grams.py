@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 IntArray = npt.NDArray[np.int64]
 Sequences = Sequence[Sequence[Hashable]]
-LARGEST = 2**62
 
 
 class Grams(NamedTuple):
@@ -31,13 +31,15 @@ class Counts(NamedTuple):
 
 def grams(sequences: Sequences, orders: int) -> list[Grams]:
     """The 1-grams, 2-grams, … of the sequences."""
-    items = numbered(sequences)
+    items = pd.factorize(np.array([item for one in sequences for item in one], dtype=object))[0].astype(
+        np.int64
+    )  # (T,)
     texts = np.repeat(np.arange(len(sequences)), [len(one) for one in sequences])  # (T,)
     found = [Grams(items, texts)]
     kinds = int(items.max(initial=0)) + 1
     ids, size = items, kinds
     for n in range(2, orders + 1):
-        if size * kinds * len(sequences) > LARGEST:  # n-gram and text must fit into one number
+        if size * kinds * len(sequences) > 2**62:  # n-gram and text must fit into one number
             ids = np.unique(ids, return_inverse=True)[1]
             size = len(ids)
         ids, size = ids[:-1] * kinds + items[n - 1 :], size * kinds  # (T - n + 1,)
@@ -46,17 +48,7 @@ def grams(sequences: Sequences, orders: int) -> list[Grams]:
     return found
 
 
-def numbered(sequences: Sequences) -> IntArray:
-    """A number for every item of the sequences, from 0 and without gaps: (T,)."""
-    if all(isinstance(one, str) for one in sequences):
-        points = "".join(map(str, sequences)).encode("utf-32-le", "surrogatepass")
-        return np.unique(np.frombuffer(points, dtype=np.uint32), return_inverse=True)[1].astype(np.int64)
-    vocabulary: dict[Hashable, int] = {}
-    return np.array([vocabulary.setdefault(item, len(vocabulary)) for one in sequences for item in one], dtype=np.int64)
-
-
 def counts(found: Grams, num_texts: int) -> Counts:
-    """Count of each n-gram in each text."""
     pairs, times = np.unique(found.ids * num_texts + found.texts, return_counts=True)
     ids, texts = np.divmod(pairs, max(num_texts, 1))
     return Counts(np.cumsum(np.diff(ids, prepend=ids[:1]) > 0), texts, times)

@@ -110,6 +110,10 @@ def figure(metric: Callable[[Array, Array], Array], rows: Array) -> float:
     return float(metric(rows, np.ones((1, len(rows))))[0])
 
 
+def stacked(*columns: Sequence[float]) -> Array:
+    return np.column_stack(columns).astype(float)
+
+
 def ratio(rows: Array, weights: Array) -> Array:
     """Sum of the first statistic / sum of the second: rows (P, 2), weights (R, P) -> (R,); NaN for 0/0."""
     sums = weights @ rows  # (R, 2)
@@ -121,12 +125,13 @@ def divide(numerator: Array, denominator: Array) -> Array:
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
 
 
-def measurement(
-    description: str | None, figures: Mapping[str, Callable[..., float]], **inputs: str
-) -> type[evaluate.Measurement]:
+Figures = Mapping[str, tuple[Callable[[Array, Array], Array], Callable[..., Array]]]
+
+
+def measurement(description: str | None, figures: Figures, **inputs: str) -> type[evaluate.Measurement]:
     """The class that `evaluate.load` looks for in a metric's file.
 
-    `inputs` are the types of its columns; each of the `figures` is a function of the columns in this order.
+    `inputs` are the types of its columns; `figures` are the `value` of each metric, and its `rows` from the columns.
     """
     features = datasets.Features({name: datasets.Value(kind) for name, kind in inputs.items()})
 
@@ -135,6 +140,7 @@ def measurement(
             return evaluate.MeasurementInfo(description=description or "", citation="", features=features)
 
         def _compute(self, **columns: Any) -> dict[str, float]:
-            return {name: figure(*(columns[each] for each in inputs)) for name, figure in figures.items()}
+            given = [columns[name] for name in inputs]
+            return {name: figure(value, rows(*given)) for name, (value, rows) in figures.items()}
 
     return Measured

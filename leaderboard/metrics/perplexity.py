@@ -6,28 +6,16 @@ One exponential of the mean over all tokens of all texts (Jelinek et al. 1977). 
 over texts. Repetition lowers perplexity, so read it with distinct-n and repetition.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from adapters.decoding.likelihood import perplexity_of
-from leaderboard.metrics.metric import Metric, Setting, Texts, figure, measurement
+from leaderboard.metrics.metric import Figures, Metric, Setting, Texts, measurement, stacked
 from leaderboard.metrics.passport import Array, Passport
 
 perplexities = np.vectorize(perplexity_of, otypes=[float])
 CORPUS = "exp(total loss / total number of tokens)"
-
-
-def perplexity(sum_logprobs: Sequence[float], num_tokens: Sequence[int]) -> float:
-    """Corpus perplexity; log-probabilities in nats."""
-    return figure(value, np.column_stack([sum_logprobs, num_tokens]).astype(float))
-
-
-def median_perplexity(sum_logprobs: Sequence[float], num_tokens: Sequence[int]) -> float:
-    """Median of the perplexities of the texts, those without a token left out."""
-    tallies = np.column_stack([sum_logprobs, num_tokens]).astype(float)
-    return figure(median, each(tallies)[:, None])
 
 
 def each(tallies: Array) -> Array:
@@ -87,5 +75,8 @@ def under(label: str, title: str, n: str) -> Metric:
     return Metric(f"perplexity_under:{label}", what, partial(Texts.tally_by_prompt, label=label), value)
 
 
-FIGURES = {"perplexity": perplexity, "median_perplexity": median_perplexity}
+FIGURES: Figures = {
+    "perplexity": (value, stacked),
+    "median_perplexity": (median, lambda *tallies: each(stacked(*tallies))[:, None]),
+}
 Measurement = measurement(__doc__, FIGURES, sum_logprobs="float64", num_tokens="int64")

@@ -13,15 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz.distance import LCSseq
 
-from leaderboard.metrics.metric import AS_REFERENCE, Metric, Setting, figure, measurement, ratio
+from leaderboard.metrics.metric import AS_REFERENCE, Metric, Setting, measurement, ratio
 from leaderboard.metrics.passport import Array, Passport
 
 WORD = re.compile("[a-z0-9]+")
-
-
-def rouge_l(texts: Sequence[str], references: Sequence[str]) -> float:
-    """Mean F1, 0 to 1; NaN if no reference has a word."""
-    return figure(ratio, statistics(texts, references))
 
 
 def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
@@ -41,4 +36,4 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("rouge_l", passport, lambda texts: texts.compare(statistics), ratio)]
 
 
-Measurement = measurement(__doc__, {"rouge_l": rouge_l}, predictions="string", references="string")
+Measurement = measurement(__doc__, {"rouge_l": (ratio, statistics)}, predictions="string", references="string")

@@ -11,20 +11,13 @@ nltk's `sentence_bleu`. Time is linear in the number of texts: the largest and s
 the largest count among the others.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from leaderboard.metrics.grams import Counts, IntArray, counts
-from leaderboard.metrics.metric import Metric, Setting, Texts, figure, measurement, plain, ratio
+from leaderboard.metrics.metric import Metric, Setting, Texts, measurement, plain, ratio
 from leaderboard.metrics.passport import Array, Passport
 
 EPSILON = 0.1  # matches for no match
-
-
-def self_bleu(texts: Sequence[str]) -> float:
-    """Mean BLEU of each text against all others, 0 to 1; NaN for fewer than two texts."""
-    return figure(ratio, rows(plain(texts)))
 
 
 def rows(texts: Texts) -> Array:
@@ -76,4 +69,4 @@ def columns(setting: Setting) -> list[Metric]:
     return [Metric("self_bleu", passport, rows, ratio)]
 
 
-Measurement = measurement(__doc__, {"self_bleu": self_bleu}, predictions="string")
+Measurement = measurement(__doc__, {"self_bleu": (ratio, lambda texts: rows(plain(texts)))}, predictions="string")

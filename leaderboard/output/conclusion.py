@@ -9,18 +9,12 @@ from leaderboard.tables.results import Cell, Results
 
 ENOUGH = 20  # prompts; with fewer, no marks and no conclusion
 PERPLEXITY, REPETITION, SPEED = "perplexity", "repetition", "speed"
-TOO_FEW = "Too few prompts to tell methods apart ({number}): use {enough} or more."
 
 
 def topic_of(results: Results) -> str | None:
     """The metric that says how often texts are on topic: the first one that texts should show."""
     found = (metric for metric in results.metrics if metric.startswith(ATTRIBUTE))
     return next((metric for metric in found if results.passports[metric].higher_is_better), None)
-
-
-def leading(results: Results) -> str | None:
-    """The metric that methods are ranked by: on topic, else perplexity."""
-    return topic_of(results) or (PERPLEXITY if PERPLEXITY in results.metrics else None)
 
 
 def is_enough(results: Results) -> bool:
@@ -31,7 +25,7 @@ def is_enough(results: Results) -> bool:
 def conclude(results: Results, titles: Mapping[str, str]) -> list[str]:
     """A few sentences; `titles` maps methods to their names on the page."""
     if not is_enough(results):
-        return [TOO_FEW.format(number=results.num_prompts, enough=ENOUGH)]
+        return [f"Too few prompts to tell methods apart ({results.num_prompts}): use {ENOUGH} or more."]
     base = next((name for name, title in titles.items() if title == "Base"), None)
     metric = topic_of(results)
     if metric is not None:

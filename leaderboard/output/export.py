@@ -67,9 +67,6 @@ def describe(data: RunData) -> dict[str, Any]:
     }
 
 
-# Files
-
-
 def to_csv(table: pd.DataFrame) -> bytes:
     """CSV for spreadsheets: UTF-8 with BOM, every text in quotes, formulas defused."""
     safe = table.apply(lambda column: column if is_numeric_dtype(column) else column.map(defuse)).rename(columns=defuse)
@@ -86,11 +83,6 @@ def to_jsonl(table: pd.DataFrame) -> bytes:
     plain = table.astype(object).where(table.notna(), None)
     option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
     return b"".join(orjson.dumps(row, option=option) for row in plain.to_dict("records"))
-
-
-def to_parquet(table: pd.DataFrame) -> bytes:
-    """Parquet with the frame's `attrs`: `pandas.read_parquet` restores both."""
-    return table.to_parquet(index=False)
 
 
 def to_run_json(data: RunData, results: Results) -> bytes:
@@ -119,9 +111,9 @@ def table_frame(data: RunData, results: Results) -> pd.DataFrame:
 FILES: dict[str, Callable[[RunData, Results], bytes]] = {
     "report.html": lambda data, results: run_report(data, results).encode(),
     "table.csv": lambda data, results: to_csv(table_frame(data, results)),
-    "table.parquet": lambda data, results: to_parquet(table_frame(data, results)),
+    "table.parquet": lambda data, results: table_frame(data, results).to_parquet(index=False),
     "texts.csv": lambda data, _: to_csv(samples_frame(data)),
     "texts.jsonl": lambda data, _: to_jsonl(samples_frame(data)),
-    "texts.parquet": lambda data, _: to_parquet(samples_frame(data)),
+    "texts.parquet": lambda data, _: samples_frame(data).to_parquet(index=False),
     "run.json": to_run_json,
 }

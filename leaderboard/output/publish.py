@@ -15,7 +15,6 @@ from leaderboard.store.database import Database
 from leaderboard.tables.results import Results
 
 PUBLISHED = ("report.html", "table.csv", "table.parquet", "texts.parquet", "run.json")
-CARD = TEMPLATES / "dataset.md"
 
 
 class Sent(NamedTuple):
@@ -37,7 +36,7 @@ class Publisher:
             if known is not None:
                 return Sent(known, False)
             address = self._push(data, results)
-            self._database.set_published(data.run.id, address)
+            self._database.update_run(data.run.id, published=address)
             return Sent(address, True)
 
 
@@ -51,7 +50,7 @@ def push_to_hub(data: RunData, results: Results, repo_id: str, api: HfApi) -> st
     try:
         api.create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True)
         if not api.file_exists(repo_id, "README.md", repo_type="dataset"):
-            made["README.md"] = CARD.read_bytes()
+            made["README.md"] = (TEMPLATES / "dataset.md").read_bytes()
         operations = [CommitOperationAdd(path, content) for path, content in made.items()]
         message = f"Add run {data.run.id} of {data.run.prompts.name}"
         api.create_commit(repo_id, operations, commit_message=message, repo_type="dataset")

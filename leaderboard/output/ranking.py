@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from leaderboard.output import trade_off
-from leaderboard.output.conclusion import SPEED, conclude, is_enough, leading, topic_of
+from leaderboard.output.conclusion import SPEED, conclude, is_enough, topic_of
 from leaderboard.output.looks import Look, look
 from leaderboard.output.rendering import TEMPLATES, render
 from leaderboard.output.trade_off import Plot
@@ -55,7 +55,8 @@ class Board(NamedTuple):
 
 def board_of(run: Run, results: Results) -> Board:
     """The board of a run or of a slice of it."""
-    looks, topic, first = [look(method) for method in run.spec.methods], topic_of(results), leading(results)
+    looks, topic = [look(method) for method in run.spec.methods], topic_of(results)
+    first = topic or ("perplexity" if "perplexity" in results.metrics else None)  # what methods are ranked by
     metrics = [name for name in (topic, *SHOWN) if name in results.metrics]
     ranks = results.ranks.get(first or "", {}) if is_enough(results) else {}
     rows = [

@@ -121,7 +121,6 @@ def nice(rough: float) -> float:
 
 
 def axis(results: Results, metric: str, of: Scale) -> Axis:
-    """Title, direction and marks of an axis."""
     step = (of.high - of.low) / TICKS if is_share(metric) else nice(of.high / TICKS)
     values = [of.low + step * number for number in range(1 + round((of.high - of.low) / step))]
     passport = results.passports[metric]

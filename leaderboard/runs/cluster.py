@@ -25,7 +25,6 @@ from leaderboard.runs.runner import Runner
 from leaderboard.runs.scoring import scorer_hash
 from leaderboard.runs.writing import Piece, pieces
 
-CODE = Path(__file__).parents[2]
 NOT_CODE = [".*", "benchmarks", "docs", "tests", "*.db"]  # not needed on other machines
 PATIENCE = 5  # seconds to wait for an answer of the cluster
 
@@ -91,7 +90,8 @@ def connected(actors: int, address: str | None) -> Iterator[None]:
     settings: dict[str, Any] = {"include_dashboard": False, "num_cpus": actors + 1}
     if address is not None:
         check_address(address)
-        settings = {"address": address, "runtime_env": {"working_dir": str(CODE), "excludes": NOT_CODE}}
+        code = {"working_dir": str(Path(__file__).parents[2]), "excludes": NOT_CODE}
+        settings = {"address": address, "runtime_env": code}
     ray.init(configure_logging=True, logging_level=logging.WARNING, log_to_driver=False, **settings)
     try:
         DataContext.get_current().enable_progress_bars = False

@@ -14,8 +14,6 @@ from leaderboard.runs.plan import Plan
 from leaderboard.runs.scoring import FOREIGN, Scorer, prompt_pair
 from leaderboard.store.database import Database
 
-CALIBRATION = 8  # tokens to measure the speed of this machine
-
 
 class Estimate(NamedTuple):
     num_texts: int
@@ -79,7 +77,7 @@ class Estimator:
         """Seconds per token of one plain row here; measured once."""
         if self.seconds_a_token is None:
             started = time.perf_counter()
-            sampling = Sampling(temperature=0, max_new_tokens=CALIBRATION)
+            sampling = Sampling(temperature=0, max_new_tokens=8)
             *_, (row,) = self._engine.generate([Request("The", BASE)], sampling)
             self.seconds_a_token = (time.perf_counter() - started) / max(1, len(row.token_ids))
         return self.seconds_a_token

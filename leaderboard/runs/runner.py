@@ -28,7 +28,6 @@ from leaderboard.tables.results import Results
 from leaderboard.tables.table import tabulate
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "numpy")
-MAX_MINUTES = 120  # of the estimate of a visitor's run
 MAX_UNFINISHED = 5  # runs of one visitor
 GONE = "There is no such run: it was deleted, or its link is incomplete."
 
@@ -57,9 +56,9 @@ class Runner:
         database: Database,
         judges: Mapping[str, Callable[[], Engine]] | None = None,
         rows: int = ROWS,
-        max_minutes: int = MAX_MINUTES,
+        max_minutes: int = 120,
     ) -> None:
-        """`judges` maps the LMs that a run may name to their loaders; `max_minutes` caps the runs of visitors."""
+        """`judges` maps the LMs that a run may name to their loaders; `max_minutes` caps the estimates of visitors."""
         self.engine, self.database, self.judges, self.rows = engine, database, judges or {}, rows
         self.max_minutes = max_minutes
         self.hashes = Fingerprints(engine.base, engine.store)
@@ -121,7 +120,7 @@ class Runner:
         data = self.data(run_id)
         results = tabulate(data)
         if data.run.status == "done":
-            self.database.set_results(run_id, to_json(results))
+            self.database.update_run(run_id, results=to_json(results))
         return results
 
     def data(self, run_id: str) -> RunData:

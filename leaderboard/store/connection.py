@@ -16,7 +16,6 @@ from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event
 
 from adapters.methods import UserError
 
-BACKENDS = ("sqlite", "postgresql")
 BUSY_SECONDS = 30  # that SQLite waits for other writers
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATIONS_LOCK = 7_371_643  # any number, the same in every process
@@ -24,7 +23,7 @@ MIGRATIONS_LOCK = 7_371_643  # any number, the same in every process
 
 def open_engine(url: URL) -> Engine:
     """The SQLAlchemy engine of a URL. Raises UserError for another kind of database."""
-    if url.get_backend_name() not in BACKENDS:
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise UserError(f"{url.get_backend_name()!r} databases do not work here: use sqlite or postgresql.")
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")

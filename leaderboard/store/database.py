@@ -25,7 +25,6 @@ from leaderboard.store.schema import comparisons, prompt_sets, prompt_tallies, r
 KEYS_A_QUERY = 500  # below every database's limit of parameters
 RUNS = select(runs, prompt_sets.c.record.label("prompts")).join(prompt_sets)
 PromptTallies = dict[tuple[str, str], dict[int, Tally]]
-Row = tuple[Any, ...]
 
 
 class Database:
@@ -86,21 +85,20 @@ class Database:
 
     def set_status(self, id: str, status: str) -> None:
         """Set the status of a run; its stored table and publication are out of date then."""
-        self._set(id, status=status, results=None, published=None)
+        self.update_run(id, status=status, results=None, published=None)
+
+    def update_run(self, id: str, **values: Any) -> None:
+        """Set columns of a run, such as its `results` or the address where it is `published`."""
+        with self._writer.begin() as connection:
+            connection.execute(update(runs).where(runs.c.id == id).values(**values))
 
     def results(self, id: str) -> Any | None:
         if id in self.shipped:
             return self.shipped[id].results
         return self._scalar(select(runs.c.results).where(runs.c.id == id))
 
-    def set_results(self, id: str, results: Any) -> None:
-        self._set(id, results=results)
-
     def published(self, id: str) -> str | None:
         return self._scalar(select(runs.c.published).where(runs.c.id == id))
-
-    def set_published(self, id: str, address: str) -> None:
-        self._set(id, published=address)
 
     def delete_run(self, id: str, owner: str | None) -> bool:
         """Delete a run with texts and prompts that no other run uses; False if it is not the owner's."""
@@ -222,11 +220,7 @@ class Database:
         with self._reader.connect() as connection:
             return connection.scalar(query)
 
-    def _set(self, id: str, **values: Any) -> None:
-        with self._writer.begin() as connection:
-            connection.execute(update(runs).where(runs.c.id == id).values(**values))
-
-    def _insert(self, *parts: tuple[Table, Sequence[Row]]) -> None:
+    def _insert(self, *parts: tuple[Table, Sequence[tuple[Any, ...]]]) -> None:
         """Insert rows, in the order of each table's columns; those with a known primary key stay as they are.
 
         Raises UserError if their run was deleted.

@@ -10,13 +10,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from leaderboard.metrics.passport import Array
+
 RESAMPLES = 2_000
 ERROR = 0.05  # share of intervals that may miss the truth
 SEED = 20_190_712
-LEAST_PROMPTS = 2  # for an interval
 
 
 class Interval(NamedTuple):
@@ -45,4 +44,4 @@ def interval(resampled: Array, error: float = ERROR) -> Interval:
 
 def enough(rows: Array) -> bool:
     """Whether at least two prompts have something to count."""
-    return int(np.nan_to_num(rows).any(axis=1).sum()) >= LEAST_PROMPTS
+    return int(np.nan_to_num(rows).any(axis=1).sum()) >= 2

@@ -8,7 +8,6 @@ from leaderboard.records import ATTRIBUTE
 from leaderboard.tables.results import Cell, Results
 
 MISSING = "–"
-SIZES = ("bytes", "memory")
 SHARES = ("repetition", "self_bleu")
 
 
@@ -28,7 +27,7 @@ def figure(metric: str, value: float) -> str:
         return f"{100 * value:.0f}\u00a0%"
     if metric == "repetition":
         return f"{100 * value:.1f}\u00a0%"
-    if metric in SIZES:
+    if metric in ("bytes", "memory"):
         return size(value)
     if metric == "speed":
         return f"{value:.2g}\u00a0×"

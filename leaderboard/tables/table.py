@@ -15,7 +15,7 @@ from leaderboard.metrics.distinct import distinct, repetition
 from leaderboard.metrics.metric import Metric
 from leaderboard.metrics.passport import Array, Passport
 from leaderboard.records import RunData, Sample, Tally
-from leaderboard.tables.bootstrap import NONE, Interval, enough, interval, weights
+from leaderboard.tables.bootstrap import NONE, enough, interval, weights
 from leaderboard.tables.comparable import Comparable, Where, comparable
 from leaderboard.tables.results import Cell, Results
 
@@ -33,10 +33,9 @@ class Figure(NamedTuple):
         own = interval(self.values[1:]) if self.has_interval else NONE
         if base is None or base is self:
             return Cell(self.values[0].item(), *own)
-        return Cell(self.values[0].item(), *own, (self.values - base.values)[0].item(), *self.against(base))
-
-    def against(self, other: "Figure") -> Interval:
-        return interval((self.values - other.values)[1:]) if self.has_interval and other.has_interval else NONE
+        apart = self.values - base.values
+        known = self.has_interval and base.has_interval
+        return Cell(self.values[0].item(), *own, apart[0].item(), *(interval(apart[1:]) if known else NONE))
 
 
 def tabulate(data: RunData, where: Where | None = None) -> Results:

@@ -13,6 +13,7 @@ from leaderboard.runs.runner import Runner
 from leaderboard.tables.results import Results
 from leaderboard.tables.table import tabulate
 
+finished_data = lru_cache(maxsize=4)(Runner.data)  # it never changes, and looking through its texts asks often
 MAX_VALUES = 40  # different values of a tag that can be sliced by; more would be one for nearly every prompt
 
 
@@ -41,12 +42,6 @@ def list_runs(services: Services, secret: Any) -> list[RunLine]:
 def load_data(services: Services, id: Any) -> RunData:
     run = find_run(services, id)
     return finished_data(services.runner, run.id) if run.status == "done" else services.runner.data(run.id)
-
-
-@lru_cache(maxsize=4)
-def finished_data(runner: Runner, id: str) -> RunData:
-    """Everything that is stored of a finished run, which never changes: looking through its texts asks often."""
-    return runner.data(id)
 
 
 def load_results(services: Services, id: Any, chosen: Any = words.ALL_PROMPTS) -> Results:

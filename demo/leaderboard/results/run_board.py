@@ -1,7 +1,7 @@
 """What a run says: conclusion, ranking and plot; a click on a method shows its texts beside Base's."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
@@ -19,19 +19,14 @@ from leaderboard.output.ranking import board_html, board_of
 from leaderboard.records import Run, Sample
 
 MOST = 60  # texts that are shown
-PICK = script("pick.js")
 
 
-class BoardView(NamedTuple):
-    board: gr.HTML
-    title: gr.HTML
-    texts: gr.Dataframe
-
-
-def lay_out_board() -> BoardView:
-    board = gr.HTML(elem_classes="board", js_on_load=PICK)
-    title = gr.HTML(elem_classes="texts-title", elem_id="texts")
-    return BoardView(board, title, text_table(words.TEXTS, [words.PROMPT], None, "method-texts"))
+class BoardView:
+    def __init__(self) -> None:
+        self.board = gr.HTML(elem_classes="board", js_on_load=script("pick.js"))
+        self.title = gr.HTML(elem_classes="texts-title", elem_id="texts")
+        self.texts = text_table(words.TEXTS, [words.PROMPT], None, "method-texts")
+        self.outputs = [self.board, self.title, self.texts]
 
 
 def wire_board(services: Services, view: BoardView, opened: Opened) -> None:

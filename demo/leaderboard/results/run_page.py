@@ -10,7 +10,7 @@ from gradio.events import Dependency
 
 from demo.leaderboard import words
 from demo.leaderboard.results.load import find_own, find_run, list_runs, slices
-from demo.leaderboard.results.run_board import fill_board, lay_out_board, wire_board
+from demo.leaderboard.results.run_board import BoardView, fill_board, wire_board
 from demo.leaderboard.results.run_facts import facts_tab, files_tab
 from demo.leaderboard.results.run_figures import beside_tab, plots_tab, table_tab
 from demo.leaderboard.results.run_texts import texts_tab
@@ -46,7 +46,7 @@ class ResultsPage:
                     self.delete = build_confirm()
             note = message_line("Message", "shared-note")
             with gr.Column(elem_classes="stack") as self.body:
-                self.board = lay_out_board()
+                self.board = BoardView()
                 with gr.Row(elem_classes="link-row"):
                     self.link = share_link()
                     chosen = gr.Dropdown([words.ALL_PROMPTS], value=words.ALL_PROMPTS, **labelled("slice"))
@@ -60,7 +60,7 @@ class ResultsPage:
         shown = [opened.id, opened.tab, opened.slice, self.column, self.body, self.head, self.link, self.tabs]
         buttons = [self.resume, self.delete.ask, self.delete.row, self.beside]
         # everything that opening a run changes
-        self.outputs: list[Any] = [*shown, *buttons, *self.board, *self.table.outputs]
+        self.outputs: list[Any] = [*shown, *buttons, *self.board.outputs, *self.table.outputs]
 
 
 def wire_inner(services: Services, name: str, opened: Opened) -> tuple[gr.Tab, Inner]:
@@ -79,8 +79,8 @@ def wire_slice(services: Services, page: ResultsPage, inner: Mapping[str, Inner]
     def on_slice(name: str, id: Any, chosen: Any, secret: Any) -> Values:
         return fill(id, chosen) | inner[name].fill(id, chosen, secret)
 
-    outputs = list({output: None for each in inner.values() for output in each.outputs} | dict.fromkeys(page.board))
-    opened.slice.input(on_slice, [opened.tab, opened.id, opened.slice, opened.owner], outputs, **LIGHT)
+    outputs = dict.fromkeys([*page.board.outputs, *(output for each in inner.values() for output in each.outputs)])
+    opened.slice.input(on_slice, [opened.tab, opened.id, opened.slice, opened.owner], [*outputs], **LIGHT)
 
 
 def wire_delete(services: Services, page: ResultsPage) -> Dependency:

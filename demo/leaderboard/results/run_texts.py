@@ -1,7 +1,7 @@
 """The inner tab with the texts: the prompts of a run, and all texts for one of them side by side."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
@@ -21,15 +21,6 @@ from demo.services import Services
 from leaderboard.records import MAX_METHODS, RunData
 from leaderboard.tables.display import number
 from leaderboard.tables.table import SampleFigures, by_prompt, prompt_figures
-
-METRIC = "perplexity"  # by which prompts are worst and best
-
-
-class Order(NamedTuple):
-    """How the prompts are sorted: by the perplexity of one method, or, without one, as in the file."""
-
-    method: str | None = None
-    highest_first: bool = False
 
 
 def texts_tab(services: Services, opened: Opened) -> Inner:
@@ -55,14 +46,13 @@ def texts_tab(services: Services, opened: Opened) -> Inner:
 def fill_texts(services: Services, id: Any, *_: Any) -> list[Any]:
     """The orders and the prompts of a run, and the texts for the first of them."""
     data = load_data(services, id)
-    order = gr.update(choices=list(orders(data)), value=words.AS_IN_FILE)
+    order = gr.update(choices=[words.AS_IN_FILE, *orders(data)], value=words.AS_IN_FILE)
     return [order, show(prompts_table(data)), *show_prompt(services, id, 1)]
 
 
 def sort_prompts(services: Services, id: Any, chosen: Any) -> list[Any]:
     data = load_data(services, id)
-    order = orders(data).get(chosen) if isinstance(chosen, str) else None
-    return [show(prompts_table(data, order or Order()))]
+    return [show(prompts_table(data, chosen if isinstance(chosen, str) else words.AS_IN_FILE))]
 
 
 def show_prompt(services: Services, id: Any, number: Any) -> list[Any]:
@@ -77,21 +67,19 @@ def show_prompt(services: Services, id: Any, number: Any) -> list[Any]:
     return values + [gr.update(visible=False), gr.skip(), gr.skip()] * (MAX_METHODS - len(methods))
 
 
-def orders(data: RunData) -> dict[str, Order]:
-    """The orders of the prompts by their label on the page."""
-    found = {words.AS_IN_FILE: Order()}
-    for method in data.run.spec.methods:
-        found[words.LOWEST_FIRST.format(method=method.name)] = Order(method.name)
-        found[words.HIGHEST_FIRST.format(method=method.name)] = Order(method.name, highest_first=True)
-    return found
+def orders(data: RunData) -> dict[str, tuple[str, bool]]:
+    """The method by whose perplexity prompts are sorted, and whether the lowest is first, by label on the page."""
+    lines = {words.LOWEST_FIRST: True, words.HIGHEST_FIRST: False}
+    names = [method.name for method in data.run.spec.methods]
+    return {line.format(method=name): (name, lowest) for name in names for line, lowest in lines.items()}
 
 
-def prompts_table(data: RunData, order: Order = Order()) -> list[Column]:  # noqa: B008
+def prompts_table(data: RunData, order: str = words.AS_IN_FILE) -> list[Column]:
     """One row a prompt: its number, its text, its tags, and the perplexity of each method's texts."""
     prompts = data.run.prompts.prompts
-    found = by_prompt(data, METRIC).reindex(range(len(prompts)))
-    if order.method is not None:
-        found = found.sort_values(order.method, ascending=not order.highest_first, kind="stable", na_position="last")
+    found = by_prompt(data, "perplexity").reindex(range(len(prompts)))
+    if sorting := orders(data).get(order):
+        found = found.sort_values(sorting[0], ascending=sorting[1], kind="stable", na_position="last")
     rows = found.index.tolist()
     tags = [dict(prompts[row].tags) for row in rows]
     return [

@@ -14,7 +14,8 @@ import torch
 from adapters.__main__ import main
 from adapters.adapter_files import METRICS_FILE
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
-from adapters.discriminators.discriminator_card import Accuracy, DiscriminatorReport, Measured, discriminator_card
+from adapters.cards import render
+from adapters.discriminators.discriminator_card import Accuracy, DiscriminatorReport, Measured
 from adapters.discriminators.fit import (
     Trained,
     TrainTest,
@@ -153,7 +154,7 @@ def test_the_command_writes_a_folder_that_the_store_reads(model_folder: str, tmp
     assert store.refused == {}
     assert store.discriminator("letters").classes == ("early", "late")
     report = report_of(out / "letters")
-    assert (out / "letters" / "README.md").read_text("utf-8") == discriminator_card(report)
+    assert (out / "letters" / "README.md").read_text("utf-8") == render("discriminator", report.base, report=report)
     assert report.command.startswith("python -m adapters train discriminator letters --data")
 
 
@@ -181,14 +182,16 @@ def test_bad_input_is_one_line_and_nothing_is_stored(
 
 def test_a_class_name_cannot_break_the_table() -> None:
     measured = Measured(("a|b", "c"), 8, 2, 0.5, 0.1, ((1, 0), (0, 1)), (Accuracy(8, 0.5, 0.1, 0.9),), 1.0)
-    card = discriminator_card(DiscriminatorReport("x", "base", "", "", "", "", measured))
+    card = render("discriminator", "base", report=DiscriminatorReport("x", "base", "", "", "", "", measured))
     assert "| **a\\|b** | 1 | 0 |" in card.split("\n")
 
 
 def test_the_shipped_discriminator_beats_a_bag_of_words_and_its_card_says_so() -> None:
     """A TF-IDF logistic regression gets 76.7 % of such rows right."""
     report = report_of(WEIGHTS / "sentiment")
-    assert (WEIGHTS / "sentiment" / "README.md").read_text("utf-8") == discriminator_card(report)
+    assert (WEIGHTS / "sentiment" / "README.md").read_text("utf-8") == render(
+        "discriminator", report.base, report=report
+    )
     assert report.base == EMBEDDED_ID
     assert report.measured.classes == ("negative", "positive")
     assert report.measured.accuracy.share > 0.76

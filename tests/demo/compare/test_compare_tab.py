@@ -11,10 +11,10 @@ import pytest
 
 from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, UserError, parse_method, to_json
 from adapters.pplm.word_list import NO_WORDS
-from demo.compare import words
+from demo.compare import examples, words
 from demo.compare.board import Board, PaneView
 from demo.compare.components import Bench
-from demo.compare.examples import EXAMPLES, Example
+from demo.compare.examples import EXAMPLES, Example, records
 from demo.compare.figures import legend_html
 from demo.compare.form import PPLM_FIELDS, read_method
 from demo.compare.panes import clicked_word, pane_text, status_html
@@ -235,14 +235,19 @@ def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
-def test_an_example_sets_the_whole_tab(services: Services, bench: Bench, example: Example) -> None:
+def test_an_example_sets_the_whole_tab(
+    services: Services, bench: Bench, example: Example, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = fresh(bench) | {bench.shown: (0, 5), bench.sampling.fields["temperature"]: 2}
-    offered = example._replace(panes=("base", "lora:verse", "prefix:facts", example.panes[3]))
-    updates = on_example(services, bench, offered, before)
+    record = records()[example.title]
+    base, lora, *others = record["panes"]
+    panes = [base, {"method": lora["method"] | {"name": "lora:verse", "lora": "verse"}}, *others]  # one that is here
+    monkeypatch.setattr(examples, "records", lambda: {example.title: {**record, "panes": panes}})
+    updates = on_example(services, bench, Example(*example), before)
     values = after(before, updates)
     form = bench.read(values)
-    assert (form.prompt, form.seed, form.sampling) == (example.prompt, example.seed, to_json(FIRST_SAMPLING))
-    assert [read_method(pane) for pane in form.panes.values()] == [request.method for request in offered.requests]
+    assert (form.prompt, form.seed, form.sampling) == (record["prompt"], record["seed"], to_json(FIRST_SAMPLING))
+    assert [to_json(read_method(pane)) for pane in form.panes.values()] == [pane["method"] for pane in panes]
     assert values[bench.shown] == (0, 1, 2, 3)
     assert all(updates[button]["variant"] == "secondary" for button in bench.examples), "this is none of them"
     assert example.look in updates[bench.look]

@@ -5,7 +5,7 @@ import pytest
 from adapters.base_model import BaseModel
 from adapters.methods import BASE, effect_off, to_json
 from app import Settings, services_of
-from benchmarks.example_records import faults
+from benchmarks.example_records import COMPARED, faults
 from demo.compare.examples import EXAMPLES, Example, opening, records, start_of
 from demo.compare.form import read_method
 from demo.compare.record import read_record
@@ -27,7 +27,7 @@ def real(embedded: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Servi
 @by_title
 def test_the_record_is_of_the_example(lasting: Services, example: Example) -> None:
     record = records()[example.title]
-    assert [text.request for text in read_record(lasting, record).texts.values()] == example.requests
+    assert [text.request for text in read_record(lasting, record).texts.values()] == COMPARED[example.title].requests
     assert record["sampling"] == to_json(FIRST_SAMPLING)
 
 
@@ -38,14 +38,14 @@ def test_an_example_convinces(example: Example) -> None:
 
 
 def test_there_is_nothing_else_in_the_file() -> None:
-    assert list(records()) == [example.title for example in EXAMPLES]
+    assert list(records()) == list(COMPARED) == [example.title for example in EXAMPLES]
 
 
 def test_another_base_model_opens_on_an_empty_prompt(lasting: Services) -> None:
     start = opening(lasting)
     assert (start.prompt, start.board.panes, start.board.record, start.shown) == ("", {}, None, (0, 1, 2, 3))
     start = start_of(lasting, EXAMPLES[0])
-    assert start.prompt == EXAMPLES[0].prompt
+    assert start.prompt == COMPARED[EXAMPLES[0].title].prompt
     assert read_method(start.forms[1]).lora in lasting.names("lora"), "an adapter that is here"
 
 

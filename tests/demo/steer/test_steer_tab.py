@@ -26,7 +26,7 @@ from demo.steer.discriminators import (
     take_rows,
     train,
 )
-from demo.steer.topics import MAX_CHIPS, Topics, fill_list, send_list, show_list, take_file, topic, try_topic
+from demo.steer.tab import MAX_CHIPS, Topics, fill_list, send_list, show_list, take_file, topic, try_topic
 from tests.demo.steer.conftest import ROWS, SECRET
 
 

@@ -10,7 +10,6 @@ import gradio as gr
 import plotly.graph_objects as go
 import pytest
 
-import demo.xray.tab
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError
 from adapters.xray.replay import XRays
 from adapters.xray.trace import RECORD, Candidate, NextTokens, Step, TextRecord, Word, XRay, pack, unpack
@@ -27,6 +26,7 @@ from demo.xray.layout import XRayPage
 from demo.xray.run import LookView, Text, examine, read_named, steered
 from demo.xray.tab import (
     Source,
+    inflated,
     on_again,
     on_inner_tab,
     on_judged,
@@ -296,23 +296,17 @@ def test_only_the_open_inner_tab_is_drawn(page: XRayPage, data: bytes) -> None:
     assert updates.keys() == {page.open, page.inner, page.text, *drawn[words.NUDGE_TAB]}
 
 
-def test_clicks_inflate_a_long_record_once_and_draw_few_traces(page: XRayPage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clicks_inflate_a_long_record_once_and_draw_few_traces(page: XRayPage) -> None:
     named = tuple(f"word{i}" for i in range(8))
     steps = tuple(a_step(index % 40, " x", named) for index in range(256))
     data = pack(TextRecord("p", 0, False, xray=XRay(STEERED, ("The", " start"), (" x",) * 256, steps)))
-    parses: list[int] = []
-
-    def counting(packed: bytes) -> TextRecord:
-        parses.append(len(packed))
-        return unpack(packed)
-
-    monkeypatch.setattr(demo.xray.tab, "unpack", counting)
+    inflated.cache_clear()
     for name in page.tabs:
         for number in (1, 128, 256):
             updates = show_step(page, data, number, name)
             traces = [len(value.data) for value in updates.values() if isinstance(value, go.Figure)]
             assert sum(traces) <= 25, (name, traces)
-    assert len(parses) == 1
+    assert inflated.cache_info().misses == 1
 
 
 def test_an_inner_tab_is_filled_again_when_it_is_opened(

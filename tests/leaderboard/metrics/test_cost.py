@@ -6,19 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaderboard.metrics.attribute import attribute_success
 from leaderboard.metrics.attribute import columns as attribute_columns
-from leaderboard.metrics.cost import columns, relative_speed
+from leaderboard.metrics.cost import columns
 from leaderboard.metrics.metric import Costs, figure, plain
 from tests.leaderboard.made_up import SETTING
+from tests.leaderboard.metrics.by_hand import attribute_success_of, relative_speed_of
 
 
 def test_speed_is_that_of_all_batches_together_relative_to_the_base() -> None:
     """300 tokens in 6 s against 400 in 4 s: half as fast, whatever the batches."""
-    assert relative_speed([100, 200], [1, 5], [400, 0], [4, 0]) == pytest.approx(0.5)
-    assert math.isnan(relative_speed([100], [1], [0], [0]))
-    assert math.isnan(relative_speed([100], [1], [0], [1]))
-    assert math.isnan(relative_speed([0], [0], [100], [1]))
+    assert relative_speed_of([100, 200], [1, 5], [400, 0], [4, 0]) == pytest.approx(0.5)
+    assert math.isnan(relative_speed_of([100], [1], [0], [0]))
+    assert math.isnan(relative_speed_of([100], [1], [0], [1]))
+    assert math.isnan(relative_speed_of([0], [0], [100], [1]))
 
 
 def test_what_was_not_measured_is_missing_and_what_costs_nothing_is_zero() -> None:
@@ -32,8 +32,8 @@ def test_what_was_not_measured_is_missing_and_what_costs_nothing_is_zero() -> No
 
 
 def test_success_is_a_share_of_what_was_judged() -> None:
-    assert attribute_success([True, False, True, True]) == 0.75
-    assert math.isnan(attribute_success([]))
+    assert attribute_success_of([True, False, True, True]) == 0.75
+    assert math.isnan(attribute_success_of([]))
     verdicts = np.array([[1, 1], [0, 1], [0, 0]], dtype=float)
     texts = replace(plain(["a", "b", "c"]), tallies={"attribute:science": verdicts})
     science, military, space = attribute_columns(SETTING)

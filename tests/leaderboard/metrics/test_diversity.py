@@ -16,12 +16,10 @@ from hypothesis import strategies as st
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
 from leaderboard.metrics import self_bleu as self_bleu_file
-from leaderboard.metrics.compression import compression, deflate
 from leaderboard.metrics.compression import rows as compression_rows
 from leaderboard.metrics.distinct import (
     distinct,
     distinct_rows,
-    prompt_distinct,
     prompt_rows,
     repetition,
     repetition_rows,
@@ -29,7 +27,7 @@ from leaderboard.metrics.distinct import (
 from leaderboard.metrics.grams import counts, grams
 from leaderboard.metrics.metric import Texts, plain
 from leaderboard.metrics.passport import Array
-from leaderboard.metrics.self_bleu import self_bleu
+from tests.leaderboard.metrics.by_hand import compression_of, prompt_distinct_of, self_bleu_of
 
 TEXTS = ("the cat saw the cat", "the dog saw a cat", "rain", "")
 CORPUS = Path(__file__).parents[3] / "adapters" / "data" / "general.jsonl"
@@ -77,8 +75,8 @@ def test_distinct_by_hand() -> None:
 def test_distinct_within_a_prompt_by_hand() -> None:
     """Two texts of a prompt with 3 of 4 pairs different, one with 1 of 2, one without a pair, which has no share."""
     texts = ["a b c", "a b d", "x x x", "rain"]
-    assert prompt_distinct(texts, ["p", "p", "q", "r"]) == pytest.approx((3 / 4 + 1 / 2) / 2)
-    assert math.isnan(prompt_distinct(["rain"], ["p"]))
+    assert prompt_distinct_of(texts, ["p", "p", "q", "r"]) == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert math.isnan(prompt_distinct_of(["rain"], ["p"]))
 
 
 def test_repetition_by_hand() -> None:
@@ -90,28 +88,28 @@ def test_repetition_by_hand() -> None:
 
 def test_compression_by_hand() -> None:
     texts = ["one two three", "  one two   three ", "four", "", ""]
-    packed = [len(deflate(block)) for block in (b"one two three\none two three", b"four")]
-    assert compression(texts, [0, 0, 1, 2, 0]) == pytest.approx((27 + 4) / sum(packed))
-    assert zlib.decompress(deflate(b"one two three"), wbits=-15) == b"one two three"
-    assert compression(["love " * 50], [0]) > 5 > 2 > compression(natural(1), [0])
-    assert math.isnan(compression([""], [0]))
+    packed = [zlib.compress(block, 9) for block in (b"one two three\none two three", b"four")]
+    bare = [data[2:-4] for data in packed]  # a header of two bytes, a checksum of four
+    assert compression_of(texts, [0, 0, 1, 2, 0]) == pytest.approx((27 + 4) / sum(map(len, bare)))
+    assert compression_of(["love " * 50], [0]) > 5 > 2 > compression_of(natural(1), [0])
+    assert math.isnan(compression_of([""], [0]))
 
 
 def test_self_bleu_by_hand() -> None:
     """Of "a b c d e" the other text has a b and c d e: of words 5/5, pairs 3/4, triples 1/3, fours 0, so .1, of 2."""
     expected = math.prod([5 / 5, 3 / 4, 1 / 3, 0.1 / 2]) ** 0.25
-    assert self_bleu(["a b c d e", "c d e a b"]) == pytest.approx(expected)  # the same the other way round
-    assert self_bleu(["a b c d e", "c d e a b", ""]) == pytest.approx(expected)
-    assert self_bleu(["a b", "c d"]) == 0
-    assert self_bleu(["a b c d"] * 3) == pytest.approx(1)
-    assert math.isnan(self_bleu(["a b c d", ""]))
+    assert self_bleu_of(["a b c d e", "c d e a b"]) == pytest.approx(expected)  # the same the other way round
+    assert self_bleu_of(["a b c d e", "c d e a b", ""]) == pytest.approx(expected)
+    assert self_bleu_of(["a b", "c d"]) == 0
+    assert self_bleu_of(["a b c d"] * 3) == pytest.approx(1)
+    assert math.isnan(self_bleu_of(["a b c d", ""]))
 
 
 def test_self_bleu_equals_nltk_on_prose() -> None:
     lengths = random.Random(1)
     texts = [" ".join(text.split()[: lengths.randrange(1, 50)]) for text in natural(60)]
     texts += [*texts[:5], "the " * 30, "the the", "Congress", ""]
-    assert self_bleu(texts) == pytest.approx(slow_self_bleu(texts), abs=1e-9)
+    assert self_bleu_of(texts) == pytest.approx(slow_self_bleu(texts), abs=1e-9)
 
 
 @settings(deadline=None)
@@ -119,7 +117,7 @@ def test_self_bleu_equals_nltk_on_prose() -> None:
 def test_all_equal_the_slow_count(texts: list[str]) -> None:
     for n in (1, 2, 3):
         assert distinct(texts, n) == pytest.approx(slow_distinct(texts, n), nan_ok=True, abs=1e-12)
-    assert self_bleu(texts) == pytest.approx(slow_self_bleu(texts), nan_ok=True, abs=1e-9)
+    assert self_bleu_of(texts) == pytest.approx(slow_self_bleu(texts), nan_ok=True, abs=1e-9)
 
 
 def test_numbers_of_grams_are_equal_where_the_grams_are() -> None:

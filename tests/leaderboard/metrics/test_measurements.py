@@ -9,15 +9,19 @@ import evaluate
 import pytest
 
 import leaderboard.metrics
-from leaderboard.metrics.attribute import attribute_success
-from leaderboard.metrics.bleu import bleu
-from leaderboard.metrics.chrf import chrf
-from leaderboard.metrics.compression import compression
-from leaderboard.metrics.cost import relative_speed
-from leaderboard.metrics.distinct import distinct, prompt_distinct, repetition
-from leaderboard.metrics.perplexity import median_perplexity, perplexity
-from leaderboard.metrics.rouge_l import rouge_l
-from leaderboard.metrics.self_bleu import self_bleu
+from leaderboard.metrics.distinct import distinct, repetition
+from tests.leaderboard.metrics.by_hand import (
+    attribute_success_of,
+    bleu_of,
+    chrf_of,
+    compression_of,
+    median_perplexity_of,
+    perplexity_of,
+    prompt_distinct_of,
+    relative_speed_of,
+    rouge_l_of,
+    self_bleu_of,
+)
 
 FOLDER = Path(leaderboard.metrics.__file__).parent
 PARTS = {"__init__", "metric", "grams", "passport"}  # files that are no metric
@@ -29,20 +33,20 @@ BATCHES = {"num_tokens": [100.0], "seconds": [2.0], "base_tokens": [100.0], "bas
 CASES: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
     "perplexity": (
         TOKENS,
-        {"perplexity": perplexity(**TOKENS), "median_perplexity": median_perplexity(**TOKENS)},  # type: ignore[arg-type]
+        {"perplexity": perplexity_of(**TOKENS), "median_perplexity": median_perplexity_of(**TOKENS)},  # type: ignore[arg-type]
     ),
     "distinct": (
         {"predictions": TEXTS, "prompts": PROMPTS},
         {f"distinct_{n}": distinct(TEXTS, n) for n in (1, 2, 3)}
-        | {"prompt_distinct_2": prompt_distinct(TEXTS, PROMPTS), "repetition": repetition(TEXTS)},
+        | {"prompt_distinct_2": prompt_distinct_of(TEXTS, PROMPTS), "repetition": repetition(TEXTS)},
     ),
-    "self_bleu": ({"predictions": TEXTS}, {"self_bleu": self_bleu(TEXTS)}),
-    "compression": ({"predictions": TEXTS, "prompts": PROMPTS}, {"compression": compression(TEXTS, PROMPTS)}),
-    "attribute": ({"predictions": [True, False]}, {"attribute_success": attribute_success([True, False])}),
-    "bleu": ({"predictions": TEXTS, "references": REFERENCES}, {"bleu": bleu(TEXTS, REFERENCES)}),
-    "rouge_l": ({"predictions": TEXTS, "references": REFERENCES}, {"rouge_l": rouge_l(TEXTS, REFERENCES)}),
-    "chrf": ({"predictions": TEXTS, "references": REFERENCES}, {"chrf": chrf(TEXTS, REFERENCES)}),
-    "cost": (BATCHES, {"speed": relative_speed(**BATCHES)}),
+    "self_bleu": ({"predictions": TEXTS}, {"self_bleu": self_bleu_of(TEXTS)}),
+    "compression": ({"predictions": TEXTS, "prompts": PROMPTS}, {"compression": compression_of(TEXTS, PROMPTS)}),
+    "attribute": ({"predictions": [True, False]}, {"attribute_success": attribute_success_of([True, False])}),
+    "bleu": ({"predictions": TEXTS, "references": REFERENCES}, {"bleu": bleu_of(TEXTS, REFERENCES)}),
+    "rouge_l": ({"predictions": TEXTS, "references": REFERENCES}, {"rouge_l": rouge_l_of(TEXTS, REFERENCES)}),
+    "chrf": ({"predictions": TEXTS, "references": REFERENCES}, {"chrf": chrf_of(TEXTS, REFERENCES)}),
+    "cost": (BATCHES, {"speed": relative_speed_of(*BATCHES.values())}),
 }
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from leaderboard.metrics.metric import Texts, plain
-from leaderboard.metrics.perplexity import columns, each, median, median_perplexity, perplexity
+from leaderboard.metrics.perplexity import columns, each, median
 from tests.leaderboard.made_up import SETTING
+from tests.leaderboard.metrics.by_hand import median_perplexity_of, perplexity_of
 
 
 def judged(tallies: list[tuple[float, float]], prompts: list[int]) -> Texts:
@@ -18,24 +19,24 @@ def judged(tallies: list[tuple[float, float]], prompts: list[int]) -> Texts:
 
 def test_it_is_one_exponential_over_all_tokens() -> None:
     """Losses of 2 over 1 token and 4 over 5 tokens: e^(6/6), not the mean of e^2 and e^.8."""
-    assert perplexity([-2, -4], [1, 5]) == pytest.approx(math.e)
-    assert median_perplexity([-2, -4, -3], [1, 5, 1]) == pytest.approx(math.e**2)
-    assert median_perplexity([-2, -4], [1, 5]) == pytest.approx((math.e**2 + math.e**0.8) / 2)
+    assert perplexity_of([-2, -4], [1, 5]) == pytest.approx(math.e)
+    assert median_perplexity_of([-2, -4, -3], [1, 5, 1]) == pytest.approx(math.e**2)
+    assert median_perplexity_of([-2, -4], [1, 5]) == pytest.approx((math.e**2 + math.e**0.8) / 2)
 
 
 def test_texts_without_tokens_have_none() -> None:
-    assert math.isnan(perplexity([], []))
-    assert math.isnan(perplexity([0], [0]))
-    assert math.isnan(median_perplexity([0], [0]))
-    assert perplexity([-2, 0], [2, 0]) == pytest.approx(math.e)
-    assert median_perplexity([-2, 0], [2, 0]) == pytest.approx(math.e)
+    assert math.isnan(perplexity_of([], []))
+    assert math.isnan(perplexity_of([0], [0]))
+    assert math.isnan(median_perplexity_of([0], [0]))
+    assert perplexity_of([-2, 0], [2, 0]) == pytest.approx(math.e)
+    assert median_perplexity_of([-2, 0], [2, 0]) == pytest.approx(math.e)
 
 
 def test_both_columns_over_prompts_equal_those_over_texts() -> None:
     tallies = [(-2.0, 1.0), (-4.0, 5.0), (0.0, 0.0), (-3.0, 2.0)]
     texts = judged(tallies, [0, 1, 1, 0])
     sums, numbers = zip(*tallies, strict=True)
-    expected = [perplexity(sums, numbers), median_perplexity(sums, numbers)]
+    expected = [perplexity_of(sums, numbers), median_perplexity_of(sums, numbers)]
     corpus, middle = columns(SETTING)
     found = [metric.value(metric.rows(texts), np.ones((1, 2)))[0] for metric in (corpus, middle)]
     assert found == pytest.approx(expected)

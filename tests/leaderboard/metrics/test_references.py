@@ -14,11 +14,9 @@ from sacrebleu.metrics.chrf import CHRF
 from leaderboard.metrics import bleu as bleu_file
 from leaderboard.metrics import chrf as chrf_file
 from leaderboard.metrics import rouge_l as rouge_file
-from leaderboard.metrics.bleu import bleu
-from leaderboard.metrics.chrf import chrf
 from leaderboard.metrics.metric import figure, plain
-from leaderboard.metrics.rouge_l import rouge_l
 from tests.leaderboard.made_up import SETTING
+from tests.leaderboard.metrics.by_hand import bleu_of, chrf_of, rouge_l_of
 from tests.leaderboard.metrics.test_diversity import natural
 
 PROSE = natural(40, words=30)
@@ -30,14 +28,14 @@ PAIRS = st.lists(st.tuples(LINE, LINE), min_size=1, max_size=5)
 
 def test_by_hand() -> None:
     """ "the cat sat" against "the cat sat on it": all n-grams match, brevity e^(1 - 5/3), no 4-gram: three orders."""
-    assert bleu(["the cat sat"], ["the cat sat on it"]) == pytest.approx(100 * math.exp(1 - 5 / 3))
-    assert rouge_l(["the cat is on it"], ["the cat sat on"]) == pytest.approx(2 * 3 / (5 + 4))
+    assert bleu_of(["the cat sat"], ["the cat sat on it"]) == pytest.approx(100 * math.exp(1 - 5 / 3))
+    assert rouge_l_of(["the cat is on it"], ["the cat sat on"]) == pytest.approx(2 * 3 / (5 + 4))
     precision, recall = (1 + 1 / 1) / 2, (2 / 3 + 1 / 2) / 2  # "ab" and "abc" have orders 1 and 2 in common
-    assert chrf(["ab"], ["abc"]) == pytest.approx(100 * 5 * precision * recall / (4 * precision + recall))
+    assert chrf_of(["ab"], ["abc"]) == pytest.approx(100 * 5 * precision * recall / (4 * precision + recall))
 
 
 def test_nothing_to_compare_with_is_missing_and_nothing_in_common_is_zero() -> None:
-    for metric in (bleu, rouge_l, chrf):
+    for metric in (bleu_of, rouge_l_of, chrf_of):
         assert math.isnan(metric([], []))
         assert math.isnan(metric(["a"], [""]))
         assert metric(["aaaa"], ["bbbb"]) == 0
@@ -45,20 +43,20 @@ def test_nothing_to_compare_with_is_missing_and_nothing_in_common_is_zero() -> N
 
 
 def test_they_equal_the_libraries_on_prose() -> None:
-    assert bleu(TEXTS, REFERENCES) == pytest.approx(
+    assert bleu_of(TEXTS, REFERENCES) == pytest.approx(
         BLEU(effective_order=True).corpus_score(TEXTS, [REFERENCES]).score, abs=1e-9
     )
-    assert chrf(TEXTS, REFERENCES) == pytest.approx(CHRF().corpus_score(TEXTS, [REFERENCES]).score, abs=1e-9)
+    assert chrf_of(TEXTS, REFERENCES) == pytest.approx(CHRF().corpus_score(TEXTS, [REFERENCES]).score, abs=1e-9)
     scorer = RougeScorer(["rougeL"])
     scores = [scorer.score(r, t)["rougeL"].fmeasure for t, r in zip(TEXTS, REFERENCES, strict=True)]
-    assert rouge_l(TEXTS, REFERENCES) == pytest.approx(sum(scores) / len(scores), abs=1e-9)
+    assert rouge_l_of(TEXTS, REFERENCES) == pytest.approx(sum(scores) / len(scores), abs=1e-9)
 
 
 @settings(deadline=None)
 @given(PAIRS)
 def test_they_equal_sacrebleu_on_odd_texts(pairs: list[tuple[str, str]]) -> None:
     texts, references = [text for text, _ in pairs], [reference for _, reference in pairs]
-    ours = bleu(texts, references), chrf(texts, references)
+    ours = bleu_of(texts, references), chrf_of(texts, references)
     theirs = BLEU(effective_order=True).corpus_score(texts, [references]), CHRF().corpus_score(texts, [references])
     for one, other in zip(ours, theirs, strict=True):
         assert one == pytest.approx(other.score, abs=1e-9) or (math.isnan(one) and other.score == 0)

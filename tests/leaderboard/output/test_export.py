@@ -26,7 +26,6 @@ from leaderboard.output.export import (
     samples_frame,
     to_csv,
     to_jsonl,
-    to_parquet,
     to_run_json,
 )
 from leaderboard.output.publish import PUBLISHED, Publisher, push_to_hub
@@ -103,7 +102,7 @@ def test_a_run_without_texts_has_all_columns() -> None:
     assert "text" in table.columns
     assert to_csv(table).decode("utf-8-sig").count("\n") == 1
     assert to_jsonl(table) == b""
-    assert list(pd.read_parquet(io.BytesIO(to_parquet(table))).columns) == list(table.columns)
+    assert list(pd.read_parquet(io.BytesIO(table.to_parquet(index=False))).columns) == list(table.columns)
 
 
 # Files
@@ -111,7 +110,7 @@ def test_a_run_without_texts_has_all_columns() -> None:
 
 def test_parquet_loses_nothing(data: RunData, results: Results) -> None:
     for table in (samples_frame(data), pd.read_parquet(io.BytesIO(FILES["table.parquet"](data, results)))):
-        again = pd.read_parquet(io.BytesIO(to_parquet(table)))
+        again = pd.read_parquet(io.BytesIO(table.to_parquet(index=False)))
         pd.testing.assert_frame_equal(again, table)
         assert again.attrs == table.attrs == describe(data)
 

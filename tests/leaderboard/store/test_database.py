@@ -174,7 +174,7 @@ def test_runs_are_listed_for_their_owner(database: Database) -> None:
 def test_results_stay_until_the_run_goes_on(database: Database) -> None:
     run = stored(database, a_run())
     assert database.results(run.id) is None
-    database.set_results(run.id, {"cells": [1.5, None]})
+    database.update_run(run.id, results={"cells": [1.5, None]})
     assert database.results(run.id) == {"cells": [1.5, None]}
     database.set_status(run.id, "stopped")
     assert database.results(run.id) is None
@@ -205,7 +205,7 @@ def test_unfinished_runs_are_counted_by_owner(database: Database) -> None:
 def test_a_publication_is_kept_until_the_run_goes_on(database: Database) -> None:
     run = stored(database, a_run())
     assert database.published(run.id) is None
-    database.set_published(run.id, "https://hub/runs")
+    database.update_run(run.id, published="https://hub/runs")
     assert database.published(run.id) == "https://hub/runs"
     database.set_status(run.id, "running")
     assert database.published(run.id) is None

@@ -12,13 +12,13 @@ import pytest
 from adapters.methods import BASE, Method, from_json, to_json
 from leaderboard.metrics.distinct import distinct
 from leaderboard.metrics.metric import ratio
-from leaderboard.metrics.perplexity import perplexity
 from leaderboard.output.export import table_frame
 from leaderboard.records import Prompt, RunData, Tally, Timing
 from leaderboard.tables.bootstrap import weights
 from leaderboard.tables.results import Cell, Results
 from leaderboard.tables.table import Figure, by_prompt, prompt_figures, ranks_of, tabulate
 from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up
+from tests.leaderboard.metrics.by_hand import perplexity_of
 from tests.leaderboard.metrics.test_diversity import natural
 
 METHODS = (BASE, LORA, PREFIX, STEERED)
@@ -74,7 +74,7 @@ def test_the_figures_are_those_of_the_metrics(data: RunData, results: Results) -
         samples = [sample for sample in data.samples if sample.method == number]
         tallies = [data.tallies["base"][sample.key] for sample in samples]
         assert results.cells["perplexity"][method.name].value == pytest.approx(
-            perplexity([tally.total for tally in tallies], [tally.number for tally in tallies])
+            perplexity_of([tally.total for tally in tallies], [tally.number for tally in tallies])
         )
         assert results.cells["distinct_2"][method.name].value == pytest.approx(distinct([s.text for s in samples], 2))
     assert results.methods == ("base", "lora:poetry", "prefix:facts", "pplm:science")
@@ -219,7 +219,7 @@ def test_figures_by_prompt_are_those_of_the_prompt_alone(data: RunData) -> None:
     assert table.columns.tolist() == [method.name for method in METHODS]
     assert table.index.tolist() == list(range(20))
     tallies = [data.tallies["base"][f"1 7 {draw}"] for draw in range(2)]
-    expected = perplexity([tally.total for tally in tallies], [tally.number for tally in tallies])
+    expected = perplexity_of([tally.total for tally in tallies], [tally.number for tally in tallies])
     assert table.loc[7, "lora:poetry"] == pytest.approx(expected)
     assert by_prompt(data, "bleu")["base"].isna().tolist() == [place % 2 == 0 for place in range(20)]
 
