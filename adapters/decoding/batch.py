@@ -159,18 +159,12 @@ def draw(rows: Sequence[Row], logits: Tensor) -> Tensor:
     places: dict[Choose, list[int]] = {}
     for place, row in enumerate(rows):
         places.setdefault(row.sampler, []).append(place)
-    parts = []
+    tokens = torch.empty(len(rows), dtype=torch.long, device=logits.device)
     for sampler, own in places.items():
         index = torch.tensor(own, device=logits.device)
         drawable = logits if len(places) == 1 else logits.index_select(0, index)
-        tokens = sampler(drawable, [rows[place].ids for place in own], [rows[place].generator for place in own])
-        parts.append((index, tokens))
-    if len(parts) == 1:
-        return parts[0][1]
-    chosen = torch.empty(len(rows), dtype=torch.long, device=logits.device)
-    for index, tokens in parts:
-        chosen[index] = tokens
-    return chosen
+        tokens[index] = sampler(drawable, [rows[place].ids for place in own], [rows[place].generator for place in own])
+    return tokens
 
 
 def by_lora(rows: Sequence[Row]) -> list[int]:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakValueDictionary
 
 from adapters.methods import UserError
 
@@ -11,28 +12,18 @@ PATIENCE = 5.0  # seconds: a comparison that was just stopped may still be endin
 
 
 class OneEach:
-    """Who has a comparison running; safe to use from several threads."""
+    """A lock for each visitor who has a comparison running; safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._running: set[str] = set()
-        self._ended = threading.Condition()
+        self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
 
     @contextmanager
     def hold(self, visitor: str | None, patience: float = PATIENCE) -> Iterator[None]:
-        """Be this visitor's only comparison meanwhile. Raises UserError while another one of theirs goes on.
-
-        Who is None cannot be told apart from others, and is not held up.
-        """
-        if visitor is None:
-            yield
-            return
-        with self._ended:
-            if not self._ended.wait_for(lambda: visitor not in self._running, patience):
-                raise UserError(ONE_EACH)
-            self._running.add(visitor)
+        """Be this visitor's only comparison meanwhile; None, who cannot be told apart, has many. Raises UserError."""
+        lock = threading.Lock() if visitor is None else self._locks.setdefault(visitor, threading.Lock())
+        if not lock.acquire(timeout=patience):
+            raise UserError(ONE_EACH)
         try:
             yield
         finally:
-            with self._ended:
-                self._running.discard(visitor)
-                self._ended.notify_all()
+            lock.release()

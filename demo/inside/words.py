@@ -7,13 +7,10 @@ from statistics import mean
 from adapters.learned.explorer import Watched
 from adapters.learned.spectrum import Update
 from demo.parts.controls import controls, labelled
-from demo.parts.words import percent
+from demo.parts.words import PROSE, percent
 
 INSIDE = "What training changed"
-INSIDE_HTML = (
-    "<h2>What training changed</h2><p>A LoRA adds small matrices to the weights. A prefix puts learned tokens before "
-    "the prompt. Choose one and look inside.</p>"
-)
+INSIDE_HTML = PROSE["inside"]["INSIDE_HTML"]
 control = partial(labelled, of=controls("inside"))
 NO_ADAPTERS = "No adapter works with this base model yet: train or import one."
 SAVE_NUMBERS = "Save numbers (JSON)"
@@ -25,10 +22,7 @@ WATCHING = "Writing: token {tokens}."
 WRITTEN = "Written: {text}."
 
 # A LoRA
-MODEL_HTML = (
-    "<h3>The model, matrix by matrix</h3><p>Each cell is one matrix of one layer. Darker: training changed it more. "
-    "Click a cell.</p>"
-)
+MODEL_HTML = PROSE["inside"]["MODEL_HTML"]
 ROLES = {  # what a matrix computes
     "q_proj": "queries",
     "k_proj": "keys",
@@ -46,11 +40,7 @@ WEIGHT, CHANGE, ADAPTED = "Before", "Change", "After"
 LAYER, NUMBER, VALUE, ROW, COLUMN = "layer", "number", "singular value", "row", "column"
 EFFECTIVE = "effective rank"
 SQUARES_HELP = "The 32 × 32 block that changes most. Before and After share one colour scale."
-LORA_HELP = (
-    "Size: the Frobenius norm of scaling · B·A over that of the matrix. Effective rank: the number of "
-    "directions in use, at most r. It is the exp of the entropy of the singular values (Roy and Vetterli 2007). "
-    "For a DoRA the blocks include its gains; sizes and ranks do not."
-)
+LORA_HELP = PROSE["inside"]["LORA_HELP"]
 
 # A prefix
 WORDS = "Its tokens as words"
@@ -62,25 +52,13 @@ BY_TOKEN = "Attention to the whole prefix, by token and layer"
 VIRTUAL = "virtual token"
 OUTSIDE = "outside of the layers"
 UNKNOWN_START = "?"
-WORDS_HELP = (
-    "A learned token is not a word; shown are the words whose values in layer 1 are nearest, by cosine. Attention: its "
-    "share of all attention while the text below is written. Moved: how far its keys and values moved in training."
-)
-ATTENTION_HELP = (
-    "Means over the heads of a layer, at the position that predicts the token. The rest, up to 100 %, goes to prompt "
-    "and text. The first position often draws attention that means nothing."
-)
+WORDS_HELP = PROSE["inside"]["WORDS_HELP"]
+ATTENTION_HELP = PROSE["inside"]["ATTENTION_HELP"]
 
 # What methods cost
-COSTS_HTML = (
-    "<h2>What each method costs</h2><p>Full fine-tuning trains every weight. A merged LoRA is added to the weights for "
-    "good, as a model of its own.</p>"
-)
+COSTS_HTML = PROSE["inside"]["COSTS_HTML"]
 COSTS = "What each method costs"
-NOT_MEASURED = (
-    "Not measured for this base model. Whoever runs the server can: python -m benchmarks methods. It takes minutes and "
-    "several times the model's memory."
-)
+NOT_MEASURED = PROSE["inside"]["NOT_MEASURED"]
 
 
 def lora_line(name: str, updates: list[Update], num_parameters: int) -> str:

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from demo.parts.words import PHASES, count, duration, moment, sampling_line
+from demo.parts.words import PHASES, PROSE, count, duration, moment, sampling_line
 from leaderboard.records import PromptSet, Run, RunSpec
 from leaderboard.runs.estimator import Estimate
 from leaderboard.runs.plan import Progress
@@ -36,11 +36,7 @@ BESIDE_TAB, FACTS_TAB, FILES_TAB = "Compare runs", "Reproduce", "Export"
 ALL_PROMPTS = "all prompts"
 NO_SUCH_SLICE = "No prompt of this run has that tag: choose a slice from the list."
 TABLE = "Leaderboard"
-TABLE_HELP = (
-    "Below each figure is its 95 % interval, a bootstrap over prompts. ↑ higher is better, ↓ lower is better. "
-    "★ best, ties included. ≈ no clear difference from base: the interval of the paired difference covers zero. "
-    "– no value. The menu ⋮ of a column sorts and filters."
-)
+TABLE_HELP = PROSE["leaderboard"]["TABLE_HELP"]
 PASSPORTS = "Definitions"
 PASSPORT_FIELDS = {
     "direction": "better",
@@ -54,16 +50,10 @@ PASSPORT_FIELDS = {
     "interval": "interval",
 }
 CROSS = "Who finds whose text likely?"
-CROSS_HELP = (
-    "Perplexity of each row's texts under each column's unsteered model. A text that even its own model finds "
-    "unlikely is bad; one that only the base finds unlikely is merely different."
-)
+CROSS_HELP = PROSE["leaderboard"]["CROSS_HELP"]
 UNDER = "under {scorer}"
 PROMPTS_THEMSELVES, REFERENCES_THEMSELVES = "(the prompts)", "(the references)"
-PLOTS_HELP = (
-    "Lines are 95 % bootstrap intervals over prompts. Repetition lowers perplexity too, so look for methods that are "
-    "better in both directions."
-)
+PLOTS_HELP = PROSE["leaderboard"]["PLOTS_HELP"]
 NO_FIGURES = "There are no figures yet: no prompt has a text by every method."
 NO_SUCH_METRIC = "This run has no such metric: choose one from the list."
 AS_IN_FILE = "as in the file"
@@ -75,9 +65,7 @@ PROMPT_AND_REFERENCE = "The chosen prompt"
 TEXTS_OF = "Texts of method {place}"
 NO_TEXT = "No text for this prompt yet."
 NO_SUCH_PROMPT = "This run has no such prompt: choose a row of the table."
-SAMPLE_LINE = (
-    "Text {draw} · perplexity {perplexity} · distinct-2 (words) {distinct} · repetition {repetition} · {tokens}"
-)
+SAMPLE_LINE = PROSE["leaderboard"]["SAMPLE_LINE"]
 BESIDE = "Two runs side by side"
 BESIDE_HELP = "≠ marks figures whose 95 % intervals do not overlap. The runs may have different prompts."
 THIS_RUN, OTHER_RUN, APART = "this run", "the other", "≠"
@@ -94,10 +82,7 @@ FILES = {
     "texts.parquet": "Texts (Parquet)",
     "run.json": "Settings and table (JSON)",
 }
-FILES_HELP = (
-    "The report is one file that opens without this app. In CSV, cells that a spreadsheet would compute begin with an "
-    "apostrophe; JSONL and Parquet hold every text exactly."
-)
+FILES_HELP = PROSE["leaderboard"]["FILES_HELP"]
 PUBLISH = "Send to the Hub"
 PUBLISHED = "Sent to {address}"
 PUBLISHED_BEFORE = "Already sent to {address}"

@@ -1,14 +1,17 @@
 """The words on the page that several tabs share."""
 
 import re
+import tomllib
 from dataclasses import fields
 from datetime import datetime
 from html import escape
+from pathlib import Path
 
 from adapters.methods import PPLM, Method, Sampling
 from leaderboard.output.looks import kinds as kinds
 from leaderboard.output.looks import title as title
 
+PROSE = tomllib.loads(Path(__file__).with_name("prose.toml").read_text("utf-8"))  # longer texts, by tab
 TITLE = "Steerboard"
 PURPOSE = "Four ways to change what a language model writes. Same prompt, same seed, side by side."
 
@@ -22,10 +25,7 @@ NO_PROMPT = "Type a few words first, or pick an example."
 PROMPT_TOO_LONG = "The prompt has {length:,} characters: shorten it to {most:,}."
 SERVER_ERROR = "Something went wrong on the server. Try again, or change the settings."
 MEND_PANES = "Nothing was started: see the note in the pane."
-BAD_METHODS = (
-    "methods: give a list of 1 to {most} short names, such as base, lora:poetry or "
-    "pplm:science*2+pplm:sentiment:negative*-1."
-)
+BAD_METHODS = PROSE["common"]["BAD_METHODS"]
 NO_FILE = "Upload a file first."
 NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
 NO_SUCH_LIST = "No such list: choose one, or own words."

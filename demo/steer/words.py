@@ -4,15 +4,12 @@ from collections.abc import Mapping
 
 from adapters.discriminators.discriminator_card import Measured
 from adapters.pplm.bags import WordSplit
-from demo.parts.words import percent
+from demo.parts.words import PROSE, percent
 from leaderboard.frontier import OURS, PAPER, UNSTEERED, Goal, Point
 from leaderboard.tables.display import number
 
 # Topics
-TOPICS_HTML = (
-    "<h2>Topics</h2><p>PPLM makes the words of a list more likely, token by token. Choose a topic, or write your own "
-    "words, and try them here.</p>"
-)
+TOPICS_HTML = PROSE["steer"]["TOPICS_HTML"]
 SEARCH = "Type to search {topics} topics."
 COLLECTIONS = {"": "Steerboard", "empath": "Empath", "liu": "Hu and Liu"}
 NOW, LATER, UNUSED = "steers at once", "only gets completed", "cannot be used"
@@ -24,10 +21,7 @@ NO_USABLE_WORD = "This model cannot begin any word of this list: add common word
 MORE_WORDS = "… and {more:,} more"
 DETAILS = "How each word is split into tokens"
 COLUMNS = ["Word", "Used", "Tokens", "Weight", "Why not"]
-SPLITS_HELP = (
-    "A word of several tokens is steered from its first token if that token is specific enough. Otherwise it is only "
-    "completed once the text has begun it."
-)
+SPLITS_HELP = PROSE["steer"]["SPLITS_HELP"]
 SEND_WORDS = "Use in Compare"
 WORDS_SENT = "Every pane of Compare that has a topic now steers to {name}."
 
@@ -41,15 +35,9 @@ TRIED = "On topic: {steered} steered, {base} in Base. Both texts use seed {seed}
 TRY_STOPPED = "Stopped."
 
 # Classifiers
-DISCRIMINATORS_HTML = (
-    "<h2>Classifiers (discriminators)</h2><p>PPLM can also steer to a class that a classifier predicts. It is linear, "
-    "on the mean of the base model's last hidden states.</p>"
-)
+DISCRIMINATORS_HTML = PROSE["steer"]["DISCRIMINATORS_HTML"]
 TRAIN_OWN = "Train your own classifier"
-TRAIN_HTML = (
-    "<p>Upload texts with labels: CSV (first line text,label) or JSONL. Give at least two classes of 10 texts each. "
-    "500 short texts take about a minute. Everybody who uses this app can then steer by it.</p>"
-)
+TRAIN_HTML = PROSE["steer"]["TRAIN_HTML"]
 UPLOAD_ROWS = "Upload labelled texts"
 TRAIN = "Train"
 NO_ROWS = "Upload a CSV or JSONL file with text and label first."
@@ -65,26 +53,14 @@ TRAINING_TEXTS, HELD_OUT_ACCURACY = "training texts", "right on held-out texts, 
 LARGEST_CLASS = "guessing the largest class"
 
 # How hard to steer
-STRENGTH_HTML = (
-    "<h2>How hard to steer?</h2><p>More strength puts more texts on topic and makes them less fluent. Move the slider "
-    "and read.</p>"
-)
+STRENGTH_HTML = PROSE["steer"]["STRENGTH_HTML"]
 STRENGTH = "Strength"
 GOALS = {"topics": "Seven topics together"}
 REGION = "on topic and still readable"
-STRENGTH_PLOT_HELP = (
-    "Each point is one strength; the number beside it is the strength (of PPLM as published: the step size). Lines are "
-    "95 % intervals over prompts. Better: up and left; for distinct-2, up and right."
-)
+STRENGTH_PLOT_HELP = PROSE["steer"]["STRENGTH_PLOT_HELP"]
 STRENGTH_DETAILS = "Figures, judges and commands"
-STRENGTH_TABLE_HELP = (
-    "On topic: the share of texts in which a judge sees the topic. The judges have no word list: sentence embeddings "
-    "judge topics, VADER judges sentiment. “× base” compares with Base on the same prompts and seeds. Strength: nats "
-    "of KL that one more list word may cost. ✓ goal reached, ✗ not reached."
-)
-NOT_MEASURED = (
-    "Not measured yet: run python -m benchmarks frontier --out leaderboard/data/frontier.json and restart the app."
-)
+STRENGTH_TABLE_HELP = PROSE["steer"]["STRENGTH_TABLE_HELP"]
+NOT_MEASURED = PROSE["steer"]["NOT_MEASURED"]
 OTHER_BASE = "These figures are of another base model: {measured}. {running} is running."
 NO_SUCH_STRENGTH = "That was not measured: choose from the lists."
 NO_TEXTS = "No texts are stored for this goal."

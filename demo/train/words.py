@@ -8,17 +8,14 @@ from adapters.training.card import Report
 from adapters.training.queue import JobView
 from adapters.training.training_estimate import Estimate
 from demo.parts.controls import controls, labelled
-from demo.parts.words import count, duration, percent
+from demo.parts.words import PROSE, count, duration, percent
 
 LORA, PREFIX = "LoRA", "prefix tuning"
 METHODS = {LORA: "lora", PREFIX: "prefix"}
 METHOD_NAMES = {kind: name for name, kind in METHODS.items()}
 ATTENTION = "attention"
 
-TRAIN_HTML = (
-    "<h2>Train an adapter</h2><p>A few numbers are trained on your text; the base model stays unchanged. "
-    "<strong>Everybody who uses this server can use what you train.</strong></p>"
-)
+TRAIN_HTML = PROSE["train"]["TRAIN_HTML"]
 STEP_HTML = "<h3><span>{number}</span> {title}</h3>"
 YOUR_TEXT, WHAT, HOW_LONG = "Your text", "What to train", "How long"
 PASTED = "pasted text"
@@ -60,10 +57,7 @@ QUEUE = "Trainings"
 MINE, SOMEBODY, SHIPPED = "Yours", "Shared", "Shipped"
 
 # The list of adapters
-ADAPTERS_HTML = (
-    "<h2>Adapters</h2><p>Every pane and the leaderboard can use these. Choose one for its figures and texts. Fit: "
-    "held-out perplexity, base over adapter. Forgetting: how much perplexity on general text rose.</p>"
-)
+ADAPTERS_HTML = PROSE["train"]["ADAPTERS_HTML"]
 ADAPTERS = "Adapters"
 FIT, NO_FIT, FORGETTING = "Fit to its text: {times} × better", "Fit to its text: no better", "Forgetting: {share}"
 NOTHING, LEAST_FIT = "none", 1.05

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 
 from adapters.xray.trace import Step
-from demo.parts.words import percent, quote
+from demo.parts.words import PROSE, percent, quote
 
 XRAY = "Why these words?"
-XRAY_HELP = (
-    "We replay the text and record what steering did at each token. Darker = steered more. Click a token to see its "
-    "step."
-)
+XRAY_HELP = PROSE["xray"]["XRAY_HELP"]
 NOTHING_TO_XRAY = "Press Run first, and ask when all panes have finished."
 XRAY_NOT_STEERED = "No text here is steered: choose a topic (PPLM) in a pane."
 XRAY_NEXT = "Next token of each method: {done} of {all}."
@@ -42,19 +39,10 @@ TOKEN_HELP = (
     "both mixed, which the token is drawn from; the share is the nudged part. A word just used gets no likelier in the "
     "mix."
 )
-PATH_HELP = (
-    "How far each gradient step moves the last hidden state from its start (0). The axes are the three directions of "
-    "most movement in this text. In brackets: a direction's share of all movement. Thin lines are the other tokens."
-)
-GRADIENT_HELP = (
-    "The gradient says which of the model's keys and values to nudge. The loss falls as the words of the attribute get "
-    "likelier; the last point is after the last step."
-)
+PATH_HELP = PROSE["xray"]["PATH_HELP"]
+GRADIENT_HELP = PROSE["xray"]["GRADIENT_HELP"]
 NEXT_HELP = "The first token of each method after this prompt, before temperature and top-p."
-UNDER_HELP = (
-    "The chosen text under every method without its steering. Darker = less likely there. Click a token for its "
-    "numbers."
-)
+UNDER_HELP = PROSE["xray"]["UNDER_HELP"]
 UNDER_LINE = "Token {number} {token}: {values} nats."
 
 
