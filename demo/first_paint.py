@@ -50,9 +50,9 @@ def first_paint(services: Services, tabs: Sequence[str], opened: Comparison | St
     )
 
 
-def first_paint_of_run(tabs: Sequence[str], open: str, run: Run, results: Results) -> str:
+def first_paint_of_run(tabs: Sequence[str], open: str, run: Run, results: Results, ships: bool) -> str:
     """A run that was opened by its link."""
-    return painted(tabs, open, link_head=run_head_html(run, by_link=True), board=board_html(board_of(run, results)))
+    return painted(tabs, open, link_head=run_head_html(run, True, ships), board=board_html(board_of(run, results)))
 
 
 def painted(tabs: Sequence[str], open: str, **parts: Any) -> str:

@@ -113,7 +113,8 @@ def front_of_run(services: Services, id: str) -> Front:
         return plain
     results = services.runner.results(run.id)
     title, line = f"{run.prompts.name[:MAX_TITLE]} · {words.TITLE}", " ".join(board_of(run, results).conclusion)
-    return plain._replace(title=title, description=line, body=first_paint_of_run(list(TABS), TAB_OF[RUN], run, results))
+    body = first_paint_of_run(list(TABS), TAB_OF[RUN], run, results, run.id in services.database.shipped)
+    return plain._replace(title=title, description=line, body=body)
 
 
 def start(services: Services, blocks: gr.Blocks, host: str, port: int, door: Door = SMALL) -> str:
