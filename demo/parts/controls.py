@@ -1,15 +1,13 @@
 """Labels and help of the controls, and the controls that every text shares."""
 
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.components import Component
 
 from adapters.methods import Sampling
-from demo.parts.words import CHAT, PLAIN
+from demo.parts.words import CHAT, PLAIN, TABLES
 from demo.services import Services
 
 Scale = tuple[float, ...]  # lowest, highest, step
@@ -23,11 +21,8 @@ class Control(NamedTuple):
     scale: Scale = ()
 
 
-TABLES = tomllib.loads(Path(__file__).with_name("controls.toml").read_text("utf-8"))
-
-
 def controls(table: str) -> dict[str, Control]:
-    """The controls in a table of controls.toml, by name."""
+    """The controls in a table of words.toml, by name."""
     return {name: Control(label, info, tuple(scale)) for name, (label, info, *scale) in TABLES[table].items()}
 
 

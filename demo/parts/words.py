@@ -11,7 +11,8 @@ from adapters.methods import PPLM, Method, Sampling
 from leaderboard.output.looks import kinds as kinds
 from leaderboard.output.looks import title as title
 
-PROSE = tomllib.loads(Path(__file__).with_name("prose.toml").read_text("utf-8"))  # longer texts, by tab
+TABLES = tomllib.loads(Path(__file__).with_name("words.toml").read_text("utf-8"))
+PROSE = TABLES["prose"]  # longer texts, by tab
 TITLE = "Steerboard"
 PURPOSE = "Four ways to change what a language model writes. Same prompt, same seed, side by side."
 
