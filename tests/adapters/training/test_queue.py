@@ -103,7 +103,7 @@ def test_a_queue_of_jobs_is_done_in_order_and_the_base_model_is_not_touched(
     before = Fingerprints(base, AdapterStore([], base)).base
     order = TrainOrder("verse", LORA, sample_prompt="What", sample_every=6)
     first = trainer.start(order, file, "me")
-    second = trainer.start(TrainOrder("facts", PREFIX), file, "you")
+    second = trainer.start(TrainOrder("facts", PREFIX), file, "me")  # a visitor's own go in the order of asking
     file.unlink()  # what was uploaded may be swept
     assert [(view.id, view.place) for view in trainer.jobs()] == [(second, 1), (first, 0)]
     with pytest.raises(UserError, match="already something called 'verse'"):
