@@ -80,8 +80,9 @@ def measure_load(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str,
             for name, value in figures.items():
                 seen.setdefault((name, size), []).append(value)
             for seed, mine in zip(seeds, visits, strict=True):
-                own = alone.setdefault(seed, visit(engine, seed))
-                wrong += sum(one != other for one, other in zip(mine.texts, own.texts, strict=True))
+                if seed not in alone:
+                    alone[seed] = visit(engine, seed)
+                wrong += sum(one != other for one, other in zip(mine.texts, alone[seed].texts, strict=True))
                 texts += len(mine.texts)
             print(f"round {number + 1} of {rounds}, {size} at once", flush=True)
     rows = [
