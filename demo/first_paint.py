@@ -19,9 +19,9 @@ from demo.parts.marked import head_html
 from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
 from demo.services import Services
 from leaderboard.output.ranking import STYLE as BOARD_STYLE
-from leaderboard.output.ranking import board_html, board_of
+from leaderboard.output.ranking import Board as RunBoard
+from leaderboard.output.ranking import board_html
 from leaderboard.records import Run
-from leaderboard.tables.results import Results
 
 CLASSES = {PROMPT: "prompt-text", DEPARTS: "departs"} | {mark: f"topic-{place}" for place, mark in enumerate(TOPICS)}
 TEMPLATES = Environment(
@@ -50,9 +50,9 @@ def first_paint(services: Services, tabs: Sequence[str], opened: Comparison | St
     )
 
 
-def first_paint_of_run(tabs: Sequence[str], open: str, run: Run, results: Results, ships: bool) -> str:
+def first_paint_of_run(tabs: Sequence[str], open: str, run: Run, board: RunBoard, ships: bool) -> str:
     """A run that was opened by its link."""
-    return painted(tabs, open, link_head=run_head_html(run, True, ships), board=board_html(board_of(run, results)))
+    return painted(tabs, open, link_head=run_head_html(run, True, ships), board=board_html(board))
 
 
 def painted(tabs: Sequence[str], open: str, **parts: Any) -> str:

@@ -75,7 +75,7 @@ class Gate:
         if not length.isdigit() or int(length) > self._most(path):
             return PlainTextResponse(too_large(self._most(path)), 413)
         if request.method == "POST" and not own(request.headers):
-            return PlainTextResponse("Requests from other pages are not taken: open this one.", 403)
+            return PlainTextResponse("Requests from other sites are refused: open this page itself.", 403)
         pace = next((name for name in self.paces if path.startswith(name)), None)
         if pace is None or self.seen.hit(self.paces[pace], pace, visitor(request, self.door.proxies)):
             return None
@@ -83,7 +83,7 @@ class Gate:
 
 
 def too_large(most: int) -> str:
-    return f"This has more than {most / 1e6:.0f} MB: send less."
+    return f"This is larger than {most / 1e6:.0f} MB: send less."
 
 
 def bounded(receive: Receive, most: int) -> Receive:
@@ -95,7 +95,7 @@ def bounded(receive: Receive, most: int) -> Receive:
         try:
             message = await asyncio.wait_for(receive(), None if whole else IDLE_SECONDS)
         except TimeoutError as error:
-            raise HTTPException(408, "Nothing came for too long: send it again.") from error
+            raise HTTPException(408, "The upload stalled: send it again.") from error
         if message["type"] == "http.request":
             left -= len(message.get("body", b""))
             whole = not message.get("more_body")

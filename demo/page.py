@@ -111,10 +111,10 @@ def front_of_run(services: Services, id: str) -> Front:
         return plain
     if run.status != "done":
         return plain
-    results = services.runner.results(run.id)
-    title, line = f"{run.prompts.name[:MAX_TITLE]} · {words.TITLE}", " ".join(board_of(run, results).conclusion)
-    body = first_paint_of_run(list(TABS), TAB_OF[RUN], run, results, run.id in services.database.shipped)
-    return plain._replace(title=title, description=line, body=body)
+    board = board_of(run, services.runner.results(run.id))
+    body = first_paint_of_run(list(TABS), TAB_OF[RUN], run, board, run.id in services.database.shipped)
+    title = f"{run.prompts.name[:MAX_TITLE]} · {words.TITLE}"
+    return plain._replace(title=title, description=" ".join(board.conclusion), body=body)
 
 
 def start(services: Services, blocks: gr.Blocks, host: str, port: int, door: Door = SMALL) -> str:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Hashable, Sequence
 from functools import cache, partial
+from itertools import chain
 from typing import TypeVar
 
 import torch
@@ -121,6 +122,8 @@ class Engine:
             if call.state == seen:
                 scheduler.advance()
             seen, wait = call.state, scheduler.wait(call)
+            for text in chain.from_iterable(texts) if wait else ():
+                text.started = time.perf_counter()  # the time in line is not a method's
             return [best(group)._replace(wait=wait) for group in texts]
 
         try:

@@ -92,7 +92,7 @@ class Continuation(NamedTuple):
     text: str  # without special tokens
     logprobs: tuple[float, ...]  # of each token, in nats, under the method without its steering
     finish_reason: str | None  # None while running, then "eos", "length" or "diverged"
-    seconds: float  # from the start of the call to the newest token
+    seconds: float  # from when the call was let in to the newest token
     wait: Wait | None = None  # while it waits to be let in
 
 

@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 
 from adapters.methods import UserError
 
-ONE_EACH = "You have a comparison running in another tab. Wait for its end, or stop it."
+ONE_EACH = "You have a comparison running in another tab. Wait for it to end, or stop it."
 PATIENCE = 5.0  # seconds: a comparison that was just stopped may still be ending
 
 

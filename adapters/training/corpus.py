@@ -149,8 +149,7 @@ def hashed_share(value: str) -> float:
 def split(rows: Sequence[Row], data: Dataset, share: float = VALIDATION_SHARE) -> tuple[list[Row], list[Row]]:
     """(training rows, validation rows): the `share` of keys with the lowest hashes validates."""
     half = set(data.halved)
-    halved = [row for row in rows if half and half <= row.items() and hashed_share(f"keep {as_text(row)}") >= 0.5]
-    kept = [row for row in rows if row not in halved]
+    kept = [row for row in rows if not (half and half <= row.items()) or hashed_share(f"keep {as_text(row)}") < 0.5]
     keys = sorted({key(row, data) for row in kept}, key=hashed_share)
     held_out = set(keys[: math.ceil(share * len(keys))])
     training = [row for row in kept if key(row, data) not in held_out]

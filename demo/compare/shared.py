@@ -21,7 +21,7 @@ from demo.parts.actions import Work, as_file, build_confirm, save_on_click, smal
 from demo.parts.events import LIGHT, MODEL
 from demo.parts.links import COMPARE, Link, address, is_id, owner_of, read_link
 from demo.parts.marked import MAX_PANES, Marked, Values, message, message_line
-from demo.parts.running import closed_at_end, replaying
+from demo.parts.running import closed_at_end, only, replaying
 from demo.parts.tables import facts_table, model_facts
 from demo.parts.views import Page
 from demo.services import Services
@@ -58,7 +58,8 @@ def wire_shared(services: Services, shared: SharedPage, live: gr.Column, page: P
     """Wire the buttons, and the link that a page is loaded with; return the event of Delete."""
     panes = [part for pane in shared.panes for part in (pane.column, *pane.parts)]
     notes, line = [pane.note for pane in shared.panes], shared.work.message
-    wire_work(shared.work, partial(on_replay, services, shared), shared.id, MODEL, common.REPLAY_STOPPED, notes)
+    again = partial(on_replay, services, shared)
+    wire_work(shared.work, again, [shared.id, page.owner], MODEL, common.REPLAY_STOPPED, notes)
     save_on_click(shared.report, partial(on_report, services), shared.id, line)
     gone = [shared.body, shared.head, line, shared.id]
     delete = partial(on_delete, services, shared)
@@ -120,10 +121,10 @@ def open_shared(services: Services, page: SharedPage, live: gr.Column, link: Lin
     return updates
 
 
-def on_replay(services: Services, page: SharedPage, id: Any) -> Iterator[Values]:
+def on_replay(services: Services, page: SharedPage, id: Any, secret: Any) -> Iterator[Values]:
     """Write the comparison again and say what differs. Raises UserError."""
     comparison = find_comparison(services, id)
-    with replaying(), closed_at_end(replay(services, comparison)) as boards:
+    with replaying(), closed_at_end(only(services, owner_of(secret), replay(services, comparison))) as boards:
         for board in boards:
             views = {} if board.running else board.panes
             notes: Values = {page.panes[place].note: message(view.note) for place, view in views.items()}

@@ -15,7 +15,7 @@ from demo.inside.words import control
 from demo.look.theme import script
 from demo.parts import words as common
 from demo.parts.actions import as_file, save_on_click
-from demo.parts.events import LIGHT, MODEL, slow, told
+from demo.parts.events import LIGHT, LOOK, slow, told
 from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.plots import plot
 from demo.parts.running import closed_at_end
@@ -98,8 +98,8 @@ def inside_tab(services: Services, page: Page) -> None:
     looked = [view.adapter, view.prompt]
     shown = [view.message, view.watched, view.words, view.seen, view.attention, view.tokens]
     first, again = (partial(handler, services, view) for handler in (watch_prefix, watch))
-    filled_in.then(first, looked, shown, **slow(view.watched, MODEL))
-    gr.on([view.watch.click, view.prompt.submit], again, looked, shown, **slow(view.watched, MODEL))
+    filled_in.then(first, looked, shown, **slow(view.watched, LOOK))
+    gr.on([view.watch.click, view.prompt.submit], again, looked, shown, **slow(view.watched, LOOK))
     save_on_click(view.save, partial(on_save, services), view.adapter, view.message)
 
 

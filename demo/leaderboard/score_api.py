@@ -51,10 +51,14 @@ def score_endpoint(services: Services) -> Callable[..., Iterator[dict[str, Any]]
 def run_as_json(services: Services, spec: RunSpec, prompts: PromptSet) -> Iterator[dict[str, Any]]:
     """A new run, as far as it is, then its table. Raises UserError."""
     run = services.runner.add(spec, prompts, owner_of(new_secret()))
-    with closed_at_end(services.runner.run(run.id)) as steps:
-        for step in steps:
-            if step.phase != "done":
-                yield {"state": step.phase, "done": step.done, "total": step.total}
+    try:
+        with closed_at_end(services.runner.run(run.id)) as steps:
+            for step in steps:
+                if step.phase != "done":
+                    yield {"state": step.phase, "done": step.done, "total": step.total}
+    except BaseException:  # nobody could resume it
+        services.runner.delete(run.id, run.owner)
+        raise
     cells = services.runner.results(run.id).cells
     table = {metric: {name: as_json(cell) for name, cell in column.items()} for metric, column in cells.items()}
     yield {"state": "done", "done": step.total, "total": step.total, "run": address(RUN, run.id), "table": table}

@@ -15,6 +15,7 @@ from demo.parts.running import as_user_error
 # Light work. Without a place to show progress the browser need not go through all components for each output.
 LIGHT: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private", "queue": False}
 MODEL = "model"  # the turn of whatever uses the model
+LOOK = "look"  # the turn of looking into a model: it holds much memory that the engine does not count
 VISITORS = 64  # that may use the model at once: the engine lets them in
 Handler = Callable[..., Any]
 

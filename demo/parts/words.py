@@ -134,8 +134,8 @@ def percent(share: float) -> str:
 
 
 def in_line(ahead: int, seconds: float) -> str:
-    before = "You are next" if not ahead else f"{ahead + 1}. in line"
-    return f"{before}: about {duration(seconds)}."
+    place = "You are next in line" if not ahead else f"Number {ahead + 1} in line"
+    return f"{place}: about {duration(seconds)}."
 
 
 def duration(seconds: float) -> str:

@@ -16,9 +16,10 @@ from demo.parts import words as common
 from demo.parts.actions import wire_work, work_buttons
 from demo.parts.controls import FIRST_SEED, controls, labelled, slider
 from demo.parts.events import LIGHT, MODEL, told
+from demo.parts.links import owner_of
 from demo.parts.marked import Marked, Values, highlighted, marked_text, message, message_line
 from demo.parts.numbers import TOPICS, departure, marker, spans
-from demo.parts.running import closed_at_end
+from demo.parts.running import closed_at_end, only
 from demo.parts.tables import text_table
 from demo.parts.uploads import read_prompt, read_upload
 from demo.parts.views import Page
@@ -109,7 +110,7 @@ def topics_section(services: Services, page: Page) -> None:
     chosen = [topics.chosen, topics.words]
     topics.send.click(partial(send_list, services), chosen, [page.words, topics.message], **LIGHT)
     steps = partial(try_topic, services, topics)
-    inputs = [*chosen, topics.prompt, topics.strength]
+    inputs = [*chosen, topics.prompt, topics.strength, page.owner]
     wire_work(topics.work, steps, inputs, MODEL, words.TRY_STOPPED, topics.texts, [topics.prompt.submit])
 
 
@@ -172,14 +173,14 @@ def send_list(services: Services, chosen: Any, typed: Any) -> tuple[tuple[str, s
 
 
 def try_topic(
-    services: Services, topics: Topics, chosen: Any, typed: Any, prompt: Any, strength: Any
+    services: Services, topics: Topics, chosen: Any, typed: Any, prompt: Any, strength: Any, secret: Any
 ) -> Iterator[Values]:
     """Write a text without and a text with steering, side by side. Raises UserError."""
     prompt, aim = read_prompt(prompt, MAX_PROMPT), topic(services, chosen, typed)
     steering = from_json(PPLM, {"attributes": (aim,), "strength": strength})
     marked = marker({aim.name: [weighted_word(word)[0] for word in aim.words or services.attributes[aim.name]]})
     requests = [Request(prompt, method, FIRST_SEED) for method in (BASE, Method("try", steering=steering))]
-    with closed_at_end(services.engine.generate(requests, SAMPLING)) as steps:
+    with closed_at_end(only(services, owner_of(secret), services.engine.generate(requests, SAMPLING))) as steps:
         for rows in steps:
             base, steered = (row.text for row in rows)
             written = [spans(prompt, base, marked), spans(prompt, steered, marked, departure(steered, base))]

@@ -14,7 +14,7 @@ import gradio as gr
 from adapters.methods import UserError
 from adapters.xray.trace import RECORD, Scored, TextRecord, XRay, pack, unpack
 from demo.parts.actions import as_file, save_on_click
-from demo.parts.events import LIGHT, MODEL, slow
+from demo.parts.events import LIGHT, LOOK, slow
 from demo.parts.marked import Marked, Values, head_html, message
 from demo.parts.views import build_at_first
 from demo.parts.words import quote, title
@@ -48,7 +48,7 @@ def build_xray(services: Services, source: Source, events: Sequence[Any]) -> Non
     page = XRayPage()
     outputs = [page.column, page.message, page.record, page.texts, page.pane, page.judged, page.stop, page.save]
     outputs += [page.body, page.under_line, *parts(page.next), *parts(page.under)]
-    options = slow(page.message, MODEL)
+    options = slow(page.message, LOOK)
     inputs = {page.record, page.texts, page.pane, page.named, source.clicked, *source.held}
     first = gr.on(events, partial(on_open, services, page, source), inputs, outputs, **options)
     look = partial(on_again, services, page)

@@ -46,7 +46,7 @@ def test_a_body_is_bounded_whether_its_length_is_said_or_not() -> None:
     assert app.post("/gradio_api/queue/join", content=bytes(MAX_BODY)).text == str(MAX_BODY)
     for body in (bytes(MAX_BODY + 1), parts(MAX_BODY + 200_000)):
         answer = app.post("/gradio_api/queue/join", content=body)
-        assert (answer.status_code, answer.text) == (413, "This has more than 8 MB: send less.")
+        assert (answer.status_code, answer.text) == (413, "This is larger than 8 MB: send less.")
 
 
 def test_an_upload_has_a_bound_of_its_own() -> None:

@@ -1,6 +1,7 @@
 """Law 2 for calls that join and leave each other's batches; who is let in, and what everybody gets of the time."""
 
 import random
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from adapters.decoding.engine import Engine
 from adapters.decoding.scheduler import Scheduler
 from adapters.decoding.text import Continuation
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper
+from adapters.pplm.past import MOST_TWINS
 from tests.adapters.conftest import Bench
 
 VOWELS = Attribute("vowels", words=("a", "e", "o"))
@@ -150,6 +152,37 @@ def test_a_long_prompt_is_read_between_the_tokens_of_the_others(
     assert grown == list(range(grown[0], grown[0] + len(grown)))
     *_, last = reading
     assert tokens(last) == alone
+
+
+@pytest.mark.slow
+def test_many_carried_pasts_join_and_part(engine: Engine) -> None:
+    """More than are read as twins of a clean and a pushed row; as they end they become few, and twins again."""
+    method = Method("pplm", steering=as_in_paper(PPLM((VOWELS,))))
+    asked = [Request(PROMPTS[n % 3], method, n) for n in range(MOST_TWINS + 3)]
+    lengths = [replace(SAMPLED, max_new_tokens=3 + n) for n in range(len(asked))]
+    pairs = [([request], length) for request, length in zip(asked, lengths, strict=True)]
+    alone = [tokens([*engine.generate(*pair, alone=True)][-1]) for pair in pairs]
+    running = {number: engine.generate(*pair) for number, pair in enumerate(pairs)}
+    last: dict[int, list[tuple[int, ...]]] = {}
+    while running:
+        for number, call in [*running.items()]:
+            state = next(call, None)
+            if state is None:
+                del running[number]
+            else:
+                last[number] = tokens(state)
+    assert [last[number] for number in range(len(asked))] == alone
+
+
+def test_the_time_in_line_is_not_a_methods(engine: Engine) -> None:
+    engine.shared = Scheduler(most_bytes=1)
+    first, second = (engine.generate([Request("Once", BASE, seed)], GREEDY) for seed in range(2))
+    next(first), next(second)
+    time.sleep(0.5)
+    assert next(second)[0].wait is not None
+    first.close()
+    *_, (row,) = second
+    assert row.seconds < 0.5
 
 
 def test_columns_that_no_row_uses_are_given_back(engine: Engine) -> None:

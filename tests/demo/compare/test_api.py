@@ -14,9 +14,11 @@ from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 import demo.page
 from adapters.decoding.engine import Engine
 from demo.compare import tab
+from demo.leaderboard.score_api import score_endpoint
 from demo.parts import events
 from demo.parts.words import NO_PROMPT
 from demo.services import Services
+from leaderboard.records import Run
 from tests.serving import free_port
 
 
@@ -151,7 +153,7 @@ def test_a_full_queue_says_so(lasting: Services, monkeypatch: pytest.MonkeyPatch
 
 def test_the_server_is_behind_its_gate(address: str) -> None:
     field = httpx.post(f"{address}gradio_api/upload", data={"files": "x" * 5_000_000})
-    assert (field.status_code, field.text) == (413, "This has more than 4 MB: send less.")
+    assert (field.status_code, field.text) == (413, "This is larger than 4 MB: send less.")
     join = httpx.post(f"{address}gradio_api/queue/join", content=b'{"data":["' + b"x" * 9_000_000 + b'"]}')
     assert join.status_code == 413
     for path in ("openapi.json", "gradio_api/openapi.json", "docs", "monitoring/summary"):
@@ -204,3 +206,14 @@ def test_what_cannot_be_scored_gets_one_line(address: str, arguments: dict[str, 
     with pytest.raises(AppError, match=said) as caught:
         Client(address, verbose=False).predict(**asked, api_name="/score")
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_its_program_leaves_is_not_kept(lasting: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[Run] = []
+    add = lasting.runner.add
+    monkeypatch.setattr(lasting.runner, "add", lambda *asked: added.append(add(*asked)) or added[0])
+    steps = score_endpoint(lasting)(["The sea"], ["base"], max_new_tokens=8)
+    next(steps)
+    assert lasting.database.run(added[0].id) is not None
+    steps.close()  # type: ignore[attr-defined]
+    assert lasting.database.run(added[0].id) is None

@@ -3,13 +3,16 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 from adapters.decoding.engine import Engine
 from adapters.decoding.likelihood import perplexity_of
+from adapters.decoding.scheduler import Scheduler
 from adapters.decoding.text import Continuation
+from adapters.decoding.visitors import ONE_EACH
 from adapters.methods import BASE, Method, Request, Sampling, UserError, parse_method
 from demo.compare import run as runs
 from demo.compare import words
@@ -333,3 +336,25 @@ def test_json_says_which_method_is_refused(lasting: Services) -> None:
     assert caught.value.notes.keys() == {1}
     with pytest.raises(UserError, match="128"):
         next(compare_as_json(lasting, methods[:1], Request("Hi " * 99, BASE), Sampling()))
+
+
+def test_who_waits_sees_the_place_in_line(lasting: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lasting.engine, "shared", Scheduler(most_bytes=1))
+    first, second = (compare(lasting, form(seed=seed), Board()) for seed in range(2))
+    next(first), next(first), next(second)
+    assert next(second).message.startswith("You are next in line: about")
+    assert list(first)
+    last = list(second)[-1]
+    assert last.message == ""
+    assert last.record is not None
+
+
+def test_a_visitor_has_one_comparison_at_a_time(lasting: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = partial(lasting.visitors.hold, patience=0)
+    monkeypatch.setattr(lasting.visitors, "hold", hold)
+    first = compare(lasting, form(), Board(), "mine")
+    next(first)
+    (refused,) = compare(lasting, form(), Board(), "mine")
+    assert (refused.is_error, refused.message) == (True, ONE_EACH)
+    assert list(compare(lasting, form(), Board(), "yours"))[-1].record is not None
+    assert list(first)[-1].record is not None

@@ -380,7 +380,8 @@ def test_the_model_has_places_and_other_work_goes_one_by_one(blocks: gr.Blocks, 
         if fn.fn is not None and fn.queue and fn.concurrency_limit not in ("default", None)
     ]
     assert Counter(heavy) == {
-        ("model", VISITORS): 9,
+        ("model", VISITORS): 5,
+        ("look", 1): 4,
         ("leaderboard", 1): 4,
         ("training", 1): 1,
         ("library", 1): 5,

@@ -136,21 +136,23 @@ def test_a_try_writes_the_base_beside_the_steered_text(
     services: Services, tab: tuple[Topics, Discriminators, Work]
 ) -> None:
     topics, *_ = tab
-    *_, written, last = try_topic(services, topics, common.OWN_WORDS, "a, e", "Once", 40)
+    *_, written, last = try_topic(services, topics, common.OWN_WORDS, "a, e", "Once", 40, None)
     texts = [written[text] for text in topics.texts]
     assert [text[0] for text in texts] == [("Once", PROMPT)] * 2
     base, steered = (sum((mark or "").startswith(TOPICS[0]) for _, mark in text) for text in texts)
     assert last == {topics.work.message: [(words.TRIED.format(steered=steered, base=base, seed=5), None)]}
     for prompt, strength, refused in ((" ", 20, "Type a few words"), ("x" * 5000, 20, "5,000"), ("Once", 1e9, "stren")):
         with pytest.raises(UserError, match=refused):
-            next(try_topic(services, topics, common.OWN_WORDS, "a, e", prompt, strength))
+            next(try_topic(services, topics, common.OWN_WORDS, "a, e", prompt, strength, None))
 
 
 def test_leaving_ends_the_try(services: Services, tab: tuple[Topics, Discriminators, Work]) -> None:
-    steps = try_topic(services, tab[0], common.OWN_WORDS, "a, e", "Once", 40)
+    steps = try_topic(services, tab[0], common.OWN_WORDS, "a, e", "Once", 40, None)
     next(steps)
     steps.close()  # type: ignore[attr-defined]
-    assert len(list(try_topic(services, tab[0], common.OWN_WORDS, "a, e", "Once", 0))) > 1, "the engine is free again"
+    assert len(list(try_topic(services, tab[0], common.OWN_WORDS, "a, e", "Once", 0, None))) > 1, (
+        "the engine is free again"
+    )
 
 
 def test_a_discriminator_shows_its_figures(services: Services, tab: tuple[Topics, Discriminators, Work]) -> None:
