@@ -210,8 +210,13 @@ def test_what_cannot_be_scored_gets_one_line(address: str, arguments: dict[str, 
 
 def test_a_run_that_its_program_leaves_is_not_kept(lasting: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     added: list[Run] = []
-    add = lasting.runner.add
-    monkeypatch.setattr(lasting.runner, "add", lambda *asked: added.append(add(*asked)) or added[0])
+    real = lasting.runner.add
+
+    def add(*asked: Any) -> Run:
+        added.append(real(*asked))
+        return added[0]
+
+    monkeypatch.setattr(lasting.runner, "add", add)
     steps = score_endpoint(lasting)(["The sea"], ["base"], max_new_tokens=8)
     next(steps)
     assert lasting.database.run(added[0].id) is not None
