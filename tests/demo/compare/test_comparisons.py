@@ -56,7 +56,7 @@ def found(lasting: Services, id: str) -> Comparison:
 
 def replayed(services: Services, page: SharedPage, id: Any) -> list[Values]:
     """What Replay shows, step by step."""
-    return list(play(page.work, partial(on_replay, services, page), id))
+    return list(play(page.work, partial(on_replay, services, page), id, ME))
 
 
 def record_of(board: Board) -> dict[str, Any]:
