@@ -11,6 +11,8 @@ LAST_PANE = "One pane has to stay."
 NOTHING_TO_SHARE = "Press Run first, and share when all panes have finished."
 NEWER = "Made by a newer release of Steerboard: update to open it."
 
+QUOTA = "A run uses about {seconds} s of your GPU quota."
+
 # States of a pane
 READY = "ready"
 WAITING = "reading the prompt"
