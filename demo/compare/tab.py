@@ -18,7 +18,7 @@ from demo.compare.drawer import pane_names
 from demo.compare.examples import EXAMPLES, Example, start_of
 from demo.compare.form import pane_form, read_form, read_method, read_seed
 from demo.compare.panes import Pane, View, clicked_word, offer, used
-from demo.compare.run import check_parity, compare
+from demo.compare.run import check_parity, compare, refusal
 from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, wire_shared
 from demo.look.theme import script
 from demo.parts import words as common
@@ -123,7 +123,7 @@ def wire_quota(services: Services, bench: Bench, page: Page, far: Far) -> None:
     say = partial(on_quota, services, bench, far)
     page.blocks.load(say, {*bench.inputs}, bench.quota, **LIGHT)
     controls = [part for pane in bench.panes for part in pane.controls.values()]
-    on_any_change([*bench.shared, *controls, *bench.drawer.inputs], say, {*bench.inputs}, bench.quota)
+    on_any_change([bench.prompt, *bench.shared, *controls, *bench.drawer.inputs], say, {*bench.inputs}, bench.quota)
 
 
 def wire_words(views: Sequence[View], board: gr.State, outputs: list[Component]) -> None:
@@ -183,10 +183,10 @@ def on_sampling(bench: Bench, values: Values) -> Values:
 def on_quota(services: Services, bench: Bench, far: Far, values: Values) -> str:
     try:
         requests, sampling, _ = read_form(bench.read(values))
-        passes = services.engine.cost(list(requests.values()), sampling)
-    except UserError:  # Generate says what is wrong
+    except UserError:  # Run says what is wrong
         return ""
-    return words.QUOTA.format(seconds=far.seconds(passes))
+    begun = [request for request in requests.values() if refusal(services, request, sampling) is None]
+    return words.QUOTA.format(seconds=far.seconds(services.engine.cost(begun, sampling))) if begun else ""
 
 
 def on_pane_settings(services: Services, bench: Bench, pane: Pane, values: Values) -> Values:

@@ -40,11 +40,12 @@ def serve(task: Callable[..., Generator[Any, None, None]], pipe: Connection, sto
     forked = True
     for weight, kind in away:
         weight.__class__ = kind
+    parent = os.getppid()
     while True:
-        try:
-            arguments = pipe.recv()
-        except EOFError:
-            return
+        while not pipe.poll(1.0):
+            if os.getppid() != parent:
+                os._exit(0)
+        arguments = pipe.recv()
         stop.clear()
         with ThreadPoolExecutor(1) as threads:  # the platform runs a body in a thread of the worker
             threads.submit(iterate, task, arguments, pipe, stop).result()
