@@ -1,20 +1,35 @@
 """What stands where a link is posted (title, text, picture), and on the page before Gradio's script runs."""
 
+import io
 import re
+import textwrap
 from collections.abc import Callable
 from html import escape
-from typing import NamedTuple
+from string import ascii_lowercase
+from typing import Any, NamedTuple
 
+from PIL import Image, ImageDraw, ImageFont
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import MutableHeaders, QueryParams
+from starlette.datastructures import QueryParams
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from demo.compare.board import Board
+from demo.look.theme import COLORS
+from demo.parts.numbers import PROMPT
+from demo.parts.words import PURPOSE, TITLE, kinds, title
 
 TEXT = re.compile(r'(<meta\s+(?:property="og|name="twitter):(title|description)"\s+content=")[^"]*')
 BODY = re.compile(r"<body[^>]*>")
 OTHERS = re.compile(r'<meta\s+(?:property="og:(?:image|url)"|name="twitter:(?:image|creator)")[^>]*>')
 PICTURE = "/preview.png"
+WIDTH, HEIGHT = 1200, 630  # pixels, as the places where links are posted show them
+MARGIN, GAP, EDGE, PADDING = 44, 18, 8, 16
+TOP, BOTTOM = 128, 566  # of the panes
+MOST_PANES, MOST_LETTERS = 4, 2_000
+PAPER, SHEET, INK, QUIET = "#f6f7f9", "#ffffff", "#18212f", "#566173"
 
 
 class Front(NamedTuple):
@@ -26,35 +41,25 @@ class Front(NamedTuple):
     picture: Callable[[], bytes] | None = None
 
 
-class Fronts:
+class Fronts(BaseHTTPMiddleware):
     """Answers the page with the front of the link that asked for it, and its picture; everything else passes."""
 
     def __init__(self, app: ASGIApp, front: Callable[[QueryParams], Front]) -> None:
-        self.app, self.front = app, front
+        super().__init__(app)
+        self.front = front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in ("/", PICTURE):
-            await self.app(scope, receive, send)
-            return
-        front = await run_in_threadpool(self.front, QueryParams(scope["query_string"]))
-        if scope["path"] == PICTURE:
-            await (await run_in_threadpool(pictured, front))(scope, receive, send)
-            return
-        begun: list[Message] = []
-        body = bytearray()
+        ours = scope["type"] == "http" and scope["path"] in ("/", PICTURE)
+        await (super().__call__ if ours else self.app)(scope, receive, send)
 
-        async def collect(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                begun.append(message)
-                return
-            body.extend(message.get("body", b""))
-            if not message.get("more_body"):
-                page = fronted(body.decode(), front, picture_address(Request(scope))).encode()
-                MutableHeaders(scope=begun[0])["content-length"] = str(len(page))
-                await send(begun[0])
-                await send({"type": "http.response.body", "body": page})
-
-        await self.app(scope, receive, collect)
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        front = await run_in_threadpool(self.front, request.query_params)
+        if request.scope["path"] == PICTURE:
+            return await run_in_threadpool(pictured, front)
+        answer: Any = await call_next(request)
+        page = b"".join([part async for part in answer.body_iterator]).decode()
+        del answer.headers["content-length"]
+        return Response(fronted(page, front, picture_address(request)), answer.status_code, answer.headers)
 
 
 def pictured(front: Front) -> Response:
@@ -83,3 +88,32 @@ def fronted(page: str, front: Front, picture: str) -> str:
         tags = "".join(f'<meta {name} content="{escape(picture)}">' for name in names)
         tagged = tagged.replace("</head>", f"{tags}</head>", 1)
     return BODY.sub(lambda tag: tag[0] + front.body, tagged, count=1)
+
+
+def picture(name: str, board: Board) -> bytes:
+    """A PNG of the first panes, under the title or the prompt of their comparison."""
+    image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
+    draw = ImageDraw.Draw(image)
+    large, middle, small = map(ImageFont.load_default, (40, 26, 22))
+    draw.text((MARGIN, 40), lines(name, large, WIDTH - 2 * MARGIN)[0], INK, large)
+    draw.text((MARGIN, BOTTOM + 20), f"{TITLE}. {PURPOSE}", QUIET, small)
+    views = [view for _, view in sorted(board.panes.items())][:MOST_PANES]
+    width = (WIDTH - 2 * MARGIN - GAP * (len(views) - 1)) // max(1, len(views))
+    for place, view in enumerate(views):
+        left = MARGIN + place * (width + GAP)
+        draw.rectangle((left, TOP, left + width, BOTTOM), SHEET)
+        draw.rectangle((left, TOP, left + width, TOP + EDGE), COLORS[kinds(view.method)[-1]])
+        draw.text((left + PADDING, TOP + 24), lines(title(view.method), middle, width - 2 * PADDING)[0], INK, middle)
+        text = "".join(piece for piece, mark in view.spans if mark != PROMPT)
+        rows = lines(text, small, width - 2 * PADDING)
+        for y, row in zip(range(TOP + 70, BOTTOM - 30, 30), rows, strict=False):
+            draw.text((left + PADDING, y), row, INK, small)
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def lines(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    """The beginning of the text in lines of about this width."""
+    letter = font.getlength(ascii_lowercase) / len(ascii_lowercase)
+    return textwrap.wrap(text[:MOST_LETTERS].strip(), int(width / letter)) or [""]

@@ -14,7 +14,7 @@ from demo.compare.record import find_comparison
 from demo.compare.shared import MAX_TITLE, find, name_of
 from demo.compare.tab import compare_tab
 from demo.first_paint import first_paint, first_paint_of_run
-from demo.front import Front, Fronts
+from demo.front import Front, Fronts, picture
 from demo.gate import Door, Gate
 from demo.inside.tab import inside_tab
 from demo.leaderboard.results.load import find_run
@@ -24,7 +24,6 @@ from demo.parts import words
 from demo.parts.events import LIGHT, VISITORS, guard_events
 from demo.parts.links import COMPARE, RUN, Link, is_id, new_secret, read_link
 from demo.parts.views import Page, build_at_first
-from demo.picture import picture
 from demo.services import Services
 from demo.steer.tab import steer_tab
 from demo.train.tab import train_tab
@@ -72,7 +71,6 @@ def build_app(services: Services) -> gr.Blocks:
 
 
 def keep_secret(secret: Any) -> Any:
-    """Keep the secret of a browser; make one if it has none."""
     return gr.skip() if is_id(secret) else new_secret()
 
 

@@ -14,12 +14,11 @@ from starlette.types import Receive, Scope, Send
 from adapters.methods import BASE, Sampling, parse_method
 from demo.compare.record import find_comparison
 from demo.compare.shared import on_share
-from demo.front import Front, Fronts, fronted
+from demo.front import HEIGHT, WIDTH, Front, Fronts, fronted, lines, picture
 from demo.look.theme import COLORS
 from demo.page import front
 from demo.parts import words as common
 from demo.parts.links import new_secret
-from demo.picture import HEIGHT, WIDTH, lines, picture
 from demo.services import Services
 from leaderboard.records import Prompt, PromptSet, RunSpec
 from tests.demo.compare.conftest import form, run
