@@ -29,9 +29,8 @@ from torch.nn.utils.rnn import pad_sequence
 from adapters.adapter_files import new_file
 from adapters.base_model import ALONE, BaseModel, Turn
 from adapters.decoding.batch import by_length
-from adapters.discriminators.discriminator_card import Accuracy, Measured
 from adapters.discriminators.labelled import Labelled
-from adapters.pplm.discriminator import Discriminator, class_names
+from adapters.pplm.discriminator import Accuracy, Discriminator, Measured, class_names
 from adapters.training.batches import chunks
 from adapters.training.corpus import hashed_share
 from adapters.training.order import Telling

@@ -8,9 +8,8 @@ from adapters.adapter_files import new_folder, read_report, write_owner
 from adapters.base_model import ALONE, BaseModel, Turn
 from adapters.cards import machine, render, write_report
 from adapters.decoding.engine import Engine
-from adapters.discriminators.discriminator_card import DiscriminatorReport
 from adapters.discriminators.labelled import Labelled
-from adapters.pplm.discriminator import write_discriminator
+from adapters.pplm.discriminator import DiscriminatorReport, write_discriminator
 from adapters.training.corpus import UNKNOWN
 from adapters.training.order import Telling
 
@@ -18,8 +17,6 @@ PASSES_A_ROW = 2  # its features, and a part of the fit
 
 
 class Order(NamedTuple):
-    """Name of a discriminator, and what its card says of its data."""
-
     name: str
     about: str
     licence: str

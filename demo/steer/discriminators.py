@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 import plotly.graph_objects as go
 
-from adapters.discriminators.discriminator_card import DiscriminatorReport, Measured
 from adapters.discriminators.labelled import Labelled, read_labelled
 from adapters.methods import UserError
+from adapters.pplm.discriminator import DiscriminatorReport, Measured
 from demo.look.theme import COLORS
 from demo.parts import words as common
 from demo.parts.actions import Work, build_confirm, wire_work

@@ -140,7 +140,6 @@ def chips(splits: Sequence[WordSplit]) -> Marked:
 
 
 def table_row(split: WordSplit) -> list[str]:
-    """The word, whether it is used, its tokens, its weight, and why it is not used."""
     pieces = [piece.replace(" ", "·") if place else piece.strip() for place, piece in enumerate(split.pieces)]
     return [split.word, words.kind(split), " | ".join(pieces), f"{split.weight:g}", split.problem]
 

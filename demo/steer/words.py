@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from adapters.discriminators.discriminator_card import Measured
 from adapters.pplm.bags import WordSplit
+from adapters.pplm.discriminator import Measured
 from demo.parts.words import PROSE, percent
 from leaderboard.frontier import OURS, PAPER, UNSTEERED, Goal, Point
 from leaderboard.tables.display import number

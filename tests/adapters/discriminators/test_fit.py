@@ -15,7 +15,6 @@ from adapters.__main__ import main
 from adapters.adapter_files import METRICS_FILE
 from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model
 from adapters.cards import render
-from adapters.discriminators.discriminator_card import Accuracy, DiscriminatorReport, Measured
 from adapters.discriminators.fit import (
     Trained,
     TrainTest,
@@ -29,7 +28,7 @@ from adapters.discriminators.fit import (
 )
 from adapters.discriminators.labelled import Labelled
 from adapters.methods import from_json
-from adapters.pplm.discriminator import Discriminator
+from adapters.pplm.discriminator import Accuracy, Discriminator, DiscriminatorReport, Measured
 from adapters.store.adapter_store import WEIGHTS, AdapterStore
 
 T = TypeVar("T")

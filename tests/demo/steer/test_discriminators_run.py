@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from adapters.discriminators.discriminator_card import Accuracy, Measured
 from adapters.discriminators.labelled import Labelled
 from adapters.methods import UserError
+from adapters.pplm.discriminator import Accuracy, Measured
 from demo.parts import words as common
 from demo.parts.actions import Work, play, work_buttons
 from demo.parts.links import new_secret, owner_of
