@@ -22,8 +22,7 @@ from adapters.methods import UserError
 from adapters.pplm.bags import AttributeLoss
 from adapters.pplm.discriminator import DISCRIMINATOR_FILE, Discriminator, discriminator_loss, read_discriminator
 from adapters.prefix.prefix import PrefixKV, read_prefix
-from adapters.store.digest import pieces, sha256, weights_digest
-from adapters.store.weight_cache import WeightCache, Weights
+from adapters.store.weight_cache import WeightCache, Weights, pieces, sha256, weights_digest
 
 T = TypeVar("T")
 WEIGHTS = Path(__file__).parents[1] / "weights"  # the adapters that come with the project

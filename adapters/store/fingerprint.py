@@ -9,7 +9,7 @@ from adapters.base_model import BaseModel
 from adapters.methods import Attribute, Method, Request, Sampling, to_json
 from adapters.pplm.bags import words_of
 from adapters.store.adapter_store import AdapterStore
-from adapters.store.digest import pieces, sha256
+from adapters.store.weight_cache import pieces, sha256
 
 DECODING = 4  # raised whenever a release may write another text for the same request
 

@@ -10,8 +10,8 @@ from typing import NamedTuple, TypeVar
 
 from adapters.decoding.engine import Engine
 from adapters.methods import BASE, Method
-from adapters.store.digest import sha256
 from adapters.store.fingerprint import Fingerprints
+from adapters.store.weight_cache import sha256
 from adapters.training.batches import chunks
 from leaderboard.judges import NEUTRAL, TOPICS, judge_of
 from leaderboard.records import ATTRIBUTE, Prompt, Run, RunSpec, Sample, Tally, Trace

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Column, DateTime, Float, ForeignKey, Integer, MetaData, Row, String, Table
 
 from adapters.methods import UserError, from_json, to_json
-from adapters.store.digest import sha256
+from adapters.store.weight_cache import sha256
 from leaderboard.records import PromptSet, Run, RunLine, RunSpec
 
 VERSION = 1  # of a run's record

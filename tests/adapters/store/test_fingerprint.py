@@ -10,8 +10,8 @@ import torch
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError
 from adapters.pplm.bags import word_lists
 from adapters.store.adapter_store import AdapterStore
-from adapters.store.digest import sha256
 from adapters.store.fingerprint import Fingerprints
+from adapters.store.weight_cache import sha256
 from tests.adapters.conftest import Bench
 
 STEERING = PPLM((Attribute("own", words=("a", "b")),))

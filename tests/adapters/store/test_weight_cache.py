@@ -15,8 +15,7 @@ from adapters.methods import UserError
 from adapters.pplm.discriminator import write_discriminator
 from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
-from adapters.store.digest import pieces, sha256
-from adapters.store.weight_cache import WeightCache, Weights
+from adapters.store.weight_cache import WeightCache, Weights, pieces, sha256
 from tests.adapters.discriminators.mood import MOOD
 from tests.adapters.store.test_adapter_store import saved
 from tests.adapters.store.test_store_changes import scale, text_of

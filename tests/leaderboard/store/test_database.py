@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, create_engine, event, make_url, update
 
 from adapters.methods import BASE, UserError, parse_method
-from adapters.store.digest import sha256
+from adapters.store.weight_cache import sha256
 from leaderboard.records import AdapterCost, Prompt, PromptSet, Run, RunSpec, Sample, Tally, Timing, Trace, Written
 from leaderboard.store.connection import MIGRATIONS
 from leaderboard.store.database import Database
