@@ -15,8 +15,6 @@ from transformers.cache_utils import CacheLayerMixin
 
 
 class Shape(NamedTuple):
-    """Layers, key/value heads and head size of a model's cache."""
-
     num_layers: int
     num_heads: int  # key/value heads
     head_size: int

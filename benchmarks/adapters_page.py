@@ -31,7 +31,7 @@ def row(report: Report, num_bytes: int) -> list[str]:
     exact = ["–" if scores.exact_match is None else f"{scores.exact_match:.0%}" for scores in (base, own)]
     return [
         f"[{report.name}](../adapters/weights/{report.name}/README.md)",
-        report.kind,
+        "LoRA" if report.settings.kind == "lora" else "prefix",
         f"{num_bytes / 1e6:.1f}",
         f"{base.perplexity:.1f}",
         f"{own.perplexity:.2f}",

@@ -4,7 +4,7 @@ Letters: S texts, Q tokens of the longest text, B rows still running, V vocabula
 """
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -104,17 +104,14 @@ class Batch:
     def _run(self) -> Iterator[None]:
         while self.rows:
             if self.steering is not None:
-                step = yield from self._steer(self.steering)
+                self.between = False
+                step = yield from self.steering.step(self.token, self.kv, self.lora)
             else:
                 logits = self._read() if self.logits is None else self.logits
                 step, self.logits = Steered(logits, logits, torch.zeros_like(logits[:, 0])), None
             self._keep(self._choose(step))
             self.between = True
             yield
-
-    def _steer(self, steering: Steering) -> Generator[None, None, Steered]:
-        self.between = False
-        return (yield from steering.step(self.token, self.kv, self.lora))
 
     def _read(self) -> Tensor:
         """Read the newest tokens; returns logits (B, V)."""

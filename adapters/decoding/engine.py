@@ -166,7 +166,8 @@ class Engine:
         texts = [[Text(self.base.tokenizer, row, started) for row in rows] for rows in candidates]
         scheduler = Scheduler(most_wasted=1) if alone else self.shared  # alone, the shape of a batch is as it began
         rows = [row for rows in candidates for row in rows]
-        call = Call(rows, self._begin(rows, None if alone else PART_TOKENS), self._bytes_a_column())
+        bytes_a_column = 2 * math.prod(self.base.cache_shape) * self.base.model.dtype.itemsize
+        call = Call(rows, self._begin(rows, None if alone else PART_TOKENS), bytes_a_column)
         seen = call.state
 
         def look() -> list[Continuation]:
@@ -190,9 +191,6 @@ class Engine:
         finally:
             call.leave()
             self.turn.at_once(scheduler.sweep)  # else whoever has the turn does
-
-    def _bytes_a_column(self) -> int:
-        return 2 * math.prod(self.base.cache_shape) * self.base.model.dtype.itemsize
 
     def _do(self, work: Callable[[], T], alone: bool) -> T:
         """Do a piece of work in turn; alone, only once the shared rows have had their part of the time."""

@@ -39,8 +39,6 @@ class Steered(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What steered rows know of their tokens."""
-
     recent: Tensor  # (B, K) of the past, the newest last
     hidden_sum: Tensor  # (B, C)
     num_hidden: Tensor  # (B,)
@@ -67,13 +65,11 @@ class Observer(Protocol):
 
 
 class Steering:
-    """The steering of B rows."""
-
     def __init__(
         self, settings: Sequence[PPLM], losses: Sequence[WeightedLoss], past: PushedPast, known: "Known"
     ) -> None:
         self.model, self.settings, self.losses, self.past = past.model, list(settings), list(losses), past
-        self.recent, self.hidden_sum, self.num_hidden, self.num_steps = known
+        self.known = known  # of the tokens of each row
         self.knobs = Knobs(self.settings, known.recent.device)
         self.groups: list[Group] = []
         self.observer: Observer | None = None
@@ -105,26 +101,25 @@ class Steering:
     def gathered(cls, rows: Sequence[tuple["Steering", int]], clean: KV, room: int) -> "Steering":
         """Rows of several batches, all between two tokens, as `KV.gathered` has made `clean` of their clean pasts."""
         settings, losses = zip(*((s.settings[row], s.losses[row]) for s, row in rows), strict=True)
-        known = max(s.recent.shape[1] for s, _ in rows)
-        newest = [pad(s.recent[row], (known - s.recent.shape[1], 0), value=NO_TOKEN) for s, row in rows]
-        others = zip(*((s.hidden_sum[row], s.num_hidden[row], s.num_steps[row]) for s, row in rows), strict=True)
+        known = max(s.known.recent.shape[1] for s, _ in rows)
+        parts = [[part[row] for part in s.known] for s, row in rows]
+        newest = [pad(recent, (known - len(recent), 0), value=NO_TOKEN) for recent, *_ in parts]
+        others = list(zip(*parts, strict=True))[1:]
         past = PushedPast.gathered([(s.past, row) for s, row in rows], clean, room)
         return cls(settings, losses, past, Known(torch.stack(newest), *map(torch.stack, others)))
 
     def keep(self, index: Tensor, rows: Sequence[int]) -> None:
         """Keep only the rows at `index`, also given as ints in `rows`."""
         self.past.keep(index)
-        self.recent = self.recent.index_select(0, index)
-        self.hidden_sum = self.hidden_sum.index_select(0, index)
-        self.num_hidden = self.num_hidden.index_select(0, index)
-        self.num_steps = self.num_steps.index_select(0, index)
+        self.known = Known(*(part.index_select(0, index) for part in self.known))
         self.settings = [self.settings[row] for row in rows]
         self.knobs = Knobs(self.settings, index.device)
         self.losses = [self.losses[row] for row in rows]
 
     def step(self, token: Tensor, clean: KV, lora: LoraRows) -> Generator[None, None, Steered]:
         """Read `token` (B, 1) after both pasts and steer the next one; yields after each iteration."""
-        self.recent = torch.cat([self.recent, token], dim=1)[:, -self.recent.shape[1] :]
+        recent = torch.cat([self.known.recent, token], dim=1)[:, 1:]
+        self.known = self.known._replace(recent=recent)
         self.groups = self._groups()
         iterations, past = max(s.num_iterations for s in self.settings), self.past
         width = min(past.kv.length, max(s.window_length or past.kv.length for s in self.settings))  # pushed by any
@@ -154,9 +149,8 @@ class Steering:
                 loss = self._by_attributes(WeightedLoss.__call__, self._evidence(steered, clean, lora))
                 self.observer.on_fused(unsteered.logits, steered, loss, share, fused)
             past.advance(width, clean, None if all(s.carry for s in self.settings) else self.knobs.carry)
-            self.hidden_sum = self.hidden_sum + unsteered.hidden[:, -1]
-            self.num_hidden = self.num_hidden + 1
-            self.num_steps = self.num_steps + 1
+            _, hidden_sum, num_hidden, num_steps = self.known
+            self.known = Known(recent, hidden_sum + unsteered.hidden[:, -1], num_hidden + 1, num_steps + 1)
         return Steered(unsteered.logits, fused, likelihood)
 
     def _groups(self) -> list[Group]:
@@ -164,7 +158,7 @@ class Steering:
         rows_of: dict[WeightedLoss, list[int]] = {}
         for row, loss in enumerate(self.losses):
             rows_of.setdefault(loss, []).append(row)
-        recent, cooldown = self.recent, self.knobs.cooldown
+        recent, cooldown = self.known.recent, self.knobs.cooldown
         if len(rows_of) == 1:
             return [Group(self.losses[0], None, recent, cooldown)]
         indices = [(loss, torch.tensor(rows, device=recent.device)) for loss, rows in rows_of.items()]
@@ -182,8 +176,8 @@ class Steering:
 
     def _clean_evidence(self, reading: Reading, logprobs: Tensor) -> Evidence:
         """The same without the horizon, for other log-probabilities (B, V)."""
-        hidden_sum, num_hidden = self.hidden_sum + reading.hidden[:, -1], self.num_hidden + 1
-        return Evidence(logprobs, hidden_sum, num_hidden, self.recent, self.knobs.cooldown)
+        hidden_sum, num_hidden = self.known.hidden_sum + reading.hidden[:, -1], self.known.num_hidden + 1
+        return Evidence(logprobs, hidden_sum, num_hidden, self.known.recent, self.knobs.cooldown)
 
     @torch.no_grad()
     def _likelihood(self, clean: Reading) -> Tensor:
@@ -201,7 +195,7 @@ class Steering:
 
         As in the published code they are read after the clean past, which holds the token being read already.
         """
-        kv, total = copy.copy(clean), torch.zeros_like(self.hidden_sum)
+        kv, total = copy.copy(clean), torch.zeros_like(self.known.hidden_sum)
         kv.length += 1
         cache, embedding = kv.ahead(), next(self.model.get_input_embeddings().parameters())
         for position in range(max(s.horizon_length for s in self.settings)):
@@ -235,7 +229,7 @@ class Steering:
     def _push(self, gradient: Tensor, iteration: int) -> None:
         """One gradient step; rows differ in how many they make, and for how many tokens."""
         knobs = self.knobs
-        steering = (knobs.grad_length == 0) | (self.num_steps < knobs.grad_length)
+        steering = (knobs.grad_length == 0) | (self.known.num_steps < knobs.grad_length)
         pushing = (iteration < knobs.num_iterations) & steering  # (B,)
         self.past.push(gradient, knobs.step_size * pushing, knobs.gamma, knobs.has_discriminator)
 
@@ -246,7 +240,7 @@ class Steering:
         """
         if all(s.cooldown == 0 for s in self.settings):
             return steered
-        tokens, size = just_used(self.recent, self.knobs.cooldown), steered.shape[1]
+        tokens, size = just_used(self.known.recent, self.knobs.cooldown), steered.shape[1]
         columns = torch.where(tokens == NO_TOKEN, size, tokens)  # (B, K)
         used = steered.new_zeros(len(tokens), size + 1, dtype=torch.bool).scatter(1, columns, True)[:, :size]
         return without_echoes(steered, clean, used)

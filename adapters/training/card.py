@@ -56,10 +56,6 @@ class Report:
     notes: tuple[str, ...] = ()  # rows cut or left out
     curve: tuple[CurvePoint, ...] = ()
 
-    @property
-    def kind(self) -> str:
-        return "LoRA" if hasattr(self.settings.adapter, "r") else "prefix"
-
 
 def card(report: Report) -> str:
     """The README.md of an adapter, with the Hub's front matter."""
@@ -71,7 +67,6 @@ def card(report: Report) -> str:
         report=report,
         settings=json.dumps(to_json(report.settings), ensure_ascii=False),
         ended=why_ended(report),
-        table=table(report),
         general=GENERAL.about,
         curve=(*evenly(report.curve[:-1], CURVE_ROWS - 1), *report.curve[-1:]),
         drawn="greedy" if asked else drawn,
@@ -91,18 +86,7 @@ def outcome(report: Report) -> str:
 
 def table(report: Report) -> str:
     """The figures of base model and adapter, side by side."""
-    base, adapter = report.base_scores, report.adapter_scores
-    lines = [("Validation rows, perplexity of the text", base.text_perplexity, adapter.text_perplexity)]
-    if base.perplexity != base.text_perplexity:
-        lines.append(("The same with the end tokens", base.perplexity, adapter.perplexity))
-    lines.append(("General text, perplexity", base.general_perplexity, adapter.general_perplexity))
-    rows = [f"| {what} | {before:.2f} | {after:.2f} | {after / before:.2f} |" for what, before, after in lines]
-    if base.exact_match is not None and adapter.exact_match is not None:
-        rows.append(
-            "| Validation prompts whose greedy completion (its first line) is exact "
-            f"| {base.exact_match:.0%} | {adapter.exact_match:.0%} | |"
-        )
-    return "\n".join(["| | base | adapter | adapter / base |", "|---|---|---|---|", *rows])
+    return render("scores", report.base, report=report)
 
 
 def score(

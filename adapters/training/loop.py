@@ -32,8 +32,6 @@ FAR_ABOVE, BATCHES_ABOVE = 1.5, 3  # times the loss, batches in a row: single ba
 
 
 class Progress(NamedTuple):
-    """The progress of a training, in numbers that go to JSON."""
-
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
@@ -134,7 +132,6 @@ class Training:
         self._restore([saved.tensors[f"{place}.weight"] for place in range(len(self.parameters))])
 
     def _update(self, examples: Sequence[Example], step: int) -> float:
-        """Make a step at its scheduled learning rate; return the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.lr * lr_factor(step, self.settings)
         return update(self.model, collate(examples), self.optimizer, self.settings)

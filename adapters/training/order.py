@@ -42,6 +42,11 @@ class TrainSettings:
     patience: Annotated[int, Field(ge=0)] = 0  # measurements in a row without a better one that end it; 0: never
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
+    @property
+    def kind(self) -> str:
+        """A key of KINDS."""
+        return "lora" if isinstance(self.adapter, LoraSettings) else "prefix"
+
 
 class TrainStep(NamedTuple):
     """A training step. `validation_loss` is set where it was measured; `best`: it is the lowest so far."""
@@ -132,7 +137,7 @@ def measured_rows(order: TrainOrder) -> tuple[int, int]:
 
 def command_line(order: TrainOrder, file: str) -> str:
     """The command that trains the same; `file` is the upload where the order names no data set."""
-    kind = "lora" if isinstance(order.settings.adapter, LoraSettings) else "prefix"
+    kind = order.settings.kind
     words = ["python", "-m", "adapters", "train", order.name, "--kind", kind, "--data", order.data or file]
     usual = (
         (order.settings, defaults(TrainSettings) | {"lr": DEFAULT_LR[kind]}),

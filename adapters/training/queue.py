@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,7 +83,7 @@ class Trainer:
         self._estimator = Estimator(base, self._jobs, max_minutes, max_mb, far is not None)
         self._lock = threading.RLock()
         self._followers: dict[str, Follower] = {}
-        self._orders: dict[str, Job] = {}
+        self._job = lru_cache(2 * MAX_KEPT)(partial(read_job, self._jobs))
         self._open: dict[str, ExitStack] = {}  # jobs to be offered when they end, with the reservation of their name
         self._attending: threading.Thread | None = None
         for id in job_ids(self._jobs):
@@ -166,17 +167,10 @@ class Trainer:
             return ExitStack()
 
     def _forget_old(self) -> None:
-        """Remove the folders of the oldest ended jobs, beyond MAX_KEPT."""
         for id in job_ids(self._jobs)[:-MAX_KEPT]:
             if self._history(id).ended:
                 shutil.rmtree(self._jobs / id)
                 self._followers.pop(id, None)
-
-    def _job(self, id: str) -> Job:
-        with self._lock:
-            if id not in self._orders:
-                self._orders[id] = read_job(self._jobs, id)
-            return self._orders[id]
 
     def _history(self, id: str) -> History:
         with self._lock:

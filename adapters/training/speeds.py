@@ -14,7 +14,6 @@ from typing import NamedTuple
 import psutil
 
 from adapters.adapter_files import write_json
-from adapters.lora.settings import LoraSettings
 from adapters.training.order import Event, Plan, StepSample, TrainSettings, TrainStep
 
 SPEEDS_FILE = "speeds.json"
@@ -82,8 +81,7 @@ def read(jobs: Path) -> dict[str, dict[str, list[float]]]:
 
 def key(base: str, settings: TrainSettings) -> str:
     """Trainings with the same key are about equally fast."""
-    kind = "LoRA" if isinstance(settings.adapter, LoraSettings) else "prefix"
-    return f"{base} {kind}{' bfloat16' if settings.bfloat16 else ''}"
+    return f"{base} {settings.kind.replace('lora', 'LoRA')}{' bfloat16' if settings.bfloat16 else ''}"
 
 
 def num_threads() -> int:

@@ -60,7 +60,6 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_settings(command: argparse.ArgumentParser, settings: type[Any], of: str, without: Sequence[str] = ()) -> None:
-    """Add an option for each field that has a default."""
     for name, default in defaults(settings).items():
         if name in without:
             continue

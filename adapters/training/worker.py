@@ -83,7 +83,6 @@ def do_job(home: Path, id: str, base: BaseModel | None = None, deadline: float =
 
 
 def reason(error: Exception) -> str:
-    """One line about an exception."""
     first = (str(error).splitlines() or [""])[0][:200]
     return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
 

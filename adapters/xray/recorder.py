@@ -3,7 +3,7 @@
 Letters: L layers, W pushed columns, V vocabulary, C hidden size, m gradient steps.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -40,17 +40,14 @@ def bag_pieces(tokenizer: PreTrainedTokenizerBase, steering: PPLM) -> list[NextP
     return list(found.values())
 
 
-def named_pieces(tokenizer: PreTrainedTokenizerBase, words: Iterable[str]) -> list[NextPiece]:
-    ids = {word: tokenizer.encode(f"{WORD_START}{word}", add_special_tokens=False) for word in words}
-    return [NextPiece(word, "", (), tokens[0]) for word, tokens in ids.items() if tokens]
-
-
 class Recorder:
     """Observes one steered row, and makes a Step once the token is chosen."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, steering: PPLM, words: Sequence[str]) -> None:
         self.tokenizer, self.cooldown = tokenizer, steering.cooldown
-        self.bag, self.named = bag_pieces(tokenizer, steering), named_pieces(tokenizer, words)
+        self.bag = bag_pieces(tokenizer, steering)
+        begun = {word: tokenizer.encode(f"{WORD_START}{word}", add_special_tokens=False) for word in words}
+        self.named = [NextPiece(word, "", (), ids[0]) for word, ids in begun.items() if ids]
         self.states: list[Tensor] = []  # of each token (m + 1, C): hidden states around its steps
         self.losses: list[Tensor] = []  # (1,) each
         self.hidden: list[Tensor] = []  # (C,) each

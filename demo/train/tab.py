@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from adapters.lora.settings import LoraSettings
 from adapters.methods import UserError
 from adapters.training.queue import JobView
 from demo.parts import words as common
@@ -34,17 +33,10 @@ QUEUE_LENGTH = 30  # trainings in the list
 SAMPLES = 12  # newest sample texts that are shown
 
 
-class Queue(NamedTuple):
-    """The rows of the list, and whether any training runs or waits."""
-
-    rows: tuple[tuple[str, str], ...]  # line and id
-    live: bool
-
-
 class Seen(NamedTuple):
     """The content of the page, so that only changes are sent."""
 
-    queue: Queue | None = None
+    queue: tuple[tuple[str, str], ...] | None = None  # line and id of each row
     job: tuple[Any, ...] | None = None
     adapters: tuple[str, ...] = ()
 
@@ -137,7 +129,7 @@ def on_try(services: Services, page: Page, followed: Any) -> Values:
     job = next((job for job in services.trainer.jobs() if job.id == followed), None)
     if job is None or services.adapter(job.order.name) is None:
         raise UserError(common.NO_SUCH_ADAPTER)
-    return {page.adapter: (kind_of(job), job.order.name)}
+    return {page.adapter: (job.order.settings.kind, job.order.name)}
 
 
 def follow(services: Services, train: TrainPage, id: str, seen: Seen, secret: Any) -> Values:
@@ -152,9 +144,9 @@ def look(services: Services, train: TrainPage, followed: Any, seen: Seen, secret
     names = tuple(adapter.name for adapter in services.store.adapters)
     updates: Values = {train.seen: Seen(listed, signature(job), names)}
     if listed != seen.queue:
-        updates[train.queue] = gr.update(choices=list(listed.rows))
-        updates[train.queue_column] = gr.update(visible=bool(listed.rows))
-        updates[train.timer] = gr.Timer(active=listed.live)
+        updates[train.queue] = gr.update(choices=list(listed))
+        updates[train.queue_column] = gr.update(visible=bool(listed))
+        updates[train.timer] = gr.Timer(active=any(job.now.state in LIVE for job in jobs))
     if followed is None:
         updates[train.followed] = own
     if signature(job) != seen.job:
@@ -178,9 +170,9 @@ def job_updates(train: TrainPage, job: JobView | None) -> Values:
         train.figures: message(words.figures_line(job)),
         train.try_it: gr.update(visible=job.now.adapter),
         train.bar: bar_html(job),
-        train.curve: loss_curve(job.now.steps, job.now.total, kind_of(job)) if job.now.steps else None,
+        train.curve: loss_curve(job.now.steps, job.now.total, job.order.settings.kind) if job.now.steps else None,
         **train.base.values("base", words.BASE_SAYS, prompt, texts.get(0, "")),
-        **train.now.values(kind_of(job), now, prompt, texts[newest] if newest else ""),
+        **train.now.values(job.order.settings.kind, now, prompt, texts[newest] if newest else ""),
         train.earlier: gr.update(visible=len(texts) > 2),
         train.samples: sample_spans(job),
         train.form.stop: gr.update(interactive=live, variant="primary" if live else "secondary"),
@@ -195,18 +187,14 @@ def bar_html(job: JobView) -> str:
     return f'<progress value="{job.pace.done:.3f}" max="1" aria-label="{words.PROGRESS}"></progress>'
 
 
-def kind_of(job: JobView) -> str:
-    return "lora" if isinstance(job.order.settings.adapter, LoraSettings) else "prefix"
-
-
-def queue(jobs: Sequence[JobView], secret: Any) -> Queue:
+def queue(jobs: Sequence[JobView], secret: Any) -> tuple[tuple[str, str], ...]:
     """The list of trainings for this browser: every live one, and its own that have ended."""
     rows = []
     for job in [job for job in jobs if job.now.state in LIVE or is_own(job.owner, secret)][:QUEUE_LENGTH]:
         mine = is_own(job.owner, secret)
-        whose, method = words.MINE if mine else words.SOMEBODY, words.METHOD_NAMES[kind_of(job)]
+        whose, method = words.MINE if mine else words.SOMEBODY, words.METHOD_NAMES[job.order.settings.kind]
         rows.append((" · ".join([job.order.name, method, words.state_line(job, mine), whose]), job.id))
-    return Queue(tuple(rows), any(job.now.state in LIVE for job in jobs))
+    return tuple(rows)
 
 
 def find_own(services: Services, id: Any, secret: Any) -> JobView:
