@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import lru_cache, partial
 from pathlib import Path
@@ -127,19 +126,6 @@ class Trainer:
             except UserError as error:
                 LOG.warning("%s", error)
         return tuple(found)
-
-    def watch(self, id: str) -> Iterator[JobView]:
-        """The job at each change, until it has ended and its adapter is offered. Raises UserError for an unknown id."""
-        before = None
-        while True:
-            about_to_be_offered = id in self._open and self._attending is not None
-            view = self._view(id, self._queue())
-            if view != before and not (view.now.ended and about_to_be_offered):
-                yield view
-                before = view
-                if view.now.ended:
-                    return
-            time.sleep(POLL_SECONDS)
 
     def stop(self, id: str, owner: str | None) -> None:
         """End a job of this owner; its best step is kept and finished. Raises UserError."""

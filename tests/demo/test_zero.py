@@ -32,6 +32,7 @@ from demo.zero import lent, platform
 from leaderboard.store.database import Database
 from tests import tiny
 from tests.adapters.conftest import make_bench
+from tests.adapters.training.watching import watch
 from tests.zero_gpu import spaces
 
 GREEDY = Sampling(temperature=0, max_new_tokens=12)
@@ -270,7 +271,7 @@ def test_a_training_in_slices_ends_like_one_that_is_never_stopped(
     try:
         trainer = Trainer(away.engine.base, own, away.store, far=away.engine.far)
         id = trainer.start(order, rows, "somebody")
-        watched = trainer.watch(id)
+        watched = watch(trainer, id)
         assert "It goes on later" in next(job.now.message for job in watched if "about to" not in job.now.message)
         quota.write_text("100000")
         *_, job = watched

@@ -40,7 +40,7 @@ for name in MODULES:
 sys.meta_path.insert(0, Missing())
 """
 TRAIN = """
-import importlib, json, pkgutil, sys
+import importlib, json, pkgutil, sys, time
 from pathlib import Path
 
 import app, adapters, demo, leaderboard
@@ -60,7 +60,9 @@ if __name__ == "__main__":
     base = load_base_model(sys.argv[1], home)
     trainer = Trainer(base, home, AdapterStore([home / "adapters"], base))
     order = from_json(TrainOrder, json.loads(sys.argv[4]))
-    *_, last = trainer.watch(trainer.start(order, Path(sys.argv[3]), None))
+    trainer.start(order, Path(sys.argv[3]), None)
+    while not (last := trainer.jobs()[0]).now.ended:
+        time.sleep(0.3)
     print(last.now.state, len(last.now.steps), last.now.message)
 """
 

@@ -32,6 +32,7 @@ from adapters.training.order import StepSample, TrainOrder, TrainSettings, Train
 from adapters.training.queue import JobView, Trainer, death
 from adapters.training.speeds import num_threads
 from adapters.training.worker import begin, do_job, train_job
+from tests.adapters.training.watching import watch
 
 ROWS = "".join(json.dumps({"prompt": f"What is {n}?", "completion": "it"}) + "\n" for n in range(40))
 LORA = TrainSettings(LoraSettings(r=2, lora_dropout=0.2), 12, 4, 64, 0.03, 2, eval_every=3, eval_examples=4)
@@ -77,7 +78,7 @@ def trainer(base: BaseModel, tmp_path: Path) -> Iterator[Trainer]:
 
 
 def last(trainer: Trainer, id: str) -> JobView:
-    return list(trainer.watch(id))[-1]
+    return list(watch(trainer, id))[-1]
 
 
 def offered(trainer: Trainer) -> list[str]:
@@ -87,7 +88,7 @@ def offered(trainer: Trainer) -> list[str]:
 
 
 def wait_for(trainer: Trainer, id: str, step: int) -> JobView:
-    return next(view for view in trainer.watch(id) if view.now.steps and view.now.steps[-1].step >= step)
+    return next(view for view in watch(trainer, id) if view.now.steps and view.now.steps[-1].step >= step)
 
 
 def child() -> psutil.Process:
@@ -185,9 +186,10 @@ import json
 base = load_base_model(sys.argv[1], Path("."))
 trainer = Trainer(base, Path(sys.argv[2]), AdapterStore([], base))
 id = trainer.start(from_json(TrainOrder, json.loads(sys.argv[4])), Path(sys.argv[3]), None)
-for view in trainer.watch(id):
-    if view.now.steps and view.now.steps[-1].step > 12:
+while True:
+    if any(step.step > 12 for step in trainer.jobs()[0].now.steps):
         print(id, flush=True)
+    time.sleep(0.1)
 """
 
 
