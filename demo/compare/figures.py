@@ -7,39 +7,21 @@ from typing import NamedTuple
 
 from demo.compare import words
 from demo.compare.board import Board, Figures, PaneView
-from demo.parts.words import kinds, title
+from demo.parts.words import TABLES, kinds, title
 
 SHORT = 8  # tokens; the perplexity of fewer says nothing about a text
 
 
 class Scale(NamedTuple):
+    value: str  # a field of Figures
     name: str
     reading: str  # its unit, or which way is better
     help: str
     digits: int
-    value: str  # a field of Figures
     most: float = math.nan  # NaN: the largest of the values
 
 
-SCALES = (
-    Scale("Words on topic", "marked words", "Words of the marked lists in the text.", 0, "attribute_words"),
-    Scale(
-        "Perplexity",
-        "lower: more fluent",
-        "How unexpected Base finds the text. Repetition lowers it too. – is a text under 8 tokens, too short to tell.",
-        1,
-        "perplexity",
-    ),
-    Scale(
-        "Different word pairs",
-        "1: no repetition",
-        "Distinct-2: the share of word pairs that are new.",
-        2,
-        "distinct_2",
-        1,
-    ),
-    Scale("Speed", "tokens per second", "Measured while all panes wrote together.", 1, "tokens_per_second"),
-)
+SCALES = tuple(Scale(value, *row) for value, row in TABLES["figures"].items())
 
 
 def figures_html(board: Board) -> str:
