@@ -27,15 +27,6 @@ def theme() -> gr.themes.Base:
     """Calm: slate on white, thin lines, no shadows."""
     slate = gr.themes.colors.slate
     base = gr.themes.Base(primary_hue=slate, neutral_hue=slate, font=SANS, font_mono=MONO)
-    light = {name: shade for name, (shade, _) in SHADES.items()}
-    dark = {f"{name}_dark": shade for name, (_, shade) in SHADES.items()}
-    return base.set(
-        block_border_width="1px",
-        block_shadow="none",
-        block_title_text_weight="600",
-        block_label_text_weight="600",
-        input_border_width="1px",
-        button_border_width="1px",
-        **light,
-        **dark,
-    )
+    light = {name: shade for name, (shade, _) in SHADES["colours"].items()}
+    dark = {f"{name}_dark": shade for name, (_, shade) in SHADES["colours"].items()}
+    return base.set(**SHADES["lines"], **light, **dark)
