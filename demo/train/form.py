@@ -29,8 +29,9 @@ MAX_PASTED = 200_000  # characters
 PASTED_SECONDS = 3_600
 pasted_folder = cache(partial(TemporaryDirectory, prefix="steerboard-pasted-"))  # it goes with the app
 LONGEST_NAME = 34  # characters of a proposed name, before its number
-PRESETS: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("presets.toml").read_text("utf-8"))
-FIRST_TRY = PRESETS[words.QUICK] | PRESETS.pop("beside") | {"lr": DEFAULT_LR["lora"]}
+TABLES: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("presets.toml").read_text("utf-8"))
+PRESETS = {words.QUICK: TABLES["quick"], words.NORMAL: TABLES["normal"]}
+FIRST_TRY = TABLES["quick"] | TABLES["beside"] | {"lr": DEFAULT_LR["lora"]}
 
 
 def defaults() -> dict[str, Any]:
