@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from transformers.generation.streamers import BaseStreamer
 
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
@@ -45,26 +44,17 @@ class Ratio(NamedTuple):
         return Stamp(above.wall / below.wall / self.unit, above.cpu / below.cpu / self.unit)
 
 
-class TokenClock(BaseStreamer):
-    """Notes the time of each token of `generate`."""
-
-    def __init__(self) -> None:
-        self.timeline: Timeline = []
-        self.start = Stamp.now()
-
-    def put(self, value: Any) -> None:
-        self.timeline.append(Stamp.now().since(self.start))  # the first call brings the prompt
-
-    def end(self) -> None:
-        """Needed by the interface."""
-
-
 def generate(base: BaseModel, prompt: str, num_tokens: int) -> Timeline:
     """Greedy `generate` of one row."""
-    clock = TokenClock()
+    start, timeline = Stamp.now(), [Stamp(0, 0)]
+
+    def note(ids: torch.Tensor, scores: Any) -> torch.Tensor:
+        timeline.append(Stamp.now().since(start))
+        return torch.zeros(len(ids), dtype=torch.bool)  # nothing ends here
+
     model: Any = base.model  # `generate` has no type
-    model.generate(prompt_ids(base, prompt), max_new_tokens=num_tokens, do_sample=False, streamer=clock)
-    return clock.timeline
+    model.generate(prompt_ids(base, prompt), max_new_tokens=num_tokens, do_sample=False, stopping_criteria=[note])
+    return timeline
 
 
 def decode(engine: Engine, requests: Sequence[Request], num_tokens: int, watched: int | None = None) -> Timeline:

@@ -18,8 +18,10 @@ from leaderboard.metrics.passport import Array, Passport
 
 def statistics(texts: Sequence[str], references: Sequence[str]) -> Array:
     """(N, 2 + 4 + 4): words of the text and of the reference, matching n-grams, n-grams."""
-    found = BLEU()._extract_corpus_statistics(texts, [references]) if texts else []
-    return np.array(found, dtype=float).reshape(-1, 10)
+    bleu = BLEU(effective_order=True)
+    scores = [bleu.sentence_score(text, [reference]) for text, reference in zip(texts, references, strict=True)]
+    rows = [[score.sys_len, score.ref_len, *score.counts, *score.totals] for score in scores]
+    return np.array(rows, dtype=float).reshape(-1, 10)
 
 
 def value(rows: Array, weights: Array) -> Array:
