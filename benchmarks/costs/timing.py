@@ -2,7 +2,9 @@
 
 import statistics
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +12,8 @@ import torch
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.methods import Request, Sampling
+
+RATIOS = Path(__file__).with_name("ratios.toml")
 
 
 class Stamp(NamedTuple):
@@ -33,9 +37,9 @@ class Ratio(NamedTuple):
     """A line of the table: time of a run at a token, divided by another's and by `unit`; `bar` is the limit."""
 
     name: str
-    above: tuple[str, int]
+    above: tuple[str, int]  # run, token
     below: tuple[str, int]
-    bar: float | None
+    bar: float | None = None
     unit: float = 1.0
 
     def of(self, timelines: Mapping[str, Timeline]) -> Stamp:
@@ -91,10 +95,10 @@ def measure(runs: Mapping[str, Callable[[], Timeline]], rounds: int) -> list[dic
     return results
 
 
-def ratio_rows(ratios: Iterable[Ratio], rounds: Sequence[Mapping[str, Timeline]]) -> list[dict[str, Any]]:
-    """The ratios as rows of results.json."""
+def ratio_rows(part: str, rounds: Sequence[Mapping[str, Timeline]]) -> list[dict[str, Any]]:
+    """The ratios of a part of ratios.toml as rows of results.json."""
     rows = []
-    for ratio in ratios:
+    for ratio in (Ratio(*line) for line in tomllib.loads(RATIOS.read_text("utf-8"))[part]):
         walls, cpus = zip(*(ratio.of(timelines) for timelines in rounds), strict=True)
         rows.append(summarise(ratio.name, walls, ratio.bar, cpus))
     return rows
