@@ -6,8 +6,10 @@ The only reader of environment variables; README.md says what each does.
 import os
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,8 @@ from adapters.methods import UserError
 
 if TYPE_CHECKING:
     from adapters.base_model import BaseModel
-    from demo.services import Services
+    from adapters.decoding.far import Far
+    from demo.services import ModelServices, Services
     from leaderboard.store.database import Database
 
 QUIET = {  # no library may report home; they read this when they are imported
@@ -46,6 +49,7 @@ class Settings:
     hub_adapters: bool = False
     token: str | None = None
     space: str | None = None
+    zero_gpu: bool = False
     proxies: int = number(0, 9, least=0)
     max_bytes: int = number(2_000_000, 10**9)
     max_prompts: int = number(500, 10**6)
@@ -74,6 +78,7 @@ def read_settings() -> Settings:
         hub_adapters=read_switch("STEERBOARD_HUB_ADAPTERS"),
         token=read("HF_TOKEN") or None,
         space=read("SPACE_ID") or None,
+        zero_gpu=read("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),
         **{each.name: read_number(each) for each in fields(Settings) if each.metadata},
     )
 
@@ -124,6 +129,9 @@ def check_address(settings: Settings) -> None:
 
 def serve(settings: Settings) -> None:
     """Open the database, load the model and serve the page. Raises UserError or OSError."""
+    lend = None
+    if settings.zero_gpu:
+        lend = import_module("spaces").GPU  # first, since it stands in for CUDA; the platform brings it
     from adapters.base_model import load_base_model
     from demo.gate import Door
     from demo.page import build_app, start
@@ -132,7 +140,7 @@ def serve(settings: Settings) -> None:
     from leaderboard.store.database import Database
 
     database = Database(settings.database_url or f"sqlite:///{settings.home / 'steerboard.db'}", read_shipped())
-    services = services_of(load_base_model(settings.model, settings.home), database, settings)
+    services = services_of(load_base_model(settings.model, settings.home), database, settings, lend)
     # Twice as much as a prompt set may have, so that the refusal is ours.
     door = Door(max(2 * settings.max_bytes, settings.max_adapter_bytes), settings.proxies)
     page = build_app(services)
@@ -140,44 +148,62 @@ def serve(settings: Settings) -> None:
     page.block_thread()
 
 
-def services_of(base: "BaseModel", database: "Database", settings: Settings) -> "Services":
-    """Every service around a loaded base model and an open database."""
+def model_services(base: "BaseModel", settings: Settings, far: "Far | None" = None) -> "ModelServices":
+    """The services that use the weights of a loaded base model; with `far` they are elsewhere."""
+    from huggingface_hub import HfApi
+
+    from adapters.decoding.engine import Engine
+    from adapters.decoding.scheduler import Scheduler
+    from adapters.discriminators.trainer import DiscriminatorTrainer
+    from adapters.learned.explorer import Explorer
+    from adapters.library.library import Library
+    from adapters.store.adapter_store import WEIGHTS, AdapterStore
+    from adapters.xray.replay import XRays
+    from demo.services import ModelServices
+
+    own = settings.home / "adapters"
+    store = AdapterStore([WEIGHTS, own], base, settings.max_cache_mb * MB, settings.max_disk_mb * MB)
+    source = HfApi(token=False) if settings.hub_adapters else None
+    hub = HfApi(token=settings.token) if settings.token else None
+    library = Library(base, store, own, source, hub, settings.max_adapter_bytes)
+    engine = Engine(base, store, Scheduler(settings.max_batch_mb * MB), settings.run_share / 100, far)
+    explorer = Explorer(engine, library.report)
+    return ModelServices(
+        engine, XRays(engine), store, library, explorer, DiscriminatorTrainer(engine, settings.home, own)
+    )
+
+
+def services_of(
+    base: "BaseModel", database: "Database", settings: Settings, lend: Callable[..., Any] | None = None
+) -> "Services":
+    """Every service around a loaded base model and an open database; `lend` is the decorator of ZeroGPU."""
     from huggingface_hub import HfApi
 
     from adapters.adapter_files import sweep
-    from adapters.decoding.engine import Engine
-    from adapters.decoding.scheduler import Scheduler
     from adapters.decoding.visitors import OneEach
-    from adapters.discriminators.trainer import DiscriminatorTrainer
     from adapters.learned.costs import stored_costs
-    from adapters.learned.explorer import Explorer
-    from adapters.library.library import Library
     from adapters.pplm.bags import word_lists
-    from adapters.store.adapter_store import WEIGHTS, AdapterStore
     from adapters.training.queue import Trainer
-    from adapters.xray.replay import XRays
     from demo.services import Services
+    from demo.zero import lent
     from leaderboard.output.publish import Publisher, push_to_hub
     from leaderboard.prompts import Limits
     from leaderboard.runs.runner import Runner, load_judge
 
-    own = settings.home / "adapters"
-    store = AdapterStore([WEIGHTS, own], base, settings.max_cache_mb * MB, settings.max_disk_mb * MB)
     for folder in (settings.home, settings.home / "uploads"):
         sweep(folder)
-    source = HfApi(token=False) if settings.hub_adapters else None
-    hub = HfApi(token=settings.token) if settings.token else None
-    library = Library(base, store, own, source, hub, settings.max_adapter_bytes)
+    make = partial(model_services, settings=settings)
+    own = make(base) if lend is None else lent(lend, base, settings.home, make)
     publisher = None
-    if settings.results and hub:
-        publisher = Publisher(database, partial(push_to_hub, repo_id=settings.results, api=hub))
-    engine = Engine(base, store, Scheduler(settings.max_batch_mb * MB), settings.run_share / 100)
+    if settings.results and settings.token:
+        push = partial(push_to_hub, repo_id=settings.results, api=HfApi(token=settings.token))
+        publisher = Publisher(database, push)
     judges = {name: partial(load_judge, name, settings.home) for name in settings.judges}
-    runner = Runner(engine, database, judges, max_minutes=settings.max_run_minutes)
+    runner = Runner(own.engine, database, judges, max_minutes=settings.max_run_minutes)
+    runner.hashes.named([])  # the base's is kept: its weights may be put away when the page starts
+    most = settings.max_training_minutes, settings.max_training_mb
     return Services(
-        engine=engine,
-        xrays=XRays(engine),
-        store=store,
+        **own._asdict(),
         attributes=word_lists(),
         base=base.id,
         num_parameters=base.model.num_parameters(),
@@ -187,10 +213,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
         limits=Limits(settings.max_bytes, settings.max_prompts, settings.max_characters),
         judges=settings.judges,
         publisher=publisher,
-        discriminator_trainer=DiscriminatorTrainer(engine, settings.home, own),
-        trainer=Trainer(base, settings.home, store, settings.max_training_minutes, settings.max_training_mb),
-        library=library,
-        explorer=Explorer(engine, library.report),
+        trainer=Trainer(base, settings.home, own.store, *most, own.engine.far),
         space=settings.space,
         costs=partial(stored_costs, settings.home, base.id),
         visitors=OneEach(),

@@ -43,7 +43,7 @@ class BaseModel:
     id: str
     cache_shape: Shape
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         return self.model.device
 

@@ -118,6 +118,16 @@ class Method:
     prefix: str | None = None
     steering: PPLM | None = None
 
+    @property
+    def horizon(self) -> int:
+        """Tokens to come that its steering reads beyond the newest one."""
+        return self.steering.horizon_length if self.steering else 0
+
+    @property
+    def reads_as_base(self) -> bool:
+        """Whether the model itself is the base, but for steering."""
+        return self.lora is None and self.prefix is None
+
 
 @dataclass(frozen=True, config=STRICT)
 class Sampling:

@@ -18,6 +18,17 @@ from leaderboard.runs.runner import Runner
 from leaderboard.store.database import Database
 
 
+class ModelServices(NamedTuple):
+    """Those that use the weights of the base model."""
+
+    engine: Engine
+    xrays: XRays
+    store: AdapterStore
+    library: Library
+    explorer: Explorer
+    discriminator_trainer: DiscriminatorTrainer
+
+
 class Services(NamedTuple):
     engine: Engine
     xrays: XRays

@@ -51,7 +51,7 @@ def free_port() -> int:
 class Server:
     """The real app in a process of its own, which can be stopped and started again at the same address."""
 
-    def __init__(self, folder: Path, model: str = "") -> None:
+    def __init__(self, folder: Path, model: str = "", settings: dict[str, str] | None = None) -> None:
         self.folder, self.database = folder, folder / "steerboard.db"
         self.settings = {
             "STEERBOARD_MODEL": model,
@@ -60,7 +60,7 @@ class Server:
             "STEERBOARD_PORT": str(free_port()),
             "STEERBOARD_DATABASE_URL": f"sqlite:///{self.database}",
             "OMP_WAIT_POLICY": "PASSIVE",
-        }
+        } | (settings or {})
         self.start()
 
     def start(self) -> None:

@@ -77,7 +77,7 @@ class Batch:
         order = by_lora([batch.rows[i] for batch, i in found])
         found = [found[place] for place in order]
         rows = [batch.rows[i] for batch, i in found]
-        first, room = found[0][0], max(row.room - len(row.token_ids) for row in rows) + 1
+        first, room = found[0][0], max(row.room - len(row.token_ids) for row in rows)
         kv = KV.gathered([(batch.kv, i) for batch, i in found], room)
         lora = LoraRows.of(first.base.model, [row.lora for row in rows], batches[0].lora)
         steering = None

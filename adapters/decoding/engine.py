@@ -9,6 +9,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Generator, Hashable, Sequence
+from contextlib import closing
 from functools import cache, partial
 from itertools import chain
 from typing import TypeVar
@@ -16,14 +17,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from adapters.base_model import BaseModel
+from adapters.base_model import BaseModel, memory
 from adapters.decoding.batch import Batch, Pair, Start, by_length, by_lora, padded, score
+from adapters.decoding.far import Far, passes
 from adapters.decoding.likelihood import LogLikelihood
 from adapters.decoding.sampling import Choose, Sampler
 from adapters.decoding.scheduler import Begin, Call, FairLock, Scheduler
 from adapters.decoding.text import Continuation, Row, Text
 from adapters.lora.rows import LoraRows, ScaledLora
-from adapters.methods import Attribute, Method, Request, Sampling, UserError
+from adapters.methods import BASE, Attribute, Method, Request, Sampling, UserError
 from adapters.pplm.bags import WeightedLoss, attribute_loss
 from adapters.pplm.past import read
 from adapters.store.adapter_store import AdapterStore
@@ -45,9 +47,13 @@ class Engine:
         store: AdapterStore,
         shared: Scheduler | None = None,
         alone_share: float = ALONE_SHARE,
+        far: Far | None = None,
     ) -> None:
-        """`alone_share`: of the time, for calls that share no batch while others wait."""
-        self.base, self.store, self.alone_share = base, store, alone_share
+        """`alone_share`: of the time, for calls that share no batch while others wait.
+
+        `far` runs the model instead, in another process; here only checks are made.
+        """
+        self.base, self.store, self.alone_share, self.far = base, store, alone_share, far
         self.turn = FairLock()  # a LoRA hangs on the shared model for the length of one step
         self.shared = shared or Scheduler()
         self._spent = {True: 0.0, False: 0.0}  # seconds of calls alone and of the shared rows, while both have work
@@ -59,6 +65,8 @@ class Engine:
         a token of the unsteered rows, or one PPLM iteration. The rows join those of other calls; with `alone` they
         do not, and the work is done within `alone_share`.
         """
+        if self.far is not None:
+            return self.far.texts("generate", self.cost(requests, sampling), requests, sampling, alone)
         loss_of = cache(self._loss)  # one object for all rows with the same attributes: they are computed together
         candidates, sampler = [], Sampler(sampling)
         for request in requests:
@@ -67,8 +75,50 @@ class Engine:
             candidates.append([self._row(request, seed, sampler, sampling.max_new_tokens, loss_of) for seed in seeds])
         return self._decode(candidates, alone)
 
+    def compare(self, requests: Sequence[Request], sampling: Sampling) -> Continuations:
+        """As `generate`, with the base model's log-probabilities (`base_logprobs`) as soon as they are known."""
+        if self.far is not None:
+            return self.far.texts("compare", self.cost(requests, sampling), requests, sampling)
+        return self._scored(self.generate(requests, sampling))
+
+    def check(self, request: Request, max_new_tokens: int) -> list[int]:
+        """The token ids of the prompt of a request that can be continued, without its weights. Raises UserError."""
+        method = request.method
+        if not request.prompt.strip():
+            raise UserError("The prompt is empty: write the beginning of a text.")
+        if method.lora is not None:
+            self.store.find(method.lora, "lora")
+        virtual = 0 if method.prefix is None else self.store.find(method.prefix, "prefix").size
+        prompt_ids, room = self.base.encode(request.prompt, request.chat), max_new_tokens + method.horizon
+        needed = virtual + len(prompt_ids) + room
+        if needed > self.base.context_length:
+            raise UserError(
+                f"Too long: {virtual} virtual tokens, {len(prompt_ids)} of the prompt and {room} new ones make "
+                f"{needed}, and this model has room for {self.base.context_length}: shorten the prompt or ask for "
+                "fewer tokens."
+            )
+        if method.steering is not None:
+            self._loss(method.steering.attributes, torch.device("cpu"))
+        return prompt_ids
+
+    def cost(self, requests: Sequence[Request], sampling: Sampling) -> int:
+        """Forward passes that checked requests take together, at most. Raises UserError."""
+        for request in requests:
+            self.check(request, sampling.max_new_tokens)
+        return sampling.max_new_tokens * passes([request.method for request in requests])
+
+    def memory(self) -> int:
+        """Bytes in use where the model runs: on a GPU the most since `forget_peak`."""
+        return memory(self.base.device) if self.far is None else self.far.memory
+
+    def forget_peak(self) -> None:
+        if self.far is None and self.base.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.base.device)
+
     def loglikelihood(self, texts: Sequence[Pair], method: Method, alone: bool = False) -> list[LogLikelihood]:
         """Score texts under the method's LoRA and prefix, without its steering; `alone` as in `generate`."""
+        if self.far is not None:
+            return list(self.far.call("engine", "loglikelihood", self.far.seconds(len(texts)), texts, method, alone))
         lora, prefix = self._adapters(method)
         results: dict[int, LogLikelihood] = {}
         for indices in by_length([len(context) + len(scored) for context, scored in texts], TOKENS_A_PASS):
@@ -87,26 +137,29 @@ class Engine:
         lora = None if method.lora is None else ScaledLora(self.store.lora(method.lora), method.lora_scale)
         return lora, None if method.prefix is None else self.store.prefix(method.prefix)
 
-    def _loss(self, attributes: tuple[Attribute, ...]) -> WeightedLoss:
-        return attribute_loss(self.base.tokenizer, attributes, self.base.device, self.store.class_loss)
+    def _loss(self, attributes: tuple[Attribute, ...], device: torch.device | None = None) -> WeightedLoss:
+        device = device or self.base.device
+        return attribute_loss(self.base.tokenizer, attributes, device, partial(self.store.class_loss, device=device))
 
     def _row(self, request: Request, seed: int, sampler: Choose, max_new_tokens: int, loss_of: LossOf) -> Row:
-        if not request.prompt.strip():
-            raise UserError("The prompt is empty: write the beginning of a text.")
+        prompt_ids = self.check(request, max_new_tokens)
         lora, prefix = self._adapters(request.method)
-        prompt_ids = self.base.encode(request.prompt, request.chat)
         generator = torch.Generator(self.base.device).manual_seed(seed)
         row = Row(request, prompt_ids, max_new_tokens, generator, sampler, lora, prefix)
-        needed = row.prefix_length + len(prompt_ids) + row.room
-        if needed > self.base.context_length:
-            raise UserError(
-                f"Too long: {row.prefix_length} virtual tokens, {len(prompt_ids)} of the prompt and "
-                f"{row.room} new ones make {needed}, and this model has room for "
-                f"{self.base.context_length}: shorten the prompt or ask for fewer tokens."
-            )
         if request.method.steering is not None:
             row.attribute_loss = loss_of(request.method.steering.attributes)
         return row
+
+    def _scored(self, states: Continuations) -> Continuations:
+        """The states with `base_logprobs`: a row's own without LoRA and prefix; the others are scored when they end."""
+        known: dict[int, tuple[float, ...]] = {}
+        with closing(states):
+            for rows in states:
+                known |= {n: row.logprobs for n, row in enumerate(rows) if row.request.method.reads_as_base}
+                if ended := [n for n, row in enumerate(rows) if row.finish_reason and row.token_ids and n not in known]:
+                    found = self.loglikelihood([(rows[n].prompt_ids, rows[n].token_ids) for n in ended], BASE)
+                    known |= {n: each.logprobs for n, each in zip(ended, found, strict=True)}
+                yield [row._replace(base_logprobs=known.get(n)) for n, row in enumerate(rows)]
 
     def _decode(self, candidates: list[list[Row]], alone: bool) -> Continuations:
         started = time.perf_counter()

@@ -55,8 +55,7 @@ class Row:
     @property
     def room(self) -> int:
         """Columns after the prompt: tokens to write, and those of the horizon."""
-        steering = self.request.method.steering
-        return self.max_new_tokens + (steering.horizon_length if steering else 0)
+        return self.max_new_tokens + self.request.method.horizon
 
     @property
     def left(self) -> int:
@@ -94,6 +93,7 @@ class Continuation(NamedTuple):
     finish_reason: str | None  # None while running, then "eos", "length" or "diverged"
     seconds: float  # from when the call was let in to the newest token
     wait: Wait | None = None  # while it waits to be let in
+    base_logprobs: tuple[float, ...] | None = None  # as `logprobs`, under the base model; None: not known, or not yet
 
 
 class Text:

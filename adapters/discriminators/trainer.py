@@ -14,6 +14,8 @@ from adapters.pplm.discriminator import write_discriminator
 from adapters.training.corpus import UNKNOWN
 from adapters.training.order import Telling
 
+PASSES_A_ROW = 2  # its features, and a part of the fit
+
 
 class Order(NamedTuple):
     """Name of a discriminator, and what its card says of its data."""
@@ -46,16 +48,24 @@ class DiscriminatorTrainer:
     def __init__(self, engine: Engine, home: Path, own: Path) -> None:
         self._engine, self._home, self._own = engine, home, own
 
+    def make(self, order: Order, rows: Sequence[Labelled]) -> Telling[DiscriminatorReport]:
+        """Write the folder of a discriminator; yield what it is doing. Raises UserError."""
+        engine = self._engine
+        if engine.far is not None:
+            seconds = engine.far.seconds(PASSES_A_ROW * len(rows))
+            return (yield from engine.far.steps("discriminator_trainer", "make", seconds, order, list(rows)))
+        return (yield from make_discriminator(engine.base, rows, order, self._home, self._own, engine.turn))
+
     def train(self, name: str, rows: Sequence[Labelled], owner: str | None = None) -> Telling[DiscriminatorReport]:
         """Train a discriminator for visitors, offered when this ends; yield what it is doing.
 
         Its name is reserved until then. Raises UserError. Closing it early, or an error, leaves nothing behind.
         """
-        engine, store = self._engine, self._engine.store
+        store = self._engine.store
         command = f"python -m adapters train discriminator {name} --data FILE"
         order = Order(name, "rows uploaded in the app", UNKNOWN, command, owner)
         with store.reserve(name):
-            report = yield from make_discriminator(engine.base, rows, order, self._home, self._own, engine.turn)
+            report = yield from self.make(order, rows)
             store.offer(self._own / name)
         return report
 

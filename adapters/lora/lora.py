@@ -124,8 +124,8 @@ def linear_shape(module: nn.Module) -> tuple[int, int] | None:
     """(in, out) of a linear layer, None for any other module."""
     if not isinstance(module, nn.Linear | Conv1D):
         return None
-    size_out, size_in = matrix(module).shape
-    return size_in, size_out
+    first, second = module.weight.shape
+    return (first, second) if isinstance(module, Conv1D) else (second, first)
 
 
 def matrix(module: nn.Module) -> Tensor:
@@ -161,12 +161,11 @@ def gain(model: PreTrainedModel, path: str, magnitude: Tensor, pair: tuple[Tenso
 
     Only reads a weight, which nothing ever changes, so it needs no turn of the engine.
     """
-    weight, (a, b) = matrix(model.get_submodule(path)).float(), pair
-    norm = (weight + scaling * (b @ a).to(weight.device)).norm(dim=1)
-    found = magnitude.to(norm.device) / norm
+    weight, (a, b) = matrix(model.get_submodule(path)).cpu().float(), pair  # there, so that its last bits are the same
+    found = magnitude / (weight + scaling * (b @ a)).norm(dim=1)
     if not torch.isfinite(found).all():
         raise UserError(f"This DoRA makes all weights of an output of {path} zero: it cannot be scaled.")
-    return found.cpu()
+    return found
 
 
 @torch.no_grad()

@@ -7,10 +7,12 @@ config asks for. The others are listed with the reason. Nothing here runs the ba
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+
+import torch
 
 from adapters.adapter_files import CONFIG_FILE, WEIGHTS_FILE, check_name, note_use, read_config, sweep, to_remove
 from adapters.base_model import BaseModel
@@ -20,7 +22,7 @@ from adapters.methods import UserError
 from adapters.pplm.bags import AttributeLoss
 from adapters.pplm.discriminator import DISCRIMINATOR_FILE, Discriminator, discriminator_loss, read_discriminator
 from adapters.prefix.prefix import PrefixKV, read_prefix
-from adapters.store.digest import weights_digest
+from adapters.store.digest import pieces, sha256, weights_digest
 from adapters.store.weight_cache import WeightCache, Weights
 
 T = TypeVar("T")
@@ -66,6 +68,7 @@ class AdapterStore:
         self._changing = threading.RLock()  # one change after the other; readers need no lock
         self._reserved: set[str] = set()  # names of what is being trained or imported
         self._cache = WeightCache(max_cache_bytes)
+        self.far_check: Callable[[Path], Adapter] | None = None  # set where the weights of the base are elsewhere
         self._offered: dict[str, Found] = {}  # replaced as a whole, never changed
         for parent in (parent for parent in folders if parent.is_dir()):
             sweep(parent)
@@ -94,6 +97,22 @@ class AdapterStore:
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, found in self._offered.items() if not isinstance(found.content, str))
 
+    @property
+    def hashes(self) -> dict[Path, str]:
+        """The folders of what can be used, with the hashes of their weights."""
+        found = {adapter.folder: adapter.digest for adapter in self.adapters}
+        for name, head in self.discriminators.items():
+            found[self.folder(name)] = sha256(*pieces([("weight", head.weight), ("bias", head.bias)]))
+        return found
+
+    def follow(self, hashes: Mapping[Path, str]) -> None:
+        """Offer what `hashes` has and nothing else. Raises UserError where the files have changed since."""
+        own = self.hashes
+        for folder in own.keys() - hashes.keys():
+            self.withdraw(folder.name)
+        for folder in (folder for folder, digest in hashes.items() if own.get(folder) != digest):
+            self._offer(folder)
+
     def find(self, name: str, kind: str = "") -> Adapter:
         """The adapter called `name`, of this kind if one is given. Raises UserError for an unknown one."""
         known = {adapter.name: adapter for adapter in self.adapters if kind in ("", adapter.kind)}
@@ -120,10 +139,10 @@ class AdapterStore:
             raise self._unknown("discriminator", name, list(self.discriminators))
         return found
 
-    def class_loss(self, name: str) -> AttributeLoss:
+    def class_loss(self, name: str, device: torch.device | None = None) -> AttributeLoss:
         """Loss of a discriminator's class, named as NAME:CLASS. Raises UserError for an unknown one."""
         name, _, label = name.partition(":")
-        loss = discriminator_loss(self.discriminator(name), label, self._base.device)
+        loss = discriminator_loss(self.discriminator(name), label, device or self._base.device)
         note_use(self.folder(name))
         return loss
 
@@ -134,7 +153,9 @@ class AdapterStore:
     def check(self, folder: Path) -> "Discriminator | Adapter":
         """Read the files in `folder` without offering them. Raises UserError."""
         is_discriminator = (folder / DISCRIMINATOR_FILE).is_file()
-        return read_discriminator(folder, self._base) if is_discriminator else self._read(folder)[0]
+        if is_discriminator:
+            return read_discriminator(folder, self._base)
+        return self._read(folder)[0] if self.far_check is None else self.far_check(folder)
 
     def offer(self, folder: Path) -> None:
         """Offer what is in `folder` by its name, in place of an earlier one. Raises UserError; then nothing changes."""

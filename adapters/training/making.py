@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -34,6 +35,11 @@ class Place(NamedTuple):
     held_out: int | None = None  # held-out rows measured at the end; None: all
     owner: str | None = None
     checkpoint: Path | None = None  # written at each measurement; None: never
+    deadline: float = math.inf  # of time.monotonic(): a step that ends later is the last for now
+
+
+class Paused(Exception):
+    """The deadline has passed; a checkpoint has everything that the training needs to go on."""
 
 
 class Material(NamedTuple):
@@ -191,8 +197,11 @@ def followed(
             yield step
             if order.sample_prompt and step.step % order.sample_every == 0:
                 yield sample(step.step)
-            if place.checkpoint is not None and step.validation_loss is not None:
+            late = time.monotonic() > place.deadline and step.step < training.settings.steps
+            if place.checkpoint is not None and (late or step.validation_loss is not None):
                 write_checkpoint(place.checkpoint, training.saved())
+            if late:
+                raise Paused
     finally:
         for tool in tools:
             tool.finish()

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from adapters.adapter_files import check_name
 from adapters.base_model import BaseModel
+from adapters.decoding.far import Far
 from adapters.lora.lora import ALL_LINEAR, linear_endings
 from adapters.methods import UserError
 from adapters.store.adapter_store import FLOAT_BYTES, AdapterStore
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext  # Windows has no ForkServerContext
 
 POLL_SECONDS = 0.3
+SLICE_SECONDS, MEASURING_SECONDS = 60, 60  # of a training where the model is lent; it is measured in one go at its end
+RETRY_SECONDS = 30.0
 MAX_WAITING = 20  # jobs that have not ended
 MAX_OF_VISITOR = 3  # of them, of one visitor
 MAX_KEPT = 100  # jobs that are remembered
@@ -61,12 +64,22 @@ class Trainer:
     """Trains adapters for `base` below `home`, and offers them in `store` as soon as they are there."""
 
     def __init__(
-        self, base: BaseModel, home: Path, store: AdapterStore, max_minutes: int = 240, max_mb: int = 4_000
+        self,
+        base: BaseModel,
+        home: Path,
+        store: AdapterStore,
+        max_minutes: int = 240,
+        max_mb: int = 4_000,
+        far: Far | None = None,
     ) -> None:
-        """Go on with the unfinished jobs of `home`. A training whose estimate is beyond the limits is refused."""
+        """Go on with the unfinished jobs of `home`. A training whose estimate is beyond the limits is refused.
+
+        With `far`, the model is in a process of its platform's: there they are done in slices, not in an own process.
+        """
+        self._far = far
         self._base, self._home, self._store = base, home.resolve(), store
         self._jobs, self._own = self._home / "jobs", self._home / "adapters"
-        self._estimator = Estimator(base, self._jobs, max_minutes, max_mb)
+        self._estimator = Estimator(base, self._jobs, max_minutes, max_mb, far is not None)
         self._lock = threading.RLock()
         self._followers: dict[str, Follower] = {}
         self._orders: dict[str, Job] = {}
@@ -181,7 +194,7 @@ class Trainer:
         job, history = self._job(id), self._history(id)
         ahead = queue[: queue.index(id)] if id in queue else []
         pace = job_folder.pace(history, job.times, time.time())
-        if history.state == "waiting":
+        if history.state == "waiting" and not history.message:
             message = f"waiting for {len(ahead)} before it" if ahead else "about to begin"
             history = history._replace(message=message)
         if history.adapter and id in self._open:  # done means that it can be used
@@ -202,7 +215,7 @@ class Trainer:
         deaths: dict[str, tuple[float, int]] = {}  # id -> age of its checkpoint, deaths since
         while True:
             try:
-                self._one_process(deaths)
+                self._one_process(deaths) if self._far is None else self._one_slice(self._far)
             except Exception as error:  # no job may stay "running" for ever
                 LOG.exception("A training cannot be looked after.")
                 if (first := self._first()) is not None:
@@ -229,6 +242,16 @@ class Trainer:
         self._offer_ended()
         if code and (first := self._first()) is not None:
             self._note_death(first, code, deaths)
+
+    def _one_slice(self, far: Far) -> None:
+        """Train for a while where the model is, and offer what has ended; later if it cannot be had now."""
+        try:
+            far.call("trainings", "work", SLICE_SECONDS + MEASURING_SECONDS)
+        except UserError as error:
+            if (first := self._first()) is not None:
+                job_folder.write_event(self._jobs / first, "doing", message=f"It goes on later: {error}")
+            time.sleep(RETRY_SECONDS)
+        self._offer_ended()
 
     def _note_death(self, id: str, code: int, deaths: dict[str, tuple[float, int]]) -> None:
         """Give up a job whose process dies again and again without a newer checkpoint."""

@@ -34,13 +34,15 @@ class Speeds(NamedTuple):
 class Stopwatch:
     """Times the kinds of work of a training by its events."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, own_process: bool = True) -> None:
+        """In a process that had other work before, the time begins now."""
         self._on_cpu, self._last, self._tokens = device == "cpu", 0.0, -1
+        self._before = 0.0 if own_process else self._now()
         self._seconds, self._units = defaultdict[str, float](float), Counter[str]()
 
     def take(self, event: Event) -> None:
         """Note what ends with this event: the start, a step without a validation, or a sample text."""
-        now = time.process_time() if self._on_cpu else time.time() - psutil.Process().create_time()
+        now = self._now() - self._before
         took, self._last = (now - self._last) / (num_threads() if self._on_cpu else 1), now
         if isinstance(event, Plan):
             self._add("start", now, 1)
@@ -50,6 +52,9 @@ class Stopwatch:
             if event.validation_loss is None and self._tokens >= 0:  # the first one warms up
                 self._add("trained", took, event.tokens - self._tokens + EXTRA_TOKENS)
             self._tokens = event.tokens
+
+    def _now(self) -> float:
+        return time.process_time() if self._on_cpu else time.time() - psutil.Process().create_time()
 
     def _add(self, kind: str, seconds: float, units: int) -> None:
         self._seconds[kind] += seconds

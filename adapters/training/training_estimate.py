@@ -41,9 +41,11 @@ MEASURED, WRITTEN = 0.55, 12  # cost of a measured and of a written token agains
 GENERAL_TOKENS = 180  # of a row of general text, padded
 START = 15.0  # seconds of a process, until it begins to train
 PROBE_ROWS, PROBE_ROUNDS = 256, 5
+FAR_TOKEN = 0.001  # seconds of a training token on a GPU that is lent: a guess, until one was trained
 SLOWER = 1.5  # a step against its matrix products alone
 NOTED = "Time: from earlier trainings here, for a quiet machine."
 PROBED = "Time: from a matrix product timed here, for a quiet machine; after the first training from that."
+GUESSED = "Time: a guess, until a first training was measured here."
 
 
 class Estimate(NamedTuple):
@@ -76,12 +78,12 @@ class Counts(NamedTuple):
 class Estimator:
     """Estimates trainings on one base model. Each data set is read and tokenised once for each length and split."""
 
-    def __init__(self, base: BaseModel, jobs: Path, max_minutes: int, max_mb: int) -> None:
-        """`jobs`: the folder of the file of speeds. What is beyond the limits is refused."""
+    def __init__(self, base: BaseModel, jobs: Path, max_minutes: int, max_mb: int, far: bool = False) -> None:
+        """`jobs`: the folder of the file of speeds. What is beyond the limits is refused. `far`: not trained here."""
         self._base, self._jobs, self._max_minutes, self._max_mb = base, jobs, max_minutes, max_mb
-        self._lock = threading.Lock()
+        self._lock, self._far = threading.Lock(), far
         self._counts = lru_cache(64)(partial(counted, base))
-        self._probed = cache(partial(probed_speed, base))
+        self._probed = (lambda: FAR_TOKEN) if far else cache(partial(probed_speed, base))
 
     def estimate(self, order: TrainOrder, data: Dataset) -> Estimate:
         """What an order takes. Raises UserError for what cannot be trained."""
@@ -105,7 +107,7 @@ class Estimator:
         times = times_of(replace(order, settings=settings), counts, speeds)
         num_bytes = memory(base, settings, counts, trainable)
         refusal = self._refusal(sum(times), num_bytes)
-        told = NOTED if "trained" in known else PROBED
+        told = NOTED if "trained" in known else GUESSED if self._far else PROBED
         return Estimate(
             trainable,
             trainable / (base.model.num_parameters() + trainable),

@@ -38,6 +38,7 @@ class Bench:
                 self.stop = gr.Button(words.stop_label(None), visible=False, min_width=90)
                 self.shuffle = gr.Button(words.SHUFFLE, min_width=60)
         self.message = message_line("Message", "shared-note")
+        self.quota = gr.HTML(visible=services.engine.far is not None, elem_classes="look")  # of a GPU that is lent
         with gr.Row(elem_classes="examples"):
             gr.HTML("Try", elem_classes="try")
             self.examples = [small_button(one.title, variant=variant(one is first.example)) for one in EXAMPLES]

@@ -1,7 +1,7 @@
 """Comparison, parity check, replay and API call as generators of boards; closing one cancels its work."""
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -74,7 +74,7 @@ def compare_as_json(
 def start(services: Services, requests: dict[int, Request], sampling: Sampling) -> Steps:
     """Start the engine. Raises UserError, or PaneErrors if only some of the panes are at fault."""
     try:
-        return services.engine.generate(list(requests.values()), sampling)
+        return services.engine.compare(list(requests.values()), sampling)
     except UserError as error:
         notes = {place: why for place, request in requests.items() if (why := refusal(services, request, sampling))}
         if 0 < len(notes) < len(requests):
@@ -85,8 +85,8 @@ def start(services: Services, requests: dict[int, Request], sampling: Sampling) 
 def refusal(services: Services, request: Request, sampling: Sampling) -> str | None:
     """Why the engine refuses this one request; None if it does not."""
     try:
-        with closed_at_end(services.engine.generate([request], sampling)):
-            return None
+        services.engine.check(request, sampling.max_new_tokens)
+        return None
     except UserError as error:
         return str(error)
 
@@ -103,37 +103,17 @@ def watch(
             rows = dict(zip(requests, continuations, strict=True))
             states = {n: (row.token_ids, row.finish_reason, row.wait and row.wait.ahead) for n, row in rows.items()}
             if new := {place: row for place, row in rows.items() if states[place] != seen.get(place)}:
-                scores = score(services, new)
-                views = views | {place: view(row, marked, scores.get(place)) for place, row in new.items()}
+                views = views | {place: view(row, marked) for place, row in new.items()}
                 seen = states
                 yield rows, views
 
 
-def score(services: Services, rows: Mapping[int, Continuation]) -> dict[int, float | None]:
-    """Perplexity under the base model, as far as it is known.
-
-    A row without LoRA and prefix has the base model's own log-probabilities; the others are scored once finished.
-    """
-    logprobs: dict[int, Sequence[float]] = {
-        place: row.logprobs
-        for place, row in rows.items()
-        if row.request.method.lora is None and row.request.method.prefix is None
-    }
-    ended = {place: row for place, row in rows.items() if row.finish_reason and row.token_ids}
-    others = {place: row for place, row in ended.items() if place not in logprobs}
-    if others:
-        found = services.engine.loglikelihood([(row.prompt_ids, row.token_ids) for row in others.values()], BASE)
-        logprobs |= {place: result.logprobs for place, result in zip(others, found, strict=True)}
-    return {place: if_finite(perplexity_of(math.fsum(row), len(row))) for place, row in logprobs.items()}
-
-
-def view(row: Continuation, marked: Marker | None, scored: float | None) -> PaneView:
-    """The view of a continuation; `scored` is its perplexity under the base model."""
-    tokens = len(row.token_ids)
+def view(row: Continuation, marked: Marker | None) -> PaneView:
+    tokens, scored = len(row.token_ids), row.base_logprobs
     figures = Figures(
         tokens,
         tokens / row.seconds if tokens and row.seconds > 0 else None,
-        scored,
+        None if scored is None else if_finite(perplexity_of(math.fsum(scored), len(scored))),
         if_finite(distinct([row.text], 2)),
         len(marked.find(row.text)) if marked else None,
     )

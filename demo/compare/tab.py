@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from adapters.decoding.far import Far
 from adapters.methods import Sampling, UserError, from_json, to_json
 from demo.compare import words
 from demo.compare.api import compare_endpoint, methods_endpoint
@@ -15,9 +16,9 @@ from demo.compare.board import Board, PaneView
 from demo.compare.components import Bench, look_html, variant
 from demo.compare.drawer import pane_names
 from demo.compare.examples import EXAMPLES, Example, start_of
-from demo.compare.form import pane_form, read_method, read_seed
+from demo.compare.form import pane_form, read_form, read_method, read_seed
 from demo.compare.panes import Pane, View, clicked_word, offer, used
-from demo.compare.run import check_parity, compare
+from demo.compare.run import check_parity, compare, refusal
 from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, wire_shared
 from demo.look.theme import script
 from demo.parts import words as common
@@ -41,6 +42,8 @@ def compare_tab(services: Services, page: Page) -> None:
     wire_runs(services, bench, page)
     wire_settings(services, bench)
     wire_panes(services, bench, page)
+    if services.engine.far is not None:
+        wire_quota(services, bench, page, services.engine.far)
     shared = SharedPage(services)
     deleted = wire_shared(services, shared, live, page)
     share = partial(on_share, services)
@@ -115,6 +118,14 @@ def wire_panes(services: Services, bench: Bench, page: Page) -> None:
     page.tab.select(give, {page.adapter, *inputs}, outputs, **LIGHT)
 
 
+def wire_quota(services: Services, bench: Bench, page: Page, far: Far) -> None:
+    """What the next run takes of a GPU that is lent."""
+    say = partial(on_quota, services, bench, far)
+    page.blocks.load(say, {*bench.inputs}, bench.quota, **LIGHT)
+    controls = [part for pane in bench.panes for part in pane.controls.values()]
+    on_any_change([bench.prompt, *bench.shared, *controls, *bench.drawer.inputs], say, {*bench.inputs}, bench.quota)
+
+
 def wire_words(views: Sequence[View], board: gr.State, outputs: list[Component]) -> None:
     """A click on a word of a steered text opens the X-ray there: the first output keeps its place."""
 
@@ -167,6 +178,15 @@ def on_sampling(bench: Bench, values: Values) -> Values:
     sampling, seed = from_json(Sampling, bench.read_sampling(values)), read_seed(values[bench.sampling.seed])
     line = common.sampling_line(sampling, seed, values[bench.sampling.mode] == common.CHAT)
     return {bench.settings: gr.update(label=words.SETTINGS.format(line=line))}
+
+
+def on_quota(services: Services, bench: Bench, far: Far, values: Values) -> str:
+    try:
+        requests, sampling, _ = read_form(bench.read(values))
+    except UserError:  # Run says what is wrong
+        return ""
+    begun = [request for request in requests.values() if refusal(services, request, sampling) is None]
+    return words.QUOTA.format(seconds=far.seconds(services.engine.cost(begun, sampling))) if begun else ""
 
 
 def on_pane_settings(services: Services, bench: Bench, pane: Pane, values: Values) -> Values:

@@ -103,6 +103,13 @@ def in_line(ahead: int, seconds: float) -> str:
     return f"{place}: about {duration(seconds)}."
 
 
+def zero_error(message: str) -> str | None:
+    """What an error of ZeroGPU means to a person, with the seconds that it names; None for a fault of this app."""
+    line = next((line for part, line in TABLES["zero"].items() if part in message), None)
+    seconds = re.search(r"\(\d+s requested vs\. \d+s left\)", message)
+    return line and " ".join([line, *([seconds[0]] if seconds else [])])
+
+
 def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"

@@ -48,24 +48,23 @@ class Estimator:
         longest = self._longest(prompts, spec.chat, spec.sampling.max_new_tokens)
         requests = [Request(prompts.prompts[longest].prompt, method, 0, spec.chat) for method in spec.methods]
         with named(longest):
-            self._engine.generate(requests, spec.sampling)
+            self._engine.cost(requests, spec.sampling)
         for scorer in scorers:
             self._check_lengths(scorer, spec, prompts)
 
     def _check_prompts(self, prompts: PromptSet, chat: bool, max_new_tokens: int) -> int:
         """Index of the longest prompt. Raises UserError if the base model cannot continue one of them."""
-        sampling, found = Sampling(max_new_tokens=max_new_tokens), []
+        found = []
         for index, prompt in enumerate(prompts.prompts):
             with named(index):
-                self._engine.generate([Request(prompt.prompt, BASE, 0, chat)], sampling)
-                found.append(len(self._engine.base.encode(prompt.prompt, chat)))
+                found.append(len(self._engine.check(Request(prompt.prompt, BASE, 0, chat), max_new_tokens)))
         return found.index(max(found))
 
     def _check_lengths(self, scorer: Scorer, spec: RunSpec, prompts: PromptSet) -> None:
         """Raises UserError if a text or a reference may not fit into the scorer's context."""
         room = scorer.engine.base.context_length
         if scorer.method.prefix is not None:
-            room -= scorer.engine.store.prefix(scorer.method.prefix).shape[-2]
+            room -= scorer.engine.store.find(scorer.method.prefix, "prefix").size
         text = 0 if scorer.same_tokens else FOREIGN * spec.sampling.max_new_tokens
         for index, (prompt, reference) in enumerate(self._lengths(scorer.engine, prompts, spec.chat)):
             longest = prompt + max(reference, text)

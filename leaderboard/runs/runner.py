@@ -156,7 +156,7 @@ class Runner:
         return {name: version(name) for name in LIBRARIES} | {
             "python": platform.python_version(),
             "machine": f"{platform.system()} {platform.machine()}",
-            "device": model.device.type,
+            "device": self.engine.base.device.type,
             "dtype": str(model.dtype).removeprefix("torch."),
             "decoding": str(DECODING),
         }

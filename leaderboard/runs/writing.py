@@ -10,9 +10,6 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
-import torch
-
-from adapters.base_model import memory
 from adapters.decoding.engine import Engine
 from adapters.decoding.text import Continuation
 from adapters.methods import Sampling
@@ -45,14 +42,12 @@ def write(
 
 def pieces(engine: Engine, batch: Batch, sampling: Sampling, scorer: str) -> Generator[Piece, None, None]:
     """Write a batch; `scorer` is the hash of its method without steering, which scores each text as it is written."""
-    device = engine.base.device
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    engine.forget_peak()
     waiting, peak, started = set(batch.requests), 0, time.perf_counter()
     with closing(engine.generate(list(batch.requests.values()), sampling, alone=True)) as states:
         for state in states:
             rows = dict(zip(batch.requests, state, strict=True))
-            peak = max(peak, memory(device))
+            peak = max(peak, engine.memory())
             done = sorted(position for position in waiting if rows[position].finish_reason)
             waiting -= set(done)
             tokens = sum(len(row.token_ids) for row in rows.values())

@@ -11,9 +11,8 @@ from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Request, Sampling, to_json
 from adapters.store.adapter_store import AdapterStore
 from demo.compare.record import stored_figures
-from demo.compare.run import score, view
+from demo.compare.run import view
 from demo.leaderboard.results.run_texts import texts_for
-from demo.services import Services
 from leaderboard.output.report import comparison_report, run_report
 from leaderboard.records import Tally
 from leaderboard.tables.display import number
@@ -26,17 +25,16 @@ LOGPROBS = (-1.5, -0.25, -2.75, -0.5)
 PERPLEXITY = 2.718281828459045**1.25
 
 
-def pane(services: Services) -> Any:
-    """The figures of a base pane, whose perplexity comes from its own log-probabilities."""
-    row = Continuation(Request("prompt", BASE, 0), (1,), (2, 3, 4, 5), TEXT, LOGPROBS, "eos", 1.0)
-    return view(row, None, score(services, {0: row})[0]).figures
+def pane() -> Any:
+    row = Continuation(Request("prompt", BASE, 0), (1,), (2, 3, 4, 5), TEXT, LOGPROBS, "eos", 1.0, None, LOGPROBS)
+    return view(row, None).figures
 
 
-def test_every_place_shows_the_same_figures(services: Services) -> None:
+def test_every_place_shows_the_same_figures() -> None:
     data = made_up({BASE: [[TEXT]]}, tallies={"base": {"0 0 0": Tally(sum(LOGPROBS), len(LOGPROBS))}})
     results = tabulate(data)
     (sample,) = prompt_figures(data, 0)
-    shown = pane(services)
+    shown = pane()
     line = texts_for(data, 0)[0][0][0]
     report = " ".join(run_report(data, results).split())
     for name, expected in (("distinct_2", PAIRS), ("perplexity", PERPLEXITY)):

@@ -11,10 +11,12 @@ import torch
 from adapters.decoding import engine as engine_module
 from adapters.decoding.batch import Batch
 from adapters.decoding.engine import Engine
+from adapters.decoding.sampling import Sampler
 from adapters.decoding.scheduler import Scheduler
 from adapters.decoding.text import Continuation
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper
 from adapters.pplm.past import MOST_TWINS
+from adapters.training.order import finish
 from tests.adapters.conftest import Bench
 
 VOWELS = Attribute("vowels", words=("a", "e", "o"))
@@ -152,6 +154,16 @@ def test_a_long_prompt_is_read_between_the_tokens_of_the_others(
     assert grown == list(range(grown[0], grown[0] + len(grown)))
     *_, last = reading
     assert tokens(last) == alone
+
+
+def test_a_prompt_in_parts_has_the_sum_of_all_its_hidden_states(engine: Engine) -> None:
+    """The last token is read again with the text, so its state is not among them; discriminators judge the sum."""
+    prompts = ["a" * 90, "o" * 70]
+    rows = [engine._row(Request(prompt, BASE), 0, Sampler(SAMPLED), 4, engine._loss) for prompt in prompts]
+    whole, parts = (finish(engine._prefill(rows, 5, part), str) for part in (None, 60))
+    assert torch.allclose(parts.hidden_sum, whole.hidden_sum, rtol=1e-4, atol=1e-4)
+    assert torch.allclose(parts.logits, whole.logits, rtol=1e-4, atol=1e-4)
+    assert whole.hidden_sum.abs().max() > 1
 
 
 @pytest.mark.slow

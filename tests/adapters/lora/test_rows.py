@@ -113,3 +113,14 @@ def test_gradients_reach_the_inputs() -> None:
 def test_rows_without_a_lora_come_first() -> None:
     with pytest.raises(AssertionError, match="base rows first"):
         LoraRows.of(Pair(), [ScaledLora(VERSE, 1.0), None])
+
+
+def test_weights_are_taken_over_from_the_same_loras_only() -> None:
+    """Rows that join a batch may have as many LoRAs as were there before, but other ones."""
+    model, one, other = Pair(), lora(2, 1), lora(2, 2)
+    before = LoraRows.of(model, [ScaledLora(one, 1.0)])
+    again = LoraRows.of(model, [None, ScaledLora(one, 0.5)], before)
+    assert again.stacks[0].a is before.stacks[0].a
+    new = LoraRows.of(model, [ScaledLora(other, 1.0)], before)
+    assert new.different == [other]
+    assert torch.equal(new.stacks[0].a, LoraRows.of(model, [ScaledLora(other, 1.0)]).stacks[0].a)

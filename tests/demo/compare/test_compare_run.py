@@ -117,7 +117,7 @@ def test_each_finished_row_is_scored_once(lasting: Services, monkeypatch: pytest
 def test_distinct_2_is_the_leaderboards(boards: list[Board]) -> None:
     text = " the cat, the cat: the CAT sat"
     row = Continuation(Request("Hi", BASE), (0,), (1, 2), text, (-1.0, -2.0), "eos", 1.0)
-    figures = runs.view(row, None, None).figures
+    figures = runs.view(row, None).figures
     assert figures is not None
     assert figures.distinct_2 == distinct([text], 2) == 1.0, "words between whitespace"
     for view in boards[-1].panes.values():
