@@ -1,12 +1,12 @@
 """The figures of all texts side by side, and what the marks in them mean."""
 
 import math
-from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
 from demo.compare import words
 from demo.compare.board import Board, Figures, PaneView
+from demo.look.theme import render
 from demo.parts.words import TABLES, kinds, title
 
 SHORT = 8  # tokens; the perplexity of fewer says nothing about a text
@@ -29,25 +29,17 @@ def figures_html(board: Board) -> str:
     views = [view for _, view in sorted(board.panes.items()) if view.figures and not view.running]
     if board.running or not views:
         return '<div class="strip empty"></div>'
-    shown = [scale for scale in SCALES if any(value_of(view, scale) is not None for view in views)]
-    prompt = f' data-prompt="{escape(board.record["prompt"])}"' if board.record else ""
-    return f'<div class="strip"{prompt}>{"".join(scale_html(scale, views) for scale in shown)}</div>'
+    shown = []
+    for scale in SCALES:
+        values = [value_of(view, scale) for view in views]
+        if known := [value for value in values if value is not None]:
+            most = max([*known, 1e-9]) if math.isnan(scale.most) else scale.most
+            shown.append((scale, list(zip(views, values, strict=True)), most))
+    return render("figures.html", board=board, shown=shown, title=title, kinds=kinds, number=number)
 
 
-def scale_html(scale: Scale, views: Sequence[PaneView]) -> str:
-    values = [value_of(view, scale) for view in views]
-    most = max([value for value in values if value is not None] + [1e-9]) if math.isnan(scale.most) else scale.most
-    rows = "".join(row_html(view, scale, value, most) for view, value in zip(views, values, strict=True))
-    name = f"{escape(scale.name)} <em>{escape(scale.reading)}</em> <small>?</small>"
-    head = f"<summary>{name}</summary><p>{escape(scale.help)}</p>"
-    return f"<section><details>{head}</details>{rows}</section>"
-
-
-def row_html(view: PaneView, scale: Scale, value: float | None, most: float) -> str:
-    number = "–" if value is None else f"{value:,.{scale.digits}f}" if value < 100_000 else f"{value:.0e}"
-    place = None if value is None else f"left:{100 * min(1, value / most):.1f}%"
-    dot = f'<i class="kind-{kinds(view.method)[-1]}" style="{place}"></i>' if place else ""
-    return f'<div><span>{escape(title(view.method))}</span><span class="track">{dot}</span><b>{number}</b></div>'
+def number(value: float | None, scale: Scale) -> str:
+    return "–" if value is None else f"{value:,.{scale.digits}f}" if value < 100_000 else f"{value:.0e}"
 
 
 def value_of(view: PaneView, scale: Scale) -> float | None:

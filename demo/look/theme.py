@@ -5,8 +5,10 @@ A method has one colour everywhere; the style sheet holds the same four as varia
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 STYLE_SHEET = Path(__file__).with_name("style.css")
 FAVICON = Path(__file__).with_name("favicon.svg")
@@ -16,6 +18,19 @@ SHADES = tomllib.loads(Path(__file__).with_name("shades.toml").read_text("utf-8"
 # Gradio brings this font along; its 600 lacks most letters, so that 700 stands in.
 SANS = (gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Liberation Mono", "monospace")
+
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """HTML from a template, which escapes the values."""
+    return TEMPLATES.get_template(template).render(values)
 
 
 def script(name: str) -> str:
