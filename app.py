@@ -4,9 +4,12 @@ The only reader of environment variables; README.md says what each does.
 """
 
 import os
+import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import Field, dataclass, field, fields
 from functools import partial
 from importlib import import_module
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from adapters.base_model import BaseModel
     from adapters.decoding.far import Far
     from demo.services import ModelServices, Services
+    from leaderboard.store.backup import Backup
     from leaderboard.store.database import Database
 
 QUIET = {  # no library may report home; they read this when they are imported
@@ -28,6 +32,7 @@ QUIET = {  # no library may report home; they read this when they are imported
 }
 
 MB = 1_000_000
+MOUNT = Path("/data")  # where a Space mounts storage that outlives it
 
 
 def number(default: int, most: int, least: int = 1) -> Any:
@@ -46,11 +51,13 @@ class Settings:
     database_url: str | None = None
     judges: tuple[str, ...] = ()
     results: str | None = None
+    backup: str | None = None
     hub_adapters: bool = False
     token: str | None = None
     space: str | None = None
     zero_gpu: bool = False
     proxies: int = number(0, 9, least=0)
+    backup_minutes: int = number(10, 1440)
     max_bytes: int = number(2_000_000, 10**9)
     max_prompts: int = number(500, 10**6)
     max_characters: int = number(4_000, 10**6)
@@ -62,6 +69,19 @@ class Settings:
     max_run_minutes: int = number(120, 10**6)
     max_training_minutes: int = number(240, 10**7)
     max_training_mb: int = number(4_000, 10**7)
+
+    @property
+    def url(self) -> str:
+        """Of the database."""
+        return self.database_url or f"sqlite:///{self.home / 'steerboard.db'}"
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the database outlives the disk without a backup."""
+        from leaderboard.store.connection import sqlite_file
+
+        file = sqlite_file(self.url)
+        return self.space is None or file is None or (MOUNT.is_mount() and file.resolve().is_relative_to(MOUNT))
 
 
 def read_settings() -> Settings:
@@ -75,6 +95,7 @@ def read_settings() -> Settings:
         database_url=read("STEERBOARD_DATABASE_URL") or None,
         judges=tuple(name for name in judges if name),
         results=read("STEERBOARD_RESULTS") or None,
+        backup=read("STEERBOARD_BACKUP") or None,
         hub_adapters=read_switch("STEERBOARD_HUB_ADAPTERS"),
         token=read("HF_TOKEN") or None,
         space=read("SPACE_ID") or None,
@@ -136,16 +157,19 @@ def serve(settings: Settings) -> None:
     from demo.gate import Door
     from demo.page import build_app, start
     from demo.parts.words import TITLE
-    from leaderboard.showcase import read_shipped
-    from leaderboard.store.database import Database
 
-    database = Database(settings.database_url or f"sqlite:///{settings.home / 'steerboard.db'}", read_shipped())
-    services = services_of(load_base_model(settings.model, settings.home), database, settings, lend)
+    database, backup = open_database(settings)
+    services = services_of(load_base_model(settings.model, settings.home), database, settings, backup, lend)
     # Twice as much as a prompt set may have, so that the refusal is ours.
     door = Door(max(2 * settings.max_bytes, settings.max_adapter_bytes), settings.proxies)
     page = build_app(services)
-    print(f"{TITLE} is at {start(services, page, settings.host, settings.port, door)}", flush=True)
-    page.block_thread()
+    address = start(services, page, settings.host, settings.port, door)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a server that is stopped ends like Ctrl-C
+    with suppress(KeyboardInterrupt), backup.saving(settings.backup_minutes) if backup else nullcontext():
+        print(f"{TITLE} is at {address}", flush=True)
+        while True:
+            time.sleep(1)
+    page.close(verbose=False)  # takes seconds, which a last copy may not have
 
 
 def model_services(base: "BaseModel", settings: Settings, far: "Far | None" = None) -> "ModelServices":
@@ -173,8 +197,31 @@ def model_services(base: "BaseModel", settings: Settings, far: "Far | None" = No
     )
 
 
+def open_database(settings: Settings) -> "tuple[Database, Backup | None]":
+    """The database, fetched from its backup if there is none here. Raises UserError."""
+    from huggingface_hub import HfApi
+
+    from leaderboard.showcase import read_shipped
+    from leaderboard.store.backup import Backup, fetch_copy, restore, send_copy
+    from leaderboard.store.connection import sqlite_file
+    from leaderboard.store.database import Database
+
+    if settings.backup is None:
+        return Database(settings.url, read_shipped()), None
+    if (file := sqlite_file(settings.url)) is None or settings.token is None:
+        raise UserError("STEERBOARD_BACKUP needs a SQLite file (PostgreSQL keeps its own data) and an HF_TOKEN.")
+    hub = HfApi(token=settings.token)
+    restored = restore(file, partial(fetch_copy, repo=settings.backup, api=hub))
+    backup = Backup(file, partial(send_copy, repo=settings.backup, api=hub), restored)
+    return Database(settings.url, read_shipped()), backup
+
+
 def services_of(
-    base: "BaseModel", database: "Database", settings: Settings, lend: Callable[..., Any] | None = None
+    base: "BaseModel",
+    database: "Database",
+    settings: Settings,
+    backup: "Backup | None" = None,
+    lend: Callable[..., Any] | None = None,
 ) -> "Services":
     """Every service around a loaded base model and an open database; `lend` is the decorator of ZeroGPU."""
     from huggingface_hub import HfApi
@@ -215,6 +262,8 @@ def services_of(
         publisher=publisher,
         trainer=Trainer(base, settings.home, own.store, *most, own.engine.far),
         space=settings.space,
+        backup=backup,
+        lasts=settings.lasts,
         costs=partial(stored_costs, settings.home, base.id),
         visitors=OneEach(),
     )

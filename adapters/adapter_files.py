@@ -29,7 +29,7 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
 OWNER_FILE = ".owner"  # who may delete the folder; it is part of no zip and never leaves the machine
-SCRATCH = (".train-", ".import-", ".delete-", ".merge-", ".convert-")  # how names of scratch folders begin
+SCRATCH = (".train-", ".import-", ".delete-", ".merge-", ".convert-", ".backup-")  # how their names begin
 LEFT_BEHIND = 3600  # seconds after which a scratch folder is one of a process that was killed
 LIMITS = {  # bytes of each file that an adapter may have
     CONFIG_FILE: 65_536,

@@ -107,10 +107,10 @@ def freeze(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, id: str) 
         raise UserError(str(error)) from error
 
 
-def load_base_model(name: str | None, home: Path) -> BaseModel:
+def load_base_model(name: str | None, home: Path, permit_gpu: bool = True) -> BaseModel:
     """The base model called `name` (a Hub id or a local folder), or the embedded one. Raises UserError."""
     transformers_logging.disable_progress_bar()  # it takes less than a second
-    on_gpu = torch.cuda.is_available()
+    on_gpu = permit_gpu and torch.cuda.is_available()
     has_bfloat16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
     try:
         folder = embedded_folder(home) if name is None else name

@@ -15,6 +15,7 @@ from adapters.xray.replay import XRays
 from leaderboard.output.publish import Publisher
 from leaderboard.prompts import Limits
 from leaderboard.runs.runner import Runner
+from leaderboard.store.backup import Backup
 from leaderboard.store.database import Database
 
 
@@ -49,6 +50,8 @@ class Services(NamedTuple):
     costs: Callable[[], Costs | None]  # of each method, where they were measured
     visitors: OneEach
     space: str | None = None  # owner/name of the Space that this runs in
+    backup: Backup | None = None  # of the database
+    lasts: bool = True  # the database outlives a restart without a backup
 
     def adapter(self, name: str | None) -> Adapter | None:
         """The adapter with this name; None if it is not offered."""

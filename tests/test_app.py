@@ -1,9 +1,11 @@
 """How the app starts, and what it says when it cannot."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ import app
 from adapters.base_model import BaseModel
 from adapters.methods import UserError
 from leaderboard.store.database import Database
-from tests.serving import ROOT
+from tests.leaderboard.store.test_backup import links
+from tests.serving import ROOT, free_port
 
 NAMES = ("STEERBOARD_MODEL", "STEERBOARD_HOME", "STEERBOARD_HOST", "STEERBOARD_PORT", "SPACE_ID")
 MORE = {
@@ -32,6 +35,8 @@ MORE = {
     "STEERBOARD_MAX_TRAINING_MB": "15",
     "STEERBOARD_HUB_ADAPTERS": "1",
     "STEERBOARD_RESULTS": "org/runs",
+    "STEERBOARD_BACKUP": "org/backup",
+    "STEERBOARD_BACKUP_MINUTES": "18",
     "HF_TOKEN": "hf_x",
 }
 MAXIMA = [name for name in MORE if "_MAX_" in name]
@@ -76,6 +81,7 @@ def test_every_further_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None
     assert (settings.max_training_minutes, settings.max_training_mb) == (14, 15)
     assert (settings.max_batch_mb, settings.run_share, settings.proxies) == (16, 17, 0)
     assert (settings.results, settings.token) == ("org/runs", "hf_x")
+    assert (settings.backup, settings.backup_minutes) == ("org/backup", 18)
 
 
 def test_a_switch_is_on_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +111,76 @@ def test_the_hub_is_asked_only_where_the_operator_says_so(
     assert made() == (True, True, True)
     monkeypatch.delenv("STEERBOARD_RESULTS")
     assert made() == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("space", "home", "url", "lasts"),
+    [
+        (None, ".steerboard", None, True),
+        ("me/steerboard", ".steerboard", None, False),
+        ("me/steerboard", "/data/steerboard", None, True),
+        ("me/steerboard", "/database", None, False),
+        ("me/steerboard", "/data", "sqlite:///steerboard.db", False),
+        ("me/steerboard", ".steerboard", "postgresql://somewhere/runs", True),
+    ],
+)
+def test_what_is_lost_with_the_disk_of_a_space(
+    space: str | None, home: str, url: str | None, lasts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = app.Settings(None, Path(home), "127.0.0.1", space=space, database_url=url)
+    monkeypatch.setattr(Path, "is_mount", lambda path: str(path) == "/data")
+    assert settings.lasts is lasts
+    monkeypatch.setattr(Path, "is_mount", lambda path: False)
+    assert settings.lasts is (lasts and not home.startswith("/data"))
+
+
+def test_a_backup_needs_a_token_and_a_file(tmp_path: Path) -> None:
+    wanted = app.Settings(None, tmp_path, "127.0.0.1", backup="org/backup")
+    with pytest.raises(UserError, match="an HF_TOKEN"):
+        app.open_database(wanted)
+    with pytest.raises(UserError, match="PostgreSQL keeps its own"):
+        app.open_database(replace(wanted, database_url="postgresql://somewhere/runs", token="hf_x"))
+    assert list(tmp_path.iterdir()) == []
+    assert app.open_database(replace(wanted, backup=None))[1] is None
+
+
+BACKED_UP = """
+import sys
+from pathlib import Path
+import app
+import leaderboard.store.backup as backup
+from tests.leaderboard.store.test_backup import fetch_from_folder, send_to_folder
+backup.fetch_copy = lambda folder, repo, api: fetch_from_folder(folder, Path(repo))
+backup.send_copy = lambda copy, repo, api: send_to_folder(copy, Path(repo))
+sys.exit(app.main())
+"""
+
+
+@pytest.mark.slow
+def test_a_space_that_is_stopped_saves_its_links_and_opens_them_on_a_new_disk(
+    tiny_llama: BaseModel, tmp_path: Path
+) -> None:
+    model, home, kept = tmp_path / "tiny", tmp_path / "home", tmp_path / "dataset" / "steerboard.db"
+    tiny_llama.model.save_pretrained(model)
+    tiny_llama.tokenizer.save_pretrained(model)
+    variables = {"MODEL": model, "HOME": home, "PORT": free_port(), "BACKUP": kept.parent, "BACKUP_MINUTES": 60}
+    environment = os.environ | {f"STEERBOARD_{name}": str(value) for name, value in variables.items()}
+    for number in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-c", BACKED_UP],
+            cwd=ROOT,
+            env=environment | {"HF_TOKEN": "hf_x", "HF_HUB_OFFLINE": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Steerboard is at ")
+        assert len(links(home / "steerboard.db")) == number
+        Database(f"sqlite:///{home / 'steerboard.db'}").add_comparison({}, "me")
+        process.terminate()
+        assert process.wait(60) == 0
+        assert links(kept) == links(home / "steerboard.db")
+        shutil.rmtree(home)
 
 
 @pytest.mark.parametrize("name", MAXIMA)

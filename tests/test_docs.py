@@ -10,17 +10,19 @@ import pytest
 
 import adapters.__main__
 import benchmarks.__main__
+import demo.space
 import leaderboard.__main__
 from tests.source_tree import ROOT, read
 
 PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "adapters": adapters.__main__.parser,
     "benchmarks": benchmarks.__main__.parser,
+    "demo.space": demo.space.parser,
     "leaderboard": leaderboard.__main__.parser,
 }
 RECORD = "docs/decisions.md"  # says what was run then
-LINE = re.compile(r"^    (python -m (?:adapters|benchmarks|leaderboard) .*)$", re.MULTILINE)
-SHORT = re.compile(r"python -m (adapters|benchmarks|leaderboard) (--help|[a-z]+)")
+LINE = re.compile(r"^    (python -m (?:adapters|benchmarks|demo\.space|leaderboard) .*)$", re.MULTILINE)
+SHORT = re.compile(r"python -m (adapters|benchmarks|demo\.space|leaderboard) (--help|[a-z]+)")
 PAGES = ["README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))]
 
 

@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from gradio_client import Client
@@ -67,7 +66,7 @@ def test_a_visitor_compares_checks_shares_and_replays(zero: Server, page: Page) 
     page.get_by_role("button", name=words.PARITY).click()
     expect(page.get_by_text(re.compile(r"^Switched off, \d of \d panes"))).to_be_visible(timeout=ANSWER)
     page.get_by_role("button", name=common.SHARE, exact=True).first.click()
-    link = page.get_by_label("Link", exact=True)
+    link = page.locator(".link textarea").locator("visible=true")
     expect(link).to_have_value(re.compile(r"\?compare=[0-9a-f]{32}"), timeout=ANSWER)
     open_page(page, link.input_value())
     page.get_by_role("button", name=common.REPLAY, exact=True).locator("visible=true").click()
@@ -99,6 +98,7 @@ def test_a_quota_that_is_used_up_is_said(zero: Server, client: Client) -> None:
 
 def test_a_look_inside_an_adapter(zero: Server, page: Page) -> None:
     open_page(page, zero.address)
+    expect(page.locator(".pane").first).to_be_visible(timeout=ANSWER)
     to_tab(page, "Inside")
     page.get_by_label("Adapter", exact=True).locator("visible=true").click()
     page.get_by_role("option", name="verse").first.click()

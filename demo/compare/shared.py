@@ -17,7 +17,7 @@ from demo.compare.record import Comparison, find_comparison, read_record
 from demo.compare.run import replay
 from demo.compare.words import NOTHING_TO_SHARE, SHARED_COMPARISON
 from demo.parts import words as common
-from demo.parts.actions import Work, as_file, build_confirm, save_on_click, small_button, wire_work
+from demo.parts.actions import Work, as_file, build_confirm, save_on_click, shown_link, small_button, wire_work
 from demo.parts.events import LIGHT, MODEL
 from demo.parts.links import COMPARE, Link, address, is_id, owner_of, read_link
 from demo.parts.marked import MAX_PANES, Marked, Values, message, message_line
@@ -81,7 +81,7 @@ def on_share(services: Services, board: Board, name: Any, secret: Any) -> tuple[
         raise UserError(NOTHING_TO_SHARE if board.record is None else common.NO_OWNER)
     named = {"title": name.strip()[:MAX_TITLE]} if isinstance(name, str) and name.strip() else {}
     id = services.database.add_comparison({**board.record, **named}, owner)
-    return gr.update(value=address(COMPARE, id), visible=True), []
+    return shown_link(services, address(COMPARE, id)), []
 
 
 def kept_rows(services: Services, secret: Any) -> list[list[str]]:

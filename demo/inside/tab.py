@@ -98,7 +98,9 @@ def inside_tab(services: Services, page: Page) -> None:
     looked = [view.adapter, view.prompt]
     shown = [view.message, view.watched, view.words, view.seen, view.attention, view.tokens]
     first, again = (partial(handler, services, view) for handler in (watch_prefix, watch))
-    filled_in.then(first, looked, shown, **slow(view.watched, LOOK))
+    if services.engine.far is None:  # else it takes of a visitor's time on a GPU, who has not asked for it
+        watched = filled_in.then(first, looked, shown, **slow(view.watched, LOOK))
+        view.adapter.input(None, cancels=[watched])  # what it says would be of the adapter before
     gr.on([view.watch.click, view.prompt.submit], again, looked, shown, **slow(view.watched, LOOK))
     save_on_click(view.save, partial(on_save, services), view.adapter, view.message)
 

@@ -42,6 +42,7 @@ class Scoreboard:
         columns = [words.PROMPT, words.METHOD, words.NUMBER_OF_TEXT, words.WRITTEN, words.TOKENS]
         widths = [280, 150, 60, 610, 90]
         self.rows = text_table(words.NEWEST, columns, widths, "newest", visible=False, show_label=True)
+        self.safety = gr.HTML(visible=False, elem_classes="help")
         with (
             gr.Column(elem_classes="stack") as self.list_column,
             gr.Accordion(words.EARLIER, open=True, visible=False) as self.earlier_box,
@@ -49,7 +50,7 @@ class Scoreboard:
             self.earlier = text_table(
                 words.EARLIER, words.EARLIER_COLUMNS, None, "earlier", show_search="filter", wrap=False, max_height=360
             )
-        self.listed = [self.earlier, self.earlier_box, self.message]  # what the list of runs changes
+        self.listed = [self.earlier, self.earlier_box, self.safety, self.message]  # what the list of runs changes
         self.going = gr.State(None)  # the id of the run that is running
         changed = [self.setup.run, self.setup.stop, self.setup.estimate, self.bar, self.rows, self.going]
         self.outputs = [self.message, *changed, *self.results.outputs]  # everything that a run changes
@@ -99,8 +100,9 @@ def wire_earlier(services: Services, board: Scoreboard, page: Page) -> None:
 
 def list_earlier(services: Services, board: Scoreboard, secret: Any) -> Values:
     """The list of runs, shown where there is more than one."""
-    rows = earlier_rows(services, secret)
-    return {board.earlier: rows, board.earlier_box: gr.update(visible=len(rows) > 1)}
+    rows, safety = earlier_rows(services, secret), common.safety(services.backup, services.lasts)
+    shown = {board.earlier: rows, board.earlier_box: gr.update(visible=len(rows) > 1)}
+    return shown | {board.safety: gr.update(value=f"<p>{safety}</p>", visible=bool(safety))}
 
 
 def earlier_rows(services: Services, secret: Any) -> list[list[str]]:

@@ -11,11 +11,12 @@ from gradio.blocks import Block
 
 from adapters.methods import UserError
 from demo.look.theme import script
-from demo.parts.controls import labelled
+from demo.parts.controls import CONTROLS, labelled
 from demo.parts.events import LIGHT, slow
 from demo.parts.marked import Values, message, message_line
 from demo.parts.running import as_user_error, told
-from demo.parts.words import DELETE, DELETE_NO, DELETE_QUESTION, DELETE_YES, STOP
+from demo.parts.words import DELETE, DELETE_NO, DELETE_QUESTION, DELETE_YES, STOP, safety
+from demo.services import Services
 
 SAVE = script("save.js")
 
@@ -93,6 +94,12 @@ def share_link() -> gr.Textbox:
     link = gr.Textbox(visible=False, buttons=["copy"], elem_classes="link", **labelled("link", interactive=False))
     link.change(None, link, link, js="(link) => link && new URL(link, location.href).href", **LIGHT)
     return link
+
+
+def shown_link(services: Services, address: str, visible: bool = True) -> dict[str, Any]:
+    """The update that shows an address, and how safe it is from a restart."""
+    info = f"{CONTROLS['link'].info} {safety(services.backup, services.lasts)}".strip()
+    return gr.update(value=address, info=info, visible=visible)
 
 
 class Work(NamedTuple):

@@ -11,8 +11,10 @@ from pathlib import Path
 from adapters.methods import PPLM, Method, Sampling
 from leaderboard.output.looks import kinds as kinds
 from leaderboard.output.looks import title as title
+from leaderboard.store.backup import Backup
 
 TABLES = tomllib.loads(Path(__file__).with_name("words.toml").read_text("utf-8"))
+SAFETY = TABLES["safety"]  # what a restart of a Space leaves of links
 PROSE = TABLES["prose"]  # by tab
 PHASES: dict[str, str] = PROSE["common"]["PHASES"]
 TRAINED_ON: dict[str, str] = PROSE["common"]["TRAINED_ON"]
@@ -120,6 +122,15 @@ def duration(seconds: float) -> str:
 def moment(time: datetime) -> str:
     """A date and time of day, in UTC."""
     return f"{time:%Y-%m-%d %H:%M}"
+
+
+def safety(backup: Backup | None, lasts: bool) -> str:
+    """How safe links are from a restart, in a sentence; empty where they last without a backup."""
+    if backup is None:
+        return "" if lasts else str(SAFETY["lost"])
+    age = backup.age()
+    said = "fails" if backup.failed else "never" if age is None else "since"
+    return str(SAFETY[said].format(age=duration(age or 0)))
 
 
 def missing_html(error: Exception) -> str:

@@ -243,5 +243,6 @@ def load_engine(model: str | None, home: Path) -> Engine:
 
 
 def load_judge(name: str, home: Path) -> Engine:
-    base = load_base_model(name, home)
+    """The engine of a judge, on the CPU: the GPU's memory is the base model's. Raises UserError."""
+    base = load_base_model(name, home, permit_gpu=False)
     return Engine(base, AdapterStore([], base))

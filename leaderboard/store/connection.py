@@ -12,7 +12,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, make_url
 
 from adapters.methods import UserError
 
@@ -32,6 +32,13 @@ def open_engine(url: URL) -> Engine:
         event.listen(engine, "connect", configure_sqlite)
         event.listen(engine, "begin", begin_sqlite)
     return engine
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for another kind, or for one in memory."""
+    parsed = make_url(url)
+    named = parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:")
+    return Path(str(parsed.database)) if named else None
 
 
 def configure_sqlite(connection: Any, _: Any) -> None:

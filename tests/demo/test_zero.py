@@ -309,7 +309,7 @@ def test_all_services_stand_without_a_weight(home: Path) -> None:
     base = tiny.llama()
     database = Database("sqlite://")
     try:
-        services = services_of(base, database, Settings(None, home, "127.0.0.1"), spaces.GPU)
+        services = services_of(base, database, Settings(None, home, "127.0.0.1"), lend=spaces.GPU)
         spaces.put_away([base.model])
         assert services.versions["device"] == "cpu"
         assert services.runner.hashes.named(METHODS)["base"]

@@ -1,14 +1,19 @@
-"""Databases of both kinds, a real PostgreSQL server among them."""
+"""Databases of both kinds, a real PostgreSQL server among them, and a Hub."""
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub import HfApi
 from sqlalchemy import create_engine, text
 
 from leaderboard.store.database import Database
@@ -16,6 +21,7 @@ from leaderboard.store.schema import new_id
 from tests.adapters.conftest import bench, benches
 from tests.conftest import missing
 
+TOKEN = "hf_not_a_real_one"
 __all__ = ["bench", "benches"]  # fixtures: tiny models with random adapters
 
 
@@ -68,3 +74,68 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def database(database_url: str) -> Database:
     return Database(database_url)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """The few calls of a Hub that an upload makes; remembers what it was told."""
+
+    requests: list[tuple[str, str, bytes, str | None]]
+    files: dict[str, bytes]  # of its one dataset, by name
+    refuse = False
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        self.requests.append(("POST", self.path, body, self.headers["Authorization"]))
+        if self.refuse:
+            self.answer(403, {"error": "You have no right to write here\nreally"})
+        elif self.path == "/api/repos/create":
+            self.answer(200, {"url": f"http://{self.headers['Host']}/datasets/me/runs", "id": "me/runs"})
+        elif self.path == "/api/validate-yaml":
+            self.answer(200, {"errors": [], "warnings": []})
+        elif "/preupload/" in self.path:
+            files = [file["path"] for file in json.loads(body)["files"]]
+            self.answer(
+                200, {"files": [{"path": path, "uploadMode": "regular", "shouldIgnore": False} for path in files]}
+            )
+        elif "/commit/" in self.path:
+            self.answer(
+                200, {"commitUrl": f"http://{self.headers['Host']}/datasets/me/runs/commit/1", "commitOid": "1"}
+            )
+        else:
+            self.answer(404, {})
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        self.requests.append((self.command, self.path, b"", self.headers["Authorization"]))
+        content = self.files.get(self.path.rpartition("/")[2])
+        self.send_response(404 if content is None else 200)
+        self.send_header("Content-Length", str(len(content or b"")))
+        for header in ("X-Error-Code: EntryNotFound",) if content is None else ('ETag: "1"', "X-Repo-Commit: 1"):
+            self.send_header(*header.split(": "))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content or b"")
+
+    def answer(self, status: int, content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[HfApi, type[Hub]]]:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # as where a run is really sent
+    handler = type("OneHub", (Hub,), {"requests": [], "files": {}})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield HfApi(endpoint=f"http://127.0.0.1:{server.server_port}", token=TOKEN), handler
+    server.shutdown()
+    server.server_close()

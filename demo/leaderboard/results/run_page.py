@@ -19,7 +19,7 @@ from demo.leaderboard.results.run_figures import beside_tab, plots_tab, table_ta
 from demo.leaderboard.results.run_texts import texts_tab
 from demo.look.theme import script
 from demo.parts import words as common
-from demo.parts.actions import build_confirm, share_link
+from demo.parts.actions import build_confirm, share_link, shown_link
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT, told
 from demo.parts.links import RUN, address, is_own
@@ -166,7 +166,7 @@ def open_run(services: Services, page: ResultsPage, id: Any, secret: Any, by_lin
         page.column: gr.update(visible=True),
         page.body: gr.update(visible=True),
         page.head: head_html(run, by_link, ships),
-        page.link: gr.update(value=address(RUN, run.id), visible=not ships),
+        page.link: shown_link(services, address(RUN, run.id), not ships),
         page.resume: gr.update(visible=mine and run.status != "done"),
         page.delete.ask: gr.update(visible=mine),
         page.delete.row: gr.update(visible=False),

@@ -22,6 +22,7 @@ from demo.compare.run import check_parity, replay
 from demo.compare.shared import SharedPage, kept_rows, on_delete, on_replay, on_report, on_share, open_shared
 from demo.parts import words as common
 from demo.parts.actions import play
+from demo.parts.controls import CONTROLS
 from demo.parts.links import COMPARE, RUN, Link, new_secret, owner_of
 from demo.parts.marked import ERROR, Values
 from demo.parts.numbers import PROMPT
@@ -52,6 +53,15 @@ def id(lasting: Services, finished: Board) -> str:
 @pytest.fixture(scope="module")
 def found(lasting: Services, id: str) -> Comparison:
     return find_comparison(lasting, id)
+
+
+def test_the_share_dialogue_says_what_a_restart_leaves(lasting: Services, finished: Board) -> None:
+    def info(services: Services) -> str:
+        return str(on_share(services, finished, "", ME)[0]["info"])
+
+    plain = info(lasting)
+    assert plain == CONTROLS["link"].info
+    assert info(lasting._replace(lasts=False)).removeprefix(plain) == f" {common.SAFETY['lost']}"
 
 
 def replayed(services: Services, page: SharedPage, id: Any) -> list[Values]:

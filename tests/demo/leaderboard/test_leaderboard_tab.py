@@ -21,7 +21,7 @@ from demo.leaderboard.results.run_figures import draw, fill_beside, fill_plots, 
 from demo.leaderboard.results.run_page import fill_inner, head_html, on_delete, open_run, show_texts
 from demo.leaderboard.results.run_texts import fill_texts, show_prompt, sort_prompts
 from demo.leaderboard.settings import on_download, on_estimate, on_paste, on_set, on_upload
-from demo.leaderboard.tab import Scoreboard, earlier_rows, on_resume, on_run, on_stop, open_link
+from demo.leaderboard.tab import Scoreboard, earlier_rows, list_earlier, on_resume, on_run, on_stop, open_link
 from demo.parts import words as common
 from demo.parts.actions import Work, or_no_file, play, show_question, work_buttons
 from demo.parts.controls import FIRST_SEED
@@ -83,6 +83,13 @@ def done(services: Services, board: Scoreboard, values: Values) -> str:
     """The id of the run that the form begins, once it has ended."""
     link = str(list(on_run(services, board, values))[-1][board.results.link]["value"])
     return link.removeprefix("?run=")
+
+
+def test_the_tab_says_what_a_restart_leaves(services: Services, board: Scoreboard) -> None:
+    assert list_earlier(services, board, ME)[board.safety]["visible"] is False
+    shown = list_earlier(services._replace(lasts=False), board, ME)[board.safety]
+    assert (shown["visible"], shown["value"]) == (True, f"<p>{common.SAFETY['lost']}</p>")
+    assert board.safety in board.listed
 
 
 def added(services: Services, secret: str | None) -> str:

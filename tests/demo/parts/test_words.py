@@ -3,12 +3,16 @@
 import ast
 import importlib
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from demo.parts.words import PROSE, TABLES, links_html
+from demo.parts.words import PROSE, SAFETY, TABLES, links_html, safety
+from leaderboard.store.backup import Backup
 from tests.serving import ROOT
 from tests.source_tree import sources, tracked
 
@@ -90,3 +94,25 @@ def test_a_space_links_to_its_code_and_guide() -> None:
     assert 'href="https://huggingface.co/spaces/someone/steerboard/tree/main"' in there
     assert 'href="https://huggingface.co/org/model"' in there
     assert "Code" not in links_html("org/model", None)
+
+
+def test_links_are_as_safe_as_it_says(tmp_path: Path) -> None:
+    pushed: list[Path] = []
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
+        connection.execute("CREATE TABLE links (id)")
+    backup, said = Backup(tmp_path / "a.db", pushed.append), SAFETY
+    assert safety(None, lasts=True) == ""
+    assert safety(None, lasts=False) == said["lost"]
+    assert safety(backup, lasts=False) == said["never"]
+    backup.failed = True
+    assert safety(backup, lasts=False) == said["fails"]
+    backup.save()
+    assert len(pushed) == 1
+    assert safety(backup, lasts=False) == "Backed up 1 s ago."
+    backup.failed = True
+    assert safety(backup, lasts=True) == said["fails"]
+
+
+def test_no_table_has_a_longer_sentence_either() -> None:
+    sentences = [sentence for text in SAFETY.values() for sentence in ENDS.split(text)]
+    assert [sentence for sentence in sentences if len(sentence.split()) > MOST] == []

@@ -4,14 +4,10 @@ import csv
 import io
 import json
 import math
-import threading
 from base64 import b64decode
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -33,10 +29,10 @@ from leaderboard.records import Prompt, RunData, RunSpec, Tally
 from leaderboard.store.database import Database
 from leaderboard.tables.results import Results
 from leaderboard.tables.table import tabulate
+from tests.leaderboard.conftest import TOKEN, Hub
 from tests.leaderboard.made_up import LORA, made_up
 
 TRICKY = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "NA", "", " ", "'", '"', "a,b\nc\r\nd", "\u2028", "ü\0", "<b>"]
-TOKEN = "hf_not_a_real_one"
 
 
 @pytest.fixture(scope="module")
@@ -156,66 +152,6 @@ def test_run_json_holds_settings_and_results(data: RunData, results: Results) ->
 
 
 # The Hub
-
-
-class Hub(BaseHTTPRequestHandler):
-    """The few calls of a Hub that an upload makes; remembers what it was told."""
-
-    requests: list[tuple[str, str, bytes, str | None]]
-    refuse = False
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-        self.requests.append(("POST", self.path, body, self.headers["Authorization"]))
-        if self.refuse:
-            self.answer(403, {"error": "You have no right to write here\nreally"})
-        elif self.path == "/api/repos/create":
-            self.answer(200, {"url": f"http://{self.headers['Host']}/datasets/me/runs", "id": "me/runs"})
-        elif self.path == "/api/validate-yaml":
-            self.answer(200, {"errors": [], "warnings": []})
-        elif "/preupload/" in self.path:
-            files = [file["path"] for file in json.loads(body)["files"]]
-            self.answer(
-                200, {"files": [{"path": path, "uploadMode": "regular", "shouldIgnore": False} for path in files]}
-            )
-        elif "/commit/" in self.path:
-            self.answer(
-                200, {"commitUrl": f"http://{self.headers['Host']}/datasets/me/runs/commit/1", "commitOid": "1"}
-            )
-        else:
-            self.answer(404, {})
-
-    def do_HEAD(self) -> None:
-        self.requests.append(("HEAD", self.path, b"", self.headers["Authorization"]))
-        self.send_response(404)
-        self.send_header("X-Error-Code", "EntryNotFound")
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.requests.append(("GET", self.path, b"", self.headers["Authorization"]))
-        self.answer(404, {})
-
-    def answer(self, status: int, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing."""
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[HfApi, type[Hub]]]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # as where a run is really sent
-    handler = type("OneHub", (Hub,), {"requests": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield HfApi(endpoint=f"http://127.0.0.1:{server.server_port}", token=TOKEN), handler
-    server.shutdown()
-    server.server_close()
 
 
 def test_a_run_is_pushed_to_a_private_dataset_in_one_commit(
