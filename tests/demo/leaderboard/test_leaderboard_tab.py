@@ -16,10 +16,9 @@ import pytest
 from adapters.methods import BASE, PPLM, Sampling, UserError, parse_method
 from demo.leaderboard import tab, words
 from demo.leaderboard.form import chosen_prompts
-from demo.leaderboard.results.run_board import show_texts
 from demo.leaderboard.results.run_facts import fill_facts, fill_files, make_file, on_publish, replay_run, run_facts
 from demo.leaderboard.results.run_figures import draw, fill_beside, fill_plots, fill_table, show_beside
-from demo.leaderboard.results.run_page import fill_inner, head_html, on_delete, open_run
+from demo.leaderboard.results.run_page import fill_inner, head_html, on_delete, open_run, show_texts
 from demo.leaderboard.results.run_texts import fill_texts, show_prompt, sort_prompts
 from demo.leaderboard.settings import on_download, on_estimate, on_paste, on_set, on_upload
 from demo.leaderboard.tab import Scoreboard, earlier_rows, list_earlier, on_resume, on_run, on_stop, open_link

@@ -14,9 +14,9 @@ from adapters.training.order import Scores
 from demo.compare.board import PaneView
 from demo.compare.form import default_panes
 from demo.compare.panes import Pane, offer, offered
-from demo.leaderboard.form import known_methods
 from demo.parts.actions import or_no_file
 from demo.parts.links import owner_of
+from demo.parts.uploads import known_methods
 from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words
