@@ -25,6 +25,7 @@ QUIET = {  # no library may report home; they read this when they are imported
 }
 
 MB = 1_000_000
+SECRET_LENGTH = 16
 
 
 def number(default: int, most: int, least: int = 1) -> Any:
@@ -47,6 +48,12 @@ class Settings:
     token: str | None = None
     space: str | None = None
     proxies: int = number(0, 9, least=0)
+    admin_token: str | None = None
+    hourly_tokens: int = number(0, 10**9, least=0)
+    hourly_uploads: int = number(0, 10**6, least=0)
+    hourly_mb: int = number(0, 10**6, least=0)
+    hourly_trainings: int = number(0, 10**6, least=0)
+    hourly_xrays: int = number(0, 10**6, least=0)
     max_bytes: int = number(2_000_000, 10**9)
     max_prompts: int = number(500, 10**6)
     max_characters: int = number(4_000, 10**6)
@@ -74,6 +81,7 @@ def read_settings() -> Settings:
         hub_adapters=read_switch("STEERBOARD_HUB_ADAPTERS"),
         token=read("HF_TOKEN") or None,
         space=read("SPACE_ID") or None,
+        admin_token=read_secret("STEERBOARD_ADMIN_TOKEN"),
         **{each.name: read_number(each) for each in fields(Settings) if each.metadata},
     )
 
@@ -93,6 +101,14 @@ def read_switch(name: str) -> bool:
     if value not in ("", "0", "1"):
         raise UserError(f"{name} is {value!r}: set it to 1 or unset it.")
     return value == "1"
+
+
+def read_secret(name: str) -> str | None:
+    """A token that cannot be guessed, None if it is unset. Raises UserError for a short one."""
+    value = os.environ.get(name) or None
+    if value and len(value) < SECRET_LENGTH:
+        raise UserError(f"{name} has {len(value)} characters: use {SECRET_LENGTH} or more, drawn at random.")
+    return value
 
 
 def main() -> int:
@@ -125,6 +141,7 @@ def check_address(settings: Settings) -> None:
 def serve(settings: Settings) -> None:
     """Open the database, load the model and serve the page. Raises UserError or OSError."""
     from adapters.base_model import load_base_model
+    from demo.cookies import read_key
     from demo.gate import Door
     from demo.page import build_app, start
     from demo.parts.words import TITLE
@@ -134,7 +151,9 @@ def serve(settings: Settings) -> None:
     database = Database(settings.database_url or f"sqlite:///{settings.home / 'steerboard.db'}", read_shipped())
     services = services_of(load_base_model(settings.model, settings.home), database, settings)
     # Twice as much as a prompt set may have, so that the refusal is ours.
-    door = Door(max(2 * settings.max_bytes, settings.max_adapter_bytes), settings.proxies)
+    most = max(2 * settings.max_bytes, settings.max_adapter_bytes)
+    key, framed = read_key(settings.home), settings.space is not None
+    door = Door(most, settings.proxies, key, framed, settings.admin_token, settings.home)
     page = build_app(services)
     print(f"{TITLE} is at {start(services, page, settings.host, settings.port, door)}", flush=True)
     page.block_thread()
@@ -147,7 +166,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
     from adapters.adapter_files import sweep
     from adapters.decoding.engine import Engine
     from adapters.decoding.scheduler import Scheduler
-    from adapters.decoding.visitors import OneEach
+    from adapters.decoding.visitors import DISK, TOKENS, TRAININGS, UPLOADS, XRAYS, Allowance, OneEach
     from adapters.discriminators.trainer import DiscriminatorTrainer
     from adapters.learned.costs import stored_costs
     from adapters.learned.explorer import Explorer
@@ -156,6 +175,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
     from adapters.store.adapter_store import WEIGHTS, AdapterStore
     from adapters.training.queue import Trainer
     from adapters.xray.replay import XRays
+    from demo.cookies import asking
     from demo.services import Services
     from leaderboard.output.publish import Publisher, push_to_hub
     from leaderboard.prompts import Limits
@@ -174,6 +194,8 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
     engine = Engine(base, store, Scheduler(settings.max_batch_mb * MB), settings.run_share / 100)
     judges = {name: partial(load_judge, name, settings.home) for name in settings.judges}
     runner = Runner(engine, database, judges, max_minutes=settings.max_run_minutes)
+    hourly = {TOKENS: settings.hourly_tokens, UPLOADS: settings.hourly_uploads, DISK: MB * settings.hourly_mb}
+    hourly |= {TRAININGS: settings.hourly_trainings, XRAYS: settings.hourly_xrays}
     return Services(
         engine=engine,
         xrays=XRays(engine),
@@ -194,6 +216,7 @@ def services_of(base: "BaseModel", database: "Database", settings: Settings) -> 
         space=settings.space,
         costs=partial(stored_costs, settings.home, base.id),
         visitors=OneEach(),
+        allowance=Allowance(hourly, asking),
     )
 
 

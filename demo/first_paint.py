@@ -1,10 +1,7 @@
 """What the page opens on, as plain HTML: it can be read before Gradio's script has built the page."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from demo.compare import words
 from demo.compare.examples import EXAMPLES, Start
@@ -12,6 +9,7 @@ from demo.compare.figures import figures_html, legend_html
 from demo.compare.panes import status_html
 from demo.compare.record import Comparison
 from demo.compare.shared import head_html as link_head_html
+from demo.front import TEMPLATES
 from demo.leaderboard.results.run_page import head_html as run_head_html
 from demo.look.theme import STYLE_SHEET
 from demo.parts import words as common
@@ -24,9 +22,6 @@ from leaderboard.output.ranking import board_html
 from leaderboard.records import Run
 
 CLASSES = {PROMPT: "prompt-text", DEPARTS: "departs"} | {mark: f"topic-{place}" for place, mark in enumerate(TOPICS)}
-TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
 
 
 def first_paint(services: Services, tabs: Sequence[str], opened: Comparison | Start) -> str:
