@@ -152,8 +152,8 @@ def serve(settings: Settings) -> None:
     services = services_of(load_base_model(settings.model, settings.home), database, settings)
     # Twice as much as a prompt set may have, so that the refusal is ours.
     most = max(2 * settings.max_bytes, settings.max_adapter_bytes)
-    key, framed = read_key(settings.home), settings.space is not None
-    door = Door(most, settings.proxies, key, framed, settings.admin_token, settings.home)
+    home, framed = settings.home, settings.space is not None
+    door = Door(most, settings.proxies, read_key(home), framed, settings.admin_token, home)
     page = build_app(services)
     print(f"{TITLE} is at {start(services, page, settings.host, settings.port, door)}", flush=True)
     page.block_thread()

@@ -50,11 +50,10 @@ def read_key(home: Path) -> bytes:
 
 def address(request: Request, proxies: int, bits: tuple[int, int] = ADDRESS) -> str:
     """The first bits of the address of whoever asks, beyond the proxies that are ours; empty where none is known."""
-    told = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+    told = [hop.strip() for hop in ",".join(request.headers.getlist("x-forwarded-for")).split(",") if hop.strip()]
     hops = [*told, request.client.host if request.client else ""]
-    found = hops[-1 - min(proxies, len(told))]
     try:
-        parsed = ip_address(found)
+        parsed = ip_address(hops[-1 - min(proxies, len(told))])
     except ValueError:
         return ""
     if isinstance(parsed, IPv6Address):  # a server that listens on both kinds is told of IPv4 in this way

@@ -157,6 +157,8 @@ def test_an_operator_deletes_a_run_in_a_browser(desk: Desk, page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()
     assert violations(page) == {}
+    expect(page.get_by_role("button", name="Delete run")).to_be_hidden()  # one click deletes nothing
+    page.get_by_role("row", name="stopped").locator("summary").click()
     page.get_by_role("button", name="Delete run").click()
     expect(page.get_by_role("status")).to_have_text("Delete run: done.")
     expect(page.get_by_role("button", name="Delete run")).to_have_count(0)

@@ -72,6 +72,12 @@ def test_behind_a_proxy_the_address_is_the_one_that_the_proxy_saw(
     assert (address(asked, 1), address(asked, 1, NETWORK)) == (own, network)
 
 
+def test_a_proxy_may_add_a_header_of_its_own() -> None:
+    headers = [(b"x-forwarded-for", b"7.7.7.7"), (b"x-forwarded-for", b"1.2.3.4")]
+    asked = Request({"type": "http", "headers": headers, "client": ("10.0.0.1", 1)})
+    assert address(asked, 1) == "1.2.3.4/32"
+
+
 def test_the_key_survives_a_restart_and_nobody_else_reads_it(tmp_path: Path) -> None:
     key = read_key(tmp_path)
     assert len(key) == 32
