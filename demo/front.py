@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable
 from html import escape
+from pathlib import Path
 from typing import NamedTuple
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.requests import Request
@@ -15,6 +17,9 @@ TEXT = re.compile(r'(<meta\s+(?:property="og|name="twitter):(title|description)"
 BODY = re.compile(r"<body[^>]*>")
 OTHERS = re.compile(r'<meta\s+(?:property="og:(?:image|url)"|name="twitter:(?:image|creator)")[^>]*>')
 PICTURE = "/preview.png"
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
 
 
 class Front(NamedTuple):
