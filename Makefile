@@ -50,6 +50,10 @@ check: .venv/.dev
 bench: .venv/.app $(EMBEDDED)
 	$(quiet) OMP_NUM_THREADS=1 $(bin)/python -m benchmarks $(ARGS)
 
+# With the libraries of this repository, or with those that the machine's own Python finds.
+gpu:
+	$(quiet) $(if $(wildcard .venv/.app),$(bin)/python,$(PYTHON)) -m benchmarks.gpu --home $(STEERBOARD_HOME) $(ARGS)
+
 model: $(EMBEDDED)
 
 adapters: .venv/.app

@@ -11,7 +11,8 @@ from adapters.base_model import BaseModel
 from app import Settings, services_of
 from demo.services import Services
 from leaderboard.store.database import Database
-from tests.adapters.conftest import make_bench, vowel_tokenizer
+from tests.adapters.conftest import make_bench
+from tests.tiny import vowel_tokenizer
 
 
 @pytest.fixture(scope="session")
