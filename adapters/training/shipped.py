@@ -3,7 +3,6 @@
 Larger models want smaller steps: lr falls with the root of the number of parameters.
 """
 
-import hashlib
 import json
 import math
 import tomllib
@@ -14,6 +13,7 @@ from typing import Any
 from adapters.adapter_files import METRICS_FILE, read_config
 from adapters.base_model import BaseModel
 from adapters.methods import UserError, from_json, to_json
+from adapters.store.digest import sha256
 from adapters.training.card import Report
 from adapters.training.corpus import DATA, DATASETS, Dataset, own_dataset
 from adapters.training.making import GENERAL_ROWS, Place, make_adapter
@@ -57,8 +57,8 @@ def make_shipped(
     base: BaseModel, order: TrainOrder, home: Path, out: Path, command: str
 ) -> Generator[Event, None, Report]:
     """Train one of the set, from its checkpoint on if there is one; yield its events. Raises UserError."""
-    key = hashlib.sha256(f"{base.weights_hash} {json.dumps(to_json(order))}".encode()).hexdigest()[:16]
-    checkpoint = home / "shipped" / f"{order.name}-{key}.safetensors"  # another model or setting begins anew
+    key = sha256(base.weights_hash, base.device.type, json.dumps(to_json(order)))[:16]
+    checkpoint = home / "shipped" / f"{order.name}-{key}.safetensors"  # another model, device or setting begins anew
     place = Place(out / order.name, command, home / "logs", GENERAL_ROWS, checkpoint=checkpoint)
     report = yield from make_adapter(base.private(), order, shipped_data(order.name, home), place)
     checkpoint.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,8 +91,8 @@ def part(name: str, home: Path, model: str | None, work: Path) -> dict[str, Any]
     command = [sys.executable, "-m", "benchmarks.gpu", name, "--home", str(home), "--work", str(work)]
     command += [] if model is None else ["--model", model]
     log, found = work / f"{name}.log", dict[str, Any]()
-    own = {"cwd": ROOT, "start_new_session": True}  # a session, to be ended with its own children
-    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out, **own) as child:
+    session = partial(subprocess.Popen, cwd=ROOT, start_new_session=True)  # to be ended with its own children
+    with log.open("w") as out, session(command, stdout=out, stderr=out) as child:
         try:
             if child.wait(limit):
                 found["error"] = log.read_text("utf-8", "replace")[-1500:]

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +28,7 @@ from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, a
 from adapters.store.adapter_store import WEIGHTS, AdapterStore
 from adapters.training.corpus import DATA, DATASETS
 from adapters.training.making import Place, make_adapter
-from adapters.training.order import TrainStep, finish
+from adapters.training.order import Event, TrainStep, finish
 from adapters.training.shipped import SHIPPED, shipped_order
 from benchmarks.costs.timing import decode
 
@@ -130,7 +131,7 @@ def training(site: Site) -> Rows:
     for name in ("poetry", "facts"):
         kind, shipped = SHIPPED[name]["kind"], shipped_order(name, base.model.num_parameters())
         settings = replace(shipped.settings, steps=steps, warmup_steps=2, eval_every=steps, eval_examples=16)
-        order, seen = replace(shipped, name=f"gpu-{kind}", settings=settings), []
+        order, seen = replace(shipped, name=f"gpu-{kind}", settings=settings), list[Event]()
         place = Place(site.work / "adapters" / order.name, "make gpu", site.work / "logs", 8, 16)
         reset_peak(base)
         report = finish(make_adapter(base.private(), order, DATASETS[order.data], place), seen.append)
@@ -141,8 +142,8 @@ def training(site: Site) -> Rows:
         before, after = report.base_scores.perplexity, report.adapter_scores.perplexity
         yield row(f"{kind}, held-out perplexity after {steps} steps / base", "ratio", [after / before])
     rows = read_labelled((DATA / "sentiment.jsonl").read_bytes(), "sentiment.jsonl")[:: 2 if site.gpu else 100]
-    order = Order("sentiment", "some of the shipped rows", "see adapters/data", "make gpu")
-    measured = finish(make_discriminator(base, rows, order, site.work, site.work / "adapters"), print).measured
+    named = Order("sentiment", "some of the shipped rows", "see adapters/data", "make gpu")
+    measured = finish(make_discriminator(base, rows, named, site.work, site.work / "adapters"), print).measured
     yield row(f"discriminator, {len(rows)} texts, read and trained", "s", [measured.seconds])
     yield row("discriminator, right on held-out texts", "share", [measured.accuracy.share])
 
@@ -196,7 +197,7 @@ def bench(site: Site) -> Rows:
             count = max(size, len(used))
             requests = [Request(PROMPTS[i % len(PROMPTS)], used[i % len(used)], i) for i in range(count)]
             reset_peak(engine.base)
-            taken = repeated(lambda requests=requests: token_seconds(engine, requests, tokens), allowed)
+            taken = repeated(partial(token_seconds, engine, requests, tokens), allowed)
             said = f"{name}, {count} row{'s' * (count > 1)}"
             yield row(f"{said}: a token of all", "ms", [1000 * each for each in taken], peak_mb=peak(engine.base))
             yield row(f"{said}: together", "tokens/s", [count / each for each in taken])
@@ -210,7 +211,7 @@ def token_seconds(engine: Engine, requests: Sequence[Request], tokens: int) -> f
 
 def repeated(work: Callable[[], float], allowed: float) -> list[float]:
     """What some rounds measure, after one to warm up: as many as fit into the seconds, at least one."""
-    end, found = time.monotonic() + allowed, []
+    end, found = time.monotonic() + allowed, list[float]()
     work()
     while not found or (len(found) < ROUNDS and time.monotonic() < end):
         found.append(work())
