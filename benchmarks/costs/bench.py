@@ -22,6 +22,7 @@ from adapters.store.adapter_store import WEIGHTS, AdapterStore
 from benchmarks import pages
 from benchmarks.costs import crowds, leaderboard_cost, steering_cost
 from benchmarks.costs.timing import Stamp, Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise
+from benchmarks.gpu import gpu_command
 from leaderboard.runs.runner import load_engine
 
 PROMPT = "The potato is a plant that"
@@ -115,4 +116,5 @@ def run(options: argparse.Namespace, _: str) -> int:
         print(title, table(results[name]["rows"]), machine, sep="\n\n")
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     pages.write_part(PAGE, "bench", markdown(results))
+    gpu_command.write_page(PAGE)
     return 0

@@ -16,7 +16,8 @@ from app import Settings, services_of
 from demo.cookies import asking
 from demo.services import Services
 from leaderboard.store.database import Database
-from tests.adapters.conftest import make_bench, vowel_tokenizer
+from tests.adapters.conftest import make_bench
+from tests.tiny import vowel_tokenizer
 
 
 @pytest.fixture(scope="session")
