@@ -11,8 +11,7 @@ from tests.source_tree import ROOT
 
 ONE = "tolist at batch.py"  # everything that a token needs, at once
 OPEN = (  # known waits that are still to go
-    "torch.tensor at batch.py: index = torch.tensor(own",
-    "torch.tensor at sampling.py: seen =",
+    "torch.tensor at sampling.py: logits = penalise(",
     "_local_scalar_dense at masking_utils.py",  # transformers looks whether a mask (B, T) leaves anything out
 )
 
