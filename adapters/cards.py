@@ -35,7 +35,8 @@ def cell(text: str) -> str:
 
 
 def machine() -> str:
-    processor = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    processor = f"{torch.cuda.get_device_name()}, {cores}" if torch.cuda.is_available() else cores
     return f"{processor}, torch {torch.__version__} with {torch.get_num_threads()} thread(s)"
 
 

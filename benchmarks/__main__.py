@@ -10,10 +10,12 @@ import sys
 from adapters.methods import UserError
 from benchmarks import adapters_page, example_records, headlines, showcase_run
 from benchmarks.costs import bench, method_costs, weight_layout
+from benchmarks.gpu import gpu_command
 from benchmarks.sweeps import frontier_command, size_sweep_command
 
 COMMANDS = {
     "bench": (bench, "measure time and memory as ratios, and write docs/benchmarks.md (the default command)"),
+    "gpu": (gpu_command, "measure what a GPU does in eight minutes, into one file"),
     "sweep": (size_sweep_command, "train adapters of several sizes, and compare their held-out perplexity"),
     "frontier": (frontier_command, "steer with PPLM at several strengths, and measure success and cost"),
     "adapters": (adapters_page, "write the tables and the plot of docs/adapters.md"),

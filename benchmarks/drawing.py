@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import matplotlib.style
@@ -13,25 +14,7 @@ from matplotlib.figure import Figure
 
 INK = "#1f2430"
 FAMILY = "'DejaVu Sans', sans-serif"
-INKED = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color")
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "steerboard",  # the same figure gives the same bytes
-    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so every machine computes the same layout
-    "axes.titlesize": "medium",
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#d5d9e0",
-    "grid.linewidth": 0.5,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "legend.frameon": False,
-    "text.parse_math": False,
-    **dict.fromkeys(INKED, INK),
-}
+STYLE = Path(__file__).with_name("drawing.mplstyle")
 Interval = Sequence[float]  # value, low, high; NaN where there is no interval
 
 

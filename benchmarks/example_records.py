@@ -8,7 +8,8 @@ only where every pane with its effect off writes what Base writes: "fair" in the
 """
 
 import argparse
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +38,7 @@ class Compared(NamedTuple):
     """A prompt, and the short name of each pane's method."""
 
     prompt: str
-    panes: tuple[str, ...]
+    panes: Sequence[str]
     seed: int = FIRST_SEED
     strength: float = 20.0  # of PPLM
     chat: bool = False
@@ -53,15 +54,8 @@ class Compared(NamedTuple):
         return replace(method, steering=replace(method.steering, strength=self.strength))
 
 
-AUSTEN, POETRY, SCIFI = (("base", f"lora:{name}", "prefix:facts") for name in ("austen", "poetry", "scifi"))
-COMPARED = {  # by the titles of the examples
-    "A fairy tale → space": Compared("Once upon a time there was a", (*AUSTEN, "pplm:space"), 1, 30),
-    "A potato → science": Compared("The potato", (*POETRY, "pplm:science"), 1),
-    "A film review → negative": Compared("My review: this film is", (*AUSTEN, "pplm:negative")),
-    "A question → a fact": Compared("Question: Who wrote Hamlet?\nAnswer:", (*AUSTEN, "pplm:religion"), 2, 30),
-    "A painting → religion": Compared("The painting shows", (*POETRY, "pplm:religion"), strength=30),
-    "A galaxy → war": Compared("In a distant galaxy", (*SCIFI, "pplm:military")),
-}
+TABLES = tomllib.loads(Path(__file__).with_name("examples.toml").read_text("utf-8"))
+COMPARED = {title: Compared(**fields) for title, fields in TABLES.items()}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,10 +1,7 @@
 """What the page opens on, as plain HTML: it can be read before Gradio's script has built the page."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from demo.compare import words
 from demo.compare.examples import EXAMPLES, Start
@@ -13,7 +10,7 @@ from demo.compare.panes import status_html
 from demo.compare.record import Comparison
 from demo.compare.shared import head_html as link_head_html
 from demo.leaderboard.results.run_page import head_html as run_head_html
-from demo.look.theme import STYLE_SHEET
+from demo.look.theme import STYLE_SHEET, render
 from demo.parts import words as common
 from demo.parts.marked import head_html
 from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
@@ -24,9 +21,6 @@ from leaderboard.output.ranking import board_html
 from leaderboard.records import Run
 
 CLASSES = {PROMPT: "prompt-text", DEPARTS: "departs"} | {mark: f"topic-{place}" for place, mark in enumerate(TOPICS)}
-TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
 
 
 def first_paint(services: Services, tabs: Sequence[str], opened: Comparison | Start) -> str:
@@ -58,7 +52,7 @@ def first_paint_of_run(tabs: Sequence[str], open: str, run: Run, board: RunBoard
 def painted(tabs: Sequence[str], open: str, **parts: Any) -> str:
     styles = [STYLE_SHEET.read_text(), BOARD_STYLE.read_text()]
     values = {"start": None, "board": "", "common": common, "tabs": tabs, "open": open, "styles": styles}
-    return TEMPLATES.get_template("first_paint.html").render(values | parts)
+    return render("first_paint.html", **values | parts)
 
 
 def mark_classes(mark: str | None) -> str:

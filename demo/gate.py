@@ -1,9 +1,9 @@
-"""What a request must pass before Gradio sees it: its size, its pace, where it comes from; and what answers carry."""
+"""What a request must pass before Gradio sees it: size, pace, origin, and what its visitor has left of an hour."""
 
 import asyncio
 import re
 from collections.abc import Mapping
-from ipaddress import ip_network
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,6 +16,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters.decoding.visitors import DISK, UPLOADS, Allowance, Visitor
+from adapters.methods import UserError
+from demo.cookies import address, find_visitor, new_cookie
+
 MAX_BODY = 8_000_000  # bytes of anything that is no upload
 FRAME = 100_000  # bytes of an upload around its file
 IDLE_SECONDS = 30  # between two parts of a body
@@ -23,8 +27,8 @@ IDLE_SECONDS = 30  # between two parts of a body
 HIDDEN = re.compile(
     r"(/gradio_api)?/(openapi\.json|docs|redoc|monitoring|deep_link|proxy=|process_recording|vibe-|undo-vibe-|run-history|dev/)"
 )
-UPLOAD = "/gradio_api/upload"
-PACES = {UPLOAD: 60, "/gradio_api/": 3_000}  # requests a minute from one address: a class may share one
+UPLOAD, ADMIN = "/gradio_api/upload", "/admin"
+PACES = {UPLOAD: 60, ADMIN: 30, "/gradio_api/": 3_000}  # requests a minute from one address: a class may share one
 LOCAL = ("localhost", "127.0.0.1", "::1")
 HEADERS = {
     "content-security-policy": "frame-ancestors 'self' https://huggingface.co https://*.hf.space; object-src 'none'",
@@ -39,13 +43,17 @@ class Door(NamedTuple):
 
     max_upload: int = MAX_BODY  # bytes of a file
     proxies: int = 0  # in front of the app, each of which adds the address that it sees
+    key: bytes = b""  # that cookies are signed with
+    framed: bool = False  # the page stands within one of another site
+    admin: str | None = None  # the operator's token; None: no admin page
+    home: Path = Path()  # whose files the admin page counts
 
 
 class Gate:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, door: Door, paces: Mapping[str, int] = PACES) -> None:
-        self.app, self.door = app, door
+    def __init__(self, app: ASGIApp, door: Door, allowance: Allowance, paces: Mapping[str, int] = PACES) -> None:
+        self.app, self.door, self.allowance = app, door, allowance
         self.paces: dict[str, RateLimitItem] = {path: RateLimitItemPerMinute(most) for path, most in paces.items()}
         self.seen = MovingWindowRateLimiter(MemoryStorage())
 
@@ -54,22 +62,28 @@ class Gate:
             await self.app(scope, receive, send)
             return
         request = Request(scope)
+        visitor = request.state.visitor = find_visitor(request, self.door.key, self.door.proxies)
+        is_new = scope["path"] == "/" and bool(self.allowance.hourly) and not visitor.cookie
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                guard_headers(MutableHeaders(scope=message), request.headers)
+                headers = MutableHeaders(scope=message)
+                guard_headers(headers, request.headers)
+                if is_new:
+                    headers.append("set-cookie", new_cookie(self.door.key, self.door.framed))
             await send(message)
 
-        refusal = self._refuse(request)
+        refusal = self._refuse(request, visitor)
         answer = self.app if refusal is None else refusal
         await answer(scope, bounded(receive, self._most(scope["path"])), guarded)
 
     def _most(self, path: str) -> int:
         return self.door.max_upload + FRAME if path.startswith(UPLOAD) else MAX_BODY
 
-    def _refuse(self, request: Request) -> Response | None:
+    def _refuse(self, request: Request, visitor: Visitor) -> Response | None:
         """The answer to a request that may not pass."""
-        path, length = request.url.path, request.headers.get("content-length", "0")
+        path, is_upload = request.url.path, request.method == "POST" and request.url.path.startswith(UPLOAD)
+        length = request.headers.get("content-length", str(self._most(path)) if is_upload else "0")
         if HIDDEN.match(path):
             return PlainTextResponse("Not found", 404)
         if not length.isdigit() or int(length) > self._most(path):
@@ -77,9 +91,16 @@ class Gate:
         if request.method == "POST" and not own(request.headers):
             return PlainTextResponse("Requests from other sites are refused: open this page itself.", 403)
         pace = next((name for name in self.paces if path.startswith(name)), None)
-        if pace is None or self.seen.hit(self.paces[pace], pace, visitor(request, self.door.proxies)):
+        if pace and not self.seen.hit(self.paces[pace], pace, address(request, self.door.proxies)):
+            return PlainTextResponse("Too many requests: wait a minute.", 429, {"retry-after": "60"})
+        if not is_upload:
             return None
-        return PlainTextResponse("Too many requests: wait a minute.", 429, {"retry-after": "60"})
+        spend = self.allowance.spend
+        try:
+            with spend(UPLOADS, 1, visitor), spend(DISK, int(length), visitor):
+                return None
+        except UserError as error:
+            return PlainTextResponse(str(error), 429)
 
 
 def too_large(most: int) -> str:
@@ -120,14 +141,3 @@ def guard_headers(answer: MutableHeaders, asked: Headers) -> None:
             del answer[name]
     for name, value in HEADERS.items():
         answer.setdefault(name, value)
-
-
-def visitor(request: Request, proxies: int) -> str:
-    """The network of whoever asks: the address, or 64 bits of it where a household has so many."""
-    told = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",") if hop.strip()]
-    hops = [*told, request.client.host if request.client else ""]
-    address = hops[-1 - min(proxies, len(told))]
-    try:
-        return str(ip_network((address, 64 if ":" in address else 32), strict=False))
-    except ValueError:
-        return ""

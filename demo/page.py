@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 
 from adapters.base_model import EMBEDDED_ID, EMBEDDED_REPO
 from adapters.methods import UserError
+from demo.admin import Admin
 from demo.compare.examples import opening
 from demo.compare.record import find_comparison
 from demo.compare.shared import MAX_TITLE, find, name_of
@@ -117,6 +118,8 @@ def front_of_run(services: Services, id: str) -> Front:
 
 def start(services: Services, blocks: gr.Blocks, host: str, port: int, door: Door = SMALL) -> str:
     """Serve the page in the background and return its address. Raises OSError if the port is taken."""
+    shown = Middleware(Fronts, front=partial(front, services))
+    admin = Middleware(Admin, services=services, door=door, lines=partial(lines, blocks))
     app, address, _ = blocks.launch(
         server_name=host,
         server_port=port,
@@ -135,8 +138,14 @@ def start(services: Services, blocks: gr.Blocks, host: str, port: int, door: Doo
         show_error=False,
         quiet=True,
         prevent_thread_lock=True,
-        app_kwargs={"middleware": [Middleware(Fronts, front=partial(front, services))], "openapi_url": None},
+        app_kwargs={"middleware": [shown, admin], "openapi_url": None},
     )
     # Around everything: Gradio puts its own leave for foreign pages around the middleware that it is given.
-    app.middleware_stack = Gate(app.middleware_stack or app.build_middleware_stack(), door)
+    app.middleware_stack = Gate(app.middleware_stack or app.build_middleware_stack(), door, services.allowance)
     return address
+
+
+def lines(blocks: gr.Blocks) -> list[tuple[str, int, int]]:
+    """The turns of events of the page, each with how many events run and how many wait."""
+    queues = blocks._queue.event_queue_per_concurrency_id
+    return [(name, each.current_concurrency, len(each.queue)) for name, each in queues.items() if name.isalpha()]

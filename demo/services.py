@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from adapters.decoding.engine import Engine
-from adapters.decoding.visitors import OneEach
+from adapters.decoding.visitors import Allowance, OneEach
 from adapters.discriminators.trainer import DiscriminatorTrainer
 from adapters.learned.costs import Costs
 from adapters.learned.explorer import Explorer
@@ -49,6 +49,7 @@ class Services(NamedTuple):
     explorer: Explorer
     costs: Callable[[], Costs | None]  # of each method, where they were measured
     visitors: OneEach
+    allowance: Allowance
     space: str | None = None  # owner/name of the Space that this runs in
     backup: Backup | None = None  # of the database
     lasts: bool = True  # the database outlives a restart without a backup

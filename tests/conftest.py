@@ -4,21 +4,29 @@ Imports of torch stay inside the fixtures: xdist's controlling process runs no t
 """
 
 import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import Playwright, expect
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from tests.serving import BROWSER_OPTIONS, Server, browser_path, home, model_folder, new_home
+from tests.model_fixtures import (  # noqa: F401  # fixtures and a hook are found by their names here
+    NO_MODEL,
+    embedded,
+    missing,
+    one_thread,
+    pytest_runtest_setup,
+    tiny_base,
+    tiny_gpt2,
+    tiny_llama,
+)
+from tests.model_fixtures import pytest_addoption as add_device
+from tests.serving import BROWSER_OPTIONS, Server, browser_path, model_folder, new_home
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-    from adapters.base_model import BaseModel
 
 NEEDS = {  # mark: fixtures
     "browser": {"page", "browser", "context"},
@@ -33,18 +41,11 @@ APP = "app"  # the group of tests that share the running app
 APP_FILES = {f"test_{name}_browser.py" for name in ("app", "steer", "leaderboard", "inside")}
 FIRST = (APP, "test_queue.py", "test_train_browser.py", "test_laws.py", "test_embedded.py")  # groups that take long
 GATE, ROOM = Path(__file__), Path(__file__).with_name("__init__.py")  # files to lock; nothing is written to them
-NO_MODEL = "The embedded model is not there: run `make model`."
 expect.set_options(timeout=30_000)  # ms; a busy machine takes its time
 
 
-def missing(reason: str) -> NoReturn:
-    """A test that cannot run here: skipped with the reason, and a failure where CI=true."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
+    add_device(parser)
     parser.addoption("--write-looks", action="store_true", help="write the pictures of screens, see tests/looks.py")
     parser.addoption("--visits", default=400, help="how many visits the soak test makes")
 
@@ -98,58 +99,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
             return (yield)
         finally:
             fcntl.flock(room, fcntl.LOCK_UN)  # a child that was forked meanwhile has the same lock
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("gpu"):
-        import torch
-
-        if not torch.cuda.is_available():
-            pytest.skip("there is no GPU here")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny products are many times faster on one thread than on two that wait for each other."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def tiny_llama() -> "BaseModel":
-    """A random Llama: see tests/tiny.py."""
-    from tests import tiny
-
-    return tiny.llama()
-
-
-@pytest.fixture(scope="session")
-def tiny_gpt2() -> "BaseModel":
-    """A random GPT-2: see tests/tiny.py."""
-    from tests import tiny
-
-    return tiny.gpt2()
-
-
-@pytest.fixture(params=["llama", "gpt2"])
-def tiny_base(request: pytest.FixtureRequest) -> "BaseModel":
-    """Each tiny architecture in turn."""
-    base: BaseModel = request.getfixturevalue(f"tiny_{request.param}")
-    return base
-
-
-@pytest.fixture(scope="session")
-def embedded() -> "BaseModel":
-    """The embedded model itself."""
-    from adapters.base_model import load_base_model
-
-    if not model_folder().is_dir():
-        missing(NO_MODEL)
-    return load_base_model(None, home())
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Playwright
+if TYPE_CHECKING:  # the models' fixtures need no browser
+    from playwright.sync_api import Playwright
 
 ROOT = Path(__file__).parents[1]
 # Root in a container has no right to make sandboxes; the other options stop requests to the browser's maker.
@@ -35,7 +37,7 @@ def new_home(folder: Path) -> Path:
     return folder
 
 
-def browser_path(playwright: Playwright) -> str | None:
+def browser_path(playwright: "Playwright") -> str | None:
     """The system's Chromium, or Playwright's own; None if there is neither."""
     own = playwright.chromium.executable_path
     return shutil.which("chromium") or (own if Path(own).exists() else None)

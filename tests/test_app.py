@@ -30,6 +30,12 @@ MORE = {
     "STEERBOARD_MAX_BATCH_MB": "16",
     "STEERBOARD_RUN_SHARE": "17",
     "STEERBOARD_PROXIES": "0",
+    "STEERBOARD_HOURLY_TOKENS": "18",
+    "STEERBOARD_HOURLY_UPLOADS": "19",
+    "STEERBOARD_HOURLY_MB": "20",
+    "STEERBOARD_HOURLY_TRAININGS": "21",
+    "STEERBOARD_HOURLY_XRAYS": "0",
+    "STEERBOARD_ADMIN_TOKEN": "drawn at random!",
     "STEERBOARD_MAX_RUN_MINUTES": "13",
     "STEERBOARD_MAX_TRAINING_MINUTES": "14",
     "STEERBOARD_MAX_TRAINING_MB": "15",
@@ -82,6 +88,30 @@ def test_every_further_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None
     assert (settings.max_batch_mb, settings.run_share, settings.proxies) == (16, 17, 0)
     assert (settings.results, settings.token) == ("org/runs", "hf_x")
     assert (settings.backup, settings.backup_minutes) == ("org/backup", 18)
+    assert settings.admin_token == "drawn at random!"
+    assert (settings.hourly_tokens, settings.hourly_uploads, settings.hourly_mb) == (18, 19, 20)
+    assert (settings.hourly_trainings, settings.hourly_xrays) == (21, 0)
+
+
+def test_limits_by_the_hour_reach_the_visitors(
+    tiny_llama: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'steerboard.db'}")
+    monkeypatch.setenv("STEERBOARD_HOME", str(tmp_path))
+    assert app.services_of(tiny_llama, database, app.read_settings()).allowance.hourly == {}
+    for name, value in MORE.items():
+        if "HOURLY" in name:
+            monkeypatch.setenv(name, value)
+    allowance = app.services_of(tiny_llama, database, app.read_settings()).allowance
+    assert allowance.hourly == {"tokens": 18, "uploads": 19, "MB": 20_000_000, "trainings": 21}
+
+
+def test_a_token_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEERBOARD_ADMIN_TOKEN", "")
+    assert app.read_settings().admin_token is None
+    monkeypatch.setenv("STEERBOARD_ADMIN_TOKEN", "secret")
+    with pytest.raises(UserError, match="STEERBOARD_ADMIN_TOKEN has 6 characters: use 16 or more"):
+        app.read_settings()
 
 
 def test_a_switch_is_on_or_off(monkeypatch: pytest.MonkeyPatch) -> None:

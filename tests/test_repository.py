@@ -50,6 +50,7 @@ def test_every_variable_of_the_app_is_in_the_readme() -> None:
     fields = {f"STEERBOARD_{each.name.upper()}" for each in dataclasses.fields(Settings)} - {
         "STEERBOARD_TOKEN",
         "STEERBOARD_SPACE",
+        "STEERBOARD_ZERO_GPU",
     }
     assert set(variable.findall(read("README.md"))) == fields
     assert set(variable.findall(read("docs/space.md"))) - {"STEERBOARD_MAX"} <= fields

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from gradio_client import Client
+from gradio_client import Client  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
 from demo.compare import words

@@ -1,4 +1,11 @@
-"""Tiny random models with a byte tokenizer: they check every law in seconds, in float32 on the CPU."""
+"""Tiny random models with a byte tokenizer: they check every law in seconds, in float32 on the CPU.
+
+`python -m tests.tiny FOLDER` saves the Llama, with a tokenizer that has three words, for `make gpu`.
+"""
+
+import sys
+from dataclasses import replace
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -24,6 +31,18 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.decoder = ByteLevelDecoder()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+
+
+def vowel_tokenizer() -> PreTrainedTokenizerFast:
+    """The bytes of the tiny models, three rare ones of which stand for a vowel after a space."""
+    alphabet = sorted(ByteLevel.alphabet())
+    vocabulary = {character: index for index, character in enumerate(alphabet)}
+    for rare, vowel in zip(alphabet[-3:], "aeo", strict=True):
+        vocabulary[f"\u0120{vowel}"] = vocabulary.pop(rare)
+    bpe = Tokenizer(BPE(vocabulary, [("\u0120", vowel) for vowel in "aeo"]))
+    bpe.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    bpe.decoder = ByteLevelDecoder()
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="</s>")
 
 
 def tiny(model_class: type[PreTrainedModel], config: LlamaConfig | GPT2Config) -> BaseModel:
@@ -68,3 +87,14 @@ def gpt2() -> BaseModel:
         tie_word_embeddings=False,
     )
     return tiny(GPT2LMHeadModel, config)
+
+
+def on(device: str, base: BaseModel) -> BaseModel:
+    """The model on another device."""
+    model: Any = base.model
+    return replace(base, model=model.to(device))
+
+
+if __name__ == "__main__":
+    llama().model.save_pretrained(sys.argv[1])
+    vowel_tokenizer().save_pretrained(sys.argv[1])

@@ -156,11 +156,13 @@ def draw(rows: Sequence[Row], logits: Tensor) -> Tensor:
     places: dict[Choose, list[int]] = {}
     for place, row in enumerate(rows):
         places.setdefault(row.sampler, []).append(place)
+    if len(places) == 1:  # no index, which a GPU would be waited for
+        return rows[0].sampler(logits, [row.ids for row in rows], [row.generator for row in rows])
     tokens = torch.empty(len(rows), dtype=torch.long, device=logits.device)
     for sampler, own in places.items():
         index = torch.tensor(own, device=logits.device)
-        drawable = logits if len(places) == 1 else logits.index_select(0, index)
-        tokens[index] = sampler(drawable, [rows[place].ids for place in own], [rows[place].generator for place in own])
+        ids, generators = [rows[place].ids for place in own], [rows[place].generator for place in own]
+        tokens[index] = sampler(logits.index_select(0, index), ids, generators)
     return tokens
 
 

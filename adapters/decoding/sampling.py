@@ -31,9 +31,10 @@ class Sampler:
     def __call__(self, logits: Tensor, ids: Sequence[list[int]], generators: Sequence[Generator]) -> Tensor:
         """Tokens (B,) from logits (B, V), given the tokens of each row so far and its generator."""
         if self.sampling.repetition_penalty != 1:
+            longest = max(map(len, ids))
+            seen = [row + row[-1:] * (longest - len(row)) for row in ids]  # a token that stands twice counts once
             penalise = RepetitionPenaltyLogitsProcessor(self.sampling.repetition_penalty)
-            seen = (torch.tensor([row], device=logits.device) for row in ids)
-            logits = torch.cat([penalise(row, own) for row, own in zip(seen, logits.split(1), strict=True)])
+            logits = penalise(torch.tensor(seen, device=logits.device), logits)
         if self.sampling.temperature < GREEDY:
             return logits.argmax(-1)
         weights, tokens = candidates(logits / self.sampling.temperature, self.sampling.top_k, self.sampling.top_p)

@@ -193,7 +193,7 @@ def bag_loss(bag: Mapping[Piece, float], device: torch.device) -> AttributeLoss:
 
     def loss(evidence: Evidence) -> Tensor:
         log_weights = log_weights_now(evidence.recent, evidence.cooldown)
-        scores = evidence.logprobs[:, tokens] + log_weights  # (B, U)
+        scores = evidence.logprobs.index_select(1, tokens) + log_weights  # (B, U)
         return -torch.where(log_weights > FLOOR, scores, FLOOR).logsumexp(-1)
 
     return loss

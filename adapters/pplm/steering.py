@@ -71,6 +71,7 @@ class Steering:
         self.model, self.settings, self.losses, self.past = past.model, list(settings), list(losses), past
         self.known = known  # of the tokens of each row
         self.knobs = Knobs(self.settings, known.recent.device)
+        self.members = self._members()
         self.groups: list[Group] = []
         self.observer: Observer | None = None
 
@@ -115,6 +116,7 @@ class Steering:
         self.settings = [self.settings[row] for row in rows]
         self.knobs = Knobs(self.settings, index.device)
         self.losses = [self.losses[row] for row in rows]
+        self.members = self._members()
 
     def step(self, token: Tensor, clean: KV, lora: LoraRows) -> Generator[None, None, Steered]:
         """Read `token` (B, 1) after both pasts and steer the next one; yields after each iteration."""
@@ -153,16 +155,19 @@ class Steering:
             self.known = Known(recent, hidden_sum + unsteered.hidden[:, -1], num_hidden + 1, num_steps + 1)
         return Steered(unsteered.logits, fused, likelihood)
 
-    def _groups(self) -> list[Group]:
-        """The different losses with their rows and newest tokens, once a token."""
+    def _members(self) -> list[tuple[WeightedLoss, Tensor]]:
+        """The different losses with their rows (R,): made with the batch, since moving them to a GPU waits for it."""
         rows_of: dict[WeightedLoss, list[int]] = {}
         for row, loss in enumerate(self.losses):
             rows_of.setdefault(loss, []).append(row)
+        return [(loss, torch.tensor(rows, device=self.known.recent.device)) for loss, rows in rows_of.items()]
+
+    def _groups(self) -> list[Group]:
+        """The different losses with their rows and newest tokens, once a token."""
         recent, cooldown = self.known.recent, self.knobs.cooldown
-        if len(rows_of) == 1:
+        if len(self.members) == 1:
             return [Group(self.losses[0], None, recent, cooldown)]
-        indices = [(loss, torch.tensor(rows, device=recent.device)) for loss, rows in rows_of.items()]
-        return [Group(loss, i, recent.index_select(0, i), cooldown.index_select(0, i)) for loss, i in indices]
+        return [Group(loss, i, recent.index_select(0, i), cooldown.index_select(0, i)) for loss, i in self.members]
 
     def _evidence(self, reading: Reading, clean: KV, lora: LoraRows) -> Evidence:
         """What the attributes are computed from after a reading."""

@@ -127,11 +127,20 @@ class Trainer:
                 LOG.warning("%s", error)
         return tuple(found)
 
-    def stop(self, id: str, owner: str | None) -> None:
+    def stop(self, id: str, owner: str | None, operator: bool = False) -> None:
         """End a job of this owner; its best step is kept and finished. Raises UserError."""
-        if read_job(self._jobs, id).owner != owner:
+        if read_job(self._jobs, id).owner != owner and not operator:
             raise UserError("This training was started by somebody else: only they can stop it.")
         (self._jobs / id / STOP_FILE).touch()
+
+    def forget(self, id: str) -> None:
+        """Delete what is known of a job that has ended; its adapter stays. Raises UserError."""
+        read_job(self._jobs, id)
+        with self._lock:
+            if id in self._open or not self._history(id).ended:
+                raise UserError("This training has not ended: stop it first.")
+            shutil.rmtree(self._jobs / id)
+            self._followers.pop(id, None)
 
     def modules(self) -> tuple[str, ...]:
         """Names for `target_modules`."""

@@ -131,6 +131,21 @@ class Estimator:
         return ""
 
 
+def fitted(base: BaseModel, order: TrainOrder, data: Dataset, num_bytes: int) -> TrainOrder:
+    """The order with its batch halved, for twice the steps, until it needs at most `num_bytes` or is one example."""
+    estimator, settings = Estimator(base, Path(), max_minutes=0, max_mb=0), order.settings
+    while settings.batch_size > 1 and estimator.estimate(replace(order, settings=settings), data).num_bytes > num_bytes:
+        half, steps, every = settings.batch_size // 2, 2 * settings.steps, 2 * settings.eval_every
+        settings = replace(settings, batch_size=half, steps=steps, eval_every=every)
+    return replace(order, settings=settings)
+
+
+def room(device: torch.device) -> int:
+    """Bytes that a training may need on its device."""
+    total = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else psutil.virtual_memory().total
+    return round(0.8 * total)
+
+
 def counted(base: BaseModel, data: Dataset, max_length: int, share: float, changed: tuple[int, int]) -> Counts:
     """The counts of a data set. `changed`: size and time of its file, so that a cache knows its versions."""
     material = encoded(base, data, max_length, share)

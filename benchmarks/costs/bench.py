@@ -21,7 +21,8 @@ from adapters.pplm.bags import word_lists
 from adapters.store.adapter_store import WEIGHTS, AdapterStore
 from benchmarks import pages
 from benchmarks.costs import crowds, leaderboard_cost, steering_cost
-from benchmarks.costs.timing import Ratio, Stamp, Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise
+from benchmarks.costs.timing import Stamp, Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise
+from benchmarks.gpu import gpu_command
 from leaderboard.runs.runner import load_engine
 
 PROMPT = "The potato is a plant that"
@@ -30,13 +31,6 @@ RESULTS = Path(__file__).parent / "results.json"
 PAGE = pages.DOCS / "benchmarks.md"
 LORA, SCIFI, PREFIX = (parse_method(name) for name in ("lora:poetry", "lora:scifi", "prefix:facts"))
 HEADLINE = parse_method("lora:headline")  # adapts attention only, as scifi; poetry adapts all linear layers
-RATIOS = [
-    Ratio("base row / generate, 50 tokens", ("base", 50), ("generate", 50), 1.02),
-    Ratio("base + 2 LoRA on the attention + prefix in one batch / generate", ("panes", 50), ("generate", 50), 1.7),
-    Ratio("the card's four panes together / generate, 50 tokens", ("card", 50), ("generate", 50), 10.0),
-    Ratio("unsteered panes beside a steered one / without it", ("beside", 50), ("unsteered", 50), 1.5),
-    Ratio("first token of the card's four panes / reading the prompt", ("card", 1), ("prefill", 1), None),
-]
 
 
 def engine_rows(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, Any]]:
@@ -58,7 +52,7 @@ def engine_rows(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, 
         "unsteered": batch(unsteered),
         "beside": batch([*unsteered, steered], len(unsteered)),
     }
-    rows = ratio_rows(RATIOS, measure(runs, rounds + 1)[1:])  # the first round warms up
+    rows = ratio_rows("engine", measure(runs, rounds + 1)[1:])  # the first round warms up
     return [*rows, summarise("MB for each further adapter", [megabytes], 5.0)]
 
 
@@ -122,4 +116,5 @@ def run(options: argparse.Namespace, _: str) -> int:
         print(title, table(results[name]["rows"]), machine, sep="\n\n")
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     pages.write_part(PAGE, "bench", markdown(results))
+    gpu_command.write_page(PAGE)
     return 0

@@ -12,32 +12,16 @@ from adapters.decoding.engine import Engine
 from adapters.methods import PPLM, Attribute, Method, Request, as_in_paper
 from adapters.pplm.bags import split_words, word_lists
 from benchmarks.costs import published
-from benchmarks.costs.timing import Ratio, Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise, timed
+from benchmarks.costs.timing import Timeline, decode, generate, measure, prompt_ids, ratio_rows, summarise, timed
 
 PROMPT = "The potato is a plant that"
 WORDS = word_lists()["science"][:50]
 PAPER = as_in_paper(PPLM((Attribute("science", words=WORDS),), step_size=0.02, num_iterations=3))
 DEFAULT = replace(PPLM((Attribute("science"),)), num_iterations=1)
 ITERATIONS = (1, 2, 5, 10)
-TOGETHER = {8: 1.7, 16: 1.1, 32: 0.85}  # rows in a batch -> bar
+TOGETHER = (8, 16, 32)  # rows in a batch
 LENGTHS = (100, 200, 400)
 SHORT, FEW = 50, 10  # tokens; slow runs take few
-
-ROW, PLAIN, PLAIN_FEW = ("paper", SHORT), ("generate", SHORT), ("generate", FEW)
-RATIOS = [
-    Ratio("the paper's, one row / generate", ROW, PLAIN, 8.0),
-    Ratio("the same / the published arithmetic", ROW, ("published", SHORT), 0.7),
-    Ratio("the published arithmetic / generate", ("published", SHORT), PLAIN, None),
-    Ratio("the default steering, one row / generate", ("default", SHORT), PLAIN, 3.5),
-]
-for m in ITERATIONS:
-    RATIOS.append(
-        Ratio(f"the paper's, m = {m} / 2.4 (m + 1) tokens of generate", (f"m = {m}", FEW), PLAIN_FEW, 1, 2.4 * (m + 1))
-    )
-for rows, bar in TOGETHER.items():
-    RATIOS.append(
-        Ratio(f"the paper's, {rows} rows together, a row / generate", (f"{rows} rows", FEW), PLAIN_FEW, bar, rows)
-    )
 
 
 def measure_pplm(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, Any]]:
@@ -59,7 +43,7 @@ def measure_pplm(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str,
     longest = max(LENGTHS)
     long_runs = {"generate": lambda: generate(base, PROMPT, longest), "paper": run(PAPER, longest)}
     generate(base, PROMPT, FEW)  # warms up
-    return ratio_rows(RATIOS, measure(runs, (rounds + 1) // 2)) + growth(measure(long_runs, (rounds + 2) // 3))
+    return ratio_rows("pplm", measure(runs, (rounds + 1) // 2)) + growth(measure(long_runs, (rounds + 2) // 3))
 
 
 def growth(rounds: list[dict[str, Timeline]]) -> list[dict[str, Any]]:

@@ -2,15 +2,18 @@
 
 import statistics
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from transformers.generation.streamers import BaseStreamer
 
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
 from adapters.methods import Request, Sampling
+
+RATIOS = Path(__file__).with_name("ratios.toml")
 
 
 class Stamp(NamedTuple):
@@ -34,9 +37,9 @@ class Ratio(NamedTuple):
     """A line of the table: time of a run at a token, divided by another's and by `unit`; `bar` is the limit."""
 
     name: str
-    above: tuple[str, int]
+    above: tuple[str, int]  # run, token
     below: tuple[str, int]
-    bar: float | None
+    bar: float | None = None
     unit: float = 1.0
 
     def of(self, timelines: Mapping[str, Timeline]) -> Stamp:
@@ -45,26 +48,17 @@ class Ratio(NamedTuple):
         return Stamp(above.wall / below.wall / self.unit, above.cpu / below.cpu / self.unit)
 
 
-class TokenClock(BaseStreamer):
-    """Notes the time of each token of `generate`."""
-
-    def __init__(self) -> None:
-        self.timeline: Timeline = []
-        self.start = Stamp.now()
-
-    def put(self, value: Any) -> None:
-        self.timeline.append(Stamp.now().since(self.start))  # the first call brings the prompt
-
-    def end(self) -> None:
-        """Needed by the interface."""
-
-
 def generate(base: BaseModel, prompt: str, num_tokens: int) -> Timeline:
     """Greedy `generate` of one row."""
-    clock = TokenClock()
+    start, timeline = Stamp.now(), [Stamp(0, 0)]
+
+    def note(ids: torch.Tensor, scores: Any) -> torch.Tensor:
+        timeline.append(Stamp.now().since(start))
+        return torch.zeros(len(ids), dtype=torch.bool)  # nothing ends here
+
     model: Any = base.model  # `generate` has no type
-    model.generate(prompt_ids(base, prompt), max_new_tokens=num_tokens, do_sample=False, streamer=clock)
-    return clock.timeline
+    model.generate(prompt_ids(base, prompt), max_new_tokens=num_tokens, do_sample=False, stopping_criteria=[note])
+    return timeline
 
 
 def decode(engine: Engine, requests: Sequence[Request], num_tokens: int, watched: int | None = None) -> Timeline:
@@ -101,10 +95,10 @@ def measure(runs: Mapping[str, Callable[[], Timeline]], rounds: int) -> list[dic
     return results
 
 
-def ratio_rows(ratios: Iterable[Ratio], rounds: Sequence[Mapping[str, Timeline]]) -> list[dict[str, Any]]:
-    """The ratios as rows of results.json."""
+def ratio_rows(part: str, rounds: Sequence[Mapping[str, Timeline]]) -> list[dict[str, Any]]:
+    """The ratios of a part of ratios.toml as rows of results.json."""
     rows = []
-    for ratio in ratios:
+    for ratio in (Ratio(*line) for line in tomllib.loads(RATIOS.read_text("utf-8"))[part]):
         walls, cpus = zip(*(ratio.of(timelines) for timelines in rounds), strict=True)
         rows.append(summarise(ratio.name, walls, ratio.bar, cpus))
     return rows

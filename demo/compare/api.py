@@ -10,7 +10,7 @@ from demo.compare.form import read_seed
 from demo.compare.run import compare_as_json
 from demo.parts.marked import MAX_PANES
 from demo.parts.running import PaneErrors
-from demo.parts.uploads import read_names, read_prompt
+from demo.parts.uploads import known_methods, read_names, read_prompt
 from demo.services import Services
 
 Rows = list[dict[str, Any]]
@@ -56,8 +56,6 @@ def methods_endpoint(services: Services) -> Callable[[], list[dict[str, Any]]]:
 
     def methods() -> list[dict[str, Any]]:
         """The methods that /compare and /score take, each with its kind; join several names by +."""
-        names = [BASE.name, *(f"{kind}:{name}" for kind in ("lora", "prefix") for name in services.names(kind))]
-        names += [f"pplm:{name}" for name in services.attribute_names()]
-        return [{"name": name, "kind": name.partition(":")[0]} for name in names]
+        return [{"name": name, "kind": name.partition(":")[0]} for name in known_methods(services)]
 
     return methods

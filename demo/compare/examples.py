@@ -16,6 +16,7 @@ from demo.compare.board import Board, Record
 from demo.compare.form import PaneForm, default_panes, first_shown, form_of
 from demo.compare.record import read_record
 from demo.parts.controls import FIRST_SEED
+from demo.parts.words import PROSE
 from demo.services import Services
 
 RECORDS = Path(__file__).with_name("data") / "examples.json"
@@ -28,17 +29,7 @@ class Example(NamedTuple):
     look: str
 
 
-LOOKS = {
-    "A fairy tale → space": (
-        "Four ways on from the same words: Jane Austen's ladies, one short sentence, and a spaceship."
-    ),
-    "A potato → science": "PPLM turns the potato into an experiment. The LoRA turns it into verse.",
-    "A film review → negative": "The base model loves the film. Steered by a list of negative words, it hates it.",
-    "A question → a fact": "Only the prefix, trained on short answers, gives one and stops.",
-    "A painting → religion": "The same painting in prose, in verse, in one line, and in a church.",
-    "A galaxy → war": "The LoRA was trained on old science fiction. PPLM brings the enemy fleet.",
-}
-EXAMPLES = tuple(Example(title, look) for title, look in LOOKS.items())
+EXAMPLES = tuple(Example(title, look) for title, look in PROSE["compare"]["LOOKS"].items())
 
 
 class Start(NamedTuple):

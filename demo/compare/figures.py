@@ -1,45 +1,27 @@
 """The figures of all texts side by side, and what the marks in them mean."""
 
 import math
-from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
 from demo.compare import words
 from demo.compare.board import Board, Figures, PaneView
-from demo.parts.words import kinds, title
+from demo.look.theme import render
+from demo.parts.words import TABLES, kinds, title
 
 SHORT = 8  # tokens; the perplexity of fewer says nothing about a text
 
 
 class Scale(NamedTuple):
+    value: str  # a field of Figures
     name: str
     reading: str  # its unit, or which way is better
     help: str
     digits: int
-    value: str  # a field of Figures
     most: float = math.nan  # NaN: the largest of the values
 
 
-SCALES = (
-    Scale("Words on topic", "marked words", "Words of the marked lists in the text.", 0, "attribute_words"),
-    Scale(
-        "Perplexity",
-        "lower: more fluent",
-        "How unexpected Base finds the text. Repetition lowers it too. – is a text under 8 tokens, too short to tell.",
-        1,
-        "perplexity",
-    ),
-    Scale(
-        "Different word pairs",
-        "1: no repetition",
-        "Distinct-2: the share of word pairs that are new.",
-        2,
-        "distinct_2",
-        1,
-    ),
-    Scale("Speed", "tokens per second", "Measured while all panes wrote together.", 1, "tokens_per_second"),
-)
+SCALES = tuple(Scale(value, *row) for value, row in TABLES["figures"].items())
 
 
 def figures_html(board: Board) -> str:
@@ -47,25 +29,17 @@ def figures_html(board: Board) -> str:
     views = [view for _, view in sorted(board.panes.items()) if view.figures and not view.running]
     if board.running or not views:
         return '<div class="strip empty"></div>'
-    shown = [scale for scale in SCALES if any(value_of(view, scale) is not None for view in views)]
-    prompt = f' data-prompt="{escape(board.record["prompt"])}"' if board.record else ""
-    return f'<div class="strip"{prompt}>{"".join(scale_html(scale, views) for scale in shown)}</div>'
+    shown = []
+    for scale in SCALES:
+        values = [value_of(view, scale) for view in views]
+        if known := [value for value in values if value is not None]:
+            most = max([*known, 1e-9]) if math.isnan(scale.most) else scale.most
+            shown.append((scale, list(zip(views, values, strict=True)), most))
+    return render("figures.html", board=board, shown=shown, title=title, kinds=kinds, number=number)
 
 
-def scale_html(scale: Scale, views: Sequence[PaneView]) -> str:
-    values = [value_of(view, scale) for view in views]
-    most = max([value for value in values if value is not None] + [1e-9]) if math.isnan(scale.most) else scale.most
-    rows = "".join(row_html(view, scale, value, most) for view, value in zip(views, values, strict=True))
-    name = f"{escape(scale.name)} <em>{escape(scale.reading)}</em> <small>?</small>"
-    head = f"<summary>{name}</summary><p>{escape(scale.help)}</p>"
-    return f"<section><details>{head}</details>{rows}</section>"
-
-
-def row_html(view: PaneView, scale: Scale, value: float | None, most: float) -> str:
-    number = "–" if value is None else f"{value:,.{scale.digits}f}" if value < 100_000 else f"{value:.0e}"
-    place = None if value is None else f"left:{100 * min(1, value / most):.1f}%"
-    dot = f'<i class="kind-{kinds(view.method)[-1]}" style="{place}"></i>' if place else ""
-    return f'<div><span>{escape(title(view.method))}</span><span class="track">{dot}</span><b>{number}</b></div>'
+def number(value: float | None, scale: Scale) -> str:
+    return "–" if value is None else f"{value:,.{scale.digits}f}" if value < 100_000 else f"{value:.0e}"
 
 
 def value_of(view: PaneView, scale: Scale) -> float | None:

@@ -13,7 +13,7 @@ from demo.compare.board import Board, Figures, PaneView
 from demo.compare.form import Form, read_form
 from demo.compare.record import Comparison, asked, make_record, pane_view, read_record, topic_lists
 from demo.parts.numbers import Marker, if_finite, marker, spans
-from demo.parts.running import PaneErrors, changed, closed_at_end, only, told
+from demo.parts.running import PaneErrors, begin, changed, closed_at_end, only, told
 from demo.parts.words import in_line, replayed
 from demo.services import Services
 from leaderboard.metrics.distinct import distinct
@@ -74,7 +74,7 @@ def compare_as_json(
 def start(services: Services, requests: dict[int, Request], sampling: Sampling) -> Steps:
     """Start the engine. Raises UserError, or PaneErrors if only some of the panes are at fault."""
     try:
-        return services.engine.compare(list(requests.values()), sampling)
+        return begin(services, services.engine.compare, list(requests.values()), sampling)
     except UserError as error:
         notes = {place: why for place, request in requests.items() if (why := refusal(services, request, sampling))}
         if 0 < len(notes) < len(requests):
@@ -174,7 +174,7 @@ def rewrite(
 ) -> Generator[Board, None, list[tuple[int, ...]]]:
     """Write texts without showing them; yield the board with a line of progress, and return their token ids."""
     rows: Sequence[Continuation] = ()
-    with closed_at_end(services.engine.generate(requests, sampling)) as steps:
+    with closed_at_end(begin(services, services.engine.generate, requests, sampling)) as steps:
         for rows in steps:
             done = min(len(row.token_ids) for row in rows)
             message = line.format(done=done, most=sampling.max_new_tokens)

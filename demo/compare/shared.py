@@ -7,8 +7,10 @@ from html import escape
 from typing import Any
 
 import gradio as gr
+import orjson
 from gradio.events import Dependency
 
+from adapters.decoding.visitors import DISK
 from adapters.methods import UserError
 from demo.compare.board import Board, PaneView, Record
 from demo.compare.figures import figures_html, legend_html
@@ -80,7 +82,9 @@ def on_share(services: Services, board: Board, name: Any, secret: Any) -> tuple[
     if board.record is None or owner is None:
         raise UserError(NOTHING_TO_SHARE if board.record is None else common.NO_OWNER)
     named = {"title": name.strip()[:MAX_TITLE]} if isinstance(name, str) and name.strip() else {}
-    id = services.database.add_comparison({**board.record, **named}, owner)
+    record = {**board.record, **named}
+    with services.allowance.spend(DISK, len(orjson.dumps(record))):
+        id = services.database.add_comparison(record, owner)
     return shown_link(services, address(COMPARE, id)), []
 
 

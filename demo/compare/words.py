@@ -1,52 +1,11 @@
 """The words on the Compare tab."""
 
+from collections.abc import Callable
+
 from adapters.methods import PPLM, Method
-from demo.parts.words import duration
+from demo.parts.words import duration, words_of
 
-# Errors a person can mend
-BAD_SEED = "The seed {value!r} must be a whole number from 0 to 4,294,967,295."
-CHOSEN_TWICE = "{name} is chosen twice: choose each attribute once and give it a weight."
-MEND_SOME = "Some panes were not started: see their notes."
-LAST_PANE = "One pane has to stay."
-NOTHING_TO_SHARE = "Press Run first, and share when all panes have finished."
-NEWER = "Made by a newer release of Steerboard: update to open it."
-
-QUOTA = "A run uses about {seconds} s of your GPU quota."
-
-# States of a pane
-READY = "ready"
-WAITING = "reading the prompt"
-WRITING = "writing"
-STOPPED = "stopped"
-CHANGED = "Old text. Run again to apply the new settings."
-DIVERGED = "The numbers of this text overflowed, so it was stopped: lower the strength or the scale."
-
-# Settings of a pane
-SEVERAL = "Mix topics"
-MORE_SETTINGS = "Advanced PPLM settings"
-
-# Parity and replay
-CHECKING = "Checking parity: {done} of {most} tokens."
-CHECKED = "Switched off, {equal} of {all} panes write exactly what Base writes."
-PARITY_BASE = "This is Base."
-PARITY_EQUAL = "✓ Switched off, this pane writes exactly what Base writes."
-PARITY_DIFFERS = "✗ Switched off, token {} is {}, Base has {}."
-REPLAYING = "Re-writing every text: {done} of at most {most} tokens."
-REPLAY_EQUAL = "✓ Re-written just now: identical"
-REPLAY_DIFFERS = "✗ Re-written just now: token {} is {}, it was {}."
-THE_END = "the end"
-SHARED_COMPARISON = "One prompt, the same seed, continued by {panes}. Made {made} UTC"
-KEPT, KEPT_WHEN, KEPT_NAME = "Your shared comparisons", "When (UTC)", "Title or prompt"
-
-# Buttons, the line that an example shows, the drawer
-RUN, RUN_AGAIN, SHUFFLE, PARITY, ADD = "Run", "Run again", "Shuffle (new seed)", "Is it fair?", "Add a pane"
-SETTINGS = "Settings · {line}"  # the drawer, closed
-SETTINGS_OF_ALL, SETTINGS_OF_ONE, REMOVE = "All panes", "One pane", "Remove this pane"
-STILL_WRITING = "Still writing. Stop first, then run."
-STORED = "written earlier with seed {seed}: Run again writes it live"
-CLICK = "click a word of a PPLM text to see why it is there"
-FAIR = "✓ fair: switched off, every pane writes what Base writes"
-DEPARTS = "first word that differs from Base"
+__getattr__: Callable[[str], str] = words_of("compare")
 
 
 def finished(reason: str, tokens: int) -> str:

@@ -1,7 +1,6 @@
 """The figures of what adapters have learned: heat maps, lines, and the table of words."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -9,7 +8,7 @@ import plotly.graph_objects as go
 from adapters.learned.prefix_attention import Attention, Neighbour, Virtual
 from adapters.learned.spectrum import Crop, Update
 from demo.inside import words
-from demo.look.theme import COLORS
+from demo.look.theme import COLORS, render
 from demo.parts import words as common
 from demo.parts.plots import dressed, name_lines, quoted
 
@@ -21,30 +20,11 @@ Table = Sequence[Sequence[float | None]]
 
 
 def model_html(updates: Sequence[Update], chosen: str) -> str:
-    """A picture of the model: a cell to click for each matrix, darker where training changed it more.
-
-    The cells come layer by layer, so that the style sheet can show a layer as a column or, on a phone, as a row.
-    """
+    """A picture of the model: a cell to click for each matrix, darker where training changed it more."""
     most = max((update.relative for update in updates), default=0.0) or 1.0
     known, layers, modules = grid(updates)
-    cells = ["<span></span>", *(f"<span>{escape(words.short(module))}</span>" for module in modules)]
-    for layer in layers:
-        cells.append(f"<span>{words.OUTSIDE_SIGN if layer is None else layer + 1}</span>")
-        for module in modules:
-            update = known.get((layer, module))
-            cells.append("<span></span>" if update is None else cell(update, most, chosen))
-    style = f"--lines: {len(modules) + 1}; --layers: {len(layers)}"
-    scale = f'<p class="model-scale">0 % <i></i> {common.percent(most)}</p>'
-    return f'<div class="model" style="{style}">{"".join(cells)}</div>{scale}'
-
-
-def cell(update: Update, most: float, chosen: str) -> str:
-    name, path = escape(words.place_of(update)), escape(update.path)
-    pressed = str(update.path == chosen).lower()
-    return (
-        f'<button data-module="{path}" aria-label="{name}" aria-pressed="{pressed}" title="{name}" '
-        f'style="--share: {100 * update.relative / most:.0f}%"></button>'
-    )
+    values = {"known": known, "layers": layers, "modules": modules, "most": most, "chosen": chosen}
+    return render("model.html", words=words, percent=common.percent, **values)
 
 
 def grid(updates: Sequence[Update]) -> tuple[dict[tuple[int | None, str], Update], list[int | None], list[str]]:

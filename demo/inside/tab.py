@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
+from adapters.decoding.visitors import XRAYS
 from adapters.learned.costs import COLUMNS, about, rows
 from adapters.methods import UserError
 from adapters.store.adapter_store import Adapter
@@ -177,7 +178,7 @@ def watch(services: Services, view: InsideView, name: Any, prompt: Any) -> Itera
     """Write with a prefix, then show what the tokens looked at. Raises UserError."""
     adapter = find_adapter(services, name)
     prompt = read_prompt(prompt, MAX_PROMPT, words.NO_PROMPT)
-    with closed_at_end(services.explorer.watch(adapter.name, prompt)) as steps:
+    with services.allowance.spend(XRAYS), closed_at_end(services.explorer.watch(adapter.name, prompt)) as steps:
         for seen in steps:
             if seen.attention is None:
                 yield {view.watched: message(words.WATCHING.format(tokens=len(seen.tokens)))}

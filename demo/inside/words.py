@@ -1,64 +1,18 @@
 """The words of the Inside tab."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import mean
 
 from adapters.learned.explorer import Watched
 from adapters.learned.spectrum import Update
 from demo.parts.controls import controls, labelled
-from demo.parts.words import PROSE, percent
+from demo.parts.words import PROSE, percent, words_of
 
-INSIDE = "What training changed"
-INSIDE_HTML = PROSE["inside"]["INSIDE_HTML"]
+__getattr__: Callable[[str], str] = words_of("inside")
 control = partial(labelled, of=controls("inside"))
-NO_ADAPTERS = "No adapter works with this base model yet: train or import one."
-SAVE_NUMBERS = "Save numbers (JSON)"
-WATCH = "Measure attention"
-NO_PROMPT = "Write a few words for the prefix to continue."
-PROMPT = "Question: What is the capital of France?\nAnswer:"
-LOOKING = "Finding the nearest words, then measuring attention."
-WATCHING = "Writing: token {tokens}."
-WRITTEN = "Written: {text}."
-
-# A LoRA
-MODEL_HTML = PROSE["inside"]["MODEL_HTML"]
-ROLES = {  # what a matrix computes
-    "q_proj": "queries",
-    "k_proj": "keys",
-    "v_proj": "values",
-    "o_proj": "attention output",
-    "gate_proj": "MLP gate",
-    "up_proj": "MLP input",
-    "down_proj": "MLP output",
-}
-OUTSIDE_SIGN = "–"
-DETAILS = "Details: ranks and singular values"
-RANKS = "Effective rank of the update"
-SINGULAR = "Singular values of the update"
-WEIGHT, CHANGE, ADAPTED = "Before", "Change", "After"
-LAYER, NUMBER, VALUE, ROW, COLUMN = "layer", "number", "singular value", "row", "column"
-EFFECTIVE = "effective rank"
-SQUARES_HELP = "The 32 × 32 block that changes most. Before and After share one colour scale."
-LORA_HELP = PROSE["inside"]["LORA_HELP"]
-
-# A prefix
-WORDS = "Its tokens as words"
+ROLES: dict[str, str] = PROSE["inside"]["ROLES"]
 WORD_COLUMNS = ["Token", "Before → after", "Attention", "Moved", "Nearest words now (cosine)"]
-PREFIX_DETAILS = "Details: layer by layer"
-MOVED = "How far each virtual token moved, by layer"
-ATTENTION = "Attention to each virtual token, by layer"
-BY_TOKEN = "Attention to the whole prefix, by token and layer"
-VIRTUAL = "virtual token"
-OUTSIDE = "outside of the layers"
-UNKNOWN_START = "?"
-WORDS_HELP = PROSE["inside"]["WORDS_HELP"]
-ATTENTION_HELP = PROSE["inside"]["ATTENTION_HELP"]
-
-# What methods cost
-COSTS_HTML = PROSE["inside"]["COSTS_HTML"]
-COSTS = "What each method costs"
-NOT_MEASURED = PROSE["inside"]["NOT_MEASURED"]
 
 
 def lora_line(name: str, updates: list[Update], num_parameters: int) -> str:

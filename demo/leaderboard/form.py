@@ -7,7 +7,7 @@ from adapters.methods import UserError, from_json, parse_method, to_json
 from adapters.training.batches import evenly
 from demo.leaderboard import words
 from demo.parts import words as common
-from demo.parts.uploads import uploaded
+from demo.parts.uploads import read_names, uploaded
 from demo.services import Services
 from leaderboard.prompts import read_prompts, shipped_sets
 from leaderboard.records import MAX_METHODS, PromptSet, RunSpec
@@ -21,12 +21,6 @@ def default_methods(services: Services) -> list[str]:
     lora, prefix, lists = services.names("lora"), services.names("prefix"), list(services.attributes)
     wanted = [("lora", "poetry", lora), ("prefix", "facts", prefix), ("pplm", "science", lists)]
     return ["base", *(f"{kind}:{name if name in known else known[0]}" for kind, name, known in wanted if known)]
-
-
-def known_methods(services: Services) -> list[str]:
-    """Every method that consists of one part."""
-    kinds = {"lora": services.names("lora"), "prefix": services.names("prefix"), "pplm": services.attribute_names()}
-    return ["base", *(f"{kind}:{name}" for kind, names in kinds.items() for name in names)]
 
 
 def chips(names: list[str]) -> list[tuple[str, str]]:
@@ -61,10 +55,8 @@ def read_upload(path: Any, services: Services) -> PromptSet:
 
 def read_run(form: Mapping[str, Any], services: Services) -> RunSpec:
     """The settings of a run from the values of the form by their names; raises UserError."""
-    names, judge, judges = form["methods"], form["judge"], [words.BASE_JUDGE, *services.judges]
-    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not is_list or not 1 <= len(names) <= MAX_METHODS:
-        raise UserError(words.BAD_RUN_METHODS.format(most=MAX_METHODS))
+    names = read_names(form["methods"], MAX_METHODS, words.BAD_RUN_METHODS)
+    judge, judges = form["judge"], [words.BASE_JUDGE, *services.judges]
     if judge not in judges:
         raise UserError(words.BAD_JUDGE.format(known=" or ".join(judges)))
     methods = [to_json(parse_method(name)) for name in names]

@@ -6,10 +6,11 @@ from typing import Any
 import gradio as gr
 import orjson
 
+from adapters.decoding.visitors import TOKENS
 from adapters.methods import Sampling, UserError, from_json, parse_method, to_json
 from demo.parts.links import RUN, address, new_secret, owner_of
 from demo.parts.numbers import if_finite
-from demo.parts.running import closed_at_end
+from demo.parts.running import closed_at_end, work_of_run
 from demo.parts.uploads import read_names
 from demo.services import Services
 from leaderboard.prompts import read_prompts
@@ -50,7 +51,8 @@ def score_endpoint(services: Services) -> Callable[..., Iterator[dict[str, Any]]
 
 def run_as_json(services: Services, spec: RunSpec, prompts: PromptSet) -> Iterator[dict[str, Any]]:
     """A new run, as far as it is, then its table. Raises UserError."""
-    run = services.runner.add(spec, prompts, owner_of(new_secret()))
+    with services.allowance.spend(TOKENS, work_of_run(spec, prompts)):
+        run = services.runner.add(spec, prompts, owner_of(new_secret()))
     try:
         with closed_at_end(services.runner.run(run.id)) as steps:
             for step in steps:

@@ -14,6 +14,7 @@ from demo.parts.controls import labelled, lay_out_sampling
 from demo.parts.events import LIGHT
 from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.tables import text_table
+from demo.parts.uploads import known_methods
 from demo.services import Services
 from leaderboard.prompts import shipped_sets
 from leaderboard.records import PromptSet, RunSpec
@@ -23,7 +24,7 @@ class Setup:
     def __init__(self, services: Services) -> None:
         first, judges = form.read_set(next(iter(shipped_sets())), services), [words.BASE_JUDGE, *services.judges]
         many = {"multiselect": True, "allow_custom_value": True} | labelled("methods")
-        known, chosen = form.known_methods(services), form.default_methods(services)
+        known, chosen = known_methods(services), form.default_methods(services)
         with gr.Column(elem_classes="stack setup") as self.column:
             gr.HTML(f"<h2>{words.OWN_PROMPTS}</h2>", elem_classes="section-title")
             with gr.Row(elem_classes="start"):
@@ -115,7 +116,7 @@ def on_download(name: Any) -> tuple[dict[str, str] | None, Marked]:
 
 def offer_methods(services: Services) -> Any:
     """The methods that there are now: adapters come and go while the app runs."""
-    return gr.update(choices=form.chips(form.known_methods(services)))
+    return gr.update(choices=form.chips(known_methods(services)))
 
 
 def on_estimate(services: Services, setup: Setup, values: Values) -> Values:

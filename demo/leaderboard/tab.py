@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
+from adapters.decoding.visitors import TOKENS
 from adapters.methods import UserError
 from demo.leaderboard import words
 from demo.leaderboard.results.load import find_own, list_runs
@@ -19,7 +20,7 @@ from demo.parts import words as common
 from demo.parts.events import LIGHT, or_message, slow
 from demo.parts.links import RUN, Link, owner_of, read_link
 from demo.parts.marked import Marked, Values, message, message_line
-from demo.parts.running import closed_at_end, told
+from demo.parts.running import closed_at_end, told, work_of_run
 from demo.parts.tables import text_table
 from demo.parts.views import Page, cell_of
 from demo.services import Services
@@ -125,7 +126,9 @@ def on_run(services: Services, board: Scoreboard, values: Values) -> Iterator[Va
     """Begin a run and show its texts as they arrive, then its results. Raises UserError."""
     if (owner := owner_of(values[board.owner])) is None:
         raise UserError(common.NO_OWNER)
-    run = services.runner.add(*read_setup(services, board.setup, values), owner)
+    spec, prompts = read_setup(services, board.setup, values)
+    with services.allowance.spend(TOKENS, work_of_run(spec, prompts)):
+        run = services.runner.add(spec, prompts, owner)
     yield from play(services, board, run, values[board.owner])
 
 

@@ -5,8 +5,10 @@ A method has one colour everywhere; the style sheet holds the same four as varia
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 STYLE_SHEET = Path(__file__).with_name("style.css")
 FAVICON = Path(__file__).with_name("favicon.svg")
@@ -18,6 +20,19 @@ SANS = (gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Liberation Mono", "monospace")
 
 
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """HTML from a template, which escapes the values."""
+    return TEMPLATES.get_template(template).render(values)
+
+
 def script(name: str) -> str:
     """What the browser runs, from a file of this folder."""
     return Path(__file__).with_name(name).read_text()
@@ -27,15 +42,6 @@ def theme() -> gr.themes.Base:
     """Calm: slate on white, thin lines, no shadows."""
     slate = gr.themes.colors.slate
     base = gr.themes.Base(primary_hue=slate, neutral_hue=slate, font=SANS, font_mono=MONO)
-    light = {name: shade for name, (shade, _) in SHADES.items()}
-    dark = {f"{name}_dark": shade for name, (_, shade) in SHADES.items()}
-    return base.set(
-        block_border_width="1px",
-        block_shadow="none",
-        block_title_text_weight="600",
-        block_label_text_weight="600",
-        input_border_width="1px",
-        button_border_width="1px",
-        **light,
-        **dark,
-    )
+    light = {name: shade for name, (shade, _) in SHADES["colours"].items()}
+    dark = {f"{name}_dark": shade for name, (_, shade) in SHADES["colours"].items()}
+    return base.set(**SHADES["lines"], **light, **dark)

@@ -5,9 +5,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from adapters.methods import Method, UserError
+from adapters.decoding.engine import Continuations
+from adapters.decoding.visitors import TOKENS
+from adapters.methods import Method, Request, Sampling, UserError
 from demo.parts.words import CANNOT_REPLAY, CHANGED_SINCE, MEND_PANES, SERVER_ERROR
 from demo.services import Services
+from leaderboard.records import PromptSet, RunSpec
 
 T = TypeVar("T")
 
@@ -44,6 +47,28 @@ def only(services: Services, visitor: str | None, steps: Iterator[T]) -> Iterato
     """The steps, as the only comparison of a visitor. Raises UserError."""
     with services.visitors.hold(visitor), closed_at_end(steps):
         yield from steps
+
+
+def begin(
+    services: Services,
+    write: Callable[[Sequence[Request], Sampling], Continuations],
+    requests: Sequence[Request],
+    sampling: Sampling,
+) -> Continuations:
+    """Begin texts by a method of the engine; they count towards the visitor's hour. Raises UserError; then not."""
+    with services.allowance.spend(TOKENS, work([request.method for request in requests], sampling)):
+        return write(requests, sampling)
+
+
+def work(methods: Sequence[Method], sampling: Sampling) -> int:
+    """Tokens of a text by each method, at most; a steered one counts for each of its passes through the model."""
+    steered = [method.steering for method in methods if method.steering]
+    passes = sum(one.best_of * (1 + 2 * one.num_iterations) for one in steered)
+    return sampling.max_new_tokens * (len(methods) - len(steered) + passes)
+
+
+def work_of_run(spec: RunSpec, prompts: PromptSet) -> int:
+    return work(spec.methods, spec.sampling) * spec.samples * len(prompts.prompts)
 
 
 def as_user_error(error: Exception) -> UserError:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from adapters.methods import UserError
+from adapters.methods import BASE, UserError
 from adapters.pplm.word_list import MAX_BYTES, read_word_list
 from adapters.store.adapter_store import Adapter
 from demo.parts.words import BAD_METHODS, NO_FILE, NO_PROMPT, NO_SUCH_ADAPTER, PROMPT_TOO_LONG
@@ -34,12 +34,18 @@ def read_prompt(value: Any, most: int = MAX_PROMPT, empty: str = NO_PROMPT) -> s
     return value
 
 
-def read_names(methods: Any, most: int) -> list[str]:
-    """Short names of methods, at most so many. Raises UserError."""
+def read_names(methods: Any, most: int, refused: str = BAD_METHODS) -> list[str]:
+    """Short names of methods, at most so many. Raises UserError, in the words of `refused`."""
     known = isinstance(methods, list) and all(isinstance(name, str) for name in methods)
     if not known or not 1 <= len(methods) <= most:
-        raise UserError(BAD_METHODS.format(most=most))
+        raise UserError(refused.format(most=most))
     return list(methods)
+
+
+def known_methods(services: Services) -> list[str]:
+    """Short names of every method that consists of one part."""
+    kinds = {"lora": services.names("lora"), "prefix": services.names("prefix"), "pplm": services.attribute_names()}
+    return [BASE.name, *(f"{kind}:{name}" for kind, names in kinds.items() for name in names)]
 
 
 def find_adapter(services: Services, name: Any) -> Adapter:

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
 from html import escape
@@ -14,62 +15,26 @@ from leaderboard.store.backup import Backup
 
 TABLES = tomllib.loads(Path(__file__).with_name("words.toml").read_text("utf-8"))
 SAFETY = TABLES["safety"]  # what a restart of a Space leaves of links
-PROSE = TABLES["prose"]  # longer texts, by tab
-TITLE = "Steerboard"
-PURPOSE = "Four ways to change what a language model writes. Same prompt, same seed, side by side."
-
-NONE = "none"
-OWN_WORDS = "own words"
+PROSE = TABLES["prose"]  # by tab
+PHASES: dict[str, str] = PROSE["common"]["PHASES"]
+TRAINED_ON: dict[str, str] = PROSE["common"]["TRAINED_ON"]
 PLAIN, CHAT = "Continue text", "Answer as chat"
-PHASES = {"generating": "Writing", "scoring": "Scoring", "done": "Done"}
-
-# Errors a person can mend
-NO_PROMPT = "Type a few words first, or pick an example."
-PROMPT_TOO_LONG = "The prompt has {length:,} characters: shorten it to {most:,}."
-SERVER_ERROR = "Something went wrong on the server. Try again, or change the settings."
-MEND_PANES = "Nothing was started: see the note in the pane."
-BAD_METHODS = PROSE["common"]["BAD_METHODS"]
-NO_FILE = "Upload a file first."
-NO_SUCH_ADAPTER = "There is no such adapter: choose one from the list."
-NO_SUCH_LIST = "No such list: choose one, or own words."
-
-# Links: sharing, replaying, deleting
-SHARE = "Share"
-STOP = "Stop"
-REPLAY = "Replay"
-REPORT = "Save a report"
-NO_OWNER = "Your browser blocks storage for this page, so you could not delete this later. Allow storage and reload."
-NOT_YOURS = "Only the browser that made this can do that."
-NOTHING_HERE = "It may be mistyped, or its owner has deleted it."
 LINK_TITLE = "Nothing at this link"
-OWN = "Try your own"
-MADE_WITH = "What it was made with"
-FACT, VALUE = "What", "Value"
-BASE_MODEL = "base model"
-SHA256 = "sha256 of {name}"
-YOUR_FILE = "your file: {name}"
-REPLAY_STOPPED = "Stopped. What was shared is unchanged."
-CANNOT_REPLAY = "Cannot be re-written here: {reason}"
-CHANGED_SINCE = "Changed since: {what}."
-DELETE = "Delete"
-DELETE_QUESTION = "Delete this for good? Its link will stop working."
-DELETE_ADAPTER_QUESTION = "Delete this for good? Panes and runs can no longer use it."
-DELETE_YES = "Delete for good"
-DELETE_NO = "Keep it"
-DELETED_HTML = "<h2>Deleted</h2><p>Its link no longer works. <a href='?'>Back to Steerboard</a></p>"
 
-# Lists and plots
-STARTING = "Starting."
-UPLOAD_LIST = "Upload a list"
-PROMPTS, METHODS, SETTINGS = "Prompts", "Methods", "Settings"
 
-TRAINED_ON = {  # the shipped adapters
-    "poetry": "poems",
-    "scifi": "science fiction",
-    "austen": "Jane Austen",
-    "facts-lora": "short answers",
-    "headline": "package summaries",
-}
+def words_of(tab: str) -> Callable[[str], str]:
+    """Names in a tab's table of words.toml -> their texts: the `__getattr__` of a module of words."""
+    table: dict[str, str] = PROSE[tab]
+
+    def find(name: str) -> str:
+        if name not in table:
+            raise AttributeError(f"words.toml has no {name} in [prose.{tab}]")
+        return table[name]
+
+    return find
+
+
+__getattr__: Callable[[str], str] = words_of("common")
 
 
 def base_title(id: str) -> str:

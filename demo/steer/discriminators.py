@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 import plotly.graph_objects as go
 
+from adapters.decoding.visitors import TRAININGS
 from adapters.discriminators.labelled import Labelled, read_labelled
 from adapters.methods import UserError
 from adapters.pplm.discriminator import DiscriminatorReport, Measured
@@ -126,7 +127,8 @@ def train(
         raise UserError(words.NO_ROWS)
     name = str(name or "").strip()
     yield {work.message: message(common.STARTING)}
-    with closed_at_end(services.discriminator_trainer.train(name, rows, owner_of(secret))) as lines:
+    training = services.discriminator_trainer.train(name, rows, owner_of(secret))
+    with services.allowance.spend(TRAININGS), closed_at_end(training) as lines:
         for line in lines:
             yield {work.message: message(f"{line[:1].upper()}{line[1:]}.")}
     classes = ", ".join(f"{name}:{label}" for label in class_sizes(rows))

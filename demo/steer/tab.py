@@ -19,7 +19,7 @@ from demo.parts.events import LIGHT, MODEL, told
 from demo.parts.links import owner_of
 from demo.parts.marked import Marked, Values, highlighted, marked_text, message, message_line
 from demo.parts.numbers import TOPICS, departure, marker, spans
-from demo.parts.running import closed_at_end, only
+from demo.parts.running import begin, closed_at_end, only
 from demo.parts.tables import text_table
 from demo.parts.uploads import read_prompt, read_upload
 from demo.parts.views import Page
@@ -179,7 +179,8 @@ def try_topic(
     steering = from_json(PPLM, {"attributes": (aim,), "strength": strength})
     marked = marker({aim.name: [weighted_word(word)[0] for word in aim.words or services.attributes[aim.name]]})
     requests = [Request(prompt, method, FIRST_SEED) for method in (BASE, Method("try", steering=steering))]
-    with closed_at_end(only(services, owner_of(secret), services.engine.generate(requests, SAMPLING))) as steps:
+    texts = begin(services, services.engine.generate, requests, SAMPLING)
+    with closed_at_end(only(services, owner_of(secret), texts)) as steps:
         for rows in steps:
             base, steered = (row.text for row in rows)
             written = [spans(prompt, base, marked), spans(prompt, steered, marked, departure(steered, base))]

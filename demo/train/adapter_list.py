@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
+from adapters.decoding.visitors import UPLOADS
 from adapters.methods import UserError, to_json
 from adapters.store.adapter_store import Adapter
 from adapters.training.card import Report
@@ -133,7 +134,8 @@ def on_zip(services: Services, part: AdaptersPart, path: Any, name: Any, secret:
 
 def on_hub(services: Services, part: AdaptersPart, repo: Any, name: Any, secret: Any) -> Values:
     source = partial(services.library.import_from_hub, str(repo or "").strip())
-    return imported(services, part, source, name, secret)
+    with services.allowance.spend(UPLOADS):
+        return imported(services, part, source, name, secret)
 
 
 def imported(services: Services, part: AdaptersPart, source: Callable[..., Any], name: Any, secret: Any) -> Values:

@@ -4,6 +4,7 @@ import hashlib
 import re
 import shutil
 import time
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache, partial
@@ -28,30 +29,9 @@ MAX_PASTED = 200_000  # characters
 PASTED_SECONDS = 3_600
 pasted_folder = cache(partial(TemporaryDirectory, prefix="steerboard-pasted-"))  # it goes with the app
 LONGEST_NAME = 34  # characters of a proposed name, before its number
-# Quick: at most 90 s on two quiet cores with the embedded model, measuring included (docs/training.md has the parts).
-# Normal: some minutes on a laptop.
-LENGTHS: dict[str, tuple[int, int]] = {  # values for Quick and for Normal
-    "steps": (20, 100),
-    "warmup_steps": (3, 10),
-    "batch_size": (4, 8),
-    "max_length": (32, 128),
-    "eval_every": (5, 10),
-    "eval_examples": (8, 32),
-    "patience": (0, 4),
-    "sample_every": (10, 20),
-    "epochs": (0, 0),
-}
-PRESETS: dict[str, dict[str, Any]] = {
-    length: {name: values[place] for name, values in LENGTHS.items()}
-    for place, length in enumerate((words.QUICK, words.NORMAL))
-}
-FIRST_TRY: dict[str, Any] = PRESETS[words.QUICK] | {
-    "lr": DEFAULT_LR["lora"],
-    "sample_prompt": "The old man looked at the sea and",
-    "init_text": "Answer each question with one short fact: a name, a place, a number or a single word.",
-    "target_modules": [words.ATTENTION],
-    "report_to": [],
-}
+TABLES: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("presets.toml").read_text("utf-8"))
+PRESETS = {words.QUICK: TABLES["quick"], words.NORMAL: TABLES["normal"]}
+FIRST_TRY = TABLES["quick"] | TABLES["beside"] | {"lr": DEFAULT_LR["lora"]}
 
 
 def defaults() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from adapters.decoding.visitors import TRAININGS
 from adapters.methods import UserError
 from adapters.training.queue import JobView
 from demo.parts import words as common
@@ -108,7 +109,9 @@ def on_start(services: Services, train: TrainPage, values: Values) -> Values:
     if (owner := owner_of(secret)) is None:
         raise UserError(common.NO_OWNER)
     order, file = read_train(read_form(train.form, values))
-    return follow(services, train, services.trainer.start(order, file, owner), seen, secret)
+    with services.allowance.spend(TRAININGS):
+        id = services.trainer.start(order, file, owner)
+    return follow(services, train, id, seen, secret)
 
 
 def on_stop(services: Services, train: TrainPage, followed: Any, seen: Seen, secret: Any) -> Values:

@@ -1,5 +1,6 @@
 """The words of the Train tab: training adapters, the queue, and the list of adapters."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -8,74 +9,18 @@ from adapters.training.card import Report
 from adapters.training.queue import JobView
 from adapters.training.training_estimate import Estimate
 from demo.parts.controls import controls, labelled
-from demo.parts.words import PROSE, count, duration, percent
+from demo.parts.words import PROSE, count, duration, percent, words_of
 
+__getattr__: Callable[[str], str] = words_of("train")
 LORA, PREFIX = "LoRA", "prefix tuning"
 METHODS = {LORA: "lora", PREFIX: "prefix"}
 METHOD_NAMES = {kind: name for name, kind in METHODS.items()}
 ATTENTION = "attention"
-
-TRAIN_HTML = PROSE["train"]["TRAIN_HTML"]
-STEP_HTML = "<h3><span>{number}</span> {title}</h3>"
-YOUR_TEXT, WHAT, HOW_LONG = "Your text", "What to train", "How long"
-PASTED = "pasted text"
-DATA_NAMES = {  # of the sets that ship
-    "Poems": "poetry",
-    "Science fiction (Wells, Verne)": "scifi",
-    "Jane Austen": "austen",
-    "Questions with short answers": "qa_facts",
-}
-DROP = "Or drop a file: TXT, JSONL or CSV"
-KINDS_OF_TRAINING = {
-    "lora": "<strong>LoRA, for style.</strong> Small matrices are trained beside the weights.",
-    "prefix": "<strong>Prefix, for short answers.</strong> Tokens before the prompt are learned.",
-}
-QUICK, NORMAL, ADVANCED = "Quick", "Normal", "Advanced"
-START = "Train"
-TRY = "Try it in Compare"
-MESSAGE = "Status of the training"
-ESTIMATE = "Size and time of the training"
-PROGRESS = "Progress of the training"
-CURVE = "Loss and validation loss"
-BASE_SAYS, NOW_SAYS, EARLIER = "Base says", "It says now", "Texts on the way"
-STEP, LOSS, TRAINING, VALIDATION = "step", "loss, nats per token", "training", "validation"
-SAMPLE_STEP = "step {step}"
-
-# Errors
-NO_DATA = "No such text: choose a set, paste text, or drop a file."
-NO_TEXT = "Paste a text first, or choose a set."
-TOO_LONG = "The pasted text is too long: drop it as a file."
-FILE_GONE = "The uploaded file is gone: upload it again."
-BAD_METHOD = "Choose LoRA or prefix tuning."
-ONE_GROUP = "Modules: choose attention or all-linear alone, or layers by name."
-NOTHING_TO_STOP = "Nothing to stop: choose one of your trainings."
-NOT_YOURS = "This training is somebody else's: choose one of yours."
-
-# The queue
-QUEUE_HTML = "<h2>Trainings</h2><p>One runs at a time. Choose one of yours to follow it.</p>"
-QUEUE = "Trainings"
-MINE, SOMEBODY, SHIPPED = "Yours", "Shared", "Shipped"
-
-# The list of adapters
-ADAPTERS_HTML = PROSE["train"]["ADAPTERS_HTML"]
-ADAPTERS = "Adapters"
+DATA_NAMES: dict[str, str] = PROSE["train"]["DATA_NAMES"]
+KINDS_OF_TRAINING: dict[str, str] = PROSE["train"]["KINDS_OF_TRAINING"]
 FIT, NO_FIT, FORGETTING = "Fit to its text: {times} × better", "Fit to its text: no better", "Forgetting: {share}"
 NOTHING, LEAST_FIT = "none", 1.05
-IMPORT = "Import an adapter"
 FIGURES_COLUMNS = ["Measured", "Base", "Adapter", "Adapter / base"]
-TEXT_PERPLEXITY, PERPLEXITY = "Perplexity on held-out rows", "The same, end tokens included"
-GENERAL_PERPLEXITY, EXACT = "Perplexity on general text", "Exact answers on held-out rows"
-FIGURES, HOW, CONTINUATIONS = "Measured", "How it was made", "Sample texts"
-CARD_FILE = "The card as a file (README.md)"
-DATA, LICENCE, SPLIT, TOOK, MACHINE, COMMAND = "Data", "Licence", "Rows", "Training", "Machine", "Command"
-NO_CARD = "This adapter has no card."
-NOT_YOUR_ADAPTER = "Only the browser that made this adapter can do that."
-DOWNLOAD, MERGE, PUSH = "Download", "Merge and download", "Push to the Hub"
-IMPORT_ZIP, IMPORT_FROM_HUB = "Import (zip)", "Import from the Hub"
-IMPORTED = "{name} is imported: every pane can use it now."
-PUSHED = "Pushed to {address}"
-DELETED = "{name} is deleted: panes that still use it will say so."
-
 CONTROLS = controls("train")
 control = partial(labelled, of=CONTROLS)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from adapters.decoding.visitors import XRAYS
 from adapters.methods import Request, UserError, unsteered
 from adapters.xray.trace import MAX_STEPS, TextRecord, XRay
 from demo.parts.running import closed_at_end, told
@@ -62,13 +63,14 @@ def look(
 ) -> Iterator[LookView]:
     """The views of all texts, unless the record has them, and of the steered one. Raises UserError."""
     follow = read_named(named)
-    for view in () if record.scores else compare_all(services, texts, record):
-        record = view.record
-        yield view
-    if place in steered(texts):
-        yield from look_at(services, texts[place], follow, record)
-    else:
-        yield LookView(record, words.XRAY_NOT_STEERED, running=False)
+    with services.allowance.spend(XRAYS):
+        for view in () if record.scores else compare_all(services, texts, record):
+            record = view.record
+            yield view
+        if place in steered(texts):
+            yield from look_at(services, texts[place], follow, record)
+        else:
+            yield LookView(record, words.XRAY_NOT_STEERED, running=False)
 
 
 def compare_all(services: Services, texts: Mapping[int, Text], record: TextRecord) -> Iterator[LookView]:

@@ -5,8 +5,10 @@ Everything goes through templates that escape it.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+from leaderboard.metrics.passport import Passport
 from leaderboard.output import trade_off
 from leaderboard.output.conclusion import SPEED, conclude, is_enough, topic_of
 from leaderboard.output.looks import Look, look
@@ -20,12 +22,6 @@ STYLE = TEMPLATES / "board.css"
 SHOWN = ("perplexity", "repetition", SPEED, "bytes")  # after the share on topic
 BEST, TIE = "★", "≈"
 TITLES = {"speed": "Speed", "bytes": "Size"}
-
-
-class Head(NamedTuple):
-    title: str
-    arrow: str
-    said: str  # how it is computed
 
 
 class Shown(NamedTuple):
@@ -46,7 +42,7 @@ class Row(NamedTuple):
 
 class Board(NamedTuple):
     conclusion: list[str]
-    heads: list[Head]
+    heads: list[Passport]
     rows: list[Row]
     has_ranks: bool
     has_marks: bool
@@ -82,12 +78,13 @@ def plot_html(run: Run, results: Results, across: str, up: str) -> str:
     return "" if plot is None else render("alone.html", board=None, plot=plot, frame=trade_off)
 
 
-def head(results: Results, metric: str) -> Head:
+def head(results: Results, metric: str) -> Passport:
+    """The passport of a metric, with a title for the head of a column."""
     passport = results.passports[metric]
     title = TITLES.get(metric) or passport.title[:1].upper() + passport.title[1:]
     if metric.startswith(ATTRIBUTE):
         title = f"On topic ({metric.removeprefix(ATTRIBUTE)})"
-    return Head(title, passport.arrow, passport.aggregation)
+    return replace(passport, title=title)
 
 
 def rank(ranks: Mapping[str, int], name: str) -> str:

@@ -73,9 +73,9 @@ class Database:
             row = connection.execute(RUNS.where(runs.c.id == id)).first()
         return None if row is None else schema.as_run(row)
 
-    def runs(self, owner: str | None) -> list[RunLine]:
-        """The owner's runs and those of the command line, newest first."""
-        own = runs.c.owner.is_(None) | (runs.c.owner == owner)
+    def runs(self, owner: str | None, operator: bool = False) -> list[RunLine]:
+        """The owner's runs and those of the command line, for the operator everybody's, newest first."""
+        own = runs.c.owner.is_(None) | (runs.c.owner == owner) | operator
         with self._reader.connect() as connection:
             return [schema.as_line(row) for row in connection.execute(RUNS.where(own).order_by(runs.c.created.desc()))]
 
@@ -100,11 +100,11 @@ class Database:
     def published(self, id: str) -> str | None:
         return self._scalar(select(runs.c.published).where(runs.c.id == id))
 
-    def delete_run(self, id: str, owner: str | None) -> bool:
-        """Delete a run with texts and prompts that no other run uses; False if it is not the owner's."""
+    def delete_run(self, id: str, owner: str | None, operator: bool = False) -> bool:
+        """Delete a run with texts and prompts that no other run uses; False if not the owner or the operator asks."""
         with self._writer.begin() as connection:
             keys = connection.scalars(select(run_samples.c.sample_key).where(run_samples.c.run_id == id)).all()
-            own = delete(runs).where(runs.c.id == id, runs.c.owner.is_not_distinct_from(owner))
+            own = delete(runs).where(runs.c.id == id, runs.c.owner.is_not_distinct_from(owner) | operator)
             if not connection.execute(own).rowcount:
                 return False
             used = select(run_samples.c.sample_key)
@@ -197,10 +197,10 @@ class Database:
     def comparison(self, id: str) -> dict[str, Any] | None:
         return self._scalar(select(comparisons.c.record).where(comparisons.c.id == id))
 
-    def comparisons(self, owner: str, most: int) -> list[tuple[str, datetime, dict[str, Any]]]:
-        """Id, time (UTC) and record of the owner's newest comparisons."""
-        query = select(comparisons.c.id, comparisons.c.created, comparisons.c.record)
-        query = query.where(comparisons.c.owner == owner).order_by(comparisons.c.created.desc()).limit(most)
+    def comparisons(self, owner: str, most: int, operator: bool = False) -> list[tuple[str, datetime, dict[str, Any]]]:
+        """Id, time (UTC) and record of the owner's newest comparisons, for the operator of everybody's."""
+        query = select(comparisons.c.id, comparisons.c.created, comparisons.c.record).limit(most)
+        query = query.where((comparisons.c.owner == owner) | operator).order_by(comparisons.c.created.desc())
         with self._reader.connect() as connection:
             return [(id, created, record) for id, created, record in connection.execute(query)]
 
@@ -208,10 +208,10 @@ class Database:
         query = select(comparisons.c.id).where(comparisons.c.id == id, comparisons.c.owner == owner)
         return self._scalar(query) is not None
 
-    def delete_comparison(self, id: str, owner: str) -> bool:
-        """Delete a comparison; False if it is not the owner's."""
+    def delete_comparison(self, id: str, owner: str, operator: bool = False) -> bool:
+        """Delete a comparison; False if it is not the owner's, unless the operator asks."""
         with self._writer.begin() as connection:
-            query = delete(comparisons).where(comparisons.c.id == id, comparisons.c.owner == owner)
+            query = delete(comparisons).where(comparisons.c.id == id, (comparisons.c.owner == owner) | operator)
             return bool(connection.execute(query).rowcount)
 
     # Rows

@@ -8,10 +8,6 @@ from typing import NamedTuple
 import pytest
 import torch
 from peft import PeftModel
-from tokenizers import Tokenizer
-from tokenizers.decoders import ByteLevel as ByteLevelDecoder
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
 from adapters.base_model import BaseModel
@@ -23,6 +19,7 @@ from adapters.prefix.prefix import prefix_model
 from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
 from tests.adapters.discriminators.mood import MOOD
+from tests.tiny import vowel_tokenizer
 
 
 class Bench(NamedTuple):
@@ -39,7 +36,7 @@ def randomise(model: PeftModel, size: float, seed: int) -> PeftModel:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter.normal_(0, size, generator=generator)
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * size)
     return model.eval()
 
 
@@ -78,15 +75,3 @@ def bench(request: pytest.FixtureRequest, benches: dict[str, Bench]) -> Bench:
 @pytest.fixture
 def tokenizer() -> PreTrainedTokenizerFast:
     return vowel_tokenizer()
-
-
-def vowel_tokenizer() -> PreTrainedTokenizerFast:
-    """The bytes of the tiny models, three rare ones of which stand for a vowel after a space."""
-    alphabet = sorted(ByteLevel.alphabet())
-    vocabulary = {character: index for index, character in enumerate(alphabet)}
-    for rare, vowel in zip(alphabet[-3:], "aeo", strict=True):
-        vocabulary[f"\u0120{vowel}"] = vocabulary.pop(rare)
-    bpe = Tokenizer(BPE(vocabulary, [("\u0120", vowel) for vowel in "aeo"]))
-    bpe.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    bpe.decoder = ByteLevelDecoder()
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="</s>")

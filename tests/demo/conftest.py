@@ -1,17 +1,23 @@
 """The real services around the tiny Llama, which answers in milliseconds."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import pytest
+from gradio.context import LocalContext
+from starlette.requests import Request
 
 from adapters.base_model import BaseModel
+from adapters.decoding.visitors import DISK, TOKENS, TRAININGS, UPLOADS, XRAYS, Allowance, Visitor
 from app import Settings, services_of
+from demo.cookies import asking
 from demo.services import Services
 from leaderboard.store.database import Database
-from tests.adapters.conftest import make_bench, vowel_tokenizer
+from tests.adapters.conftest import make_bench
+from tests.tiny import vowel_tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +67,24 @@ def shared_services(build: Build, tmp_path_factory: pytest.TempPathFactory) -> S
 def lasting(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Services:
     """Services for all tests, which add at most runs and comparisons to them."""
     return build(tmp_path_factory.mktemp("lasting") / "home")
+
+
+UsedUp = Callable[[Services], Services]
+
+
+@pytest.fixture
+def used_up() -> Iterator[UsedUp]:
+    """Makes services in which whoever asks has used up the hour; for everybody else there is no limit."""
+    request = Request({"type": "http", "headers": []})
+    request.state.visitor = Visitor("me", "1.2.3.0/24", True)
+
+    def used_up(services: Services) -> Services:
+        allowance = Allowance(dict.fromkeys((DISK, TOKENS, TRAININGS, UPLOADS, XRAYS), 1), asking)
+        for what in allowance.hourly:
+            with allowance.spend(what):
+                pass
+        return services._replace(allowance=allowance)
+
+    LocalContext.request.set(gr.Request(request))
+    yield used_up
+    LocalContext.request.set(None)

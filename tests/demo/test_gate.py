@@ -14,7 +14,9 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
+from adapters.decoding.visitors import Allowance
 from demo import gate
+from demo.cookies import asking
 from demo.gate import FRAME, HEADERS, MAX_BODY, UPLOAD, Door, Gate
 
 BIG = Door(max_upload=20_000_000)
@@ -32,7 +34,10 @@ async def read(request: Request) -> Response:
 def client(door: Door = BIG, host: str = "http://board.example", **paces: int) -> TestClient:
     routes = [Route("/{path:path}", read, methods=["GET", "POST"])]
     settings = {"paces": {name.replace("_", "/"): most for name, most in paces.items()}} if paces else {}
-    return TestClient(Starlette(routes=routes, middleware=[Middleware(Gate, door=door, **settings)]), base_url=host)
+    return TestClient(
+        Starlette(routes=routes, middleware=[Middleware(Gate, door=door, allowance=Allowance({}, asking), **settings)]),
+        base_url=host,
+    )
 
 
 def parts(total: int) -> Iterator[bytes]:
@@ -126,7 +131,7 @@ def test_a_body_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -
 
     async def stall() -> None:
         scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "server": ("a", 1)}
-        await Gate(app, BIG)(scope, receive, send)
+        await Gate(app, BIG, Allowance({}, asking))(scope, receive, send)
 
     with ThreadPoolExecutor(1) as elsewhere, pytest.raises(HTTPException) as caught:  # a browser's loop may run here
         elsewhere.submit(asyncio.run, stall()).result()

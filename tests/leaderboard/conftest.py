@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, text
 from leaderboard.store.database import Database
 from leaderboard.store.schema import new_id
 from tests.adapters.conftest import bench, benches
-from tests.conftest import missing
+from tests.model_fixtures import missing
 
 TOKEN = "hf_not_a_real_one"
 __all__ = ["bench", "benches"]  # fixtures: tiny models with random adapters

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from adapters.decoding.visitors import TOKENS
 from adapters.methods import UserError
 from demo.leaderboard import words
 from demo.leaderboard.results.load import find_own, find_run, load_data
@@ -14,7 +15,7 @@ from demo.parts.actions import Work, as_file, save_on_click, wire_work, work_but
 from demo.parts.events import slow, told
 from demo.parts.links import is_own
 from demo.parts.marked import Marked, Values, message
-from demo.parts.running import changed, closed_at_end, replaying
+from demo.parts.running import changed, closed_at_end, replaying, work_of_run
 from demo.parts.tables import facts_table, model_facts
 from demo.parts.views import Inner, Opened, inner
 from demo.services import Services
@@ -51,7 +52,8 @@ def replay_run(services: Services, work: Work, id: Any) -> Iterator[Values]:
     """Write a run again; the last message is the verdict. Closing the generator stops it. Raises UserError."""
     with replaying():
         run = find_run(services, id)
-        with closed_at_end(services.runner.replay(run.id)) as steps:
+        used = services.allowance.spend(TOKENS, work_of_run(run.spec, run.prompts))
+        with used, closed_at_end(services.runner.replay(run.id)) as steps:
             for last in steps:
                 yield {work.message: message(words.REPLAYING_RUN.format(done=last.done, total=last.total))}
         yield {work.message: message(verdict(services, run, last))}

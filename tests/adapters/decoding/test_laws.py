@@ -61,17 +61,17 @@ def finish(engine: Engine, requests: list[Request], sampling: Sampling) -> list[
 
 def direct_logprobs(bench: Bench, continuation: Continuation) -> torch.Tensor:
     """Log-probabilities (T,) of the tokens by one plain forward pass over the whole text."""
-    ids = torch.tensor([[*continuation.prompt_ids, *continuation.token_ids]])
+    ids = torch.tensor([[*continuation.prompt_ids, *continuation.token_ids]], device=bench.base.device)
     logprobs = bench.base.model(input_ids=ids).logits[0].log_softmax(-1)
     start = len(continuation.prompt_ids)
-    return logprobs[start - 1 : -1].gather(-1, ids[0, start:, None])[:, 0]
+    return logprobs[start - 1 : -1].gather(-1, ids[0, start:, None])[:, 0].cpu()
 
 
 @pytest.mark.parametrize("penalty", [1.0, 1.3])
 def test_law_1_the_base_row_equals_generate(bench: Bench, penalty: float) -> None:
     sampling = replace(GREEDY, repetition_penalty=penalty)
     (row,) = finish(bench.engine, [Request("Once upon a time", BASE)], sampling)
-    ids = torch.tensor([row.prompt_ids])
+    ids = torch.tensor([row.prompt_ids], device=bench.base.device)
     model: Any = bench.base.model  # transformers leaves the type of `generate` open
     expected = model.generate(ids, max_new_tokens=16, do_sample=False, repetition_penalty=penalty, pad_token_id=257)
     assert list(row.token_ids) == expected[0, ids.shape[1] :].tolist()
@@ -134,7 +134,7 @@ def test_law_3_every_method_without_its_effect_equals_base(bench: Bench, method:
 def test_law_4_an_adapted_row_equals_peft(bench: Bench, name: str) -> None:
     method = Method(name, prefix=name) if name == "facts" else Method(name, lora=name)
     (row,) = finish(bench.engine, [Request("Once upon a time", method)], GREEDY)
-    ids = torch.tensor([[*row.prompt_ids, *row.token_ids]])
+    ids = torch.tensor([[*row.prompt_ids, *row.token_ids]], device=bench.base.device)
     with torch.no_grad():
         logits = bench.peft[name](input_ids=ids, attention_mask=torch.ones_like(ids)).logits
     logprobs = logits[0, len(row.prompt_ids) - 1 : -1].log_softmax(-1)
@@ -162,7 +162,7 @@ def test_law_6_no_global_seed_is_read_or_set(bench: Bench) -> None:
 def test_law_7_nothing_leaks(bench: Bench) -> None:
     def fingerprint() -> torch.Tensor:
         assert not any(module._forward_hooks for module in bench.base.model.modules())
-        return bench.base.model(input_ids=torch.arange(20)[None]).logits
+        return bench.base.model(input_ids=torch.arange(20, device=bench.base.device)[None]).logits
 
     before = fingerprint()
     finish(bench.engine, REQUESTS, SAMPLED)
@@ -192,7 +192,7 @@ def test_law_8_loglikelihood_equals_one_text_without_batch_or_cache(
     pairs = [("The quick", " brown fox"), ("A", "b"), ("Once upon a time there was", " a" * 20), ("Hello", "")]
     texts = [(encode(context), encode(scored)[1:]) for context, scored in pairs]
     for (context, scored), result in zip(texts, bench.engine.loglikelihood(texts, method), strict=True):
-        ids = torch.tensor([[*context, *scored]])
+        ids = torch.tensor([[*context, *scored]], device=bench.base.device)
         model = bench.peft.get(method.prefix or method.lora or "", bench.base.model)
         if method.lora == "space":
             continue  # PEFT has no strength per call; its law is the one of linearity below

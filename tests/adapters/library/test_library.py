@@ -681,6 +681,18 @@ def test_only_the_owner_deletes_and_nothing_is_left(place: Place) -> None:
         place.library.delete("mine", ME)
 
 
+def test_an_operator_deletes_all_but_what_comes_with_the_project(place: Place) -> None:
+    place.library.import_zip(zipped(lora_folder(place), "", without_card), "mine", ME)
+    saved(place.base, place.own / "verse", LoraSettings(r=2))  # which nobody owns
+    for name in ("mine", "verse"):
+        place.library.delete(name, None, operator=True)
+    assert list(place.own.iterdir()) == []
+    with pytest.raises(UserError, match="poetry comes with the project"):
+        place.library.delete("poetry", None, operator=True)
+    with pytest.raises(UserError, match="Give it a name"):
+        place.library.delete("../shipped/poetry", None, operator=True)
+
+
 def test_what_is_shipped_or_made_on_the_command_line_stays(place: Place, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="poetry comes with the project"):
         place.library.delete("poetry", ME)

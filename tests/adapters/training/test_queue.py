@@ -297,6 +297,26 @@ def test_more_memory_than_there_is_is_not_asked_for(
         trainer.start(TrainOrder("verse", LORA), file, None)
 
 
+def test_a_job_is_forgotten_when_it_has_ended(
+    base: BaseModel, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "_attend", lambda self: None)
+    trainer = Trainer(base, tmp_path / "home", AdapterStore([tmp_path / "home" / "adapters"], base))
+    id = trainer.start(TrainOrder("verse", LORA), file, "me")
+    with pytest.raises(UserError, match="has not ended: stop it first"):
+        trainer.forget(id)
+    trainer.stop(id, None, operator=True)
+    with pytest.raises(UserError, match="has not ended"):
+        trainer.forget(id)  # its name is still reserved
+    trainer._offer_ended()
+    trainer.forget(id)
+    assert trainer.jobs() == ()
+    for unknown in (id, "..", ""):
+        with pytest.raises(UserError, match="There is no training"):
+            trainer.forget(unknown)
+    trainer.start(TrainOrder("verse", LORA), file, "me")
+
+
 def test_a_job_stopped_before_its_first_step_leaves_nothing(base: BaseModel, file: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     id = add_job(home / "jobs", Job(TrainOrder("verse", LORA), base.id, None, file.name), file)

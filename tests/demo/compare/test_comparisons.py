@@ -29,6 +29,7 @@ from demo.parts.numbers import PROMPT
 from demo.parts.running import changed
 from demo.services import Services
 from tests.demo.compare.conftest import TOKENS, form, run
+from tests.demo.conftest import UsedUp
 
 ME = new_secret()
 
@@ -230,6 +231,18 @@ def test_sharing_needs_a_finished_comparison_and_a_browser_that_keeps_its_secret
     for secret in (None, "forged", 7):
         with pytest.raises(UserError, match=common.NO_OWNER):
             on_share(lasting, finished, "", secret)
+
+
+def test_texts_and_links_count_towards_the_hour(
+    lasting: Services, finished: Board, found: Comparison, used_up: UsedUp
+) -> None:
+    full = used_up(lasting)
+    with pytest.raises(UserError, match="MB, and 1e-06 are allowed in an hour"):
+        on_share(full, finished, "", ME)
+    with pytest.raises(UserError, match="This takes 48 tokens"):  # 3 texts of 8 tokens, one steered
+        list(replay(full, found))
+    *_, board = check_parity(full, form(), finished)
+    assert board.message.startswith("This takes 56 tokens"), "the base is written too"
 
 
 def test_a_link_opens_read_only_and_delete_is_for_the_owner(lasting: Services, page: SharedPage, id: str) -> None:

@@ -18,6 +18,7 @@ from demo.parts.actions import or_no_file
 from demo.parts.marked import ERROR
 from demo.parts.words import NO_SUCH_ADAPTER, percent
 from demo.services import Services
+from tests.demo.conftest import UsedUp
 
 QUERY = "model.layers.0.self_attn.q_proj"
 
@@ -154,6 +155,11 @@ def test_tokens_are_shown_as_text() -> None:
 def test_a_prompt_that_is_none_is_one_line(services: Services, view: InsideView, prompt: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         next(watch(services, view, "facts", prompt))
+
+
+def test_watching_counts_towards_the_hour(services: Services, view: InsideView, used_up: UsedUp) -> None:
+    with pytest.raises(UserError, match="1 of 1 X-rays"):
+        next(watch(used_up(services), view, "facts", "Once"))
 
 
 def test_leaving_ends_the_writing(services: Services, view: InsideView) -> None:

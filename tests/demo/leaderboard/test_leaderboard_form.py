@@ -10,13 +10,13 @@ from adapters.methods import Attribute, Sampling, UserError, parse_method, to_js
 from demo.leaderboard import words
 from demo.leaderboard.form import (
     default_methods,
-    known_methods,
     preview,
     read_run,
     read_set,
     read_upload,
 )
 from demo.parts import words as common
+from demo.parts.uploads import known_methods
 from demo.services import Services
 from leaderboard.prompts import Limits
 from leaderboard.records import Prompt, PromptSet

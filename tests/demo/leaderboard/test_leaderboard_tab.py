@@ -16,11 +16,11 @@ import pytest
 from adapters.methods import BASE, PPLM, Sampling, UserError, parse_method
 from demo.leaderboard import tab, words
 from demo.leaderboard.form import chosen_prompts
-from demo.leaderboard.results.run_board import show_texts
 from demo.leaderboard.results.run_facts import fill_facts, fill_files, make_file, on_publish, replay_run, run_facts
 from demo.leaderboard.results.run_figures import draw, fill_beside, fill_plots, fill_table, show_beside
-from demo.leaderboard.results.run_page import fill_inner, head_html, on_delete, open_run
+from demo.leaderboard.results.run_page import fill_inner, head_html, on_delete, open_run, show_texts
 from demo.leaderboard.results.run_texts import fill_texts, show_prompt, sort_prompts
+from demo.leaderboard.score_api import run_as_json
 from demo.leaderboard.settings import on_download, on_estimate, on_paste, on_set, on_upload
 from demo.leaderboard.tab import Scoreboard, earlier_rows, list_earlier, on_resume, on_run, on_stop, open_link
 from demo.parts import words as common
@@ -35,6 +35,7 @@ from leaderboard.output.export import FILES
 from leaderboard.output.publish import Publisher
 from leaderboard.prompts import read_prompts
 from leaderboard.records import MAX_METHODS, Prompt, PromptSet, RunSpec
+from tests.demo.conftest import UsedUp
 
 ME = new_secret()
 BAD_IDS: list[Any] = [None, "", "0" * 32, "../x", 7, {}, ["0" * 32]]
@@ -233,6 +234,20 @@ def test_what_cannot_begin_is_one_line(services: Services, board: Scoreboard, fo
             next(on_run(services, board, form | change))
         assert "\n" not in str(caught.value)
     assert services.database.runs(owner_of(ME)) == before
+
+
+def test_a_run_counts_towards_the_hour(
+    services: Services, board: Scoreboard, form: Values, id: str, work: Work, used_up: UsedUp
+) -> None:
+    full, before = used_up(services), services.database.runs(owner_of(ME))
+    with pytest.raises(UserError, match=r"This takes 48 tokens, and 1 are allowed"):  # 3 prompts, 2 methods, 8 tokens
+        next(on_run(full, board, form))
+    assert services.database.runs(owner_of(ME)) == before
+    with pytest.raises(UserError, match="This takes 48 tokens"):
+        next(replay_run(full, work, id))
+    spec = RunSpec((BASE,), sampling=Sampling(max_new_tokens=2))
+    with pytest.raises(UserError, match="This takes 2 tokens"):
+        next(run_as_json(full, spec, PromptSet("one", (Prompt("One day"),))))
 
 
 def test_stop_keeps_what_is_done_and_resume_goes_on(services: Services, board: Scoreboard, form: Values) -> None:

@@ -27,6 +27,7 @@ from demo.steer.discriminators import (
     train,
 )
 from leaderboard.prompts import Limits
+from tests.demo.conftest import UsedUp
 from tests.demo.steer.conftest import ROWS as TONES
 
 ROWS = tuple(Labelled(f"text {place}", "ab"[place % 2]) for place in range(20))
@@ -121,6 +122,11 @@ def test_a_broken_training_does_not_tell_its_inner_life(
     *_, told, _ = play(work, partial(train, services, *parts), "temper", ROWS, None)
     assert told == {work.message: [(common.SERVER_ERROR, ERROR)]}
     assert "temper" not in services.store.discriminators
+
+
+def test_a_training_counts_towards_the_hour(services: Services, parts: Parts, used_up: UsedUp) -> None:
+    with pytest.raises(UserError, match="1 of 1 trainings"):
+        list(train(used_up(services), *parts, "temper", TONES, None))
 
 
 def test_leaving_ends_the_training(services: Services, parts: Parts) -> None:

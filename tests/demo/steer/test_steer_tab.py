@@ -27,6 +27,7 @@ from demo.steer.discriminators import (
     train,
 )
 from demo.steer.tab import MAX_CHIPS, Topics, fill_list, send_list, show_list, take_file, topic, try_topic
+from tests.demo.conftest import UsedUp
 from tests.demo.steer.conftest import ROWS, SECRET
 
 
@@ -144,6 +145,13 @@ def test_a_try_writes_the_base_beside_the_steered_text(
     for prompt, strength, refused in ((" ", 20, "Type a few words"), ("x" * 5000, 20, "5,000"), ("Once", 1e9, "stren")):
         with pytest.raises(UserError, match=refused):
             next(try_topic(services, topics, common.OWN_WORDS, "a, e", prompt, strength, None))
+
+
+def test_a_try_counts_towards_the_hour(
+    services: Services, tab: tuple[Topics, Discriminators, Work], used_up: UsedUp
+) -> None:
+    with pytest.raises(UserError, match="This takes 120 tokens"):  # 30 of the base, 30 steered in three passes
+        next(try_topic(used_up(services), tab[0], common.OWN_WORDS, "a, e", "Once", 40, None))
 
 
 def test_leaving_ends_the_try(services: Services, tab: tuple[Topics, Discriminators, Work]) -> None:

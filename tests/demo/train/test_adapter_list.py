@@ -14,9 +14,9 @@ from adapters.training.order import Scores
 from demo.compare.board import PaneView
 from demo.compare.form import default_panes
 from demo.compare.panes import Pane, offer, offered
-from demo.leaderboard.form import known_methods
 from demo.parts.actions import or_no_file
 from demo.parts.links import owner_of
+from demo.parts.uploads import known_methods
 from demo.parts.views import Page
 from demo.services import Services
 from demo.train import words
@@ -31,6 +31,7 @@ from demo.train.adapter_list import (
     on_zip,
     open_card,
 )
+from tests.demo.conftest import UsedUp
 from tests.demo.train.conftest import MINE, TEXT, report
 
 OTHER = "1" * 32  # secret of another browser
@@ -155,6 +156,11 @@ def test_an_adapter_is_downloaded_imported_and_its_card_opened(
             on_zip(services, part, file, "more", secret)
     with pytest.raises(UserError, match="Hub"):
         on_hub(services, part, "some/one", "more", MINE)
+
+
+def test_fetching_from_the_hub_counts_as_an_upload(services: Services, part: AdaptersPart, used_up: UsedUp) -> None:
+    with pytest.raises(UserError, match="1 of 1 uploads"):
+        on_hub(used_up(services), part, "some/one", "more", MINE)
 
 
 def test_only_a_lora_can_be_merged_and_what_there_is_none_of_is_one_line(services: Services, tmp_path: Path) -> None:

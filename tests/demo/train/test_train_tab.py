@@ -11,11 +11,13 @@ import gradio as gr
 import pytest
 
 from adapters.base_model import BaseModel
+from adapters.decoding.visitors import TRAININGS, Allowance
 from adapters.methods import UserError
 from adapters.training import training_estimate as estimator
 from adapters.training.job_folder import write_event, write_progress
 from adapters.training.order import DEFAULT_LR, StepSample, TrainStep
 from app import Settings, services_of
+from demo.cookies import asking
 from demo.parts import words as common
 from demo.parts.marked import ERROR, Values
 from demo.parts.views import Page
@@ -26,6 +28,7 @@ from demo.train.form import PRESETS, proposed_name
 from demo.train.settings import on_estimate, on_length, on_method, on_propose, on_upload
 from demo.train.tab import Seen, TrainPage, look, on_follow, on_start, on_stop
 from leaderboard.store.database import Database
+from tests.demo.conftest import UsedUp
 from tests.demo.train.conftest import MINE, TEXT
 
 OTHER = "1" * 32  # secret of another browser
@@ -193,6 +196,17 @@ class TestQueue:
             on_start(tab.services, tab.page, tab.values(**changes))
         assert "\n" not in str(caught.value)
         assert not tab.services.trainer.jobs()
+
+    def test_a_training_counts_unless_it_cannot_be_started(self, tab: Tab, used_up: UsedUp) -> None:
+        with pytest.raises(UserError, match="You have used 1 of 1 trainings of this hour"):
+            tab._replace(services=used_up(tab.services)).start()
+        assert not tab.services.trainer.jobs()
+        one = tab._replace(services=tab.services._replace(allowance=Allowance({TRAININGS: 1}, asking)))
+        with pytest.raises(UserError, match="There is already"):
+            one.start("verse")
+        one.start()
+        with pytest.raises(UserError, match="1 of 1 trainings"):
+            one.start("later")
 
     def test_a_long_curve_is_thinned_and_keeps_every_check(self, tab: Tab) -> None:
         id = tab.start()[tab.page.followed]

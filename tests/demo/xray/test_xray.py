@@ -39,6 +39,7 @@ from demo.xray.tab import (
     show_under,
     show_xray,
 )
+from tests.demo.conftest import UsedUp
 
 VOWELS = PPLM((Attribute("vowels", words=("a", "e", "o")),))
 STEERED = Method("pplm:vowels", steering=VOWELS)
@@ -87,6 +88,13 @@ def texts(services: Services, board: Board) -> dict[int, Text]:
 @pytest.fixture(scope="module")
 def views(services: Services, texts: dict[int, Text]) -> list[LookView]:
     return list(examine(services, texts, 2, "happy, sad"))
+
+
+def test_an_xray_counts_towards_the_hour(services: Services, texts: dict[int, Text], used_up: UsedUp) -> None:
+    (view,) = examine(used_up(services), texts, 2, "")
+    assert view.message.startswith("You have used 1 of 1 X-rays of this hour, and this takes 1: again in 60 min.")
+    assert view.is_error
+    assert not view.running
 
 
 @pytest.fixture(scope="module")

@@ -171,6 +171,19 @@ def test_runs_are_listed_for_their_owner(database: Database) -> None:
     assert [line.id for line in database.runs(None)] == [ids[2]]
 
 
+def test_an_operator_sees_and_deletes_what_is_anybodys(database: Database) -> None:
+    ids = {stored(database, a_run(owner)).id for owner in ("me", "you", None)}
+    assert {line.id for line in database.runs(None, operator=True)} == ids
+    assert all(database.delete_run(id, None, operator=True) for id in ids)
+    assert not database.delete_run(ids.pop(), None, operator=True)
+    assert database.runs(None, operator=True) == []
+    kept = {database.add_comparison({"prompt": owner}, owner) for owner in ("me", "you")}
+    assert {id for id, *_ in database.comparisons("", 9, operator=True)} == kept
+    assert database.comparisons("", 9) == []
+    assert all(database.delete_comparison(id, "", operator=True) for id in kept)
+    assert database.comparisons("", 9, operator=True) == []
+
+
 def test_results_stay_until_the_run_goes_on(database: Database) -> None:
     run = stored(database, a_run())
     assert database.results(run.id) is None

@@ -10,12 +10,15 @@ import gc
 import inspect
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 context = multiprocessing.get_context("fork")
 forked = False
@@ -38,6 +41,9 @@ class Worker:
 def serve(task: Callable[..., Generator[Any, None, None]], pipe: Connection, stop: Any) -> None:
     global forked
     forked = True
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for connection in psutil.Process().net_connections("inet"):
+        os.close(connection.fd)  # else the page's connections would stay open as long as the worker
     for weight, kind in away:
         weight.__class__ = kind
     parent = os.getppid()
