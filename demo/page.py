@@ -14,8 +14,7 @@ from demo.compare.examples import opening
 from demo.compare.record import find_comparison
 from demo.compare.shared import MAX_TITLE, find, name_of
 from demo.compare.tab import compare_tab
-from demo.first_paint import first_paint, first_paint_of_run
-from demo.front import Front, Fronts, picture
+from demo.front import Front, Fronts, first_paint, first_paint_of_run, picture
 from demo.gate import Door, Gate
 from demo.inside.tab import inside_tab
 from demo.leaderboard.results.load import find_run
