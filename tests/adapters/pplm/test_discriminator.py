@@ -57,7 +57,7 @@ class Recorder:
     def __init__(self) -> None:
         self.seen: list[Evidence] = []
 
-    def class_loss(self, name: str) -> AttributeLoss:
+    def class_loss(self, name: str, device: torch.device) -> AttributeLoss:
         assert name == "mood:up"
         return self.loss
 
@@ -144,7 +144,7 @@ def test_each_iteration_moves_the_loss_of_the_class(
 ) -> None:
     losses: list[float] = []
 
-    def class_loss(name: str) -> AttributeLoss:
+    def class_loss(name: str, device: torch.device) -> AttributeLoss:
         loss = discriminator_loss(MOOD, name.partition(":")[2], CPU)
 
         def noted(evidence: Evidence) -> Tensor:
