@@ -40,3 +40,6 @@ class LoraFile:
     revision: str | None = None
     init_lora_weights: Literal[True, False, "gaussian"] = True  # others start from changed base weights
     use_dora: bool = False
+    qalora_group_size: int = 16
+    ensure_weight_tying: bool = False
+    megatron_core: str | None = None
