@@ -47,7 +47,7 @@ expect.set_options(timeout=30_000)  # ms; a busy machine takes its time
 def pytest_addoption(parser: pytest.Parser) -> None:
     add_device(parser)
     parser.addoption("--write-looks", action="store_true", help="write the pictures of screens, see tests/looks.py")
-    parser.addoption("--visits", default=400, help="how many visits the soak test makes")
+    parser.addoption("--visits", default=240, help="how many visits the soak test makes")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,7 +3,7 @@
 import copy
 import json
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,15 @@ def test_the_whole_set_is_made_once(model: str, home: Path, capsys: pytest.Captu
     assert capsys.readouterr().err == "".join(f"{name} is there.\n" for name in SHIPPED)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as on a command line; the processes of xdist ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_killed_training_goes_on(model: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Training.run
     seen: list[int] = []

@@ -22,6 +22,7 @@ import psutil
 
 context = multiprocessing.get_context("fork")
 forked = False
+workers: list["Worker"] = []  # all that were forked
 away: list[tuple[Any, type]] = []  # weights and their classes, once they are put away
 SHAPES = {"shape", "dtype", "device", "requires_grad", "ndim", "is_leaf", "grad"}  # may be asked for
 METHODS = {"numel", "size", "dim", "element_size", "is_floating_point", "stride", "__len__", "__hash__", "__deepcopy__"}
@@ -36,6 +37,7 @@ class Worker:
         self.process = context.Process(target=serve, args=(task, theirs, self.stop), daemon=True)
         self.process.start()
         theirs.close()
+        workers.append(self)
 
 
 def serve(task: Callable[..., Generator[Any, None, None]], pipe: Connection, stop: Any) -> None:
@@ -164,7 +166,10 @@ def put_away(models: Sequence[Any]) -> None:
 
 
 def bring_back() -> None:
-    """Permit everything again."""
+    """Permit everything again, and end the workers: they hold whatever was open when they were forked."""
+    while workers:
+        workers[-1].process.kill()
+        workers.pop().process.join()
     while away:
         weight, kind = away.pop()
         weight.__class__ = kind
