@@ -1,5 +1,5 @@
 # make app        the app on http://127.0.0.1:7860
-# make test       all tests, with a real browser, the embedded model and PostgreSQL: about 15 minutes on two cores
+# make test       all tests, with a real browser, the embedded model and PostgreSQL: about 25 minutes on two cores
 # make test-fast  the tests that need none of these and no whole texts: about two and a half minutes
 # make soak       ten thousand short visits: nothing may grow
 # make check      ruff and mypy over source and tests
