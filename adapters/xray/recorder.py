@@ -41,10 +41,10 @@ def bag_pieces(tokenizer: PreTrainedTokenizerBase, steering: PPLM) -> list[NextP
 
 
 class Recorder:
-    """Observes one steered row, and makes a Step once the token is chosen."""
+    """Observes one steered row, at a place of its batch, and makes a Step once the token is chosen."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, steering: PPLM, words: Sequence[str]) -> None:
-        self.tokenizer, self.cooldown = tokenizer, steering.cooldown
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, steering: PPLM, words: Sequence[str], place: int) -> None:
+        self.tokenizer, self.cooldown, self.place = tokenizer, steering.cooldown, place
         self.bag = bag_pieces(tokenizer, steering)
         begun = {word: tokenizer.encode(f"{WORD_START}{word}", add_special_tokens=False) for word in words}
         self.named = [NextPiece(word, "", (), ids[0]) for word, ids in begun.items() if ids]
@@ -55,17 +55,19 @@ class Recorder:
         self.heat: Tensor | None = None  # (L, W) of the first gradient step, if any
 
     def on_gradient(self, reading: Reading, loss: Tensor, gradient: Tensor) -> None:
-        self.losses.append(loss.detach())
-        self.hidden.append(reading.hidden[0, -1].detach())
-        self.norms.append(gradient_norms(gradient)[:, 0])
+        own = slice(self.place, self.place + 1)
+        self.losses.append(loss[own].detach())
+        self.hidden.append(reading.hidden[self.place, -1].detach())
+        self.norms.append(gradient_norms(gradient)[:, self.place])
         if self.heat is None:
-            self.heat = torch.linalg.vector_norm(gradient[:, :, 0], dim=(1, 2, 4))
+            self.heat = torch.linalg.vector_norm(gradient[:, :, self.place], dim=(1, 2, 4))
 
     def on_fused(self, clean: Tensor, steered: Reading, loss: Tensor, share: Tensor, fused: Tensor) -> None:
-        self.losses.append(loss)
-        self.hidden.append(steered.hidden[0, -1])
-        self.logits = torch.stack([clean[0], steered.logits[0], fused[0]])  # (3, V)
-        self.share = share[0]
+        row = self.place
+        self.losses.append(loss[row : row + 1])
+        self.hidden.append(steered.hidden[row, -1])
+        self.logits = torch.stack([clean[row], steered.logits[row], fused[row]])  # (3, V)
+        self.share = share[row]
 
     def step(self, ids: Sequence[int], token: int) -> Step | None:
         """How `token` was made after the tokens `ids`; None if the row diverged."""
