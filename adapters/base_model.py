@@ -100,7 +100,7 @@ class BaseModel:
         """The ids of the chat template before a message; none without a template."""
         if not self.tokenizer.chat_template:
             return []
-        return commonprefix([self.encode("A", chat=True), self.encode("1", chat=True)])
+        return list(commonprefix([self.encode("A", chat=True), self.encode("1", chat=True)]))
 
     def private(self) -> "BaseModel":
         """Other modules and another config around the same weights: hooks and switches there leave this one alone.

@@ -50,8 +50,8 @@ def reads(method: Method, kind: Callable[[str], str]) -> dict[Method, float]:
         shares[other] = shares.get(other, 0.0) + 1 - ask.gamma
     if (experts := method.experts) is not None:
         for name, share in ((experts.expert, experts.alpha), (experts.against, -experts.alpha)):
-            adapter = {"lora": None, "prefix": None} | ({} if name is None else {kind(name): name})
-            expert = unsteered(replace(method, lora_scale=1.0, **adapter))
+            lora, prefix = (name if name is not None and kind(name) == part else None for part in ("lora", "prefix"))
+            expert = unsteered(replace(method, lora=lora, lora_scale=1.0, prefix=prefix))
             shares[expert] = shares.get(expert, 0.0) + share
     return shares
 

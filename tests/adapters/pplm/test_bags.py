@@ -10,10 +10,10 @@ from adapters.methods import MAX_WORDS, Attribute, UserError, from_json, to_json
 from adapters.pplm.bags import (
     NO_TOKEN,
     AttributeLoss,
+    Bag,
     Evidence,
     attribute_bag,
     attribute_loss,
-    Bag,
     bag_of_words,
     split_words,
 )
