@@ -95,6 +95,7 @@ class Recorder:
             width=heat.shape[1],
             heat=tuple(tuple(short(value, 2) for value in row) for row in newest(heat).tolist()),
             bag=self._bag(ids, probabilities),
+            mass=self._mass(ids, probabilities),
             named=tuple(Word(p.word, self._candidate(before, p.token_id, probabilities)) for p in self.named),
         )
         self.states.append(torch.stack(self.hidden))
@@ -107,18 +108,35 @@ class Recorder:
 
     def _bag(self, ids: Sequence[int], probabilities: Tensor) -> tuple[Word, ...]:
         """The words whose turn it is and whose probability changed most, those that gained first."""
-        due = [p for p in self.bag if not p.standing or tuple(ids[-len(p.standing) :]) == p.standing]
+        due = self._due(ids)
         if not due:
             return ()
         index = torch.tensor([p.token_id for p in due], device=probabilities.device)
         change = (probabilities[2] - probabilities[0])[index]
         most = [due[i] for i in change.abs().topk(min(WORDS, len(due))).indices.tolist()]
-        rested = set(ids[-self.cooldown :]) if self.cooldown else set()
+        rested = self._rested(ids)
         words = []
         for p in most:
             candidate = self._candidate(list(ids[-1:]), p.token_id, probabilities)
             words.append(Word(p.word, candidate, p.attribute, not p.standing and p.token_id in rested))
         return tuple(sorted(words, key=lambda word: word.token.clean - word.token.fused))
+
+    def _mass(self, ids: Sequence[int], probabilities: Tensor) -> tuple[float, float] | None:
+        """Clean and fused probability of the tokens that are pushed now, for `probabilities` (3, V)."""
+        rested = self._rested(ids)
+        tokens = {p.token_id for p in self._due(ids) if p.standing or p.token_id not in rested}
+        if not tokens:
+            return None
+        before, _, after = probabilities[:, sorted(tokens)].sum(-1).tolist()
+        return short(before), short(after)
+
+    def _due(self, ids: Sequence[int]) -> list[NextPiece]:
+        """The pieces whose turn it is after the tokens `ids`."""
+        return [p for p in self.bag if not p.standing or tuple(ids[-len(p.standing) :]) == p.standing]
+
+    def _rested(self, ids: Sequence[int]) -> set[int]:
+        """The tokens in their cooldown."""
+        return set(ids[-self.cooldown :]) if self.cooldown else set()
 
 
 def newest(heat: Tensor) -> Tensor:

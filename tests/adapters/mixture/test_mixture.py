@@ -12,7 +12,8 @@ from adapters.decoding.engine import Engine
 from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Ask, Attribute, Experts, Method, Push, Request, Sampling, UserError, effect_off
 from adapters.mixture.mixture import reads
-from adapters.xray.replay import XRays
+from adapters.xray.replay import Script, XRays
+from adapters.xray.trace import least_cost
 from tests.adapters.conftest import Bench
 
 GREEDY = Sampling(temperature=0, max_new_tokens=12)
@@ -57,6 +58,20 @@ def test_a_push_adds_its_nats_times_both_weights(bench: Bench) -> None:
         expected[bench.base.tokenizer.encode(letter)[0]] += nats
     push = Push((VOWELS, Attribute("z", -0.5, words=("z",))), nats=1.5)
     torch.testing.assert_close(drawn(bench, Method("push", push=push)), likeliest(expected), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("nats", [0.1, 2.0, 6.0])
+def test_law_10_a_push_costs_no_more_nats_than_its_words_need(bench: Bench, nats: float) -> None:
+    push = Push((Attribute("vowels", words=("a", "e", "o")),), nats=nats)
+    script = Script([0])
+    bench.engine.batch(Request("Thy", Method("push", push=push)), script, 1).advance()
+    assert script.logits is not None
+    clean, pushed = (z.double().log_softmax(-1) for z in (next_logits(bench, bench.base.encode("Thy")), script.logits))
+    vowels = [bench.base.tokenizer.encode(letter)[0] for letter in "aeo"]
+    before, after = (float(logprobs.flatten().exp()[vowels].sum()) for logprobs in (clean, pushed))
+    cost = float((pushed.exp() * (pushed - clean)).sum())
+    assert after > before
+    assert cost == pytest.approx(least_cost(before, after), rel=1e-3, abs=1e-6)
 
 
 def test_a_push_without_rest_writes_what_transformers_writes(bench: Bench) -> None:
