@@ -14,6 +14,7 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 MAX_WORDS = 5_000  # of a list; the longest shipped one has fewer
 MAX_WORD_WEIGHT = 100.0
 MAX_ATTRIBUTES = 8  # of a method; each costs time
+MAX_VECTORS = 8  # of a method
 
 
 class UserError(ValueError):
@@ -109,6 +110,19 @@ class PPLM:
 
 
 @dataclass(frozen=True, config=STRICT)
+class SteeringVector:
+    """A direction that is added to the residual stream: a class of a steering vector, such as `sentiment:positive`."""
+
+    name: str
+    weight: Annotated[float, Field(ge=-4, le=4)] = 0.5  # in lengths of a typical state of its layer; negative: away
+
+    @property
+    def short_name(self) -> str:
+        """The name that `parse_method` reads: `vector:sentiment:positive*-0.4`."""
+        return f"vector:{self.name}" + ("" if self.weight == SteeringVector.weight else f"*{self.weight:g}")
+
+
+@dataclass(frozen=True, config=STRICT)
 class Method:
     """One way of continuing a prompt. The parts compose: PPLM over a LoRA over a prefix sets all of them."""
 
@@ -117,6 +131,7 @@ class Method:
     lora_scale: Annotated[float, Field(ge=0, le=4)] = 1.0
     prefix: str | None = None
     steering: PPLM | None = None
+    vectors: Annotated[tuple[SteeringVector, ...], Field(max_length=MAX_VECTORS)] = ()
 
     @property
     def horizon(self) -> int:
@@ -126,7 +141,7 @@ class Method:
     @property
     def reads_as_base(self) -> bool:
         """Whether the model itself is the base, but for steering."""
-        return self.lora is None and self.prefix is None
+        return self.lora is None and self.prefix is None and not self.vectors
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -153,35 +168,45 @@ BASE = Method("base")
 
 
 def parse_method(text: str) -> Method:
-    """The method of a short name: `base`, `lora:NAME`, `prefix:NAME`, `pplm:NAME`, or several joined by `+`.
+    """The method of a short name: `base`, `lora:NAME`, `prefix:NAME`, `pplm:NAME`, `vector:NAME:CLASS`, or several.
 
-    `pplm:` may appear several times, each with a word list or a discriminator's class and perhaps a weight.
+    They are joined by `+`. `pplm:` may appear several times, each with a word list or a discriminator's class and
+    perhaps a weight; so may `vector:`, each with a class and perhaps a strength.
 
     >>> parse_method("lora:poetry+pplm:science").lora
     'poetry'
     >>> steering = parse_method("pplm:science*2+pplm:sentiment:negative*-1").steering
     >>> [(attribute.name, attribute.weight) for attribute in steering.attributes]
     [('science', 2.0), ('sentiment:negative', -1.0)]
+    >>> parse_method("vector:sentiment:positive*0.4").vectors
+    (SteeringVector(name='sentiment:positive', weight=0.4),)
 
     Raises UserError for anything else.
     """
     parts: dict[str, str] = {}
     attributes: dict[str, Attribute] = {}
+    vectors: dict[str, SteeringVector] = {}
     for part in text.strip().split("+"):
         kind, _, name = part.strip().partition(":")
-        known, new = kind in ("base", "lora", "prefix", "pplm"), kind not in parts
+        known, new = kind in ("base", "lora", "prefix", "pplm", "vector"), kind not in parts
         if kind == "pplm" and name:
             attribute = parse_attribute(name)
             new = attribute.name not in ("", *attributes)
             attributes[attribute.name] = attribute
+        if kind == "vector" and name:
+            vector = parse_vector(name)
+            new = vector.name not in ("", *vectors)
+            vectors[vector.name] = vector
         if not known or not new or (kind == "base") == bool(name):
             raise UserError(
-                f"Cannot read the method {text[:200]!r}: write base, lora:NAME, prefix:NAME or pplm:NAME, each once, "
-                "joined by +; several pplm:NAME*WEIGHT may stand together."
+                f"Cannot read the method {text[:200]!r}: write base, lora:NAME, prefix:NAME, pplm:NAME or "
+                "vector:NAME:CLASS, each once, joined by +; several pplm:NAME*WEIGHT or vector:NAME:CLASS*STRENGTH may "
+                "stand together."
             )
         parts[kind] = name
     steering = from_json(PPLM, {"attributes": tuple(attributes.values())}) if attributes else None
-    return Method(text.strip(), lora=parts.get("lora"), prefix=parts.get("prefix"), steering=steering)
+    found = Method(text.strip(), lora=parts.get("lora"), prefix=parts.get("prefix"), steering=steering)
+    return from_json(Method, to_json(found) | {"vectors": tuple(vectors.values())})  # not too many
 
 
 def parse_attribute(text: str) -> Attribute:
@@ -192,14 +217,20 @@ def parse_attribute(text: str) -> Attribute:
     return from_json(Attribute, {"name": name, "weight": weight})
 
 
+def parse_vector(text: str) -> SteeringVector:
+    """A vector of a short name, such as `sentiment:positive*0.4`. Raises UserError for a bad strength."""
+    name, star, weight = text.rpartition("*")
+    return from_json(SteeringVector, {"name": name, "weight": weight} if star else {"name": text})
+
+
 def as_in_paper(steering: PPLM) -> PPLM:
     return replace(steering, strength=NO_LIMIT, kl_budget=NO_LIMIT, cooldown=0, carry=True)
 
 
 def effect_off(method: Method) -> Method:
-    """The method with every effect at zero (scale 0, step size 0, no prefix): it must write the base's text."""
+    """The method with every effect at zero (scale or step size 0, no prefix or vector): it writes the base's text."""
     steering = None if method.steering is None else replace(method.steering, step_size=0.0, best_of=1)
-    return replace(method, lora_scale=0.0, prefix=None, steering=steering)
+    return replace(method, lora_scale=0.0, prefix=None, vectors=(), steering=steering)
 
 
 def unsteered(method: Method) -> Method:
@@ -209,6 +240,7 @@ def unsteered(method: Method) -> Method:
         parts.append(f"lora:{method.lora}" + (f"*{scale:g}" if scale != 1 else ""))
     if method.prefix is not None:
         parts.append(f"prefix:{method.prefix}")
+    parts += [vector.short_name for vector in method.vectors]
     return replace(method, name="+".join(parts) or BASE.name, lora_scale=scale, steering=None)
 
 

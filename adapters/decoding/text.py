@@ -16,6 +16,7 @@ from adapters.decoding.sampling import Choose
 from adapters.lora.rows import ScaledLora
 from adapters.methods import Request
 from adapters.pplm.bags import WeightedLoss
+from adapters.vector.shifts import Shift
 
 TOKENS_BEFORE = 8  # that are decoded together with new ones
 HALF = "\ufffd"  # stands for a character with bytes still to come
@@ -32,6 +33,7 @@ class Row:
     sampler: Choose  # rows with equal ones draw together
     lora: ScaledLora | None = None
     prefix: Tensor | None = None  # (L, 2, H, P, D)
+    shifts: tuple[Shift, ...] = ()
     attribute_loss: WeightedLoss | None = None
     ids: list[int] = field(init=False)  # of the prompt and of the text
     token_ids: list[int] = field(default_factory=list)

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from adapters.decoding.engine import Engine
 from adapters.decoding.text import Continuation
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper, effect_off
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, SteeringVector, as_in_paper, effect_off
 from adapters.pplm.bags import WeightedLoss
 from tests.adapters.conftest import Bench
 
@@ -30,6 +30,7 @@ def one_byte_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 UP = replace(STEERING, attributes=(Attribute("mood:up"),), step_size=0.1, gamma=1.0)
 WORDS = Attribute("words", words=("ab", "cd", "e"))  # of two tokens
+TO_UP, FROM_FLAT = SteeringVector("mood:up"), SteeringVector("mood:flat", -0.3)
 METHODS = [
     BASE,
     Method("lora", lora="verse"),
@@ -45,6 +46,10 @@ METHODS = [
     Method("at first", steering=replace(STEERING, grad_length=4, attributes=(WORDS,))),
     Method("dora", lora="gain"),
     Method("pplm over weak dora", lora="gain", lora_scale=0.6, steering=replace(STEERING, step_size=0.1)),
+    Method("vector", vectors=(TO_UP,)),
+    Method("vectors and lora", lora="space", lora_scale=0.4, vectors=(TO_UP, FROM_FLAT)),
+    Method("vector beside another", lora="space", lora_scale=0.4, vectors=(FROM_FLAT,)),
+    Method("pplm over vector", prefix="facts", vectors=(TO_UP,), steering=replace(UP, carry=False, horizon_length=2)),
 ]
 REQUESTS = [
     Request(prompt, method, seed)
