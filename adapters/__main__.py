@@ -17,7 +17,7 @@ from adapters.adapter_files import METRICS_FILE, check_name, read_config
 from adapters.base_model import embedded_folder, load_base_model
 from adapters.cards import write_report
 from adapters.discriminators.labelled import read_labelled
-from adapters.discriminators.trainer import Order, make_discriminator
+from adapters.discriminators.maker import Order, make_discriminator
 from adapters.methods import UserError, from_json
 from adapters.pplm.hub import write_hub_folder
 from adapters.store.adapter_store import WEIGHTS

@@ -16,8 +16,9 @@ MAX_WORD_WEIGHT = 100.0
 MAX_ATTRIBUTES = 8  # of a method; each costs time
 MAX_INSTRUCTION = 2_000  # characters
 BEST_OF = 10  # texts of the preset without a gradient, as in the paper
-SEVERAL = ("pplm", "best", "push")  # kinds of a short name's parts that may stand several times
+SEVERAL = ("pplm", "best", "push", "vector")  # kinds of a short name's parts that may stand several times
 KINDS = ("base", "lora", "prefix", "ask", "experts", *SEVERAL)
+MAX_VECTORS = 8  # of a method
 
 
 class UserError(ValueError):
@@ -160,6 +161,14 @@ class Experts:
 
 
 @dataclass(frozen=True, config=STRICT)
+class SteeringVector:
+    """A direction that is added to the residual stream: a class of a steering vector, such as `sentiment:positive`."""
+
+    name: str
+    weight: Annotated[float, Field(ge=-4, le=4)] = 0.5  # in lengths of a typical state of its layer; negative: away
+
+
+@dataclass(frozen=True, config=STRICT)
 class Method:
     """One way of continuing a prompt. The parts compose: PPLM over a LoRA over a prefix sets all of them."""
 
@@ -171,6 +180,7 @@ class Method:
     push: Push | None = None
     ask: Ask | None = None
     experts: Experts | None = None
+    vectors: Annotated[tuple[SteeringVector, ...], Field(max_length=MAX_VECTORS)] = ()
 
     @property
     def horizon(self) -> int:
@@ -180,7 +190,7 @@ class Method:
     @property
     def reads_as_base(self) -> bool:
         """Whether the model itself is the base and reads the prompt alone, but for steering."""
-        return self.lora is None and self.prefix is None and self.ask is None
+        return self.lora is None and self.prefix is None and self.ask is None and not self.vectors
 
     @property
     def rows(self) -> int:
@@ -221,9 +231,9 @@ def parse_method(text: str) -> Method:
     """The method of a short name: `base`, or one or several of these, joined by `+`.
 
     `lora:NAME`, `prefix:NAME`, `pplm:NAME`, `best:NAME` (the best of several texts, without a gradient), `push:NAME`,
-    `ask:NAME`, `experts:NAME` or `experts:NAME/OTHER`. `pplm`, `best` and `push` may stand several times, with a word
-    list or (not for `push`) a class NAME:CLASS. A factor may follow: an attribute's weight, the gamma of guidance, the
-    alpha of experts.
+    `vector:NAME:CLASS`, `ask:NAME`, `experts:NAME` or `experts:NAME/OTHER`. `pplm`, `best` and `push` take a word list
+    or (not `push`) a class NAME:CLASS and may stand several times, as `vector` may. A factor may follow: the weight of
+    an attribute, the strength of a vector, the gamma of guidance, the alpha of experts.
 
     >>> parse_method("lora:poetry+pplm:science").lora
     'poetry'
@@ -232,6 +242,8 @@ def parse_method(text: str) -> Method:
     [('science', 2.0), ('sentiment:negative', -1.0)]
     >>> parse_method("ask:science*1.5").ask.gamma, parse_method("experts:poetry/austen").experts.against
     (1.5, 'austen')
+    >>> parse_method("vector:sentiment:positive*0.4").vectors
+    (SteeringVector(name='sentiment:positive', weight=0.4),)
 
     Raises UserError for anything else.
     """
@@ -244,8 +256,8 @@ def parse_method(text: str) -> Method:
         if kind not in KINDS or not new or (kind == "base") == bool(named["name"]):
             raise UserError(
                 f"Cannot read the method {text[:200]!r}: write base, lora:NAME, prefix:NAME, pplm:NAME, push:NAME, "
-                "ask:NAME, experts:NAME or best:NAME, each once, joined by +; several pplm:NAME*WEIGHT may stand "
-                "together."
+                "vector:NAME:CLASS, ask:NAME, experts:NAME or best:NAME, each once, joined by +; several "
+                "pplm:NAME*WEIGHT may stand together."
             )
         parts.setdefault(kind, []).append(named)
     return method_of(text.strip(), parts)
@@ -259,7 +271,8 @@ def method_of(name: str, parts: dict[str, list[dict[str, str]]]) -> Method:
         return {"name": part["name"]} | ({factor: part["weight"]} if "weight" in part else {})
 
     data: dict[str, Any] = {kind: parts[kind][0]["name"] for kind in ("lora", "prefix") if kind in parts}
-    attributes = {kind: [from_json(Attribute, part) for part in parts.get(kind, ())] for kind in SEVERAL}
+    kinds = {"vector": SteeringVector}
+    attributes = {k: [from_json(kinds.get(k, Attribute), part) for part in parts.get(k, ())] for k in SEVERAL}
     if attributes["pplm"] and attributes["best"]:
         raise UserError("Write either pplm:NAME or best:NAME: the second is the first without its gradient.")
     if attributes["pplm"]:
@@ -268,6 +281,7 @@ def method_of(name: str, parts: dict[str, list[dict[str, str]]]) -> Method:
         data["steering"] = {"attributes": attributes["best"], "num_iterations": 0, "best_of": BEST_OF}
     if attributes["push"]:
         data["push"] = {"attributes": attributes["push"]}
+    data["vectors"] = attributes["vector"]
     if "ask" in parts:
         data["ask"] = one("ask", "gamma")
     if "experts" in parts:
@@ -288,7 +302,7 @@ def as_in_paper(steering: PPLM) -> PPLM:
 
 
 def effect_off(method: Method) -> Method:
-    """The method with every effect at zero (scale, step size, nats, gamma or alpha 0; no prefix).
+    """The method with every effect at zero (scale, strength, step size, nats, gamma or alpha 0; no prefix).
 
     It must write the base's text.
     """
@@ -296,6 +310,7 @@ def effect_off(method: Method) -> Method:
         method,
         lora_scale=0.0,
         prefix=None,
+        vectors=tuple(replace(vector, weight=0.0) for vector in method.vectors),
         steering=None if method.steering is None else replace(method.steering, step_size=0.0, best_of=1),
         push=None if method.push is None else replace(method.push, nats=0.0),
         ask=None if method.ask is None else replace(method.ask, gamma=0.0, negative=""),
@@ -304,13 +319,13 @@ def effect_off(method: Method) -> Method:
 
 
 def unsteered(method: Method) -> Method:
-    """How the method reads a text, without what it does to the logits: adapters and instruction.
+    """How the method reads a text, without what it does to the logits: adapters, vectors and instruction.
 
     It is named after them: `base`, `lora:poetry`, `lora:poetry*0.5+prefix:facts`, `ask:science`.
     """
     scale = method.lora_scale if method.lora is not None else 1.0
     ask = None if method.ask is None else Ask(method.ask.name, method.ask.text)
-    reads = Method("", lora=method.lora, lora_scale=scale, prefix=method.prefix, ask=ask)
+    reads = Method("", lora=method.lora, lora_scale=scale, prefix=method.prefix, ask=ask, vectors=method.vectors)
     return replace(reads, name=short_name(reads))
 
 
@@ -322,6 +337,7 @@ def short_name(method: Method) -> str:
     """
     parts = [] if method.lora is None else [f"lora:{scaled(method.lora, method.lora_scale)}"]
     parts += [] if method.prefix is None else [f"prefix:{method.prefix}"]
+    parts += [f"vector:{scaled(vector.name, vector.weight, SteeringVector.weight)}" for vector in method.vectors]
     if (steering := method.steering) is not None:
         kind = "pplm" if steering.num_iterations else "best"
         parts += [f"{kind}:{attribute.weighted_name}" for attribute in steering.attributes]

@@ -19,6 +19,7 @@ from adapters.lora.rows import LoraRows, LoraWeights, ScaledLora
 from adapters.mixture.mixture import Mixture
 from adapters.pplm.past import read
 from adapters.pplm.steering import Steered, Steering
+from adapters.vector.shifts import Shift
 
 STEERED_SHARE = 0.6  # of the unsteered rows' time: steered texts then end within twice the time of the others
 
@@ -81,7 +82,8 @@ class Batch:
         rows = [batch.rows[i] for batch, i in found]
         first, room = found[0][0], max(row.room - len(row.token_ids) for row in rows)
         kv = KV.gathered([(batch.kv, i) for batch, i in found], room)
-        lora = LoraRows.of(first.base.model, [row.lora for row in rows], batches[0].lora)
+        shifts = [row.shifts for row in rows]
+        lora = LoraRows.of(first.base.model, [row.lora for row in rows], batches[0].lora, shifts)
         steering = None
         if first.steering is not None:
             steering = Steering.gathered([(b.steering, i) for b, i in found if b.steering is not None], kv, room)
@@ -211,11 +213,11 @@ def by_length(lengths: Sequence[int], tokens_a_pass: int) -> Iterator[list[int]]
 
 
 def score(
-    base: BaseModel, texts: Sequence[Pair], lora: ScaledLora | None, prefix: Tensor | None
+    base: BaseModel, texts: Sequence[Pair], lora: ScaledLora | None, prefix: Tensor | None, shifts: Sequence[Shift]
 ) -> list[LogLikelihood]:
     kv, ids = padded(base, [[*context, *scored] for context, scored in texts], [prefix] * len(texts), 0)
     keep = max(len(scored) for _, scored in texts)
-    with torch.no_grad(), LoraRows.of(base.model, [lora] * len(texts)).applied():
+    with torch.no_grad(), LoraRows.of(base.model, [lora] * len(texts), None, [shifts] * len(texts)).applied():
         output = base.model(
             input_ids=ids, past_key_values=kv.cache(), logits_to_keep=keep + 1, **kv.inputs(ids.shape[1])
         )

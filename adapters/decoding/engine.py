@@ -32,6 +32,7 @@ from adapters.mixture.mixture import reads
 from adapters.pplm.bags import WeightedLoss, attribute_loss
 from adapters.pplm.past import read
 from adapters.store.adapter_store import AdapterStore
+from adapters.vector.shifts import Shift
 
 TOKENS_A_PASS = 1024  # padded tokens that are scored at once
 PART_TOKENS = 256  # padded tokens of a prompt that are read between two tokens of the others
@@ -107,6 +108,8 @@ class Engine:
     def _check_room(self, method: Method, prompt_ids: Sequence[int], room: int) -> None:
         if method.lora is not None:
             self.store.find(method.lora, "lora")
+        for vector in method.vectors:
+            self.store.vector(vector.name)
         virtual = 0 if method.prefix is None else self.store.find(method.prefix, "prefix").size
         needed = virtual + len(prompt_ids) + room
         if needed > self.base.context_length:
@@ -135,12 +138,12 @@ class Engine:
         if self.far is not None:
             return list(self.far.call("engine", "loglikelihood", self.far.seconds(len(texts)), texts, method, alone))
         method = unsteered(method)
-        lora, prefix = self._adapters(method)
+        adapters = self._adapters(method)
         texts = [(self.read_ids(context, method), scored) for context, scored in texts]
         results: dict[int, LogLikelihood] = {}
         for indices in by_length([len(context) + len(scored) for context, scored in texts], TOKENS_A_PASS):
             part = [texts[index] for index in indices]
-            results |= zip(indices, self._do(partial(score, self.base, part, lora, prefix), alone), strict=True)
+            results |= zip(indices, self._do(partial(score, self.base, part, *adapters), alone), strict=True)
         return [results[i] for i in range(len(texts))]
 
     def batch(self, request: Request, sampler: Choose, max_new_tokens: int) -> Batch:
@@ -150,9 +153,10 @@ class Engine:
             begun = next(self._begin(rows, None))
         return next(batch for batch in begun or () if batch is not None)
 
-    def _adapters(self, method: Method) -> tuple[ScaledLora | None, Tensor | None]:
+    def _adapters(self, method: Method) -> tuple[ScaledLora | None, Tensor | None, tuple[Shift, ...]]:
         lora = None if method.lora is None else ScaledLora(self.store.lora(method.lora), method.lora_scale)
-        return lora, None if method.prefix is None else self.store.prefix(method.prefix)
+        prefix = None if method.prefix is None else self.store.prefix(method.prefix)
+        return lora, prefix, tuple(Shift(self.store.vector(vector.name), vector.weight) for vector in method.vectors)
 
     def _loss(self, attributes: tuple[Attribute, ...], device: torch.device | None = None) -> WeightedLoss:
         device = device or self.base.device
@@ -164,8 +168,8 @@ class Engine:
         generator = torch.Generator(self.base.device).manual_seed(seed)
         rows: list[Row] = []
         for way, share in self.ways(method).items():
-            lora, prefix = self._adapters(way)
-            row = Row(request, self.read_ids(plain_ids, way), max_new_tokens, generator, sampler, lora, prefix)
+            ids = self.read_ids(plain_ids, way)
+            row = Row(request, ids, max_new_tokens, generator, sampler, *self._adapters(way))
             row.share, row.plain_ids = share, plain_ids
             if method.steering is not None:
                 row.attribute_loss = loss_of(method.steering.attributes)
@@ -178,7 +182,7 @@ class Engine:
         return rows
 
     def _scored(self, states: Continuations) -> Continuations:
-        """The states with `base_logprobs`: a row's own without LoRA and prefix; the others are scored when they end."""
+        """The states with `base_logprobs`: a row's own if it reads as base; the others are scored when they end."""
         known: dict[int, tuple[float, ...]] = {}
         with closing(states):
             for rows in states:
@@ -256,7 +260,7 @@ class Engine:
     def _prefill(self, rows: list[Row], room: int, part: int | None) -> Generator[None, None, Start]:
         """Read the prompts of rows, those with a LoRA last; the cache has `room` for columns after them."""
         kv, ids = padded(self.base, [row.prompt_ids for row in rows], [row.prefix for row in rows], room)
-        lora = LoraRows.of(self.base.model, [row.lora for row in rows])
+        lora = LoraRows.of(self.base.model, [row.lora for row in rows], None, [row.shifts for row in rows])
         real = kv.mask[:, kv.length : kv.length + ids.shape[1] - 1, None]  # (S, Q - 1, 1)
         width = ids.shape[1] if part is None else max(1, part // len(rows))
         hidden_sum: Tensor | None = None
@@ -291,5 +295,4 @@ def best(texts: Sequence[Text]) -> Continuation:
 
 def source(row: Row) -> Hashable:
     """Equal for rows that read the same prompt in the same way."""
-    lora = None if row.lora is None else (id(row.lora.weights), row.lora.scale)  # the adapter of a name may change
-    return tuple(row.prompt_ids), lora, id(row.prefix)
+    return tuple(row.prompt_ids), row.lora, id(row.prefix), row.shifts  # the adapter of a name may change

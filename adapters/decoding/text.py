@@ -17,6 +17,7 @@ from adapters.decoding.sampling import Choose
 from adapters.lora.rows import ScaledLora
 from adapters.methods import Request
 from adapters.pplm.bags import WeightedLoss
+from adapters.vector.shifts import Shift
 
 TOKENS_BEFORE = 8  # that are decoded together with new ones
 HALF = "\ufffd"  # stands for a character with bytes still to come
@@ -33,6 +34,7 @@ class Row:
     sampler: Choose  # rows with equal ones draw together
     lora: ScaledLora | None = None
     prefix: Tensor | None = None  # (L, 2, H, P, D)
+    shifts: tuple[Shift, ...] = ()
     attribute_loss: WeightedLoss | None = None
     pushed: WeightedLoss | None = None  # the lists of its push
     plain_ids: Sequence[int] | None = None  # of the prompt as everybody gives it, if it reads more than that

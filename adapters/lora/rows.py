@@ -7,7 +7,7 @@ that share of the way to g (W + scaling B A), so that scale 0 is the base model 
 
 Each different LoRA is kept once, however many rows use it. Rows without a LoRA stand first and are not touched, bit for
 bit; rows with the same LoRA should be neighbours, since each run of them costs a product. The shared model is changed
-only inside `applied`.
+only inside `applied`, where the steering vectors of the rows are added too.
 
 Letters: B rows, D different LoRAs, Q positions, r the largest rank (smaller ones are filled with zeros).
 """
@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from adapters.vector.shifts import Shift, Shifts
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity
@@ -63,15 +65,27 @@ class Part(NamedTuple):
 
 class LoraRows:
     def __init__(
-        self, stacks: Sequence[Stack], uses: Sequence[Use | None], different: Sequence[LoraWeights] = ()
+        self,
+        stacks: Sequence[Stack],
+        uses: Sequence[Use | None],
+        different: Sequence[LoraWeights] = (),
+        shifts: Shifts | None = None,
     ) -> None:
         """`different`: the D LoRAs of the stacks."""
-        self.stacks, self.uses, self.different = stacks, uses, different
+        self.stacks, self.uses, self.different, self.shifts = stacks, uses, different, shifts or Shifts({})
         assert not any(before and not after for before, after in zip(uses, uses[1:], strict=False)), "base rows first"
 
     @classmethod
-    def of(cls, model: nn.Module, rows: Sequence[ScaledLora | None], known: "LoraRows | None" = None) -> "LoraRows":
-        """`rows` has an entry for each row of the batch; those without a LoRA come first.
+    def of(
+        cls,
+        model: nn.Module,
+        rows: Sequence[ScaledLora | None],
+        known: "LoraRows | None" = None,
+        shifts: Sequence[Sequence[Shift]] = (),
+    ) -> "LoraRows":
+        """`rows` has an entry for each row of the batch, and so has `shifts` if any has a vector.
+
+        Rows without a LoRA come first.
 
         Where `known` has the same LoRAs, its weights are taken instead of copying them again.
         """
@@ -83,11 +97,11 @@ class LoraRows:
             stacks = [stack(model, name, different) for name in names]
         numbers = {lora: number for number, lora in enumerate(different)}
         uses = [None if row is None else Use(numbers[row.weights], row.scale) for row in rows]
-        return cls(stacks, uses, different)
+        return cls(stacks, uses, different, Shifts.of(model, shifts))
 
     def rows(self, index: Sequence[int]) -> "LoraRows":
         """The rows at `index`; a row may be named more than once. No weights are copied."""
-        return LoraRows(self.stacks, [self.uses[row] for row in index], self.different)
+        return LoraRows(self.stacks, [self.uses[row] for row in index], self.different, self.shifts.rows(index))
 
     @cached_property
     def twice(self) -> "LoraRows":
@@ -112,7 +126,7 @@ class LoraRows:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Adds the LoRAs to the model's modules, and takes them away again whatever happens."""
-        with ExitStack() as hooks:
+        with self.shifts.applied(), ExitStack() as hooks:
             for stacked in self.stacks if self.parts else ():
                 hooks.callback(stacked.module.register_forward_hook(hook(stacked, self.parts)).remove)
             yield

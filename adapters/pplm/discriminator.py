@@ -19,6 +19,8 @@ from adapters.adapter_files import WEIGHTS_FILE, read_config, read_tensors, writ
 from adapters.base_model import BaseModel
 from adapters.methods import STRICT, UserError
 from adapters.pplm.bags import AttributeLoss, Evidence
+from adapters.vector.direction import layer_paths
+from adapters.vector.shifts import Vector
 
 DISCRIMINATOR_FILE = "discriminator_config.json"
 MAX_CLASSES = 100
@@ -32,6 +34,7 @@ class Discriminator(NamedTuple):
     classes: tuple[str, ...]
     weight: Tensor  # (K, C), float32
     bias: Tensor  # (K,)
+    vectors: tuple[Vector, ...] = ()  # of each class; none in those of earlier releases
 
     def logits(self, means: Tensor) -> Tensor:
         """(B, K) of means (B, C) of hidden states."""
@@ -80,11 +83,16 @@ class DiscriminatorReport:
     measured: Measured
 
 
-def discriminator_loss(discriminator: Discriminator, label: str, device: torch.device) -> AttributeLoss:
-    """Cross-entropy towards the class `label`. Raises UserError for an unknown class."""
+def class_index(discriminator: Discriminator, label: str) -> int:
+    """The place of the class `label`. Raises UserError for an unknown class."""
     if label not in discriminator.classes:
         raise UserError(f"The discriminator has no class {label!r}: choose one of {', '.join(discriminator.classes)}.")
-    wanted = discriminator.classes.index(label)
+    return discriminator.classes.index(label)
+
+
+def discriminator_loss(discriminator: Discriminator, label: str, device: torch.device) -> AttributeLoss:
+    """Cross-entropy towards the class `label`. Raises UserError for an unknown class."""
+    wanted = class_index(discriminator, label)
     discriminator = Discriminator(discriminator.classes, discriminator.weight.to(device), discriminator.bias.to(device))
 
     def loss(evidence: Evidence) -> Tensor:
@@ -96,16 +104,18 @@ def discriminator_loss(discriminator: Discriminator, label: str, device: torch.d
 
 def write_discriminator(discriminator: Discriminator, base: BaseModel, folder: Path) -> None:
     config = {"base_model": base.id, "base_hash": base.weights_hash, "classes": discriminator.classes}
+    tensors = {"weight": discriminator.weight.contiguous(), "bias": discriminator.bias.contiguous()}
+    if vectors := discriminator.vectors:
+        config |= {"layer": vectors[0].layer}
+        tensors["pushes"] = torch.stack([vector.push for vector in vectors])
     write_json(folder / DISCRIMINATOR_FILE, config)
-    save_file(
-        {"weight": discriminator.weight.contiguous(), "bias": discriminator.bias.contiguous()}, folder / WEIGHTS_FILE
-    )
+    save_file(tensors, folder / WEIGHTS_FILE)
 
 
 def read_discriminator(folder: Path, base: BaseModel) -> Discriminator:
     """The discriminator in `folder`. Raises UserError with one line where it is damaged or another base model's."""
     config = read_config(folder, DISCRIMINATOR_FILE)
-    if extra := sorted(config.keys() - {"base_model", "base_hash", "classes"}):
+    if extra := sorted(config.keys() - {"base_model", "base_hash", "classes", "layer"}):
         raise UserError(f"{DISCRIMINATOR_FILE} holds an unknown field: {extra[0][:100]}.")
     if config.get("base_model") != base.id:
         raise UserError(f"It was made for the base model {str(config.get('base_model'))[:100]!r}, not for {base.id!r}.")
@@ -113,8 +123,13 @@ def read_discriminator(folder: Path, base: BaseModel) -> Discriminator:
         raise UserError(f"It was made for other weights of the base model {base.id!r}: train it again.")
     classes = class_names(config.get("classes"))
     size = base.model.get_output_embeddings().weight.shape[1]
-    tensors = read_tensors(folder, {"weight": (len(classes), size), "bias": (len(classes),)})
-    return Discriminator(classes, tensors["weight"], tensors["bias"])
+    layer = config.get("layer")
+    if layer is not None and layer not in layer_paths(base):
+        raise UserError(f"layer: {base.id!r} has no layer {str(layer)[:100]!r}: train it again.")
+    shapes: dict[str, tuple[int, ...]] = {"weight": (len(classes), size), "bias": (len(classes),)}
+    tensors = read_tensors(folder, shapes | ({} if layer is None else {"pushes": (len(classes), size)}))
+    vectors = tuple(Vector(str(layer), push) for push in tensors.get("pushes", ()))
+    return Discriminator(classes, tensors["weight"], tensors["bias"], vectors)
 
 
 def class_names(names: object) -> tuple[str, ...]:

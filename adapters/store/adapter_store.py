@@ -20,9 +20,16 @@ from adapters.lora.lora import read_lora
 from adapters.lora.rows import LoraWeights
 from adapters.methods import UserError
 from adapters.pplm.bags import AttributeLoss
-from adapters.pplm.discriminator import DISCRIMINATOR_FILE, Discriminator, discriminator_loss, read_discriminator
+from adapters.pplm.discriminator import (
+    DISCRIMINATOR_FILE,
+    Discriminator,
+    class_index,
+    discriminator_loss,
+    read_discriminator,
+)
 from adapters.prefix.prefix import PrefixKV, read_prefix
 from adapters.store.weight_cache import WeightCache, Weights, pieces, sha256, weights_digest
+from adapters.vector.shifts import Vector
 
 T = TypeVar("T")
 WEIGHTS = Path(__file__).parents[1] / "weights"  # the adapters that come with the project
@@ -101,7 +108,8 @@ class AdapterStore:
         """The folders of what can be used, with the hashes of their weights."""
         found = {adapter.folder: adapter.digest for adapter in self.adapters}
         for name, head in self.discriminators.items():
-            found[self.folder(name)] = sha256(*pieces([("weight", head.weight), ("bias", head.bias)]))
+            pushes = [(vector.layer, vector.push) for vector in head.vectors]
+            found[self.folder(name)] = sha256(*pieces([("weight", head.weight), ("bias", head.bias), *pushes]))
         return found
 
     def follow(self, hashes: Mapping[Path, str]) -> None:
@@ -144,6 +152,16 @@ class AdapterStore:
         loss = discriminator_loss(self.discriminator(name), label, device or self._base.device)
         note_use(self.folder(name))
         return loss
+
+    def vector(self, name: str) -> Vector:
+        """The steering vector of a discriminator's class, named as NAME:CLASS. Raises UserError for an unknown one."""
+        name, _, label = name.partition(":")
+        found = self.discriminator(name)
+        place = class_index(found, label)
+        if not found.vectors:
+            raise UserError(f"{name!r} was trained without steering vectors: train it again.")
+        note_use(self.folder(name))
+        return found.vectors[place]
 
     def folder(self, name: str) -> Path:
         """Folder of an adapter or a discriminator. Raises UserError for an unknown name."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.ask.instructions import instruction
 from adapters.base_model import BaseModel
-from adapters.methods import Attribute, Method, Request, Sampling, to_json
+from adapters.methods import Attribute, Method, Request, Sampling, SteeringVector, to_json
 from adapters.pplm.bags import words_of
 from adapters.store.adapter_store import AdapterStore
 from adapters.store.weight_cache import pieces, sha256
@@ -36,6 +36,11 @@ class Fingerprints:
         found = self._store.discriminator(name)
         return sha256(label, *found.classes, *pieces([("weight", found.weight), ("bias", found.bias)]))
 
+    def vector(self, vector: SteeringVector) -> str:
+        """Hash of a steering vector. Raises UserError for an unknown name."""
+        found = self._store.vector(vector.name)
+        return sha256(found.layer, *pieces([("push", found.push)]))
+
     def method(self, method: Method) -> str:
         """Hash of everything that a method does to the base; its name does not count."""
         return sha256(json.dumps(self._parts(method), sort_keys=True))
@@ -57,6 +62,7 @@ class Fingerprints:
             for kind, name in (("lora", method.lora), ("prefix", method.prefix)):
                 if name is not None:
                     found[f"{kind}:{name}"] = self._store.find(name, kind).digest
+            found |= {f"vector:{vector.name}": self.vector(vector) for vector in method.vectors}
             for name in (method.experts.expert, method.experts.against) if method.experts else ():
                 if name is not None:
                     found[f"{self._store.find(name).kind}:{name}"] = self._store.find(name).digest
@@ -71,6 +77,8 @@ class Fingerprints:
             parts["lora"] = [self._store.find(method.lora, "lora").digest, method.lora_scale]
         if method.prefix is not None:
             parts["prefix"] = self._store.find(method.prefix, "prefix").digest
+        if method.vectors:  # else as in releases without vectors
+            parts["vectors"] = [[self.vector(vector), vector.weight] for vector in method.vectors]
         if method.steering is not None:
             attributes = [[self.attribute(a), a.weight] for a in method.steering.attributes]
             parts["steering"] = to_json(method.steering) | {"attributes": attributes}

@@ -23,7 +23,7 @@ from adapters.base_model import EMBEDDED_ID, BaseModel, load_base_model, memory
 from adapters.decoding.engine import Engine
 from adapters.decoding.text import Continuation
 from adapters.discriminators.labelled import read_labelled
-from adapters.discriminators.trainer import Order, make_discriminator
+from adapters.discriminators.maker import Order, make_discriminator
 from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, as_in_paper, parse_method
 from adapters.store.adapter_store import WEIGHTS, AdapterStore
 from adapters.training.corpus import DATA, DATASETS

@@ -18,7 +18,8 @@ from adapters.pplm.discriminator import write_discriminator
 from adapters.prefix.prefix import prefix_model
 from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import AdapterStore
-from tests.adapters.discriminators.mood import MOOD
+from adapters.vector.direction import usual_layer
+from tests.adapters.discriminators.mood import moved
 from tests.tiny import vowel_tokenizer
 
 
@@ -54,7 +55,7 @@ def make_bench(base: BaseModel, folder: Path) -> Bench:
     for name, model in peft.items():
         model.save_pretrained(str(folder / name))
     (folder / "mood").mkdir()
-    write_discriminator(MOOD, base, folder / "mood")
+    write_discriminator(moved(usual_layer(base)), base, folder / "mood")
     return Bench(base, Engine(base, AdapterStore([folder], base)), peft)
 
 

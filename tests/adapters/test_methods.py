@@ -13,15 +13,18 @@ from adapters.methods import (
     Attribute,
     Method,
     Sampling,
+    SteeringVector,
     UserError,
     as_in_paper,
     effect_off,
     from_json,
     parse_method,
     to_json,
+    unsteered,
 )
 
 SCIENCE = PPLM((Attribute("science"),))
+DOWN = SteeringVector("mood:down")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,10 @@ SCIENCE = PPLM((Attribute("science"),))
         ("pplm:science", Method("pplm:science", steering=SCIENCE)),
         (" lora:a + pplm:science ", Method("lora:a + pplm:science", lora="a", steering=SCIENCE)),
         ("base+lora:a", Method("base+lora:a", lora="a")),
+        (
+            "vector:mood:up*0.3+vector:mood:down",
+            Method("vector:mood:up*0.3+vector:mood:down", vectors=(SteeringVector("mood:up", 0.3), DOWN)),
+        ),
         (
             "pplm:science*2+lora:a+pplm:mood:down*-0.5",
             Method(
@@ -51,7 +58,7 @@ def test_short_names(text: str, method: Method) -> None:
     "text",
     [
         *("", "poetry", "lora", "lora:", "base:x", "lora:a+lora:b", "pplm:science+", "LoRA:a"),
-        *("pplm:a+pplm:a*2", "pplm:", "pplm:*2", "lora:a*2+pplm"),
+        *("pplm:a+pplm:a*2", "pplm:", "pplm:*2", "lora:a*2+pplm", "vector:", "vector:a:b+vector:a:b*2"),
     ],
 )
 def test_what_is_no_short_name_is_said_in_one_line(text: str) -> None:
@@ -65,6 +72,22 @@ def test_a_weight_that_is_none_is_said_in_one_line(weight: str) -> None:
     with pytest.raises(UserError, match="^weight: .*got ") as caught:
         parse_method(f"pplm:science*{weight}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("weight", ["", "much", "nan", "4.1", "-5"])
+def test_a_strength_that_is_none_is_said_in_one_line(weight: str) -> None:
+    with pytest.raises(UserError, match="^weight: .*got "):
+        parse_method(f"vector:mood:up*{weight}")
+
+
+def test_a_vector_is_a_part_of_the_model_that_reads() -> None:
+    method = parse_method("lora:a+vector:mood:up*-0.3+pplm:science+vector:mood:down")
+    assert not method.reads_as_base
+    assert unsteered(method).name == "lora:a+vector:mood:up*-0.3+vector:mood:down"
+    assert unsteered(method).vectors == method.vectors
+    assert effect_off(method).vectors == ()
+    with pytest.raises(UserError, match="^vectors: .*at most 8 items"):
+        parse_method("+".join(f"vector:mood:{number}" for number in range(9)))
 
 
 def test_a_method_steers_by_a_few_attributes() -> None:
@@ -81,7 +104,7 @@ def test_an_attribute_has_the_name_that_is_read() -> None:
         assert steering.attributes == (attribute,)
 
 
-@pytest.mark.parametrize("value", [BASE, Sampling(), SCIENCE, parse_method("lora:a+prefix:b+pplm:science")])
+@pytest.mark.parametrize("value", [BASE, Sampling(), SCIENCE, parse_method("lora:a+pplm:science+vector:mood:up")])
 def test_settings_go_to_json_and_back(value: Any) -> None:
     assert from_json(type(value), json.loads(json.dumps(to_json(value)))) == value
 

@@ -20,6 +20,7 @@ from adapters.methods import (
     Push,
     Request,
     Sampling,
+    SteeringVector,
     as_in_paper,
     effect_off,
 )
@@ -45,6 +46,7 @@ WORDS = Attribute("words", words=("ab", "cd", "e"))  # of two tokens
 PUSH = Push((VOWELS, Attribute("w", -0.5, words=("w",))), nats=2.0, cooldown=4)
 ASK = Ask("own", text="Write about tea.")
 EXPERTS = Experts("space", "verse", alpha=0.3)
+TO_UP, FROM_FLAT = SteeringVector("mood:up"), SteeringVector("mood:flat", -0.3)
 METHODS = [
     BASE,
     Method("lora", lora="verse"),
@@ -68,6 +70,10 @@ METHODS = [
     Method("experts", experts=Experts("verse", alpha=0.8)),
     Method("experts apart", lora="gain", experts=Experts("facts", "verse", alpha=-0.6)),
     Method("everything", prefix="facts", push=PUSH, ask=replace(ASK, gamma=2), experts=EXPERTS, steering=UP),
+    Method("vector", vectors=(TO_UP,)),
+    Method("vectors and lora", lora="space", lora_scale=0.4, vectors=(TO_UP, FROM_FLAT)),
+    Method("vector beside another", lora="space", lora_scale=0.4, vectors=(FROM_FLAT,)),
+    Method("pplm over vector", prefix="facts", vectors=(TO_UP,), steering=replace(UP, carry=False, horizon_length=2)),
 ]
 REQUESTS = [
     Request(prompt, method, seed)

@@ -1,0 +1,1 @@
+"""Steering vectors: a direction in the residual stream, added while the model runs."""
