@@ -9,6 +9,7 @@ from adapters.methods import UserError
 from benchmarks.sweeps.frontier_points import goals, longest_run, merged, point, unsteered
 from benchmarks.sweeps.frontier_sweep import read_targets
 from leaderboard.frontier import OURS, PAPER, TOPIC_BARS, UNSTEERED
+from leaderboard.judges import embed
 from leaderboard.tables.results import Cell
 from tests.leaderboard.swept import data, found, frontier
 
@@ -25,6 +26,11 @@ def test_a_point_by_hand() -> None:
     assert figures["longest_run"].value == 4
     assert figures["long_runs"].value == 1 / 4
     assert {name: cell.value for name, cell in made.success_of.items()} == {"science": 1.0, "space": 0.5}
+    near = {text: float(embed([text])[0] @ embed(["one"])[0]) for text in ("a b c d", "e f g h", "a a a a")}
+    near |= {text: float(embed([text])[0] @ embed(["two"])[0]) for text in ("i j k l", "a b a b")}
+    base = (near["a b c d"] + float(embed(["a b c d"])[0] @ embed(["two"])[0])) / 2
+    steered = sum(near[text] for text in ("e f g h", "i j k l", "a a a a", "a b a b")) / 4
+    assert figures["likeness"].value == pytest.approx(steered / base, rel=1e-4)
     for name in ("success", "perplexity", "distinct_1", "distinct_2", "distinct_3"):
         assert figures[name].low <= figures[name].value <= figures[name].high
 
