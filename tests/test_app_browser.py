@@ -179,7 +179,7 @@ def test_stop_keeps_what_was_there_and_frees_the_model(app: Page) -> None:
 def test_a_changed_setting_renames_the_pane_and_steers_the_next_text(app: Page) -> None:
     pane = panes(app).nth(3)
     before = texts(app)[3]
-    pane.get_by_label("Topic (PPLM)").click()
+    pane.get_by_label("Topic", exact=True).click()
     app.get_by_role("option", name="science", exact=True).click()
     expect(pane.get_by_role("heading")).to_have_text("PPLM science")
     expect(pane.locator(".status")).to_have_text(words.CHANGED)
@@ -295,7 +295,7 @@ def test_errors_stand_beside_the_controls(app: Page) -> None:
     app.keyboard.press("Enter")
     expect(app.locator(".shared-note")).to_have_text(common.NO_PROMPT)
     pane = panes(app).nth(3)
-    pane.get_by_label("Topic (PPLM)").click()
+    pane.get_by_label("Topic", exact=True).click()
     app.get_by_role("option", name=common.OWN_WORDS, exact=True).click()
     expect(pane.locator(".pane-note")).to_have_text(NO_WORDS)
     pane.get_by_role("textbox", name="Own words").fill("antidisestablishmentarianism")

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, UserError, parse_method, to_json
+from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, UserError, from_json, parse_method, to_json
 from adapters.pplm.word_list import NO_WORDS
 from demo.compare import examples, words
 from demo.compare.board import Board, PaneView
@@ -64,6 +64,8 @@ def blocks(services: Services) -> gr.Blocks:
 
 
 OWNER = gr.State()  # nobody's
+PARTED = ["base", "lora:verse", "prefix:facts", "ask:science", "experts:verse", "best:science", "pplm:science"]
+PARTED += ["push:science"]
 
 
 def fresh(bench: Bench) -> Values:
@@ -198,9 +200,9 @@ def test_bad_shared_values_are_named(bench: Bench, name: str, value: float) -> N
 def test_a_pane_is_renamed_with_its_settings(services: Services, bench: Bench) -> None:
     pane = bench.panes[0]
     values = choose(bench, fresh(bench), 0) | {pane.controls["attribute"]: "positive", pane.controls["lora"]: "verse"}
-    updates = on_drawer(services, bench, values | {bench.drawer.uses: ["lora", "attribute"]})
+    updates = on_drawer(services, bench, values | {bench.drawer.uses: ["lora", "pplm"]})
     assert "PPLM positive over LoRA verse" in updates[bench.panes[0].view.head]
-    assert "kind-lora kind-pplm" in updates[bench.panes[0].view.head]
+    assert re.findall(r'<i class="kind-(\w+)"', updates[bench.panes[0].view.head]) == ["lora", "pplm"]
 
 
 def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(
@@ -214,17 +216,17 @@ def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(
 
 
 def test_the_drawer_keeps_the_settings_of_each_pane(services: Services, bench: Bench) -> None:
-    values = fresh(bench) | {bench.drawer.controls["best_of"]: 4}
-    assert read_method(bench.read(values).panes[3]).steering.best_of == 4, "a change counts at once"  # type: ignore[union-attr]
+    values = fresh(bench) | {bench.drawer.controls["cooldown"]: 4}
+    assert read_method(bench.read(values).panes[3]).steering.cooldown == 4, "a change counts at once"  # type: ignore[union-attr]
     values = choose(bench, after(values, on_drawer(services, bench, values)), 1)
     assert values[bench.drawer.uses] == ["lora"]
-    assert values[bench.drawer.controls["best_of"]] == 1
-    values = values | {bench.drawer.controls["best_of"]: 7, bench.drawer.uses: ["lora", "attribute"]}
+    assert values[bench.drawer.controls["cooldown"]] == PPLM.cooldown
+    values = values | {bench.drawer.controls["cooldown"]: 7, bench.drawer.uses: ["lora", "pplm"]}
     values = choose(bench, values, 3)
-    assert values[bench.drawer.controls["best_of"]] == 4
+    assert values[bench.drawer.controls["cooldown"]] == 4
     names = [read_method(form).name for form in bench.read(values).panes.values()]
     assert names == ["base", "lora:verse+pplm:science", "prefix:facts", "pplm:own words"]
-    assert bench.read(values).panes[1]["best_of"] == 7, "what was typed last is kept by the next choice"
+    assert bench.read(values).panes[1]["cooldown"] == 7, "what was typed last is kept by the next choice"
 
 
 def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services, bench: Bench) -> None:
@@ -240,14 +242,14 @@ def test_an_example_sets_the_whole_tab(
 ) -> None:
     before = fresh(bench) | {bench.shown: (0, 5), bench.sampling.fields["temperature"]: 2}
     record = records()[example.title]
-    base, lora, *others = record["panes"]
-    panes = [base, {"method": lora["method"] | {"name": "lora:verse", "lora": "verse"}}, *others]  # one that is here
+    here = {"name": "lora:verse", "lora": "verse"}  # one that is here
+    panes = [{"method": pane["method"] | (here if pane["method"]["lora"] else {})} for pane in record["panes"]]
     monkeypatch.setattr(examples, "records", lambda: {example.title: {**record, "panes": panes}})
     updates = on_example(services, bench, Example(*example), before)
     values = after(before, updates)
     form = bench.read(values)
     assert (form.prompt, form.seed, form.sampling) == (record["prompt"], record["seed"], to_json(FIRST_SAMPLING))
-    assert [to_json(read_method(pane)) for pane in form.panes.values()] == [pane["method"] for pane in panes]
+    assert [read_method(pane) for pane in form.panes.values()] == [from_json(Method, pane["method"]) for pane in panes]
     assert values[bench.shown] == (0, 1, 2, 3)
     assert all(updates[button]["variant"] == "secondary" for button in bench.examples), "this is none of them"
     assert example.look in updates[bench.look]
@@ -312,7 +314,7 @@ def test_names_are_escaped_where_they_stand_in_html(services: Services) -> None:
 
 
 def test_a_fresh_pane_says_what_it_does() -> None:
-    for name in ("base", "lora:poetry", "prefix:facts", "pplm:science"):
+    for name in PARTED:
         ((line, mark),) = pane_text(PaneView(parse_method(name)))
         assert len(line) > 20
         assert mark == PROMPT
