@@ -137,9 +137,9 @@ def read_seed(value: Any) -> int:
 
 def used(form: PaneForm) -> list[str]:
     """The parts that a pane uses."""
-    topical = form["by"] if chosen_attributes(form) else ()
-    others = (kind for kind, part in PARTS.items() if kind not in TOPICAL and chosen(form[part.choice]) is not None)
-    return [kind for kind in PARTS if kind in {*topical, *others}]
+    parts = {kind for kind, part in PARTS.items() if kind not in TOPICAL and chosen(form[part.choice]) is not None}
+    parts |= set(form["by"] if chosen_attributes(form) else ())
+    return [kind for kind in PARTS if kind in parts]
 
 
 def read_method(form: PaneForm) -> Method:
