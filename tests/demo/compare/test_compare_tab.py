@@ -229,6 +229,29 @@ def test_the_drawer_keeps_the_settings_of_each_pane(services: Services, bench: B
     assert bench.read(values).panes[1]["cooldown"] == 7, "what was typed last is kept by the next choice"
 
 
+def test_a_pane_shows_the_levers_of_what_it_uses(services: Services, bench: Bench) -> None:
+    controls = bench.panes[3].controls
+    every = ["pplm", "best", "push", "ask", "experts"]
+    values = fresh(bench) | {bench.drawer.uses: every, controls["attribute"]: "science", controls["ask"]: OWN_WORDS}
+    values |= {controls["expert"]: "verse", controls["instruction"]: "A sad <b>poem</b>:", controls["guidance"]: 2}
+    updates = on_drawer(services, bench, values)
+    shown = {name for name in controls if name != "words" and updates[controls[name]]["visible"]}
+    levers = {"strength", "best_of", "nats", "guidance", "alpha"}
+    assert shown == {"attribute", "ask", "expert", "instruction"} | levers
+    head = updates[bench.panes[3].view.head]
+    assert "PPLM science + push science + ask own words ×2 + experts verse" in head
+    assert "best of 10) · adds 3 nats to the words of a list before each draw" in head
+    assert "“A sad &lt;b&gt;poem&lt;/b&gt;:” stands before the prompt · guidance 2" in head
+    assert "adds 0.5 × what verse finds likelier than Base" in head
+    assert head.count("no training") == 1
+    less = on_drawer(services, bench, values | {bench.drawer.uses: ["push"]})
+    assert {name for name in levers | {"ask", "expert"} if less[controls[name]]["visible"]} == {"nats"}
+    assert "Push science" in less[bench.panes[3].view.head]
+    none = on_drawer(services, bench, values | {bench.drawer.uses: [], bench.drawer.controls["attribute_2"]: "space"})
+    assert "<h2>" in none[bench.panes[3].view.head]
+    assert "Base</h2>" in none[bench.panes[3].view.head], "a topic that nothing steers to"
+
+
 def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services, bench: Bench) -> None:
     controls = bench.panes[3].controls
     updates = on_pane_settings(services, bench, bench.panes[3], fresh(bench) | {controls["words"]: ""})
@@ -291,6 +314,13 @@ def test_costs_are_computed_from_the_adapters(services: Services) -> None:
     share = 100 * lora.num_parameters / services.num_parameters
     assert cost(parse_method("lora:verse"), services) == f"trained on verse · {share:.1f}\u00a0% extra weights (rank 3)"
     assert cost(parse_method("prefix:facts"), services).startswith("5 learned tokens before the prompt · ")
+    for name, line in (
+        ("best:science", "no training · writes 10 texts and keeps the one most on topic · 10 × the price"),
+        ("push:science", "no training · adds 3 nats to the words of a list before each draw · as fast as Base"),
+        ("ask:science", "no training · “An essay about science:” stands before the prompt · as fast as Base"),
+        ("experts:verse/facts*-1", "takes away 1 × what verse finds likelier than facts · a row for each"),
+    ):
+        assert cost(parse_method(name), services).endswith(line)
     composed = cost(parse_method("pplm:science+lora:verse"), services)
     assert composed.startswith(
         "no training · a gradient nudges the memory before each token (strength 20) · trained on verse"
