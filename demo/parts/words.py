@@ -85,6 +85,7 @@ def quote(piece: str) -> str:
 def links_html(repository: str, space: str | None) -> str:
     """Where to read more: the papers of the methods, the base model if it is on the Hub, the code of a Space."""
     papers = {"LoRA": "2106.09685", "Prefix tuning": "2101.00190", "PPLM": "1912.02164"}
+    papers |= {"DExperts": "2105.03023", "Guidance": "2306.17806"}
     links = {name: f"arxiv.org/abs/{number}" for name, number in papers.items()}
     if re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         links[base_title(repository)] = f"huggingface.co/{repository}"

@@ -315,9 +315,9 @@ def test_costs_are_computed_from_the_adapters(services: Services) -> None:
     assert cost(parse_method("lora:verse"), services) == f"trained on verse · {share:.1f}\u00a0% extra weights (rank 3)"
     assert cost(parse_method("prefix:facts"), services).startswith("5 learned tokens before the prompt · ")
     for name, line in (
-        ("best:science", "no training · writes 10 texts and keeps the one most on topic · 10 × the price"),
-        ("push:science", "no training · adds 3 nats to the words of a list before each draw · as fast as Base"),
-        ("ask:science", "no training · “An essay about science:” stands before the prompt · as fast as Base"),
+        ("best:science", "no training · writes 10 texts and keeps the one most on topic · 10 rows for each text"),
+        ("push:science", "no training · adds 3 nats to the words of a list before each draw · no extra time"),
+        ("ask:science", "no training · “An essay about science:” stands before the prompt · no extra time"),
         ("experts:verse/facts*-1", "takes away 1 × what verse finds likelier than facts · a row for each"),
     ):
         assert cost(parse_method(name), services).endswith(line)
