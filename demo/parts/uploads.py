@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from adapters.ask.instructions import instructions
 from adapters.methods import BASE, UserError
 from adapters.pplm.word_list import MAX_BYTES, read_word_list
 from adapters.store.adapter_store import Adapter
@@ -44,7 +45,10 @@ def read_names(methods: Any, most: int, refused: str = BAD_METHODS) -> list[str]
 
 def known_methods(services: Services) -> list[str]:
     """Short names of every method that consists of one part."""
-    kinds = {"lora": services.names("lora"), "prefix": services.names("prefix"), "pplm": services.attribute_names()}
+    kinds = {kind: services.names(kind) for kind in ("lora", "prefix")}
+    kinds |= {kind: services.attribute_names() for kind in ("pplm", "best")}
+    kinds |= {"push": list(services.attributes), "ask": list(instructions())}
+    kinds |= {"experts": [*kinds["lora"], *kinds["prefix"]]}
     return [BASE.name, *(f"{kind}:{name}" for kind, names in kinds.items() for name in names)]
 
 
