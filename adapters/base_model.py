@@ -5,10 +5,11 @@ The embedded model comes as one GGUF file: its sha256 is checked, and it is conv
 
 import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -83,6 +84,23 @@ class BaseModel:
             return self.tokenizer.encode(text, add_special_tokens=False)
         bos = self.tokenizer.bos_token_id
         return ([] if bos is None else [bos]) + self.encode_bare(prompt)
+
+    def instructed(self, prompt_ids: Sequence[int], instruction: str) -> list[int]:
+        """The ids of an encoded prompt with an instruction before it, on a line of its own. Raises UserError.
+
+        In the chat template it stands at the beginning of the message.
+        """
+        chat = self._chat_head
+        own = self.encode("")
+        first = len(chat) if chat and [*prompt_ids[: len(chat)]] == chat else len(own)
+        return [*prompt_ids[:first], *self.encode(f"{instruction.strip()}\n")[len(own) :], *prompt_ids[first:]]
+
+    @cached_property
+    def _chat_head(self) -> list[int]:
+        """The ids of the chat template before a message; none without a template."""
+        if not self.tokenizer.chat_template:
+            return []
+        return list(commonprefix([self.encode("A", chat=True), self.encode("1", chat=True)]))
 
     def private(self) -> "BaseModel":
         """Other modules and another config around the same weights: hooks and switches there leave this one alone.

@@ -14,6 +14,10 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 MAX_WORDS = 5_000  # of a list; the longest shipped one has fewer
 MAX_WORD_WEIGHT = 100.0
 MAX_ATTRIBUTES = 8  # of a method; each costs time
+MAX_INSTRUCTION = 2_000  # characters
+BEST_OF = 10  # texts of the preset without a gradient, as in the paper
+SEVERAL = ("pplm", "best", "push", "vector")  # kinds of a short name's parts that may stand several times
+KINDS = ("base", "lora", "prefix", "ask", "experts", *SEVERAL)
 MAX_VECTORS = 8  # of a method
 
 
@@ -44,9 +48,14 @@ class Attribute:
         return ":" in self.name and not self.words
 
     @property
-    def short_name(self) -> str:
-        """The name that `parse_method` reads: `pplm:science`, `pplm:sentiment:negative*-1`."""
-        return f"pplm:{self.name}" + ("" if self.weight == 1 else f"*{self.weight:g}")
+    def weighted_name(self) -> str:
+        """As `parse_method` reads it: `science`, `sentiment:negative*-1`."""
+        return scaled(self.name, self.weight)
+
+
+def scaled(name: str, factor: float, usual: float = 1.0) -> str:
+    """A name and its factor: `poetry*0.5`; the usual factor is left out."""
+    return name if factor == usual else f"{name}*{factor:g}"
 
 
 def weighted_word(text: str) -> tuple[str, float]:
@@ -110,16 +119,53 @@ class PPLM:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Push:
+    """Logit push: nats added to the tokens of word lists, times the weights of word and list.
+
+    The paper's baseline "weighted decoding", also known as exponential tilting. Of all distributions with the same
+    probability of the list it has the least KL from the model's.
+    """
+
+    attributes: Annotated[tuple[Attribute, ...], Field(min_length=1, max_length=MAX_ATTRIBUTES)]
+    nats: Annotated[float, Field(ge=0, le=20)] = 3.0
+    cooldown: Annotated[int, Field(ge=0, le=256)] = 50  # tokens for which a word just used is not pushed again
+
+    @model_validator(mode="after")
+    def has_words(self) -> "Push":
+        if classes := [attribute.name for attribute in self.attributes if attribute.is_discriminator]:
+            raise ValueError(f"A push needs words, and {classes[0]!r} is a classifier: choose a list, or use PPLM.")
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class Ask:
+    """An instruction before the prompt; with a gamma other than 1 also guidance (arXiv 2306.17806).
+
+    Guidance draws from z_u + gamma (z_c - z_u): z_c are the logits after the instruction, z_u those after `negative`
+    or, without one, after the prompt alone.
+    """
+
+    name: str  # of the attribute whose shipped instruction is used, unless there is a text
+    text: Annotated[str, Field(max_length=MAX_INSTRUCTION)] = ""
+    gamma: Annotated[float, Field(ge=0, le=5)] = 1.0
+    negative: Annotated[str, Field(max_length=MAX_INSTRUCTION)] = ""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Experts:
+    """DExperts (arXiv 2105.03023): alpha (log p of an adapter - log p of another, or of the base) is added."""
+
+    expert: str  # names in the AdapterStore
+    against: str | None = None  # None: the base model
+    alpha: Annotated[float, Field(ge=-4, le=4)] = 0.5
+
+
+@dataclass(frozen=True, config=STRICT)
 class SteeringVector:
     """A direction that is added to the residual stream: a class of a steering vector, such as `sentiment:positive`."""
 
     name: str
     weight: Annotated[float, Field(ge=-4, le=4)] = 0.5  # in lengths of a typical state of its layer; negative: away
-
-    @property
-    def short_name(self) -> str:
-        """The name that `parse_method` reads: `vector:sentiment:positive*-0.4`."""
-        return f"vector:{self.name}" + ("" if self.weight == SteeringVector.weight else f"*{self.weight:g}")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -131,6 +177,9 @@ class Method:
     lora_scale: Annotated[float, Field(ge=0, le=4)] = 1.0
     prefix: str | None = None
     steering: PPLM | None = None
+    push: Push | None = None
+    ask: Ask | None = None
+    experts: Experts | None = None
     vectors: Annotated[tuple[SteeringVector, ...], Field(max_length=MAX_VECTORS)] = ()
 
     @property
@@ -140,8 +189,19 @@ class Method:
 
     @property
     def reads_as_base(self) -> bool:
-        """Whether the model itself is the base, but for steering."""
-        return self.lora is None and self.prefix is None and not self.vectors
+        """Whether the model itself is the base and reads the prompt alone, but for steering."""
+        return self.lora is None and self.prefix is None and self.ask is None and not self.vectors
+
+    @property
+    def rows(self) -> int:
+        """Rows of a batch that a text takes, at most."""
+        mixed = 1 + (self.ask is not None and self.ask.gamma != 1) + 2 * (self.experts is not None)
+        return mixed * (self.steering.best_of if self.steering else 1)
+
+    @property
+    def attributes(self) -> tuple[Attribute, ...]:
+        """What it steers to, by a gradient or by a push."""
+        return tuple(attribute for part in (self.steering, self.push) if part for attribute in part.attributes)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -168,59 +228,73 @@ BASE = Method("base")
 
 
 def parse_method(text: str) -> Method:
-    """The method of a short name: `base`, `lora:NAME`, `prefix:NAME`, `pplm:NAME`, `vector:NAME:CLASS`, or several.
+    """The method of a short name: `base`, or one or several of these, joined by `+`.
 
-    They are joined by `+`. `pplm:` may appear several times, each with a word list or a discriminator's class and
-    perhaps a weight; so may `vector:`, each with a class and perhaps a strength.
+    `lora:NAME`, `prefix:NAME`, `pplm:NAME`, `best:NAME` (the best of several texts, without a gradient), `push:NAME`,
+    `vector:NAME:CLASS`, `ask:NAME`, `experts:NAME` or `experts:NAME/OTHER`. `pplm`, `best` and `push` take a word list
+    or (not `push`) a class NAME:CLASS and may stand several times, as `vector` may. A factor may follow: the weight of
+    an attribute, the strength of a vector, the gamma of guidance, the alpha of experts.
 
     >>> parse_method("lora:poetry+pplm:science").lora
     'poetry'
     >>> steering = parse_method("pplm:science*2+pplm:sentiment:negative*-1").steering
     >>> [(attribute.name, attribute.weight) for attribute in steering.attributes]
     [('science', 2.0), ('sentiment:negative', -1.0)]
+    >>> parse_method("ask:science*1.5").ask.gamma, parse_method("experts:poetry/austen").experts.against
+    (1.5, 'austen')
     >>> parse_method("vector:sentiment:positive*0.4").vectors
     (SteeringVector(name='sentiment:positive', weight=0.4),)
 
     Raises UserError for anything else.
     """
-    parts: dict[str, str] = {}
-    attributes: dict[str, Attribute] = {}
-    vectors: dict[str, SteeringVector] = {}
+    parts: dict[str, list[dict[str, str]]] = {}
     for part in text.strip().split("+"):
-        kind, _, name = part.strip().partition(":")
-        known, new = kind in ("base", "lora", "prefix", "pplm", "vector"), kind not in parts
-        if kind == "pplm" and name:
-            attribute = parse_attribute(name)
-            new = attribute.name not in ("", *attributes)
-            attributes[attribute.name] = attribute
-        if kind == "vector" and name:
-            vector = parse_vector(name)
-            new = vector.name not in ("", *vectors)
-            vectors[vector.name] = vector
-        if not known or not new or (kind == "base") == bool(name):
+        kind, _, rest = part.strip().partition(":")
+        name, star, factor = (rest, "", "") if kind in ("lora", "prefix") else rest.rpartition("*")
+        named = {"name": name if star else rest} | ({"weight": factor} if star else {})
+        new = kind not in parts or kind in SEVERAL and named["name"] not in [known["name"] for known in parts[kind]]
+        if kind not in KINDS or not new or (kind == "base") == bool(named["name"]):
             raise UserError(
-                f"Cannot read the method {text[:200]!r}: write base, lora:NAME, prefix:NAME, pplm:NAME or "
-                "vector:NAME:CLASS, each once, joined by +; several pplm:NAME*WEIGHT or vector:NAME:CLASS*STRENGTH may "
-                "stand together."
+                f"Cannot read the method {text[:200]!r}: write base, lora:NAME, prefix:NAME, pplm:NAME, push:NAME, "
+                "vector:NAME:CLASS, ask:NAME, experts:NAME or best:NAME, each once, joined by +; several "
+                "pplm:NAME*WEIGHT may stand together."
             )
-        parts[kind] = name
-    steering = from_json(PPLM, {"attributes": tuple(attributes.values())}) if attributes else None
-    found = Method(text.strip(), lora=parts.get("lora"), prefix=parts.get("prefix"), steering=steering)
-    return from_json(Method, to_json(found) | {"vectors": tuple(vectors.values())})  # not too many
+        parts.setdefault(kind, []).append(named)
+    return method_of(text.strip(), parts)
+
+
+def method_of(name: str, parts: dict[str, list[dict[str, str]]]) -> Method:
+    """The method of the parts of a short name. Raises UserError for a bad factor, or pplm beside best."""
+
+    def one(kind: str, factor: str) -> dict[str, str]:
+        part = parts[kind][0]
+        return {"name": part["name"]} | ({factor: part["weight"]} if "weight" in part else {})
+
+    data: dict[str, Any] = {kind: parts[kind][0]["name"] for kind in ("lora", "prefix") if kind in parts}
+    kinds = {"vector": SteeringVector}
+    attributes = {k: [from_json(kinds.get(k, Attribute), part) for part in parts.get(k, ())] for k in SEVERAL}
+    if attributes["pplm"] and attributes["best"]:
+        raise UserError("Write either pplm:NAME or best:NAME: the second is the first without its gradient.")
+    if attributes["pplm"]:
+        data["steering"] = {"attributes": attributes["pplm"]}
+    if attributes["best"]:
+        data["steering"] = {"attributes": attributes["best"], "num_iterations": 0, "best_of": BEST_OF}
+    if attributes["push"]:
+        data["push"] = {"attributes": attributes["push"]}
+    data["vectors"] = attributes["vector"]
+    if "ask" in parts:
+        data["ask"] = one("ask", "gamma")
+    if "experts" in parts:
+        found = one("experts", "alpha")
+        expert, _, against = found.pop("name").partition("/")
+        data["experts"] = found | {"expert": expert, "against": against or None}
+    return from_json(Method, {"name": name} | data)
 
 
 def parse_attribute(text: str) -> Attribute:
     """An attribute of a short name, such as `science*2`. Raises UserError for a bad weight."""
     name, star, weight = text.rpartition("*")
-    if not star:
-        return Attribute(text)
-    return from_json(Attribute, {"name": name, "weight": weight})
-
-
-def parse_vector(text: str) -> SteeringVector:
-    """A vector of a short name, such as `sentiment:positive*0.4`. Raises UserError for a bad strength."""
-    name, star, weight = text.rpartition("*")
-    return from_json(SteeringVector, {"name": name, "weight": weight} if star else {"name": text})
+    return from_json(Attribute, {"name": name, "weight": weight}) if star else Attribute(text)
 
 
 def as_in_paper(steering: PPLM) -> PPLM:
@@ -228,20 +302,51 @@ def as_in_paper(steering: PPLM) -> PPLM:
 
 
 def effect_off(method: Method) -> Method:
-    """The method with every effect at zero (scale or step size 0, no prefix or vector): it writes the base's text."""
-    steering = None if method.steering is None else replace(method.steering, step_size=0.0, best_of=1)
-    return replace(method, lora_scale=0.0, prefix=None, vectors=(), steering=steering)
+    """The method with every effect at zero (scale, strength, step size, nats, gamma or alpha 0; no prefix).
+
+    It must write the base's text.
+    """
+    return replace(
+        method,
+        lora_scale=0.0,
+        prefix=None,
+        vectors=tuple(replace(vector, weight=0.0) for vector in method.vectors),
+        steering=None if method.steering is None else replace(method.steering, step_size=0.0, best_of=1),
+        push=None if method.push is None else replace(method.push, nats=0.0),
+        ask=None if method.ask is None else replace(method.ask, gamma=0.0, negative=""),
+        experts=None if method.experts is None else replace(method.experts, alpha=0.0),
+    )
 
 
 def unsteered(method: Method) -> Method:
-    """The method without its steering, named after the rest: `base`, `lora:poetry`, `lora:poetry*0.5+prefix:facts`."""
-    parts, scale = [], method.lora_scale if method.lora is not None else 1.0
-    if method.lora is not None:
-        parts.append(f"lora:{method.lora}" + (f"*{scale:g}" if scale != 1 else ""))
-    if method.prefix is not None:
-        parts.append(f"prefix:{method.prefix}")
-    parts += [vector.short_name for vector in method.vectors]
-    return replace(method, name="+".join(parts) or BASE.name, lora_scale=scale, steering=None)
+    """How the method reads a text, without what it does to the logits: adapters, vectors and instruction.
+
+    It is named after them: `base`, `lora:poetry`, `lora:poetry*0.5+prefix:facts`, `ask:science`.
+    """
+    scale = method.lora_scale if method.lora is not None else 1.0
+    ask = None if method.ask is None else Ask(method.ask.name, method.ask.text)
+    reads = Method("", lora=method.lora, lora_scale=scale, prefix=method.prefix, ask=ask, vectors=method.vectors)
+    return replace(reads, name=short_name(reads))
+
+
+def short_name(method: Method) -> str:
+    """The name of a composition, which `parse_method` reads if all else is as by default and a list has no own words.
+
+    >>> short_name(parse_method("push:science*2+lora:poetry"))
+    'lora:poetry+push:science*2'
+    """
+    parts = [] if method.lora is None else [f"lora:{scaled(method.lora, method.lora_scale)}"]
+    parts += [] if method.prefix is None else [f"prefix:{method.prefix}"]
+    parts += [f"vector:{scaled(vector.name, vector.weight, SteeringVector.weight)}" for vector in method.vectors]
+    if (steering := method.steering) is not None:
+        kind = "pplm" if steering.num_iterations else "best"
+        parts += [f"{kind}:{attribute.weighted_name}" for attribute in steering.attributes]
+    parts += [f"push:{attribute.weighted_name}" for attribute in method.push.attributes] if method.push else []
+    parts += [f"ask:{scaled(method.ask.name, method.ask.gamma)}"] if method.ask else []
+    if (experts := method.experts) is not None:
+        pair = experts.expert if experts.against is None else f"{experts.expert}/{experts.against}"
+        parts.append(f"experts:{scaled(pair, experts.alpha, Experts.alpha)}")
+    return "+".join(parts) or BASE.name
 
 
 def to_json(value: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from adapters.decoding.sampling import Choose
 from adapters.decoding.text import Row
 from adapters.kv import KV
 from adapters.lora.rows import LoraRows, LoraWeights, ScaledLora
+from adapters.mixture.mixture import Mixture
 from adapters.pplm.past import read
 from adapters.pplm.steering import Steered, Steering
 from adapters.vector.shifts import Shift
@@ -52,6 +53,7 @@ class Batch:
         self.between = True  # two tokens; else in the middle of one
         self.seconds = 0.0  # spent in `advance`
         self.pace = 0.0  # seconds that the newest token of all rows took
+        self.mixture = Mixture.of(rows, token.device)
         self._pieces = self._run()
 
     @classmethod
@@ -123,13 +125,18 @@ class Batch:
         return logits
 
     def _choose(self, step: Steered) -> Tensor:
-        """Draw a token for every row from its fused logits and add it to the row; returns the tokens (B, 1)."""
+        """Draw a token for every text from its fused logits and add it to its rows; returns the tokens (B, 1)."""
         clean, fused = step.clean, step.fused
         total = clean.logsumexp(-1, keepdim=True)  # (B, 1): not finite where any logit is NaN or infinite
-        sound = total.isfinite()
-        if fused is not clean:
+        sound, texts = total.isfinite(), self.rows
+        if self.mixture is not None:
+            fused, texts = self.mixture.mixed(fused), [self.rows[place] for place in self.mixture.texts]
+            sound = fused.logsumexp(-1, keepdim=True).isfinite()  # what is unsound in one of its rows is so in a text
+        elif fused is not clean:
             sound &= fused.logsumexp(-1, keepdim=True).isfinite()
-        tokens = draw(self.rows, torch.where(sound, fused, 0.0))[:, None]
+        tokens = draw(texts, torch.where(sound, fused, 0.0))[:, None]
+        if self.mixture is not None:
+            tokens, sound = self.mixture.take(tokens), sound.index_select(0, self.mixture.text_of)
         logprobs = clean.gather(-1, tokens) - total
         # One tensor for everything that the rows need: the only synchronisation of a step.
         columns = (tokens, logprobs, sound, step.likelihood[:, None])
@@ -146,6 +153,7 @@ class Batch:
             return
         index = torch.tensor(running, device=token.device, dtype=torch.long)
         self.rows = [self.rows[row] for row in running]
+        self.mixture = Mixture.of(self.rows, token.device)
         self.kv = self.kv.rows(index)
         self.lora = self.lora.rows(running)
         self.token = token.index_select(0, index)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import cache, partial
 from itertools import chain
 from typing import TypeVar
@@ -17,6 +18,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from adapters.ask.instructions import instruction
 from adapters.base_model import BaseModel, memory
 from adapters.decoding.batch import Batch, Pair, Start, by_length, by_lora, padded, score
 from adapters.decoding.far import Far, passes
@@ -25,7 +27,8 @@ from adapters.decoding.sampling import Choose, Sampler
 from adapters.decoding.scheduler import Begin, Call, FairLock, Scheduler
 from adapters.decoding.text import Continuation, Row, Text
 from adapters.lora.rows import LoraRows, ScaledLora
-from adapters.methods import BASE, Attribute, Method, Request, Sampling, UserError
+from adapters.methods import BASE, Attribute, Method, Request, Sampling, UserError, unsteered
+from adapters.mixture.mixture import reads
 from adapters.pplm.bags import WeightedLoss, attribute_loss
 from adapters.pplm.past import read
 from adapters.store.adapter_store import AdapterStore
@@ -73,7 +76,7 @@ class Engine:
         for request in requests:
             count = 1 if request.method.steering is None else request.method.steering.best_of
             seeds = [candidate_seed(request.seed, number) for number in range(count)]
-            candidates.append([self._row(request, seed, sampler, sampling.max_new_tokens, loss_of) for seed in seeds])
+            candidates.append([self._rows(request, seed, sampler, sampling.max_new_tokens, loss_of) for seed in seeds])
         return self._decode(candidates, alone)
 
     def compare(self, requests: Sequence[Request], sampling: Sampling) -> Continuations:
@@ -84,15 +87,30 @@ class Engine:
 
     def check(self, request: Request, max_new_tokens: int) -> list[int]:
         """The token ids of the prompt of a request that can be continued, without its weights. Raises UserError."""
-        method = request.method
         if not request.prompt.strip():
             raise UserError("The prompt is empty: write the beginning of a text.")
+        plain_ids = self.base.encode(request.prompt, request.chat)
+        for way in self.ways(request.method):
+            self._check_room(way, self.read_ids(plain_ids, way), max_new_tokens + request.method.horizon)
+        for part in (request.method.steering, request.method.push):
+            if part is not None:
+                self._loss(part.attributes, torch.device("cpu"))
+        return plain_ids
+
+    def ways(self, method: Method) -> dict[Method, float]:
+        """The ways in which a method reads a text, its own first, and the share of each. Raises UserError."""
+        return reads(method, lambda name: self.store.find(name).kind)
+
+    def read_ids(self, plain_ids: Sequence[int], method: Method) -> Sequence[int]:
+        """The ids of a prompt as the method reads it: after its instruction, if it has one. Raises UserError."""
+        return plain_ids if method.ask is None else self.base.instructed(plain_ids, instruction(method.ask))
+
+    def _check_room(self, method: Method, prompt_ids: Sequence[int], room: int) -> None:
         if method.lora is not None:
             self.store.find(method.lora, "lora")
         for vector in method.vectors:
             self.store.vector(vector.name)
         virtual = 0 if method.prefix is None else self.store.find(method.prefix, "prefix").size
-        prompt_ids, room = self.base.encode(request.prompt, request.chat), max_new_tokens + method.horizon
         needed = virtual + len(prompt_ids) + room
         if needed > self.base.context_length:
             raise UserError(
@@ -100,9 +118,6 @@ class Engine:
                 f"{needed}, and this model has room for {self.base.context_length}: shorten the prompt or ask for "
                 "fewer tokens."
             )
-        if method.steering is not None:
-            self._loss(method.steering.attributes, torch.device("cpu"))
-        return prompt_ids
 
     def cost(self, requests: Sequence[Request], sampling: Sampling) -> int:
         """Forward passes that checked requests take together, at most. Raises UserError."""
@@ -119,10 +134,12 @@ class Engine:
             torch.cuda.reset_peak_memory_stats(self.base.device)
 
     def loglikelihood(self, texts: Sequence[Pair], method: Method, alone: bool = False) -> list[LogLikelihood]:
-        """Score texts under the method's LoRA, prefix and vectors, without PPLM; `alone` as in `generate`."""
+        """Score texts as the method reads them, without what it does to the logits; `alone` as in `generate`."""
         if self.far is not None:
             return list(self.far.call("engine", "loglikelihood", self.far.seconds(len(texts)), texts, method, alone))
+        method = unsteered(method)
         adapters = self._adapters(method)
+        texts = [(self.read_ids(context, method), scored) for context, scored in texts]
         results: dict[int, LogLikelihood] = {}
         for indices in by_length([len(context) + len(scored) for context, scored in texts], TOKENS_A_PASS):
             part = [texts[index] for index in indices]
@@ -131,9 +148,9 @@ class Engine:
 
     def batch(self, request: Request, sampler: Choose, max_new_tokens: int) -> Batch:
         """A batch of one request, to be advanced token by token while holding `turn`. Raises UserError."""
-        row = self._row(request, request.seed, sampler, max_new_tokens, self._loss)
+        rows = self._rows(request, request.seed, sampler, max_new_tokens, self._loss)
         with self.turn:
-            begun = next(self._begin([row], None))
+            begun = next(self._begin(rows, None))
         return next(batch for batch in begun or () if batch is not None)
 
     def _adapters(self, method: Method) -> tuple[ScaledLora | None, Tensor | None, tuple[Shift, ...]]:
@@ -145,13 +162,24 @@ class Engine:
         device = device or self.base.device
         return attribute_loss(self.base.tokenizer, attributes, device, partial(self.store.class_loss, device=device))
 
-    def _row(self, request: Request, seed: int, sampler: Choose, max_new_tokens: int, loss_of: LossOf) -> Row:
-        prompt_ids = self.check(request, max_new_tokens)
+    def _rows(self, request: Request, seed: int, sampler: Choose, max_new_tokens: int, loss_of: LossOf) -> list[Row]:
+        """The row of a request, and those that its method mixes with it. Raises UserError."""
+        plain_ids, method = self.check(request, max_new_tokens), request.method
         generator = torch.Generator(self.base.device).manual_seed(seed)
-        row = Row(request, prompt_ids, max_new_tokens, generator, sampler, *self._adapters(request.method))
-        if request.method.steering is not None:
-            row.attribute_loss = loss_of(request.method.steering.attributes)
-        return row
+        rows: list[Row] = []
+        for way, share in self.ways(method).items():
+            ids = self.read_ids(plain_ids, way)
+            row = Row(request, ids, max_new_tokens, generator, sampler, *self._adapters(way))
+            row.share, row.plain_ids = share, plain_ids
+            if method.steering is not None:
+                row.attribute_loss = loss_of(method.steering.attributes)
+            if rows:  # mixed in: it steps with the others, and is not steered itself
+                steering = None if method.steering is None else replace(method.steering, step_size=0.0)
+                row.leader, row.request = rows[0], request._replace(method=replace(way, steering=steering))
+            rows.append(row)
+        if method.push is not None:
+            rows[0].pushed = loss_of(method.push.attributes)
+        return rows
 
     def _scored(self, states: Continuations) -> Continuations:
         """The states with `base_logprobs`: a row's own if it reads as base; the others are scored when they end."""
@@ -164,11 +192,11 @@ class Engine:
                     known |= {n: each.logprobs for n, each in zip(ended, found, strict=True)}
                 yield [row._replace(base_logprobs=known.get(n)) for n, row in enumerate(rows)]
 
-    def _decode(self, candidates: list[list[Row]], alone: bool) -> Continuations:
+    def _decode(self, candidates: list[list[list[Row]]], alone: bool) -> Continuations:
         started = time.perf_counter()
-        texts = [[Text(self.base.tokenizer, row, started) for row in rows] for rows in candidates]
+        texts = [[Text(self.base.tokenizer, rows[0], started) for rows in group] for group in candidates]
         scheduler = Scheduler(most_wasted=1) if alone else self.shared  # alone, the shape of a batch is as it began
-        rows = [row for rows in candidates for row in rows]
+        rows = [row for group in candidates for rows in group for row in rows]
         bytes_a_column = 2 * math.prod(self.base.cache_shape) * self.base.model.dtype.itemsize
         call = Call(rows, self._begin(rows, None if alone else PART_TOKENS), bytes_a_column)
         seen = call.state

@@ -170,7 +170,7 @@ def passes(methods: Sequence[Method]) -> int:
     found, rows = 1, 0
     for method in methods:
         steering = method.steering
-        rows += 1 if steering is None else steering.best_of
+        rows += method.rows
         if steering is not None:
             found = max(found, 2 + (1 + BACKWARD) * steering.num_iterations * (1 + steering.horizon_length))
     return found * -(-rows // ROWS_A_PASS)

@@ -6,6 +6,7 @@ some tokenizers leave out a leading blank. Only what follows the newest whole ch
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ class Row:
     """A request with everything that it needs, and the tokens written so far."""
 
     request: Request
-    prompt_ids: list[int]
+    prompt_ids: Sequence[int]
     max_new_tokens: int
     generator: Generator
     sampler: Choose  # rows with equal ones draw together
@@ -35,6 +36,10 @@ class Row:
     prefix: Tensor | None = None  # (L, 2, H, P, D)
     shifts: tuple[Shift, ...] = ()
     attribute_loss: WeightedLoss | None = None
+    pushed: WeightedLoss | None = None  # the lists of its push
+    plain_ids: Sequence[int] | None = None  # of the prompt as everybody gives it, if it reads more than that
+    leader: "Row | None" = None  # the row whose text it reads, which its logits are mixed into
+    share: float = 1.0  # of its logits in those of its text
     ids: list[int] = field(init=False)  # of the prompt and of the text
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -101,7 +106,7 @@ class Continuation(NamedTuple):
 class Text:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, row: Row, started: float) -> None:
         self.tokenizer, self.row, self.started = tokenizer, row, started
-        self.prompt_ids = tuple(row.prompt_ids)
+        self.prompt_ids = tuple(row.prompt_ids if row.plain_ids is None else row.plain_ids)
         self.first = max(0, len(row.ids) - TOKENS_BEFORE)
         self.decoded, self.end = "", self.first  # the text of row.ids[first:end], which ends in a whole character
         self.start = len(self._grow())

@@ -168,35 +168,41 @@ def bag_of_words(splits: Iterable[WordSplit]) -> dict[Piece, float]:
     return heaviest
 
 
-def bag_loss(bag: Mapping[Piece, float], device: torch.device) -> AttributeLoss:
-    """-log of the weighted sum over the bag of p(w) (equation 4 of the paper), piece by piece.
+class Bag:
+    """-log of the weighted sum over the bag of p(w) (equation 4 of the paper), piece by piece: an AttributeLoss.
 
     Tokens that do not count now get no gradient, so a bag with all words in their cooldown moves nothing.
     """
-    unique = {token: place for place, token in enumerate(dict.fromkeys(token for _, token in bag))}
-    longest = max(len(before) for before, _ in bag)
-    padded = [[NO_TOKEN] * (longest - len(before)) + [*before] for before, _ in bag]
-    tokens = torch.tensor(list(unique), device=device)  # (U,)
-    places = torch.tensor([unique[token] for _, token in bag], device=device)  # (E,)
-    standing = torch.tensor(padded, device=device, dtype=torch.long)  # (E, M)
-    first = torch.tensor([not before for before, _ in bag], device=device)  # (E,)
-    weights = torch.tensor([math.log(weight) for weight in bag.values()], device=device)  # (E,)
 
-    @lru_cache(maxsize=1)  # the steps of a token ask about twelve times with the same tensors
-    def log_weights_now(recent: Tensor, cooldown: Tensor) -> Tensor:
-        """Log-weights (B, U) of the tokens whose turn it is; FLOOR for the others."""
-        newest = recent[:, None, recent.shape[1] - longest :]  # (B, 1, M)
-        counts = ((standing == newest) | (standing == NO_TOKEN)).all(-1)  # (B, E)
-        used = (tokens[:, None] == just_used(recent, cooldown)[:, None]).any(-1)  # (B, U)
-        now = torch.where(counts & ~(first & used[:, places]), weights, FLOOR)
-        return now.new_full((len(now), len(unique)), FLOOR).scatter_reduce(1, places.expand_as(now), now, "amax")
+    def __init__(self, bag: Mapping[Piece, float], device: torch.device) -> None:
+        unique = {token: place for place, token in enumerate(dict.fromkeys(token for _, token in bag))}
+        self.longest = max(len(before) for before, _ in bag)
+        padded = [[NO_TOKEN] * (self.longest - len(before)) + [*before] for before, _ in bag]
+        self.tokens = torch.tensor(list(unique), device=device)  # (U,)
+        self.places = torch.tensor([unique[token] for _, token in bag], device=device)  # (E,)
+        self.standing = torch.tensor(padded, device=device, dtype=torch.long)  # (E, M)
+        self.first = torch.tensor([not before for before, _ in bag], device=device)  # (E,)
+        self.weights = torch.tensor([math.log(weight) for weight in bag.values()], device=device)  # (E,)
+        # The steps of a token ask about twelve times with the same tensors.
+        self.log_weights = lru_cache(maxsize=1)(self._log_weights)
 
-    def loss(evidence: Evidence) -> Tensor:
-        log_weights = log_weights_now(evidence.recent, evidence.cooldown)
-        scores = evidence.logprobs.index_select(1, tokens) + log_weights  # (B, U)
+    def __call__(self, evidence: Evidence) -> Tensor:
+        log_weights = self.log_weights(evidence.recent, evidence.cooldown)
+        scores = evidence.logprobs.index_select(1, self.tokens) + log_weights  # (B, U)
         return -torch.where(log_weights > FLOOR, scores, FLOOR).logsumexp(-1)
 
-    return loss
+    def weights_now(self, recent: Tensor, cooldown: Tensor) -> Tensor:
+        """Weights (B, U) of the tokens whose turn it is; 0 for the others."""
+        return self.log_weights(recent, cooldown).exp()
+
+    def _log_weights(self, recent: Tensor, cooldown: Tensor) -> Tensor:
+        """Log-weights (B, U) of the tokens whose turn it is; FLOOR for the others."""
+        newest = recent[:, None, recent.shape[1] - self.longest :]  # (B, 1, M)
+        counts = ((self.standing == newest) | (self.standing == NO_TOKEN)).all(-1)  # (B, E)
+        used = (self.tokens[:, None] == just_used(recent, cooldown)[:, None]).any(-1)  # (B, U)
+        now = torch.where(counts & ~(self.first & used[:, self.places]), self.weights, FLOOR)
+        size = len(now), len(self.tokens)
+        return now.new_full(size, FLOOR).scatter_reduce(1, self.places.expand_as(now), now, "amax")
 
 
 def just_used(recent: Tensor, cooldown: Tensor) -> Tensor:
@@ -230,7 +236,7 @@ def attribute_loss(
     """The weighted losses of attributes; `class_loss` gives that of a discriminator's NAME:CLASS. Raises UserError."""
     return WeightedLoss(
         tuple(
-            (a.weight, class_loss(a.name) if a.is_discriminator else bag_loss(attribute_bag(tokenizer, a), device))
+            (a.weight, class_loss(a.name) if a.is_discriminator else Bag(attribute_bag(tokenizer, a), device))
             for a in attributes
         )
     )

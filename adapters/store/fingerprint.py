@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
+from adapters.ask.instructions import instruction
 from adapters.base_model import BaseModel
 from adapters.methods import Attribute, Method, Request, Sampling, SteeringVector, to_json
 from adapters.pplm.bags import words_of
@@ -62,7 +63,10 @@ class Fingerprints:
                 if name is not None:
                     found[f"{kind}:{name}"] = self._store.find(name, kind).digest
             found |= {f"vector:{vector.name}": self.vector(vector) for vector in method.vectors}
-            for attribute in method.steering.attributes if method.steering else ():
+            for name in (method.experts.expert, method.experts.against) if method.experts else ():
+                if name is not None:
+                    found[f"{self._store.find(name).kind}:{name}"] = self._store.find(name).digest
+            for attribute in method.attributes:
                 kind = "discriminator" if attribute.is_discriminator else "words"
                 found[f"{kind}:{attribute.name}"] = self.attribute(attribute)
         return found
@@ -78,4 +82,12 @@ class Fingerprints:
         if method.steering is not None:
             attributes = [[self.attribute(a), a.weight] for a in method.steering.attributes]
             parts["steering"] = to_json(method.steering) | {"attributes": attributes}
+        # What came later stands there only where it is used: so the hashes of earlier releases remain.
+        if (push := method.push) is not None:
+            parts["push"] = to_json(push) | {"attributes": [[self.attribute(a), a.weight] for a in push.attributes]}
+        if (ask := method.ask) is not None:
+            parts["ask"] = [instruction(ask), ask.gamma, ask.negative]
+        if (experts := method.experts) is not None:
+            pair = [name and self._store.find(name).digest for name in (experts.expert, experts.against)]
+            parts["experts"] = [*pair, experts.alpha]
         return parts

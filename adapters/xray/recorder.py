@@ -41,10 +41,10 @@ def bag_pieces(tokenizer: PreTrainedTokenizerBase, steering: PPLM) -> list[NextP
 
 
 class Recorder:
-    """Observes one steered row, and makes a Step once the token is chosen."""
+    """Observes one steered row, at a place of its batch, and makes a Step once the token is chosen."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, steering: PPLM, words: Sequence[str]) -> None:
-        self.tokenizer, self.cooldown = tokenizer, steering.cooldown
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, steering: PPLM, words: Sequence[str], place: int) -> None:
+        self.tokenizer, self.cooldown, self.place = tokenizer, steering.cooldown, place
         self.bag = bag_pieces(tokenizer, steering)
         begun = {word: tokenizer.encode(f"{WORD_START}{word}", add_special_tokens=False) for word in words}
         self.named = [NextPiece(word, "", (), ids[0]) for word, ids in begun.items() if ids]
@@ -55,17 +55,19 @@ class Recorder:
         self.heat: Tensor | None = None  # (L, W) of the first gradient step, if any
 
     def on_gradient(self, reading: Reading, loss: Tensor, gradient: Tensor) -> None:
-        self.losses.append(loss.detach())
-        self.hidden.append(reading.hidden[0, -1].detach())
-        self.norms.append(gradient_norms(gradient)[:, 0])
+        own = slice(self.place, self.place + 1)
+        self.losses.append(loss[own].detach())
+        self.hidden.append(reading.hidden[self.place, -1].detach())
+        self.norms.append(gradient_norms(gradient)[:, self.place])
         if self.heat is None:
-            self.heat = torch.linalg.vector_norm(gradient[:, :, 0], dim=(1, 2, 4))
+            self.heat = torch.linalg.vector_norm(gradient[:, :, self.place], dim=(1, 2, 4))
 
     def on_fused(self, clean: Tensor, steered: Reading, loss: Tensor, share: Tensor, fused: Tensor) -> None:
-        self.losses.append(loss)
-        self.hidden.append(steered.hidden[0, -1])
-        self.logits = torch.stack([clean[0], steered.logits[0], fused[0]])  # (3, V)
-        self.share = share[0]
+        row = self.place
+        self.losses.append(loss[row : row + 1])
+        self.hidden.append(steered.hidden[row, -1])
+        self.logits = torch.stack([clean[row], steered.logits[row], fused[row]])  # (3, V)
+        self.share = share[row]
 
     def step(self, ids: Sequence[int], token: int) -> Step | None:
         """How `token` was made after the tokens `ids`; None if the row diverged."""
@@ -93,6 +95,7 @@ class Recorder:
             width=heat.shape[1],
             heat=tuple(tuple(short(value, 2) for value in row) for row in newest(heat).tolist()),
             bag=self._bag(ids, probabilities),
+            mass=self._mass(ids, probabilities),
             named=tuple(Word(p.word, self._candidate(before, p.token_id, probabilities)) for p in self.named),
         )
         self.states.append(torch.stack(self.hidden))
@@ -105,18 +108,35 @@ class Recorder:
 
     def _bag(self, ids: Sequence[int], probabilities: Tensor) -> tuple[Word, ...]:
         """The words whose turn it is and whose probability changed most, those that gained first."""
-        due = [p for p in self.bag if not p.standing or tuple(ids[-len(p.standing) :]) == p.standing]
+        due = self._due(ids)
         if not due:
             return ()
         index = torch.tensor([p.token_id for p in due], device=probabilities.device)
         change = (probabilities[2] - probabilities[0])[index]
         most = [due[i] for i in change.abs().topk(min(WORDS, len(due))).indices.tolist()]
-        rested = set(ids[-self.cooldown :]) if self.cooldown else set()
+        rested = self._rested(ids)
         words = []
         for p in most:
             candidate = self._candidate(list(ids[-1:]), p.token_id, probabilities)
             words.append(Word(p.word, candidate, p.attribute, not p.standing and p.token_id in rested))
         return tuple(sorted(words, key=lambda word: word.token.clean - word.token.fused))
+
+    def _mass(self, ids: Sequence[int], probabilities: Tensor) -> tuple[float, float] | None:
+        """Clean and fused probability of the tokens that are pushed now, for `probabilities` (3, V)."""
+        rested = self._rested(ids)
+        tokens = {p.token_id for p in self._due(ids) if p.standing or p.token_id not in rested}
+        if not tokens:
+            return None
+        before, _, after = probabilities[:, sorted(tokens)].sum(-1).tolist()
+        return short(before), short(after)
+
+    def _due(self, ids: Sequence[int]) -> list[NextPiece]:
+        """The pieces whose turn it is after the tokens `ids`."""
+        return [p for p in self.bag if not p.standing or tuple(ids[-len(p.standing) :]) == p.standing]
+
+    def _rested(self, ids: Sequence[int]) -> set[int]:
+        """The tokens in their cooldown."""
+        return set(ids[-self.cooldown :]) if self.cooldown else set()
 
 
 def newest(heat: Tensor) -> Tensor:

@@ -34,6 +34,11 @@ class Script:
         return torch.tensor([next(self.left)], device=logits.device)
 
 
+def place_of_text(batch: Batch) -> int:
+    """The place of the row of a batch's only text, beside those that are mixed with it."""
+    return next(place for place, row in enumerate(batch.rows) if row.leader is None)
+
+
 class XRays:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -49,14 +54,14 @@ class XRays:
             raise UserError("Only a steered text has an X-ray of its steering: choose a pane with PPLM.")
         token_ids = list(token_ids[:MAX_STEPS])
         prompt_ids = self.engine.base.encode(request.prompt, request.chat)
-        context = self._context(request.method, prompt_ids)
+        context = self._context(request.method, self.engine.read_ids(prompt_ids, request.method))
         tokens = pieces(tokenizer, prompt_ids[-TOKENS_BEFORE:], token_ids)
         xray = XRay(request.method, context, tokens)
         yield xray
         if not token_ids:
             return
-        recorder = Recorder(tokenizer, steering, words)
         batch = self.engine.batch(request, Script(token_ids), len(token_ids))
+        recorder = Recorder(tokenizer, steering, words, place_of_text(batch))
         assert batch.steering is not None, "the request is steered"
         batch.steering.observer = recorder
         for written in self._tokens(batch):
@@ -106,8 +111,8 @@ class XRays:
             yield found
 
     def _tokens(self, batch: Batch) -> Iterator[list[int]]:
-        """The tokens of a batch's only row, after each piece of work."""
-        row = batch.rows[0]
+        """The tokens of a batch's only text, after each piece of work."""
+        row = batch.rows[place_of_text(batch)]
         while batch.rows:
             with self.engine.turn:
                 batch.advance()

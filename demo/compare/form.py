@@ -93,7 +93,7 @@ def read_method(form: PaneForm) -> Method:
     """The method of a pane; raises UserError with one line."""
     lora, prefix, attributes = chosen(form["lora"]), chosen(form["prefix"]), read_attributes(form)
     parts = [f"{kind}:{part}" for kind, part in (("lora", lora), ("prefix", prefix)) if part is not None]
-    name = "+".join([*parts, *(attribute.short_name for attribute in attributes)]) or "base"
+    name = "+".join([*parts, *(f"pplm:{attribute.weighted_name}" for attribute in attributes)]) or "base"
     data: dict[str, Any] = {"name": name, "lora": lora, "prefix": prefix}
     if lora is not None:
         data["lora_scale"] = form["lora_scale"]

@@ -62,9 +62,8 @@ def begin(
 
 def work(methods: Sequence[Method], sampling: Sampling) -> int:
     """Tokens of a text by each method, at most; a steered one counts for each of its passes through the model."""
-    steered = [method.steering for method in methods if method.steering]
-    passes = sum(one.best_of * (1 + 2 * one.num_iterations) for one in steered)
-    return sampling.max_new_tokens * (len(methods) - len(steered) + passes)
+    passes = sum(m.rows * (1 + 2 * (m.steering.num_iterations if m.steering else 0)) for m in methods)
+    return sampling.max_new_tokens * passes
 
 
 def work_of_run(spec: RunSpec, prompts: PromptSet) -> int:

@@ -31,7 +31,10 @@ def step_line(step: Step, index: int) -> str:
     chosen = step.chosen
     gain = f"{quote(chosen.text)} {percent(chosen.clean)} → {percent(chosen.fused)}"
     ranks = f"{ordinal(step.rank_clean)} → {ordinal(step.rank_fused)} most likely"
-    return f"Token {index + 1}. Without steering: {without}. With: {gain} ({ranks}; KL {step.kl_fused:.2g} nats)."
+    cost = f"KL {step.kl_fused:.2g} nats"
+    if step.efficiency is not None:
+        cost += f", {percent(min(1.0, step.efficiency))} of it needed for the list words"
+    return f"Token {index + 1}. Without steering: {without}. With: {gain} ({ranks}; {cost})."
 
 
 def ordinal(rank: int) -> str:

@@ -34,7 +34,7 @@ class Plan:
     def __init__(self, spec: RunSpec, prompts: PromptSet, hashes: Fingerprints, rows: int = ROWS) -> None:
         """At most `rows` texts in a batch, but at least all draws of a prompt. UserError for an unknown adapter."""
         self.spec, self.prompts = spec, prompts
-        candidates = max(method.steering.best_of if method.steering else 1 for method in spec.methods)
+        candidates = max(method.rows for method in spec.methods)
         rows = min(rows, max(1, TOKENS // spec.sampling.max_new_tokens)) // candidates
         parts = evenly(len(prompts.prompts), max(1, rows // spec.samples))
         self.parts = [[self._batch(number, part, hashes) for number in range(len(spec.methods))] for part in parts]
@@ -47,7 +47,7 @@ class Plan:
     def cost(self, batch: Batch) -> float:
         """Estimated cost of writing and scoring a batch, in tokens of a plain row alone."""
         texts = len(batch.requests)
-        rows = texts * (batch.method.steering.best_of if batch.method.steering else 1)
+        rows = texts * batch.method.rows
         scoring = SCORING_COST * (len(self.spec.scorers) - 1 + (self.spec.judge is not None))
         return self.spec.sampling.max_new_tokens * (rows * row_cost(batch.method, rows) + texts * scoring)
 

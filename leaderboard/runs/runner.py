@@ -224,9 +224,10 @@ class Runner:
 
     def _cost(self, method: Method) -> AdapterCost:
         """Parameters and bytes of the adapters and discriminators of a method."""
-        store, steered = self.engine.store, method.steering.attributes if method.steering else ()
-        names = {attribute.name.partition(":")[0] for attribute in steered if attribute.is_discriminator}
-        used = [store.find(name) for name in (method.lora, method.prefix) if name is not None]
+        store, experts = self.engine.store, method.experts
+        names = {attribute.name.partition(":")[0] for attribute in method.attributes if attribute.is_discriminator}
+        pair = (experts.expert, experts.against) if experts else ()
+        used = [store.find(name) for name in {method.lora, method.prefix, *pair} if name is not None]
         heads = [store.discriminator(name) for name in names]
         parameters = [a.num_parameters for a in used] + [head.weight.numel() + head.bias.numel() for head in heads]
         sizes = [a.num_bytes for a in used] + [(store.folder(name) / WEIGHTS_FILE).stat().st_size for name in names]

@@ -5,11 +5,10 @@ The score of a text under the model that wrote it is stored with the text, so it
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from adapters.decoding.engine import Engine
-from adapters.methods import BASE, Method
+from adapters.methods import BASE, Method, unsteered
 from adapters.store.fingerprint import Fingerprints
 from adapters.store.weight_cache import sha256
 from adapters.training.batches import chunks
@@ -51,14 +50,14 @@ def scorers(spec: RunSpec, engine: Engine, hashes: Fingerprints, judge: Engine |
 
 
 def scorer_hash(hashes: Fingerprints, method: Method, chat: bool) -> str:
-    """Hash of a method without its steering and of how it reads a prompt."""
-    return sha256(hashes.method(replace(method, steering=None)), str(chat))
+    """Hash of how a method reads a text, without what it does to the logits, and of how it reads a prompt."""
+    return sha256(hashes.method(unsteered(method)), str(chat))
 
 
 def attributes(spec: RunSpec) -> dict[str, str]:
     """The attributes of a run that have a judge: label -> hash of the judge."""
-    steered = [method.steering for method in spec.methods if method.steering is not None]
-    names = {a.name for steering in steered for a in steering.attributes if not a.words}
+    named = {a.name for method in spec.methods for a in method.attributes if not a.words}
+    names = named | {method.ask.name for method in spec.methods if method.ask and not method.ask.text}
     judges = {name: judge for name in sorted(names) if (judge := judge_of(name)) is not None}
     return {
         f"{ATTRIBUTE}{name}": sha256(judge.description, name, str(TOPICS), str(NEUTRAL))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adapters.methods import BASE, unsteered
+from adapters.methods import BASE, short_name
 from leaderboard.metrics.metric import Costs, Setting, Texts
 from leaderboard.metrics.passport import Array
 from leaderboard.records import ATTRIBUTE, Prompt, RunData, Sample
@@ -47,7 +47,7 @@ def comparable(data: RunData, where: Where | None = None) -> Comparable:
     local = {prompt: index for index, prompt in enumerate(counted)}
     of_prompts = np.array([local[prompt] for prompt, _ in pairs], dtype=np.int64)
     references = [prompts[prompt].reference for prompt, _ in pairs]
-    plain = [method.steering is None and unsteered(method).name == BASE.name for method in methods]
+    plain = [short_name(method) == BASE.name for method in methods]
     base = plain.index(True) if True in plain else None
     texts: list[Texts | None] = [None] * len(methods)
     for method, of in written.items():
@@ -114,6 +114,7 @@ def setting(data: RunData, n: str, length: str) -> Setting:
 
 def wanted(data: RunData, attribute: str) -> bool | None:
     """Whether methods steer towards an attribute; None: some towards it, some away from it."""
-    steered = [method.steering for method in data.run.spec.methods if method.steering is not None]
-    towards = {a.weight > 0 for steering in steered for a in steering.attributes if a.name == attribute and not a.words}
+    methods = data.run.spec.methods
+    towards = {a.weight > 0 for m in methods for a in m.attributes if a.name == attribute and not a.words}
+    towards |= {m.ask.gamma > 0 for m in methods if m.ask and m.ask.name == attribute and not m.ask.text}
     return towards.pop() if len(towards) == 1 else None

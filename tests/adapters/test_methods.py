@@ -99,7 +99,7 @@ def test_a_method_steers_by_a_few_attributes() -> None:
 
 def test_an_attribute_has_the_name_that_is_read() -> None:
     for attribute in (Attribute("science"), Attribute("mood:down", -0.5), Attribute("science", 2.0)):
-        steering = parse_method(attribute.short_name).steering
+        steering = parse_method(f"pplm:{attribute.weighted_name}").steering
         assert steering is not None
         assert steering.attributes == (attribute,)
 

@@ -10,7 +10,20 @@ from pydantic import TypeAdapter
 
 from adapters.decoding.engine import Engine
 from adapters.decoding.text import Continuation
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, SteeringVector, as_in_paper, effect_off
+from adapters.methods import (
+    BASE,
+    PPLM,
+    Ask,
+    Attribute,
+    Experts,
+    Method,
+    Push,
+    Request,
+    Sampling,
+    SteeringVector,
+    as_in_paper,
+    effect_off,
+)
 from adapters.pplm.bags import WeightedLoss
 from tests.adapters.conftest import Bench
 
@@ -30,6 +43,9 @@ def one_byte_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 UP = replace(STEERING, attributes=(Attribute("mood:up"),), step_size=0.1, gamma=1.0)
 WORDS = Attribute("words", words=("ab", "cd", "e"))  # of two tokens
+PUSH = Push((VOWELS, Attribute("w", -0.5, words=("w",))), nats=2.0, cooldown=4)
+ASK = Ask("own", text="Write about tea.")
+EXPERTS = Experts("space", "verse", alpha=0.3)
 TO_UP, FROM_FLAT = SteeringVector("mood:up"), SteeringVector("mood:flat", -0.3)
 METHODS = [
     BASE,
@@ -46,6 +62,14 @@ METHODS = [
     Method("at first", steering=replace(STEERING, grad_length=4, attributes=(WORDS,))),
     Method("dora", lora="gain"),
     Method("pplm over weak dora", lora="gain", lora_scale=0.6, steering=replace(STEERING, step_size=0.1)),
+    Method("push", push=PUSH),
+    Method("push beside pplm", lora="verse", push=replace(PUSH, attributes=(WORDS,)), steering=UP),
+    Method("ask", ask=ASK),
+    Method("guidance", ask=replace(ASK, gamma=2.5)),
+    Method("away", lora="space", ask=replace(ASK, gamma=1.5, negative="Be dull."), push=PUSH),
+    Method("experts", experts=Experts("verse", alpha=0.8)),
+    Method("experts apart", lora="gain", experts=Experts("facts", "verse", alpha=-0.6)),
+    Method("everything", prefix="facts", push=PUSH, ask=replace(ASK, gamma=2), experts=EXPERTS, steering=UP),
     Method("vector", vectors=(TO_UP,)),
     Method("vectors and lora", lora="space", lora_scale=0.4, vectors=(TO_UP, FROM_FLAT)),
     Method("vector beside another", lora="space", lora_scale=0.4, vectors=(FROM_FLAT,)),

@@ -159,7 +159,7 @@ def test_a_long_prompt_is_read_between_the_tokens_of_the_others(
 def test_a_prompt_in_parts_has_the_sum_of_all_its_hidden_states(engine: Engine) -> None:
     """The last token is read again with the text, so its state is not among them; discriminators judge the sum."""
     prompts = ["a" * 90, "o" * 70]
-    rows = [engine._row(Request(prompt, BASE), 0, Sampler(SAMPLED), 4, engine._loss) for prompt in prompts]
+    rows = [engine._rows(Request(prompt, BASE), 0, Sampler(SAMPLED), 4, engine._loss)[0] for prompt in prompts]
     whole, parts = (finish(engine._prefill(rows, 5, part), str) for part in (None, 60))
     assert torch.allclose(parts.hidden_sum, whole.hidden_sum, rtol=1e-4, atol=1e-4)
     assert torch.allclose(parts.logits, whole.logits, rtol=1e-4, atol=1e-4)

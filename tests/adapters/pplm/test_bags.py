@@ -10,10 +10,10 @@ from adapters.methods import MAX_WORDS, Attribute, UserError, from_json, to_json
 from adapters.pplm.bags import (
     NO_TOKEN,
     AttributeLoss,
+    Bag,
     Evidence,
     attribute_bag,
     attribute_loss,
-    bag_loss,
     bag_of_words,
     split_words,
 )
@@ -42,7 +42,7 @@ def pushed(loss: AttributeLoss, recent: list[int], cooldown: int = 0) -> list[fl
 
 def test_a_word_is_pushed_piece_by_piece() -> None:
     """The word 1 2 3, beside the word 4."""
-    loss = bag_loss({((), 1): 1.0, ((1,), 2): 1.0, ((1, 2), 3): 1.0, ((), 4): 1.0}, CPU)
+    loss = Bag({((), 1): 1.0, ((1,), 2): 1.0, ((1, 2), 3): 1.0, ((), 4): 1.0}, CPU)
     assert pushed(loss, [0]) == pytest.approx([0.2 + 0.25])
     assert pushed(loss, [0, 1]) == pytest.approx([0.2 + 0.25 + 0.3])
     assert pushed(loss, [0, 1, 2]) == pytest.approx([0.2 + 0.25 + 0.15])
@@ -53,14 +53,14 @@ def test_a_word_is_pushed_piece_by_piece() -> None:
 
 
 def test_a_token_that_counts_twice_is_counted_once_with_the_larger_weight() -> None:
-    loss = bag_loss({((), 2): 1.0, ((1,), 2): 3.0}, CPU)
+    loss = Bag({((), 2): 1.0, ((1,), 2): 3.0}, CPU)
     assert pushed(loss, [0]) == pytest.approx([0.3])
     assert pushed(loss, [1]) == pytest.approx([0.9])
 
 
 def test_a_word_just_used_rests_but_not_its_next_piece() -> None:
     """The word 1 1 2: its second token is the one that was just used."""
-    loss = bag_loss({((), 1): 1.0, ((1,), 1): 1.0, ((1, 1), 2): 1.0, ((), 4): 1.0}, CPU)
+    loss = Bag({((), 1): 1.0, ((1,), 1): 1.0, ((1, 1), 2): 1.0, ((), 4): 1.0}, CPU)
     assert pushed(loss, [0], 2) == pytest.approx([0.2 + 0.25])
     assert pushed(loss, [0, 1], 2) == pytest.approx([0.2 + 0.25]), "1 goes on with the word"
     assert pushed(loss, [1, 1], 2) == pytest.approx([0.2 + 0.25 + 0.3])
@@ -72,7 +72,7 @@ def test_a_word_just_used_rests_but_not_its_next_piece() -> None:
 def test_a_bag_whose_words_were_all_just_used_pushes_nowhere() -> None:
     logits = torch.zeros(2, 5, requires_grad=True)
     seen = evidence([[2, 4], [2, 4]], 0, logits.log_softmax(-1))._replace(cooldown=torch.tensor([0, 2]))
-    both = bag_loss({((), 2): 1.0, ((), 4): 1.0}, CPU)
+    both = Bag({((), 2): 1.0, ((), 4): 1.0}, CPU)
     (gradient,) = torch.autograd.grad(both(seen).sum(), logits)
     assert gradient[0].abs().sum() > 0
     assert not gradient[1].any()

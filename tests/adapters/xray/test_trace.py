@@ -23,6 +23,7 @@ from adapters.xray.trace import (
     Step,
     TextRecord,
     XRay,
+    least_cost,
     pack,
     unpack,
 )
@@ -153,6 +154,19 @@ def test_the_record_fits_the_text_whatever_its_method_and_neighbours(bench: Benc
         assert not xray.diverged
         for number, step in enumerate(xray.steps):
             assert len(xray.places(number)) == len(step.heat[0])
+
+
+def test_law_10_no_step_moves_its_words_for_fewer_nats_than_a_push(bench: Bench) -> None:
+    """KL >= m log(m / m0) + (1 - m) log((1 - m) / (1 - m0)), whatever was recorded; for a push alone it is equal."""
+    steps: list[Step] = []
+    for steering in (FRESH, replace(FRESH, gm_scale=0.5, cooldown=3), replace(STEERING, strength=5.0)):
+        row = write(bench, steering, SAMPLED)
+        steps += last(XRays(bench.engine).text(row.request, row.token_ids)).steps
+    assert len(steps) > 20
+    for step in steps:
+        assert step.mass is not None
+        assert step.kl_fused >= least_cost(*step.mass) - 1e-5
+    assert max(step.efficiency or 0 for step in steps) <= 1.001
 
 
 def test_greedy_texts_are_the_likeliest_of_the_recorded_fused_distribution(bench: Bench) -> None:
