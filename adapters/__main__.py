@@ -60,7 +60,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("name", help="of the discriminator and its folder")
     made.add_argument("--data", type=Path, required=True, help="a .csv or .jsonl file with text and label in each row")
-    made.add_argument("--words", choices=word_lists(), metavar="LIST", help="label texts by whether a word occurs")
+    made.add_argument(
+        "--words", nargs="+", choices=word_lists(), metavar="LIST", help="label texts by these word lists"
+    )
     made.add_argument("--out", type=Path, default=WEIGHTS, help="the parent of its folder")
     made.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the base model and features are")
     made.add_argument("--model", help="another base model: a Hub id or a local folder")
@@ -90,7 +92,7 @@ def train_discriminator_command(options: argparse.Namespace, command: str) -> in
     """Train, measure and write one discriminator; return 1 where it does not beat the most frequent class."""
     check_name(options.name)
     try:
-        label_of = by_words(options.words, word_lists()[options.words]) if options.words else None
+        label_of = by_words({name: word_lists()[name] for name in options.words}) if options.words else None
         rows = read_labelled(options.data.read_bytes(), options.data.name, label_of)
     except OSError as error:
         raise UserError(f"Cannot read {options.data}: {error.strerror}.") from error

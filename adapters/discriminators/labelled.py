@@ -1,11 +1,11 @@
 """Reads labelled texts from CSV or JSONL with the columns `text` and `label`; equal rows count once.
 
-Texts without a label can be labelled by a word list instead: whether a word of it occurs.
+Texts without a label can be labelled by word lists instead, whose words occur in them.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from adapters.methods import UserError
@@ -16,7 +16,7 @@ MAX_ROWS = 50_000  # different texts
 MAX_CHARACTERS = 20_000  # of a text
 MIN_ROWS = 10  # of a class
 COLUMNS = ("text", "label")
-OTHER = "other"  # the label of texts without a word of the list
+OTHER = "other"  # the label of texts without a word of the lists
 
 
 class Labelled(NamedTuple):
@@ -37,15 +37,23 @@ WANTED_LABELLED = Wanted(
 WANTED_TEXTS = WANTED_LABELLED._replace(check=needs("text", hint="the column needed is text"), example='{"text": "…"}')
 
 
-def by_words(name: str, words: Sequence[str]) -> Callable[[str], str]:
-    """Labels a text with the name of a list if one of its words occurs in it, else as OTHER.
+def by_words(lists: Mapping[str, Sequence[str]]) -> Callable[[str], str]:
+    """Labels a text with the name of the list of which most words occur in it, as OTHER without any.
 
-    >>> label = by_words("sea", ["wave", "deep water"])
-    >>> label("A Wave came."), label("They waved at deep waters."), label("In deep water")
-    ('sea', 'other', 'sea')
+    >>> label = by_words({"sea": ["wave", "deep water"], "sky": ["cloud"]})
+    >>> label("A Wave came."), label("They waved at deep waters."), label("Cloud on cloud, in deep water")
+    ('sea', 'other', 'sky')
     """
-    found = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
-    return lambda text: name if found.search(text) else OTHER
+    found = {
+        name: re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
+        for name, words in lists.items()
+    }
+
+    def label(text: str) -> str:
+        counts = {name: len(pattern.findall(text)) for name, pattern in found.items()}
+        return max(counts, key=counts.__getitem__) if any(counts.values()) else OTHER
+
+    return label
 
 
 def read_labelled(data: bytes, filename: str, label_of: Callable[[str], str] | None = None) -> list[Labelled]:

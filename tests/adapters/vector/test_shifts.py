@@ -17,7 +17,7 @@ from tests.adapters.conftest import Bench
 from tests.adapters.discriminators.mood import MOOD, moved
 
 GREEDY = Sampling(temperature=0, max_new_tokens=12)
-UP = SteeringVector("mood:up")
+UP = SteeringVector("mood:up", 0.5)
 
 
 def write(bench: Bench, *methods: Method) -> list[Continuation]:
