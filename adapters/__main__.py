@@ -16,9 +16,10 @@ from tqdm import tqdm
 from adapters.adapter_files import METRICS_FILE, check_name, read_config
 from adapters.base_model import embedded_folder, load_base_model
 from adapters.cards import write_report
-from adapters.discriminators.labelled import read_labelled
+from adapters.discriminators.labelled import by_words, read_labelled
 from adapters.discriminators.maker import Order, make_discriminator
 from adapters.methods import UserError, from_json
+from adapters.pplm.bags import word_lists
 from adapters.pplm.hub import write_hub_folder
 from adapters.store.adapter_store import WEIGHTS
 from adapters.training import train_command
@@ -55,10 +56,13 @@ def parser() -> argparse.ArgumentParser:
     hub = commands.add_parser("hub", help="write a custom_generate folder: PPLM for `generate`, ready for the Hub")
     hub.add_argument("folder", type=Path)
     made = commands.add_parser(
-        DISCRIMINATOR, help="train a discriminator to steer by, and write its folder with a card"
+        DISCRIMINATOR, help="train a discriminator and steering vectors for its classes, and write a folder with a card"
     )
     made.add_argument("name", help="of the discriminator and its folder")
     made.add_argument("--data", type=Path, required=True, help="a .csv or .jsonl file with text and label in each row")
+    made.add_argument(
+        "--words", nargs="+", choices=word_lists(), metavar="LIST", help="label texts by these word lists"
+    )
     made.add_argument("--out", type=Path, default=WEIGHTS, help="the parent of its folder")
     made.add_argument("--home", type=Path, default=Path(".steerboard"), help="where the base model and features are")
     made.add_argument("--model", help="another base model: a Hub id or a local folder")
@@ -88,7 +92,8 @@ def train_discriminator_command(options: argparse.Namespace, command: str) -> in
     """Train, measure and write one discriminator; return 1 where it does not beat the most frequent class."""
     check_name(options.name)
     try:
-        rows = read_labelled(options.data.read_bytes(), options.data.name)
+        label_of = by_words({name: word_lists()[name] for name in options.words}) if options.words else None
+        rows = read_labelled(options.data.read_bytes(), options.data.name, label_of)
     except OSError as error:
         raise UserError(f"Cannot read {options.data}: {error.strerror}.") from error
     base = load_base_model(options.model, options.home)

@@ -165,7 +165,7 @@ class SteeringVector:
     """A direction that is added to the residual stream: a class of a steering vector, such as `sentiment:positive`."""
 
     name: str
-    weight: Annotated[float, Field(ge=-4, le=4)] = 0.5  # in lengths of a typical state of its layer; negative: away
+    weight: Annotated[float, Field(ge=-4, le=4)] = 0.2  # in lengths of a typical state of its layer; negative: away
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -202,6 +202,12 @@ class Method:
     def attributes(self) -> tuple[Attribute, ...]:
         """What it steers to, by a gradient or by a push."""
         return tuple(attribute for part in (self.steering, self.push) if part for attribute in part.attributes)
+
+    @property
+    def aims(self) -> tuple[tuple[str, float], ...]:
+        """Names and weights of the attributes and vectors that a judge may know: those without words of one's own."""
+        named = tuple((attribute.name, attribute.weight) for attribute in self.attributes if not attribute.words)
+        return (*named, *((vector.name, vector.weight) for vector in self.vectors))
 
 
 @dataclass(frozen=True, config=STRICT)

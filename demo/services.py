@@ -67,3 +67,8 @@ class Services(NamedTuple):
         classes = [f"{name}:{label}" for name, head in self.store.discriminators.items() for label in head.classes]
         own, others = ([name for name in self.attributes if ("/" in name) == other] for other in (False, True))
         return [*own, *classes, *others]
+
+    def vector_names(self) -> list[str]:
+        """Steering vectors: every class of every discriminator that was trained with them."""
+        heads = self.store.discriminators.items()
+        return [f"{name}:{label}" for name, head in heads if head.vectors for label in head.classes]

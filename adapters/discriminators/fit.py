@@ -1,5 +1,7 @@
 """Fits a discriminator: logistic regression on the means of hidden states, and its accuracy on held-out texts.
 
+Beside it a steering vector for each class, from a few of the texts: their states at one layer.
+
 The mean of the last hidden states is over all tokens, the bos token included, as in steering; it is cached on disk. A
 fifth of each class, the texts with the lowest hashes, is held out from training, from the choice of the regularisation
 and from the scaling of features. Letters: N texts, B rows, T positions, C hidden size.
@@ -30,16 +32,19 @@ from adapters.adapter_files import new_file
 from adapters.base_model import ALONE, BaseModel, Turn
 from adapters.decoding.batch import by_length
 from adapters.discriminators.labelled import Labelled
-from adapters.pplm.discriminator import Accuracy, Discriminator, Measured, class_names
+from adapters.pplm.discriminator import Accuracy, Directions, Discriminator, Measured, class_names
 from adapters.training.batches import chunks
 from adapters.training.corpus import hashed_share
 from adapters.training.order import Telling
+from adapters.vector.direction import ordered, pushes, residual_means, usual_layer
+from adapters.vector.shifts import Vector
 
 HELD_OUT = 0.2  # of each class
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # C of scikit-learn: smaller is more regularised
 FOLDS = 5
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training texts, in the learning curve
 SMALLEST = 5  # texts of each class for a point of the curve, at least
+MAX_TEXTS = 500  # of a class that its vector is made from, the held-out ones included: more hardly turn it
 MAX_TOKENS = 256  # of a text, bos included; the rest is not read
 TEXTS_A_FILE = 256  # cached together: an interrupted reading loses at most so many
 TOKENS_A_PASS = 256  # padded tokens in one pass: a text that is being written waits for one pass at each token
@@ -81,6 +86,7 @@ def train_discriminator(base: BaseModel, rows: Sequence[Labelled], cache: Path, 
             curve.append(Accuracy(len(few), float(right.statistic), float(interval.low), float(interval.high)))
             yield f"trained on {len(few):,} texts: {curve[-1].share:.1%} of the held-out ones right"
     confusion = confusion_matrix(data.held_out_labels, predicted)
+    vectors, directions = yield from fit_vectors(base, rows, classes, cache, turn)
     measured = Measured(
         classes=classes,
         training_rows=len(data.labels),
@@ -89,9 +95,25 @@ def train_discriminator(base: BaseModel, rows: Sequence[Labelled], cache: Path, 
         strength=strength,
         confusion=tuple(tuple(map(int, row)) for row in confusion),
         curve=tuple(curve),
+        directions=directions,
         seconds=time.monotonic() - started,
     )
-    return Trained(as_discriminator(model, classes), measured)
+    return Trained(as_discriminator(model, classes)._replace(vectors=vectors), measured)
+
+
+def fit_vectors(
+    base: BaseModel, rows: Sequence[Labelled], classes: tuple[str, ...], cache: Path, turn: Turn = ALONE
+) -> Telling[tuple[tuple[Vector, ...], Directions]]:
+    """The steering vectors of the classes, and how well each puts held-out texts in order. Raises UserError."""
+    layer, by_hash = usual_layer(base), sorted(rows, key=lambda row: hashed_share("vector " + row.text))
+    few = [row for name in classes for row in [row for row in by_hash if row.label == name][:MAX_TEXTS]]
+    features = yield from read_features(base, [row.text for row in few], cache, turn, layer)
+    data = split(few, classes, features.numpy())
+    found = pushes(data.features, data.labels, len(classes))
+    orders = (ordered(push, data.held_out_features, data.held_out_labels == c) for c, push in enumerate(found))
+    norm = float(np.linalg.norm(found[0]))
+    measured = Directions(layer, norm, len(data.labels), len(data.held_out_labels), tuple(orders))
+    return tuple(Vector(layer, torch.from_numpy(push)) for push in found), measured
 
 
 def split(rows: Sequence[Labelled], classes: Sequence[str], features: Features) -> TrainTest:
@@ -132,8 +154,13 @@ def as_discriminator(model: Pipeline, classes: tuple[str, ...]) -> Discriminator
     return Discriminator(classes, torch.tensor(weight, dtype=torch.float32), torch.tensor(bias, dtype=torch.float32))
 
 
-def read_features(base: BaseModel, texts: Sequence[str], folder: Path, turn: Turn = ALONE) -> Telling[Tensor]:
-    """Means (N, C) in float32, from the cache in `folder` where they are there; yield how many texts are done."""
+def read_features(
+    base: BaseModel, texts: Sequence[str], folder: Path, turn: Turn = ALONE, layer: str = ""
+) -> Telling[Tensor]:
+    """Means (N, C) in float32 of the last hidden states; with a `layer` its `residual_means` (N, C + 1).
+
+    They come from the cache in `folder` where they are there. Yield how many texts are done.
+    """
     parts: list[Tensor] = []
     told = f"of {len(texts):,} texts"
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,13 +168,13 @@ def read_features(base: BaseModel, texts: Sequence[str], folder: Path, turn: Tur
         base_hash = base.weights_hash
     done = 0
     for part in chunks(texts, TEXTS_A_FILE):
-        key = json.dumps([base_hash, MAX_TOKENS, part])
+        key = json.dumps([base_hash, MAX_TOKENS, part, *([layer] if layer else [])])
         file = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
         try:
             means = load_file(file)["means"]
             file.touch()
         except (OSError, SafetensorError, KeyError):  # missing or damaged
-            means = yield from read_means(base, part, done, told, turn)
+            means = yield from read_means(base, part, done, told, turn, layer)
             with new_file(file) as scratch:
                 save_file({"means": means}, scratch)
         parts.append(means)
@@ -166,12 +193,13 @@ def trim(folder: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def read_means(base: BaseModel, texts: Sequence[str], done: int, told: str, turn: Turn) -> Telling[Tensor]:
+def read_means(base: BaseModel, texts: Sequence[str], done: int, told: str, turn: Turn, layer: str) -> Telling[Tensor]:
     encoded = [base.encode(text)[:MAX_TOKENS] for text in texts]
     means: dict[int, Tensor] = {}
     for batch in by_length(list(map(len, encoded)), TOKENS_A_PASS):
         with turn:
-            means |= zip(batch, mean_hidden(base, [encoded[i] for i in batch]), strict=True)
+            some = [encoded[i] for i in batch]
+            means |= zip(batch, residual_means(base, layer, some) if layer else mean_hidden(base, some), strict=True)
         yield f"read {done + len(means):,} {told}"
     return torch.stack([means[i] for i in range(len(texts))])
 

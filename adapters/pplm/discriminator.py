@@ -52,6 +52,17 @@ class Accuracy:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Directions:
+    """How the steering vectors of the classes were made."""
+
+    layer: str  # path of the decoder layer in the base model
+    norm: float  # mean norm of its states over the training texts: strength 1
+    training_rows: int
+    held_out_rows: int
+    ordered: tuple[float, ...]  # of each class: share of held-out pairs in which its text lies further along
+
+
+@dataclass(frozen=True, config=STRICT)
 class Measured:
     classes: tuple[str, ...]
     training_rows: int
@@ -61,6 +72,7 @@ class Measured:
     confusion: tuple[tuple[int, ...], ...]  # held-out texts of a class (row) predicted as another (column)
     curve: tuple[Accuracy, ...]  # with more and more training texts; the last point uses all
     seconds: float  # of reading, choosing and fitting; cached features take none
+    directions: Directions | None = None  # of its steering vectors; None in those of earlier releases
 
     @property
     def accuracy(self) -> Accuracy:

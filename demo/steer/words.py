@@ -56,7 +56,16 @@ def accuracy_line(measured: Measured) -> str:
         f"{percent(accuracy.share)} right on {measured.held_out_rows:,} held-out texts (guessing: "
         f"{percent(measured.largest_class)}). 95 % interval: {percent(accuracy.low)} to {percent(accuracy.high)}. "
         f"Trained on {measured.training_rows:,} texts; {measured.enough:,} would have been enough."
+        f"{vectors_line(measured)}"
     )
+
+
+def vectors_line(measured: Measured) -> str:
+    """How well the steering vectors put held-out texts in order; empty without them."""
+    if (found := measured.directions) is None:
+        return ""
+    shares = ", ".join(f"{name} {percent(share)}" for name, share in zip(measured.classes, found.ordered, strict=True))
+    return f" Steering vectors at {found.layer}: held-out pairs in the right order: {shares}."
 
 
 def goal_name(name: str) -> str:

@@ -223,14 +223,18 @@ class Runner:
             raise UserError(f"This run cannot go on, because {', '.join(changed)} changed since: start a new one.")
 
     def _cost(self, method: Method) -> AdapterCost:
-        """Parameters and bytes of the adapters and discriminators of a method."""
+        """Parameters and bytes of the adapters, discriminators and vectors of a method."""
         store, experts = self.engine.store, method.experts
         names = {attribute.name.partition(":")[0] for attribute in method.attributes if attribute.is_discriminator}
         pair = (experts.expert, experts.against) if experts else ()
         used = [store.find(name) for name in {method.lora, method.prefix, *pair} if name is not None]
-        heads = [store.discriminator(name) for name in names]
+        heads, pushes = [store.discriminator(n) for n in names], [store.vector(v.name).push for v in method.vectors]
         parameters = [a.num_parameters for a in used] + [head.weight.numel() + head.bias.numel() for head in heads]
-        sizes = [a.num_bytes for a in used] + [(store.folder(name) / WEIGHTS_FILE).stat().st_size for name in names]
+        parameters += [push.numel() for push in pushes]
+        files = {
+            store.folder(name.partition(":")[0]) / WEIGHTS_FILE for name in (*names, *(v.name for v in method.vectors))
+        }
+        sizes = [a.num_bytes for a in used] + [file.stat().st_size for file in files]
         return AdapterCost(sum(parameters), sum(sizes))
 
     def _scorers(self, spec: RunSpec) -> list[Scorer]:

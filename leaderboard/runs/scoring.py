@@ -56,7 +56,7 @@ def scorer_hash(hashes: Fingerprints, method: Method, chat: bool) -> str:
 
 def attributes(spec: RunSpec) -> dict[str, str]:
     """The attributes of a run that have a judge: label -> hash of the judge."""
-    named = {a.name for method in spec.methods for a in method.attributes if not a.words}
+    named = {name for method in spec.methods for name, _ in method.aims}
     names = named | {method.ask.name for method in spec.methods if method.ask and not method.ask.text}
     judges = {name: judge for name in sorted(names) if (judge := judge_of(name)) is not None}
     return {

@@ -115,6 +115,6 @@ def setting(data: RunData, n: str, length: str) -> Setting:
 def wanted(data: RunData, attribute: str) -> bool | None:
     """Whether methods steer towards an attribute; None: some towards it, some away from it."""
     methods = data.run.spec.methods
-    towards = {a.weight > 0 for m in methods for a in m.attributes if a.name == attribute and not a.words}
+    towards = {weight > 0 for method in methods for name, weight in method.aims if name == attribute}
     towards |= {m.ask.gamma > 0 for m in methods if m.ask and m.ask.name == attribute and not m.ask.text}
     return towards.pop() if len(towards) == 1 else None

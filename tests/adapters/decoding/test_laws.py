@@ -46,7 +46,7 @@ WORDS = Attribute("words", words=("ab", "cd", "e"))  # of two tokens
 PUSH = Push((VOWELS, Attribute("w", -0.5, words=("w",))), nats=2.0, cooldown=4)
 ASK = Ask("own", text="Write about tea.")
 EXPERTS = Experts("space", "verse", alpha=0.3)
-TO_UP, FROM_FLAT = SteeringVector("mood:up"), SteeringVector("mood:flat", -0.3)
+TO_UP, FROM_FLAT = SteeringVector("mood:up", 0.5), SteeringVector("mood:flat", -0.3)
 METHODS = [
     BASE,
     Method("lora", lora="verse"),

@@ -70,6 +70,15 @@ def test_training_tells_a_toy_set_apart(trained: Trained, tiny_llama: BaseModel)
     assert discriminator.logits(means).argmax(-1).tolist() == [1, 2, 0]
 
 
+def test_its_vectors_put_held_out_texts_in_order(trained: Trained) -> None:
+    vectors, measured = trained.discriminator.vectors, trained.measured.directions
+    assert measured is not None
+    assert (measured.training_rows, measured.held_out_rows) == (144, 36)
+    assert {vector.layer for vector in vectors} == {measured.layer}
+    assert [float(vector.push.norm()) for vector in vectors] == pytest.approx([measured.norm] * 3)
+    assert min(measured.ordered) > 0.9
+
+
 def test_the_confusion_table_counts_every_held_out_text(trained: Trained) -> None:
     table = np.array(trained.measured.confusion)
     assert table.sum(1).tolist() == [12, 12, 12]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from adapters.discriminators.labelled import Labelled, read_labelled
+from adapters.discriminators.labelled import Labelled, by_words, read_labelled
 from adapters.methods import UserError
 
 ROWS = [Labelled(f"text {i}, with a comma", "ab"[i % 2]) for i in range(24)]
@@ -20,6 +20,18 @@ def test_csv_and_jsonl_hold_the_same_rows() -> None:
     assert read_labelled(other_order.encode(), "a.csv") == ROWS
     assert read_labelled((" \n" + JSONL + "\n  ").encode(), "a.jsonl") == ROWS
     assert read_labelled(f"{CSV}\n{CSV[11:]}".encode(), "a.csv") == ROWS, "equal rows count once"
+
+
+def test_texts_without_labels_are_labelled_by_word_lists() -> None:
+    texts = "\n".join(
+        json.dumps({"text": f"{word} {i}"}) for word in ("waves", "Cloud, waves, cloud", "no") for i in range(10)
+    )
+    rows = read_labelled(texts.encode(), "a.jsonl", by_words({"sea": ["waves"], "sky": ["cloud"]}))
+    assert [row.label for row in rows] == ["sea"] * 10 + ["sky"] * 10 + ["other"] * 10
+    with pytest.raises(UserError, match="must name the column 'text'"):
+        read_labelled(b"words\nx", "a.csv", by_words({"sea": ["waves"]}))
+    with pytest.raises(UserError, match="All rows have the label 'other'"):
+        read_labelled(texts.encode(), "a.jsonl", by_words({"sea": ["ship"]}))
 
 
 def test_labels_may_be_numbers_and_are_never_changed() -> None:

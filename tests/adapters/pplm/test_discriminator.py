@@ -26,7 +26,7 @@ from adapters.pplm.discriminator import (
 )
 from adapters.store.adapter_store import AdapterStore
 from tests.adapters.conftest import Bench
-from tests.adapters.discriminators.mood import MOOD
+from tests.adapters.discriminators.mood import MOOD, moved
 
 CPU = torch.device("cpu")
 HEAD = Discriminator(("down", "up"), torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0.5, 0.0]))
@@ -203,6 +203,9 @@ def test_that_of_another_base_model_is_refused(folder: Path, tiny_llama: BaseMod
         ({"classes": ["a", "b", "c", "d"]}, "has shape"),
         ({"classes": None}, "2 to 100 classes"),
         ({"code": "print()"}, "unknown field: code"),
+        ({"layer": "model.layers.9"}, "has no layer 'model.layers.9'"),
+        ({"layer": ["model.layers.1"]}, "has no layer"),
+        ({"layer": "model.layers.1"}, "lacks a tensor that its config asks for: pushes"),
     ],
 )
 def test_a_damaged_head_is_refused_in_one_line(
@@ -213,6 +216,15 @@ def test_a_damaged_head_is_refused_in_one_line(
     with pytest.raises(UserError, match=message) as caught:
         read_discriminator(folder / "mood", tiny_llama)
     assert "\n" not in str(caught.value)
+
+
+def test_vectors_are_read_as_they_were_written(folder: Path, tiny_llama: BaseModel) -> None:
+    head = moved("model.layers.2")
+    write_discriminator(head, tiny_llama, folder / "mood")
+    found = read_discriminator(folder / "mood", tiny_llama)
+    assert [vector.layer for vector in found.vectors] == ["model.layers.2"] * 3
+    assert all(torch.equal(a.push, b.push) for a, b in zip(found.vectors, head.vectors, strict=True))
+    assert torch.equal(found.weight, MOOD.weight)
 
 
 def test_weights_that_are_not_finite_are_refused(tiny_llama: BaseModel, folder: Path) -> None:

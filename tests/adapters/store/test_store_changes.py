@@ -18,7 +18,8 @@ from adapters.pplm.discriminator import write_discriminator
 from adapters.prefix.settings import PrefixSettings
 from adapters.store.adapter_store import Adapter, AdapterStore, Found
 from adapters.store.fingerprint import Fingerprints
-from tests.adapters.discriminators.mood import MOOD
+from adapters.vector.shifts import Vector
+from tests.adapters.discriminators.mood import MOOD, moved
 from tests.adapters.store.test_adapter_store import saved
 
 GREEDY = Sampling(temperature=0, max_new_tokens=12)
@@ -110,6 +111,36 @@ def test_a_text_goes_on_with_the_weights_it_began_with(
     store.withdraw("verse")
     *_, (row,) = running
     assert row.text == old
+
+
+def test_a_text_goes_on_with_the_vector_it_began_with(
+    store: AdapterStore, tiny_llama: BaseModel, tmp_path: Path
+) -> None:
+    def offer(factor: float) -> None:
+        head = moved("model.layers.1")
+        vectors = tuple(Vector(vector.layer, factor * vector.push) for vector in head.vectors)
+        folder = tmp_path / "own" / "mood"
+        folder.mkdir(exist_ok=True)
+        write_discriminator(head._replace(vectors=vectors), tiny_llama, folder)
+        store.offer(folder)
+
+    engine, request = Engine(tiny_llama, store), Request("Once", parse_method("vector:mood:up*0.5"))
+    hashes = Fingerprints(tiny_llama, store)
+    offer(1)
+    *_, (old,) = engine.generate([request], GREEDY)
+    old_hash = hashes.method(request.method)
+    running = engine.generate([request], GREEDY)
+    for _ in range(3):
+        next(running)
+    offer(-1)
+    *_, (new,) = engine.generate([request], GREEDY)
+    assert new.token_ids != old.token_ids
+    assert hashes.method(request.method) != old_hash
+    store.remove(tmp_path / "own" / "mood")
+    *_, (row,) = running
+    assert row.token_ids == old.token_ids
+    with pytest.raises(UserError, match="no discriminator 'mood'"):
+        engine.generate([request], GREEDY)
 
 
 def test_other_weights_under_the_same_name_have_another_hash(store: AdapterStore, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Method, Request, Sampling, SteeringVector, UserError
 from adapters.store.fingerprint import Fingerprints
-from adapters.vector.direction import layer_paths, usual_layer
+from adapters.vector.direction import layer_paths
 from adapters.vector.shifts import Shift, Shifts, Vector
 from tests.adapters.conftest import Bench
 from tests.adapters.discriminators.mood import MOOD, moved
 
 GREEDY = Sampling(temperature=0, max_new_tokens=12)
-UP = SteeringVector("mood:up")
+UP = SteeringVector("mood:up", 0.5)
 
 
 def write(bench: Bench, *methods: Method) -> list[Continuation]:
@@ -123,7 +123,3 @@ def test_a_hash_names_the_vector_and_its_strength(bench: Bench) -> None:
     assert len({hashes.method(method) for method in methods}) == len(methods)
     assert hashes.named(methods).keys() == {"base", "vector:mood:up", "vector:mood:down"}
     assert hashes.vector(UP) == hashes.named(methods)["vector:mood:up"]
-
-
-def test_the_middle_layer_is_moved(bench: Bench) -> None:
-    assert usual_layer(bench.base) == layer_paths(bench.base)[1]

@@ -1,6 +1,7 @@
 """Discriminators on the page: uploads, trainings as plain generators, figures."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from adapters.discriminators.labelled import Labelled
 from adapters.methods import UserError
-from adapters.pplm.discriminator import Accuracy, Measured
+from adapters.pplm.discriminator import Accuracy, Directions, Measured
 from demo.parts import words as common
 from demo.parts.actions import Work, play, work_buttons
 from demo.parts.links import new_secret, owner_of
@@ -95,6 +96,7 @@ def test_a_training_says_what_it_does_and_what_can_be_used_then(services: Servic
     assert "Trying regularisation 1 of 7." in lines
     assert "temper:early, temper:late" in lines[-1]
     assert {"temper:early", "temper:late"} < set(services.attribute_names())
+    assert {"temper:early", "temper:late"} <= set(services.vector_names())
     services.library.delete("temper", owner_of(secret))
 
 
@@ -146,7 +148,12 @@ def test_figures_are_those_of_the_report(services: Services) -> None:
     line = words.accuracy_line(MEASURED)
     assert line.startswith("70.0\u00a0% right on 10 held-out texts (guessing: 50.0\u00a0%).")
     assert "interval: 40.0\u00a0% to 89.0\u00a0%." in line
-    assert "20 would have been enough" in line
+    assert line.endswith("20 would have been enough.")
+    directions = Directions("model.layers.1", 7.0, 40, 10, (0.75, 0.8))
+    line = words.accuracy_line(replace(MEASURED, directions=directions))
+    assert line.endswith(
+        "at model.layers.1: held-out pairs in the right order: negative 75.0\u00a0%, positive 80.0\u00a0%."
+    )
 
 
 def test_the_curve_has_every_point_with_its_interval() -> None:

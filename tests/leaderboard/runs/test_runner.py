@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, update
 
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper
+from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, parse_method
 from adapters.pplm.discriminator import write_discriminator
 from adapters.store.adapter_store import AdapterStore
 from leaderboard.records import AdapterCost, Prompt, PromptSet, RunData, RunSpec
@@ -24,7 +24,7 @@ from leaderboard.runs.runner import MAX_UNFINISHED, Difference, Runner
 from leaderboard.store.database import Database
 from leaderboard.store.schema import samples
 from tests.adapters.conftest import Bench
-from tests.adapters.discriminators.mood import MOOD
+from tests.adapters.discriminators.mood import MOOD, moved
 from tests.tiny import byte_tokenizer
 
 VOWELS = PPLM((Attribute("vowels", words=("a", "e", "o")),), num_iterations=2)
@@ -109,6 +109,21 @@ def test_every_attribute_of_a_method_has_its_column_and_a_head_its_cost(tiny_lla
     assert wanted == {"attribute:sentiment:positive": True, "attribute:sentiment:negative": False}
     size = sum((tmp_path / name / "adapter_model.safetensors").stat().st_size for name in ("sentiment", "mood"))
     assert data.costs == (AdapterCost(0, 0), AdapterCost(2 * (3 * 32 + 3), size))
+
+
+def test_a_vector_is_judged_by_its_sign_and_has_its_own_cost(tiny_llama: BaseModel, tmp_path: Path) -> None:
+    (tmp_path / "sentiment").mkdir()
+    head = moved("model.layers.1")._replace(classes=("negative", "positive", "flat"))
+    write_discriminator(head, tiny_llama, tmp_path / "sentiment")
+    runner = Runner(Engine(tiny_llama, AdapterStore([tmp_path], tiny_llama)), new_database(tmp_path))
+    method = parse_method("vector:sentiment:positive+vector:sentiment:negative*-0.3")
+    data = made(runner, RunSpec((BASE, method), sampling=Sampling(max_new_tokens=3)))
+    passports = runner.results(data.run.id).passports
+    wanted = {label: passports[label].higher_is_better for label in data.tallies if label.startswith("attribute")}
+    assert wanted == {"attribute:sentiment:positive": True, "attribute:sentiment:negative": False}
+    size = (tmp_path / "sentiment" / "adapter_model.safetensors").stat().st_size
+    assert data.costs == (AdapterCost(0, 0), AdapterCost(2 * 32, size))
+    assert method.name in data.run.spec.scorers, "its texts are scored under itself too"
 
 
 def test_texts_are_those_of_the_engine(runner: Runner) -> None:
