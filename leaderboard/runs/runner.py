@@ -25,7 +25,7 @@ from leaderboard.runs.writing import write
 from leaderboard.store.database import Database
 from leaderboard.store.schema import new_id
 from leaderboard.tables.results import Results
-from leaderboard.tables.table import tabulate
+from leaderboard.tables.table import measured_by, tabulate
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "numpy")
 MAX_UNFINISHED = 5  # runs of one visitor
@@ -113,9 +113,9 @@ class Runner:
             self.results(run_id)  # stored now, so that the run opens at once
 
     def results(self, run_id: str) -> Results:
-        """The table of a run as far as it is; that of a finished one is stored. Raises UserError."""
+        """The table of a run as far as it is; that of a finished one is stored until a metric is added. UserError."""
         kept = self.database.results(run_id)
-        if kept is not None and "ranks" in kept:  # older releases stored none
+        if kept is not None and tuple(kept.get("measured", ())) == measured_by():
             return from_json(Results, kept)
         data = self.data(run_id)
         results = tabulate(data)
