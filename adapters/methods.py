@@ -117,6 +117,8 @@ class Method:
     lora_scale: Annotated[float, Field(ge=0, le=4)] = 1.0
     prefix: str | None = None
     steering: PPLM | None = None
+    seed_offset: Annotated[int, Field(ge=0)] = 0  # added to the seed of a run: the same once more, as a control
+    texts: str | None = None  # sha256 of finished texts from elsewhere, which a run scores and never writes
 
     @property
     def horizon(self) -> int:
@@ -209,7 +211,7 @@ def unsteered(method: Method) -> Method:
         parts.append(f"lora:{method.lora}" + (f"*{scale:g}" if scale != 1 else ""))
     if method.prefix is not None:
         parts.append(f"prefix:{method.prefix}")
-    return replace(method, name="+".join(parts) or BASE.name, lora_scale=scale, steering=None)
+    return Method("+".join(parts) or BASE.name, method.lora, scale, method.prefix)
 
 
 def to_json(value: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ Settings = list[tuple[str, str]]
 class Look(NamedTuple):
     name: str  # its short name, a key of the results
     title: str
-    kinds: list[str]  # of its parts: `base`, or some of `lora`, `prefix` and `pplm`
+    kinds: list[str]  # of its parts: `base`, `texts`, or some of `lora`, `prefix` and `pplm`
     settings: Settings
 
     @property
@@ -21,12 +21,15 @@ class Look(NamedTuple):
 
 
 def look(method: Method) -> Look:
-    settings = to_json(method) | {"name": None} | ({"lora_scale": None} if method.lora is None else {})
+    unset = {"lora_scale": method.lora and method.lora_scale, "seed_offset": method.seed_offset or None}
+    settings = to_json(method) | {"name": None} | unset
     return Look(method.name, title(method), kinds(method), flat(settings))
 
 
 def title(method: Method) -> str:
-    """The name of a composition, such as "PPLM science over LoRA poetry"."""
+    """The name of a composition, such as "PPLM science over LoRA poetry"; that of finished texts is a person's."""
+    if method.texts is not None:
+        return method.name
     parts = []
     if method.steering is not None:
         parts.append("PPLM " + " and ".join(map(aim, method.steering.attributes)))
@@ -34,7 +37,7 @@ def title(method: Method) -> str:
         parts.append(f"LoRA {method.lora}")
     if method.prefix is not None:
         parts.append(f"{'prefix' if parts else 'Prefix'} {method.prefix}")
-    return " over ".join(parts) or "Base"
+    return " over ".join(parts) or ("Base again" if method.seed_offset else "Base")
 
 
 def aim(attribute: Attribute) -> str:
@@ -45,7 +48,7 @@ def aim(attribute: Attribute) -> str:
 
 def kinds(method: Method) -> list[str]:
     """The parts of a method, for its colours."""
-    parts = {"lora": method.lora, "prefix": method.prefix, "pplm": method.steering}
+    parts = {"lora": method.lora, "prefix": method.prefix, "pplm": method.steering, "texts": method.texts}
     return [kind for kind, part in parts.items() if part is not None] or ["base"]
 
 

@@ -17,13 +17,24 @@ from sqlalchemy import create_engine, update
 
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, to_json
+from adapters.methods import (
+    BASE,
+    PPLM,
+    Attribute,
+    Method,
+    Request,
+    Sampling,
+    UserError,
+    as_in_paper,
+    from_json,
+    to_json,
+)
 from adapters.pplm.discriminator import write_discriminator
 from adapters.store.adapter_store import AdapterStore
 from leaderboard.metrics import MODULES
 from leaderboard.metrics.metric import Metric, Texts, ratio
 from leaderboard.metrics.passport import Array, Passport
-from leaderboard.records import AdapterCost, Prompt, PromptSet, RunData, RunSpec
+from leaderboard.records import AGAIN, AdapterCost, Prompt, PromptSet, RunData, RunSpec
 from leaderboard.runs.plan import Clock, Plan, Progress
 from leaderboard.runs.runner import MAX_UNFINISHED, Difference, Runner
 from leaderboard.store.database import Database
@@ -197,6 +208,21 @@ def test_a_metric_that_is_added_later_is_computed_for_stored_runs(
     assert results.cells["letters"]["base"].value == pytest.approx(sum(map(len, base)) / len(base))
     monkeypatch.setattr(runner.database, "data", None)
     assert to_json(runner.results(id)) == to_json(results), "it is stored"
+
+
+def test_an_a_a_row_is_the_base_of_the_next_seed_and_replays(runner: Runner) -> None:
+    spec = RunSpec((BASE, AGAIN), samples=2, sampling=Sampling(max_new_tokens=6))
+    data, next_seed = made(runner, spec), made(runner, replace(spec, methods=(BASE,), seed=spec.seed + 1))
+    base, again = ([s[3:] for s in data.samples if s.method == number] for number in (0, 1))
+    assert again == [sample[3:] for sample in next_seed.samples]
+    assert not set(base) & set(again)
+    assert set(data.tallies) == {"base"}
+    assert set(data.tallies["base"]) == {sample.key for sample in data.samples}
+    *_, last = runner.replay(data.run.id)
+    assert (last.done, last.differences) == (16, ())
+    assert runner.results(data.run.id).methods == ("base", "base again")
+    with pytest.raises(UserError, match="An A/A row needs the base beside it: choose base too."):
+        from_json(RunSpec, {"methods": [to_json(AGAIN)]})
 
 
 @pytest.mark.parametrize("rows", [1, 3, 64])
