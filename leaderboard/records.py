@@ -16,7 +16,7 @@ from adapters.methods import BASE, STRICT, Method, Sampling, unsteered
 
 ATTRIBUTE = "attribute:"  # begins the label of a tally of an attribute
 AGAIN = Method("base again", seed_offset=1)  # the row of an A/A test: what differs from the base is chance
-GIVEN = "given"  # how a finished text ended
+GIVEN = "given"  # the kind of finished texts, and how they ended
 MAX_METHODS = 12  # of a run
 
 

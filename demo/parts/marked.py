@@ -12,18 +12,19 @@ from gradio.blocks import Block
 
 from adapters.methods import NO_LIMIT, PPLM, Method
 from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
-from demo.parts.words import TRAINED_ON, base_title, count, kinds, percent, title
+from demo.parts.words import TRAINED_ON, base_title, count, kinds, origin, percent, title
 from demo.services import Services
 
 # The style sheet knows a mark by its colour; that of a departing word of a list is one step off that of its list.
 TOPIC_COLORS = dict(zip(TOPICS, ("#f0e442", "#cc79a7", "#56b4e9"), strict=True))
 BOTH_COLORS = {f"{mark}, {DEPARTS}": f"#{int(color[1:], 16) + 1:06x}" for mark, color in TOPIC_COLORS.items()}
 COLORS = {PROMPT: "transparent", DEPARTS: "#18212f"} | TOPIC_COLORS | BOTH_COLORS
-# What a method does: nothing; matrices beside the weights; tokens before the prompt; an arrow into the memory.
+# What a row does: nothing; matrices beside the weights; tokens before the prompt; it was written; an arrow into the memory.
 GLYPHS = {
     "base": '<rect x="3" y="4" width="14" height="12" rx="2"/>',
     "lora": '<rect x="2" y="4" width="9" height="12" rx="2"/><path d="M14.5 4v12M18 4v12"/>',
     "prefix": '<path d="M2 10h.01M6 10h.01M10 10h.01" stroke-width="3"/><path d="M13.5 10H18"/>',
+    "given": '<path d="M5 2h7l4 4v12H5zM8 9h5M8 13h5"/>',
     "pplm": '<path d="M11 5h7M11 10h7M11 15h7M1 10h7M5 7l3 3-3 3"/>',
 }
 ERROR = "error"
@@ -78,7 +79,7 @@ def glyph(kind: str) -> str:
 
 def cost(method: Method, services: Services) -> str:
     """What the method adds to the base model, in one line."""
-    parts = []
+    parts = origin(method)
     if (steering := method.steering) is not None:
         best = "" if steering.best_of == 1 else f", best of {steering.best_of}"
         parts.append(f"no training · a gradient nudges the memory before each token ({strength(steering)}{best})")

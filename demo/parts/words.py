@@ -18,6 +18,7 @@ SAFETY = TABLES["safety"]  # what a restart of a Space leaves of links
 PROSE = TABLES["prose"]  # by tab
 PHASES: dict[str, str] = PROSE["common"]["PHASES"]
 TRAINED_ON: dict[str, str] = PROSE["common"]["TRAINED_ON"]
+FINISHED = PROSE["common"]["FINISHED"]
 PLAIN, CHAT = "Continue text", "Answer as chat"
 LINK_TITLE = "Nothing at this link"
 
@@ -47,9 +48,14 @@ def base_title(id: str) -> str:
     return name.partition("-Instruct")[0].replace("-", " ")
 
 
+def origin(method: Method) -> list[str]:
+    """What sets a row apart that is no method of its own: finished texts, or other seeds."""
+    return [FINISHED] if method.texts is not None else [f"seed + {method.seed_offset}"] if method.seed_offset else []
+
+
 def settings(method: Method) -> str:
     """A composition with all its settings."""
-    parts = [title(method)]
+    parts = [title(method), *origin(method)]
     if method.lora is not None:
         parts.append(f"lora_scale {method.lora_scale:g}")
     if method.steering is not None:

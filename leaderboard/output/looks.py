@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from adapters.methods import Attribute, Method, to_json
+from leaderboard.records import GIVEN
 
 Settings = list[tuple[str, str]]
 
@@ -11,7 +12,7 @@ Settings = list[tuple[str, str]]
 class Look(NamedTuple):
     name: str  # its short name, a key of the results
     title: str
-    kinds: list[str]  # of its parts: `base`, `texts`, or some of `lora`, `prefix` and `pplm`
+    kinds: list[str]  # of its parts: `base`, GIVEN, or some of `lora`, `prefix` and `pplm`
     settings: Settings
 
     @property
@@ -48,7 +49,7 @@ def aim(attribute: Attribute) -> str:
 
 def kinds(method: Method) -> list[str]:
     """The parts of a method, for its colours."""
-    parts = {"lora": method.lora, "prefix": method.prefix, "pplm": method.steering, "texts": method.texts}
+    parts = {"lora": method.lora, "prefix": method.prefix, "pplm": method.steering, GIVEN: method.texts}
     return [kind for kind, part in parts.items() if part is not None] or ["base"]
 
 
