@@ -75,7 +75,7 @@ def open_leaderboard(context: BrowserContext, address: str) -> Page:
 
 
 def upload(page: Page, file: Path) -> None:
-    page.locator(".setup input[type=file]").set_input_files(file)
+    page.locator(".setup .start input[type=file]").set_input_files(file)
 
 
 def choose(page: Page, methods: list[str]) -> None:

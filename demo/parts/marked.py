@@ -15,7 +15,7 @@ from gradio.blocks import Block
 from adapters.ask.instructions import instructions
 from adapters.methods import NO_LIMIT, PPLM, Ask, Method
 from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
-from demo.parts.words import DOES, NO_TRAINING, TRAINED_ON, base_title, count, kinds, percent, title
+from demo.parts.words import DOES, NO_TRAINING, TRAINED_ON, base_title, count, kinds, origin, percent, title
 from demo.services import Services
 from leaderboard.output.looks import KINDS
 
@@ -80,7 +80,7 @@ def glyph(kind: str) -> str:
 
 def cost(method: Method, services: Services) -> str:
     """What the method adds to the base model, in one line."""
-    parts = []
+    parts = origin(method)
     if (steering := method.steering) is not None:
         best = "" if steering.best_of == 1 else f", best of {steering.best_of}"
         line = DOES["pplm" if steering.num_iterations else "best"]

@@ -20,6 +20,7 @@ PHASES: dict[str, str] = PROSE["common"]["PHASES"]
 TRAINED_ON: dict[str, str] = PROSE["common"]["TRAINED_ON"]
 DOES: dict[str, str] = PROSE["common"]["DOES"]
 USES: dict[str, str] = PROSE["common"]["USES"]
+FINISHED = PROSE["common"]["FINISHED"]
 PLAIN, CHAT = "Continue text", "Answer as chat"
 LINK_TITLE = "Nothing at this link"
 
@@ -54,10 +55,15 @@ def can_xray(method: Method) -> bool:
     return "pplm" in kinds(method)
 
 
+def origin(method: Method) -> list[str]:
+    """What sets a row apart that is no method of its own: finished texts, or other seeds."""
+    return [FINISHED] if method.texts is not None else [f"seed + {method.seed_offset}"] if method.seed_offset else []
+
+
 def settings(method: Method) -> str:
     """A composition with all its settings."""
     parts = [f"{name} {value}" for name, value in look(method).settings]
-    return ", ".join([title(method), *parts])
+    return ", ".join([title(method), *origin(method), *parts])
 
 
 def sampling_line(sampling: Sampling, seed: int, chat: bool) -> str:

@@ -54,7 +54,7 @@ def _each_row(texts: Texts, label: str) -> Array:
 
 def passport(judge: str, title: str, aggregation: str, n: str) -> Passport:
     bos = "the judge's BOS token before the prompt, if it has one"
-    masking = "tokens of the text with its end token, not of the prompt"
+    masking = "tokens of the text with its end token (finished texts have none), not of the prompt"
     units = "the generated ids; a judge with another tokenizer encodes the text itself"
     return Passport(title, False, aggregation, n, judge, bos, masking, units, "whole texts")
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from leaderboard.records import ATTRIBUTE
+from leaderboard.records import ATTRIBUTE, Run
 from leaderboard.tables.display import figure
 from leaderboard.tables.results import Cell, Results
 
@@ -75,6 +75,17 @@ def best(results: Results, metric: str, titles: Mapping[str, str]) -> str:
         return f"No method clearly differs from another in {title}."
     figures = listed([f"{titles[name]} {figure(metric, results.cells[metric][name].value)}" for name in first])
     return f"Best {title}{' (ties)' if len(first) > 1 else ''}: {figures}."
+
+
+def by_chance(run: Run, results: Results) -> list[str]:
+    """A warning where an A/A row is told apart from the base: only chance differs between them."""
+    again = [method.name for method in run.spec.methods if method.seed_offset]
+    cells = {metric: [results.cells[metric][name] for name in again] for metric in results.metrics}
+    apart = [metric for metric, of in cells.items() if any(math.isfinite(c.difference_low) and not c.tie for c in of)]
+    if not apart or not is_enough(results):
+        return []
+    titles = listed([results.passports[metric].title for metric in apart])
+    return [f"The base differs from itself here, in {titles}: read marks with care."]
 
 
 def known(cell: Cell | None) -> bool:

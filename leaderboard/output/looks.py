@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.methods import Attribute, Method, scaled, to_json
+from leaderboard.records import GIVEN
 
 Settings = list[tuple[str, str]]
 
@@ -38,12 +39,15 @@ class Look(NamedTuple):
 
 
 def look(method: Method) -> Look:
-    settings = to_json(method) | {"name": None} | ({"lora_scale": None} if method.lora is None else {})
+    unset = {"lora_scale": method.lora and method.lora_scale, "seed_offset": method.seed_offset or None}
+    settings = to_json(method) | {"name": None} | unset
     return Look(method.name, title(method), kinds(method), flat(settings))
 
 
 def title(method: Method) -> str:
-    """The name of a composition, such as "PPLM science over LoRA poetry"."""
+    """The name of a composition, such as "PPLM science over LoRA poetry"; that of finished texts is a person's."""
+    if method.texts is not None:
+        return method.name
     parts = []
     if (steering := method.steering) is not None:
         how = "PPLM" if steering.num_iterations else f"Best of {steering.best_of}"
@@ -52,6 +56,8 @@ def title(method: Method) -> str:
         parts.append(f"Push {' and '.join(map(aim, method.push.attributes))}")
     if method.ask is not None:
         parts.append(f"Ask {scaled(method.ask.name, method.ask.gamma)}".replace("*", " ×"))
+    if method.vectors:
+        parts.append(f"Vector {' and '.join(scaled(v.name, v.weight, 0).replace('*', ' ×') for v in method.vectors)}")
     if (experts := method.experts) is not None:
         away = experts.alpha < 0
         parts.append(f"{'Away from' if away else 'Experts'} {experts.expert}")
@@ -60,7 +66,7 @@ def title(method: Method) -> str:
     found = [" + ".join(parts)] if parts else []
     found += [f"LoRA {method.lora}"] if method.lora is not None else []
     found += [f"{'prefix' if found else 'Prefix'} {method.prefix}"] if method.prefix is not None else []
-    return " over ".join(found) or "Base"
+    return " over ".join(found) or ("Base again" if method.seed_offset else "Base")
 
 
 def aim(attribute: Attribute) -> str:
@@ -74,6 +80,8 @@ def kinds(method: Method) -> list[str]:
     steering = method.steering
     parts = {
         **{name: getattr(method, name) for name in KINDS if hasattr(method, name)},
+        GIVEN: method.texts,
+        "vector": method.vectors or None,
         **{"pplm" if steering and steering.num_iterations else "best": steering},
     }
     return [kind for kind in KINDS if parts.get(kind) is not None] or ["base"]

@@ -48,3 +48,4 @@ class Results:
     num_prompts: int  # that count
     num_texts: int  # of each method that count
     ranks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # metric -> method -> rank, ties share one
+    measured: tuple[str, ...] = ()  # the files of the metrics that it was measured by

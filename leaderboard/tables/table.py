@@ -61,11 +61,17 @@ def tabulate(data: RunData, where: Where | None = None) -> Results:
             passports={metric.name: metric.passport for metric in kept} | of_prompts_passports(len(seen.prompts)),
             num_prompts=len(seen.prompts),
             num_texts=seen.num_texts,
+            measured=measured_by(),
         )
 
 
 def metrics(seen: Comparable) -> list[Metric]:
     return [metric for module in MODULES for metric in module.columns(seen.setting)]
+
+
+def measured_by() -> tuple[str, ...]:
+    """The files of all metrics: a table that was measured by others is out of date."""
+    return tuple(module.__name__ for module in MODULES)
 
 
 def title(label: str, data: RunData) -> str:

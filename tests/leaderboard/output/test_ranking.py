@@ -12,7 +12,7 @@ from leaderboard.output.conclusion import conclude, listed
 from leaderboard.output.looks import look
 from leaderboard.output.ranking import board_html, board_of, plot_html
 from leaderboard.output.trade_off import Box
-from leaderboard.records import RunData
+from leaderboard.records import AGAIN, RunData
 from leaderboard.tables.display import figure, size
 from leaderboard.tables.results import Cell, Results
 from leaderboard.tables.table import tabulate
@@ -128,3 +128,19 @@ def test_figures_have_units() -> None:
     assert figure("attribute:science", 0.45) == "45\u00a0%"
     assert figure("perplexity", math.nan) == "–"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_an_a_a_row_that_is_told_apart_warns_above_the_table() -> None:
+    def board(low: float) -> list[str]:
+        data = made_up({BASE: [["a b c"]] * 24, AGAIN: [["a b d"]] * 24, LORA: [["x y z"]] * 24})
+        found = tabulate(data)
+        again = {AGAIN.name: Cell(0.5, 0.4, 0.6, 0.1, low, 0.2), LORA.name: Cell(0.5, 0.4, 0.6, 0.1, 0.1, 0.2)}
+        cells = {**found.cells, "repetition": {**found.cells["distinct_2"], **again}}
+        passports = {**found.passports, "repetition": found.passports["distinct_2"]}
+        shown = board_of(data.run, replace(found, metrics=("repetition",), cells=cells, passports=passports))
+        assert [row.look.title for row in shown.rows if row.look.kinds == ["base"]] == ["Base", "Base again"]
+        return shown.conclusion
+
+    warning = "The base differs from itself here, in distinct-2: read marks with care."
+    assert board(0.05)[-1] == warning
+    assert warning not in board(-0.05)
