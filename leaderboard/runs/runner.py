@@ -115,7 +115,7 @@ class Runner:
     def results(self, run_id: str) -> Results:
         """The table of a run as far as it is; that of a finished one is stored. Raises UserError."""
         kept = self.database.results(run_id)
-        if kept is not None and "ranks" in kept:  # older releases stored none
+        if kept is not None and "detectable" in kept:  # older releases marked differently
             return from_json(Results, kept)
         data = self.data(run_id)
         results = tabulate(data)
