@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from leaderboard.records import ATTRIBUTE
-from leaderboard.tables.bootstrap import FEWEST
+from leaderboard.tables.bootstrap import FEWEST, POWER, reach
 from leaderboard.tables.display import figure
 from leaderboard.tables.results import Cell, Results
 
@@ -66,16 +66,37 @@ def changed(results: Results, metric: str, name: str, title: str, base: Cell) ->
 
 def power(results: Results) -> str:
     """How large differences must be to be marked; empty where nothing can be."""
-    shown = [metric for metric in (topic_of(results), PERPLEXITY, DIVERSITY) if metric is not None]
-    sizes = {metric: size for metric in shown if math.isfinite(size := results.detectable.get(metric, math.nan))}
-    said = [
-        f"{100 * size:.0f} points in {called(results, metric)}"
-        if metric.startswith(ATTRIBUTE)
-        else f"{size:.2g} in {called(results, metric)}"
-        for metric, size in sizes.items()
-    ]
+    said = sizes(results, (topic_of(results), PERPLEXITY, DIVERSITY))
     run = f"{results.num_prompts} prompts and {results.num_texts} texts of each method"
-    return f"With {run}, this run can see differences of about {listed(said)}." if said else ""
+    return f"With {run}, this run can see differences of about {said}." if said else ""
+
+
+def foreseen(results: Results, num_prompts: int) -> str:
+    """The same of a run that has not begun, from the spread of these results, where that depends little on methods."""
+    if num_prompts < FEWEST:
+        return f"Fewer than {FEWEST} prompts have no intervals."
+    there, here = (needed(results.bound_z, number) for number in (results.num_prompts, num_prompts))
+    said = sizes(results, (topic_of(results), DIVERSITY), here / there)
+    return f"If texts vary as in the example run, it can see differences of about {said}." if said else ""
+
+
+def needed(z: float, num_prompts: int) -> float:
+    """A detectable difference, in standard deviations between prompts."""
+    return float(reach(z, num_prompts) + reach(POWER, num_prompts)) * math.sqrt(num_prompts - 1) / num_prompts
+
+
+def sizes(results: Results, metrics: Sequence[str | None], scale: float = 1) -> str:
+    """The detectable differences with their metrics, those of shares in points."""
+    found = {metric: scale * results.detectable.get(metric, math.nan) for metric in metrics if metric is not None}
+    return listed(
+        [
+            f"{100 * size:.0f} points in {called(results, metric)}"
+            if metric.startswith(ATTRIBUTE)
+            else f"{size:.2g} in {called(results, metric)}"
+            for metric, size in found.items()
+            if math.isfinite(size)
+        ]
+    )
 
 
 def called(results: Results, metric: str) -> str:

@@ -32,6 +32,7 @@ class Interval(NamedTuple):
 
 
 NONE = Interval(np.nan, np.nan)
+POWER = ndtri(0.8).item()  # standard errors beyond a bound at which four runs of five mark a difference
 PLAIN = -ndtri(ERROR / 2).item()  # 1.96: standard errors of an interval of its own
 
 

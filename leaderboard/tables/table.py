@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
 from adapters.methods import BASE
@@ -22,6 +21,7 @@ from leaderboard.metrics.passport import Array, Passport
 from leaderboard.records import RunData, Sample, Tally
 from leaderboard.tables.bootstrap import (
     PLAIN,
+    POWER,
     RESAMPLES,
     Gaps,
     Interval,
@@ -33,8 +33,6 @@ from leaderboard.tables.bootstrap import (
 )
 from leaderboard.tables.comparable import Comparable, Where, comparable
 from leaderboard.tables.results import Cell, Results
-
-POWER = 0.8  # share of runs that mark a difference as large as `Results.detectable`
 
 
 class Figure(NamedTuple):
@@ -86,9 +84,9 @@ class Measured(NamedTuple):
         return {self.figures[place].name: 1 + int(behind[place].sum()) for place in ranked}
 
     def detectable(self, base: str | None, z: float) -> float:
-        """The difference to the base that is marked with a chance of POWER, for the median method; NaN without one."""
+        """The difference to the base that is marked with a chance of 80 %, for the median method; NaN without one."""
         others = np.array([figure.name != base for figure in self.figures])
-        needed = (self.gaps.reach(z) + self.gaps.reach(ndtri(POWER)))[~others][:, others]
+        needed = (self.gaps.reach(z) + self.gaps.reach(POWER))[~others][:, others]
         there = needed[np.isfinite(needed)]
         return float(np.median(there)) if len(there) else math.nan
 

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.methods import BASE
 from leaderboard.output import trade_off
-from leaderboard.output.conclusion import conclude, listed, power
+from leaderboard.output.conclusion import conclude, foreseen, listed, power
 from leaderboard.output.looks import look
 from leaderboard.output.ranking import board_html, board_of, plot_html
 from leaderboard.output.trade_off import Box
@@ -74,6 +74,15 @@ def test_it_says_how_large_a_difference_must_be(data: RunData, results: Results)
     assert power(replace(results, detectable=known)) == f"{said} and 1.3 in perplexity."
     assert power(replace(results, detectable={})) == ""
     assert board_of(data.run, results).conclusion[-1] == power(results)
+
+
+def test_a_run_that_has_not_begun_sees_what_its_size_allows(results: Results) -> None:
+    """Four times the prompts see half, and a little less than that, since t is smaller."""
+    known = replace(results, detectable={"attribute:science": 0.4, "perplexity": 2.0, "distinct_2": 0.1})
+    said = "If texts vary as in the example run, it can see differences of about "
+    assert foreseen(known, 24) == f"{said}40 points in science and 0.1 in distinct-2."
+    assert foreseen(known, 96) == f"{said}18 points in science and 0.045 in distinct-2."
+    assert foreseen(known, 4) == "Fewer than 5 prompts have no intervals."
 
 
 def test_with_few_prompts_one_sentence_stands_for_all_marks(data: RunData, results: Results) -> None:
