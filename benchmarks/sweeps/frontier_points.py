@@ -14,7 +14,7 @@ from leaderboard.judges import TOPICS, embed, judge_of, judged_name
 from leaderboard.metrics.metric import Metric, divide, ratio
 from leaderboard.metrics.passport import Array
 from leaderboard.records import ATTRIBUTE, RunData
-from leaderboard.tables.bootstrap import RESAMPLES, interval, weights
+from leaderboard.tables.bootstrap import interval, weights
 from leaderboard.tables.comparable import Comparable, comparable
 from leaderboard.tables.results import Cell
 from leaderboard.tables.table import figures, metrics
@@ -67,8 +67,8 @@ def measured(data: RunData, algorithm: str, strength: float, indices: Sequence[i
         algorithm,
         strength,
         data.run.spec.samples,
-        {name: cell(each) for name, each in found.items()} | whole,
-        {name: cell(each) for name, each in zip(wanted, each_success, strict=True)},
+        {name: cell(each, len(seen.prompts)) for name, each in found.items()} | whole,
+        {name: cell(each, len(seen.prompts)) for name, each in zip(wanted, each_success, strict=True)},
     )
 
 
@@ -92,12 +92,12 @@ def likeness(data: RunData, indices: Sequence[int]) -> Array:
 def values(metric: Metric, seen: Comparable) -> list[Array]:
     """A metric of each method and its resamples: (1 + R,), NaN for a method without texts."""
     names = [str(number) for number in range(len(seen.texts))]
-    return [np.broadcast_to(figure.values, 1 + RESAMPLES) for figure in figures(metric, seen, names)]
+    return [figure.values for figure in figures(metric, seen, names)]
 
 
-def cell(found: Array) -> Cell:
+def cell(found: Array, num_prompts: int) -> Cell:
     """A figure with its interval, from the figure and its resamples (1 + R,)."""
-    return Cell(found[0].item(), *interval(found[1:]))
+    return Cell(found[0].item(), *interval(found[1:], num_prompts))
 
 
 def longest_run(text: str) -> int:

@@ -16,6 +16,7 @@ from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.tables import text_table
 from demo.parts.uploads import known_methods
 from demo.services import Services
+from leaderboard.output.conclusion import foreseen
 from leaderboard.prompts import MAX_NAME, shipped_sets
 from leaderboard.records import PromptSet, RunSpec
 from leaderboard.texts import Finished, only
@@ -130,7 +131,9 @@ def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
     spec, prompts, texts = read_setup(services, setup, values)
     estimate = services.runner.estimate(spec, prompts, visitor=True, texts=texts)
     folded = gr.update(label=words.run_line(spec))
-    return {setup.folded: folded, setup.estimate: message(words.estimate(estimate, texts))}
+    examples = (services.runner.results(id) for id in services.database.shipped)
+    said = [words.estimate(estimate, texts), *(foreseen(each, len(prompts.prompts)) for each in examples)]
+    return {setup.folded: folded, setup.estimate: message(". ".join(said))}
 
 
 def show_set(setup: Setup, prompts: PromptSet) -> Values:

@@ -124,7 +124,7 @@ class Runner:
     def results(self, run_id: str) -> Results:
         """The table of a run as far as it is; that of a finished one is stored until a metric is added. UserError."""
         kept = self.database.results(run_id)
-        if kept is not None and tuple(kept.get("measured", ())) == measured_by():
+        if kept is not None and "detectable" in kept and tuple(kept.get("measured", ())) == measured_by():
             return from_json(Results, kept)
         data = self.data(run_id)
         results = tabulate(data)

@@ -31,8 +31,7 @@ def test_a_point_by_hand() -> None:
     base = (near["a b c d"] + float(embed(["a b c d"])[0] @ embed(["two"])[0])) / 2
     steered = sum(near[text] for text in ("e f g h", "i j k l", "a a a a", "a b a b")) / 4
     assert figures["likeness"].value == pytest.approx(steered / base, rel=1e-4)
-    for name in ("success", "perplexity", "distinct_1", "distinct_2", "distinct_3"):
-        assert figures[name].low <= figures[name].value <= figures[name].high
+    assert math.isnan(figures["success"].low), "two prompts say nothing about others"
 
 
 def test_the_unsteered_texts_are_measured_alike() -> None:
@@ -40,7 +39,7 @@ def test_the_unsteered_texts_are_measured_alike() -> None:
     assert (made.algorithm, made.strength) == (UNSTEERED, 0.0)
     assert made.figures["success"].value == pytest.approx((1 / 2 + 0) / 2)
     for name in ("success_gain", "perplexity", "distinct_1", "distinct_2", "distinct_3"):
-        assert made.figures[name][:3] == (1, 1, 1), name
+        assert made.figures[name].value == 1, name
     assert made.figures["longest_run"].value == 1
     assert made.figures["long_runs"].value == 0
     assert {name: cell.value for name, cell in made.success_of.items()} == {"science": 0.5, "space": 0.0}

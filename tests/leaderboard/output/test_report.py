@@ -66,7 +66,7 @@ def check_harmless(page: str) -> Page:
 def results_of(data: RunData, **values: float) -> Results:
     """A table in which every method has the same figures, by metric."""
     names = tuple(method.name for method in data.run.spec.methods)
-    cell = {metric: Cell(value, value - 0.1, value + 0.1, 0.5, -0.25, 0.75) for metric, value in values.items()}
+    cell = {metric: Cell(value, value - 0.1, value + 0.1, 0.5, -0.25, 0.75, 1.5) for metric, value in values.items()}
     return Results(
         methods=names,
         metrics=tuple(values),
@@ -106,7 +106,7 @@ def test_a_run_shows_its_table_with_intervals_best_ties_and_directions() -> None
     results = replace(results, cells={**results.cells, "perplexity": missing})
     words = check_harmless(run_report(data, results)).words()
     assert "perplexity lower is better 3.25 3.00 to 3.50 –" in words, "no marks with two prompts"
-    assert "Too few prompts to tell methods apart (2): use 20 or more." in words
+    assert "Too few prompts to tell methods apart (2): use 20 or more; intervals begin at 5." in words
     row = "distinct-2 higher is better 0.500 0.400 to 0.600 +0.500 [-0.250, 0.750]"
     assert f"{row} 0.500 0.400 to 0.600 +0.500 [-0.250, 0.750]" in words
     marked = check_harmless(run_report(data, replace(results, num_prompts=20))).words()
