@@ -19,7 +19,7 @@ from demo.services import Services
 TOPIC_COLORS = dict(zip(TOPICS, ("#f0e442", "#cc79a7", "#56b4e9"), strict=True))
 BOTH_COLORS = {f"{mark}, {DEPARTS}": f"#{int(color[1:], 16) + 1:06x}" for mark, color in TOPIC_COLORS.items()}
 COLORS = {PROMPT: "transparent", DEPARTS: "#18212f"} | TOPIC_COLORS | BOTH_COLORS
-# What a row does: nothing; matrices beside the weights; tokens before the prompt; it was written; an arrow into the memory.
+# What a row does: nothing; matrices beside the weights; tokens before the prompt; a page; an arrow into the memory.
 GLYPHS = {
     "base": '<rect x="3" y="4" width="14" height="12" rx="2"/>',
     "lora": '<rect x="2" y="4" width="9" height="12" rx="2"/><path d="M14.5 4v12M18 4v12"/>',
