@@ -54,7 +54,7 @@ def read_upload(path: Any, services: Services) -> PromptSet:
     return read_prompts(*uploaded(path, services.limits.max_bytes), services.limits)
 
 
-def read_run(form: Mapping[str, Any], again: Any, services: Services) -> RunSpec:
+def read_run(form: Mapping[str, Any], services: Services, again: Any = False) -> RunSpec:
     """The settings of a run from the values of the form by their names, with an A/A row if `again`; UserError."""
     names = read_names(form["methods"], MAX_METHODS, words.BAD_RUN_METHODS)
     judge, judges = form["judge"], [words.BASE_JUDGE, *services.judges]

@@ -55,8 +55,14 @@ class Setup:
                     self.judge = gr.Dropdown(judges, value=words.BASE_JUDGE, **labelled("judge"))
                 self.sampling = lay_out_sampling(services)
                 with gr.Row(elem_classes="sampling"):
-                    self.again = gr.Checkbox(False, **labelled("again"))
-                    self.texts = gr.File(label=words.DROP_TEXTS, height=104, interactive=True, elem_classes="drop")
+                    self.again = gr.Checkbox(False, min_width=250, **labelled("again"))
+                    drop: dict[str, Any] = {
+                        "height": 104,
+                        "min_width": 250,
+                        "interactive": True,
+                        "elem_classes": "drop",
+                    }
+                    self.texts = gr.File(label=words.DROP_TEXTS, **drop)
                     self.texts_name = gr.Textbox(max_lines=1, max_length=MAX_NAME, **labelled("texts_name"))
         self.prompts, self.uploaded = gr.State(first), gr.State(None)  # the chosen set, and the newest upload
         self.fields: dict[str, Component] = {"methods": self.methods, "samples": self.samples, "judge": self.judge}
@@ -154,4 +160,4 @@ def read_setup(services: Services, setup: Setup, values: Values) -> tuple[RunSpe
     all = values[setup.prompts]
     prompts = form.chosen_prompts(all, values[setup.size])
     texts = form.read_finished(values[setup.texts], values[setup.texts_name], services)
-    return form.read_run(chosen, values[setup.again], services), prompts, [only(each, prompts, all) for each in texts]
+    return form.read_run(chosen, services, values[setup.again]), prompts, [only(each, prompts, all) for each in texts]
