@@ -56,7 +56,7 @@ WAYS = {
     ASK: Way("Instruction", "gamma", "ask"),
     BEST: Way("Best of r", "r", "best"),
     VECTOR: Way("Steering vector", "strength", "vector"),
-    BOTH: Way("Push and instruction", "nats", "both"),
+    BOTH: Way("Push and instruction", "nats", "given"),
 }
 Target = tuple[str, ...]  # attributes that one method steers towards together
 

@@ -24,28 +24,31 @@ from leaderboard.frontier import (
     Goal,
     Point,
 )
+from leaderboard.output.looks import KINDS
 from leaderboard.tables.display import with_interval
 from leaderboard.tables.results import Cell
 
 ACROSS = ("perplexity", "distinct_1", "price", "likeness")  # plotted against texts on topic
 PICTURE = "Texts on topic against perplexity, distinct-1, price and likeness, by each way of steering"
 IN_MARKDOWN = ("success", "perplexity", "distinct_1", "likeness", "price", "longest_run", "long_runs")
-LOOKS = {  # colour, marker and its fill, offset of the labels in points
-    UNSTEERED: ("#6b7280", "D", "#6b7280", (6, -11)),
-    OURS: ("#d55e00", "o", "#d55e00", (-14, 4)),
-    PAPER: ("#aa4499", "s", "white", (5, -11)),
-    PUSH: ("#a86f00", "^", "#e69f00", (5, 4)),
-    ASK: ("#b35c93", "v", "#cc79a7", (5, -11)),
-    BEST: ("#d55e00", "P", "white", (-14, -11)),
-    VECTOR: ("#7a6a00", "X", "#b79f00", (5, 4)),
-    BOTH: ("#18212f", "*", "#18212f", (5, 4)),
+LOOKS: dict[str, tuple[str, bool, tuple[int, int]]] = {  # marker, whether it is filled, offset of the labels in points
+    UNSTEERED: ("D", True, (6, -11)),
+    OURS: ("o", True, (-14, 4)),
+    PAPER: ("s", False, (5, -11)),
+    PUSH: ("^", True, (5, 4)),
+    ASK: ("v", True, (5, -11)),
+    BEST: ("P", False, (-14, -11)),
+    VECTOR: ("X", True, (5, 4)),
+    BOTH: ("*", True, (5, 4)),
 }
+PAPER_COLOR = "#aa4499"
 LIMIT: dict[str, Any] = {"color": drawing.INK, "linestyle": "--", "linewidth": 0.8}
 
 
 def called(point: Point) -> str:
     """An algorithm with its strength."""
-    return point.algorithm if point.algorithm == UNSTEERED else f"{point.algorithm} {point.strength:g}"
+    name = WAYS[point.algorithm].title
+    return name if point.algorithm == UNSTEERED else f"{name} {point.strength:g}"
 
 
 def written(name: str, cell: Cell) -> str:
@@ -107,12 +110,13 @@ def plot(frontier: Frontier) -> str:
 def draw(axes: Axes, goal: Goal, across: str) -> None:
     """Success against one figure; dashed lines are the limits. Points without a figure are left out."""
     axes.set(title=goal.name, xlabel=TITLES[across])
-    for algorithm, (color, marker, fill, offset) in LOOKS.items():
+    for algorithm, (marker, filled, offset) in LOOKS.items():
         label = ", by ".join(filter(None, WAYS[algorithm][:2]))
+        color = PAPER_COLOR if algorithm == PAPER else KINDS[WAYS[algorithm].kind].colors[0]
         shown = [p for p in goal.of(algorithm) if all(isfinite(p.figure(n).value) for n in (across, "success"))]
         if shown:
             x, y = ([point.figure(name) for point in shown] for name in (across, "success"))
-            drawing.points(axes, x, y, color=color, marker=marker, mfc=fill, label=label)
+            drawing.points(axes, x, y, color=color, marker=marker, mfc=color if filled else "white", label=label)
         for point in shown if algorithm != UNSTEERED else ():
             place = point.figure(across).value, point.figure("success").value
             axes.annotate(f"{point.strength:g}", place, offset, textcoords="offset points", color=color, size="small")

@@ -23,18 +23,18 @@ from demo.parts.tables import Column, cell_text, facts_table, figures_table, mod
 from demo.parts.views import Page
 from demo.services import Services
 from demo.steer import words
-from leaderboard.frontier import FILE, OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point, read_frontier
+from leaderboard.frontier import FILE, OURS, PAPER, TITLES, UNSTEERED, WAYS, Frontier, Goal, Point, read_frontier
+from leaderboard.output.looks import KINDS
 from leaderboard.tables.display import number
 from leaderboard.tables.results import Cell
 
-ACROSS = ("perplexity", "distinct_2", "repetition")
+ACROSS = ("perplexity", "price", "distinct_1", "likeness", "repetition")
 FIRST_STRENGTH = 40.0  # strength that is shown first
 WANTED = "rgba(0,158,115,0.12)"  # what is wanted
 control = partial(labelled, of=controls("strength"))
-SIGNS = {  # colour and mark of each algorithm
-    UNSTEERED: (COLORS["base"], "diamond"),
-    OURS: (COLORS["pplm"], "circle"),
-    PAPER: (PAPER_COLOR, "square-open"),
+SIGNS = {  # colour and mark of each way of steering
+    name: (PAPER_COLOR, "square-open") if name == PAPER else (COLORS[way.kind], KINDS[way.kind].symbol)
+    for name, way in WAYS.items()
 }
 
 
@@ -127,7 +127,8 @@ def strength_plot(goal: Goal, across: str, strength: float = 0) -> go.Figure:
     """Success against one figure, with 95 % intervals: a line for each algorithm, the wanted region, the strength."""
     plot = go.Figure()
     for algorithm, (color, symbol) in SIGNS.items():
-        points = goal.of(algorithm)
+        if not (points := goal.of(algorithm)):
+            continue
         x, y = [point.figure(across) for point in points], [point.figure("success") for point in points]
         plot.add_scatter(
             x=[cell.value for cell in x],
@@ -162,7 +163,7 @@ def strength_plot(goal: Goal, across: str, strength: float = 0) -> go.Figure:
 
 def reach_of(cells: Sequence[Cell]) -> list[float]:
     """An axis from the lowest to the highest end of the intervals, with room beside them."""
-    ends = [end for cell in cells for end in (cell.value, cell.low, cell.high) if math.isfinite(end)]
+    ends = [end for cell in cells for end in (cell.value, cell.low, cell.high) if math.isfinite(end)] or [1.0]
     room = 0.08 * (max(ends) - min(ends)) + 0.01
     return [min(ends) - room, max(ends) + room]
 
@@ -185,7 +186,7 @@ def hover(point: Point, across: str) -> str:
 
 
 def called(point: Point) -> str:
-    name = words.ALGORITHMS_SHORT[point.algorithm]
+    name = WAYS[point.algorithm].title
     return name if point.algorithm == UNSTEERED else f"{name}, {point.strength:g}"
 
 

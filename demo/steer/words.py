@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from adapters.pplm.bags import WordSplit
 from adapters.pplm.discriminator import Measured
 from demo.parts.words import PROSE, percent, words_of
-from leaderboard.frontier import OURS, PAPER, UNSTEERED, Goal, Point
+from leaderboard.frontier import OURS, PAPER, WAYS, Goal, Point
 from leaderboard.tables.display import number
 
 __getattr__: Callable[[str], str] = words_of("steer")
@@ -17,8 +17,7 @@ CHIPS_KEY_HTML = (
 )
 COLUMNS = ["Word", "Used", "Tokens", "Weight", "Why not"]
 GOALS: dict[str, str] = PROSE["steer"]["GOALS"]
-ALGORITHMS = {UNSTEERED: "Base", OURS: "Steerboard, by strength", PAPER: "PPLM as published, by step size"}
-ALGORITHMS_SHORT = {UNSTEERED: "Base", OURS: "Steerboard", PAPER: "PPLM as published"}
+ALGORITHMS = {name: ", by ".join(filter(None, way[:2])) for name, way in WAYS.items()}
 VERDICTS = {True: "✓", False: "✗"}
 
 

@@ -45,7 +45,7 @@ def test_a_sweep_is_printed_stored_drawn_and_goes_on(
     page.write_text("<!-- frontier -->\n<!-- /frontier -->")
     files = ("--out", str(out), "--plot", str(plot), "--page", str(page))
     assert frontier(home, *SWEEP, *QUICK, *files) == 0
-    assert "sentiment:positive, paper 0.02\n  on topic, share of texts: " in capsys.readouterr().out
+    assert "sentiment:positive, PPLM as published 0.02\n  on topic, share of texts: " in capsys.readouterr().out
     made = read_frontier(out)
     assert made is not None
     (goal,) = made.goals
@@ -61,7 +61,7 @@ def test_a_sweep_is_printed_stored_drawn_and_goes_on(
     assert frontier(home, "--redraw", *files) == 0
     assert plot.read_text(encoding="utf-8") == plotted(made)
     assert said in page.read_text(encoding="utf-8")
-    assert "sentiment:positive, paper 0.02\n  on topic, share of texts: " in capsys.readouterr().out
+    assert "sentiment:positive, PPLM as published 0.02\n  on topic, share of texts: " in capsys.readouterr().out
     assert frontier(home, "--texts", "Once", "--attributes", "sentiment:positive", *files) == 0
     told = read_frontier(out)
     assert told is not None

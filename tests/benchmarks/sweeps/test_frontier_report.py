@@ -21,7 +21,7 @@ def test_every_point_is_drawn_and_printed() -> None:
     assert sum("fill: #d55e00" in style for style in markers) == 2 * plots + 1, "two points, and one in the key"
     assert sum("fill: #ffffff; stroke: #aa4499" in style for style in markers) == 2 * plots + 1
     printed = summary(made)
-    assert "ours 0.4" in printed
+    assert "PPLM 0.4" in printed
     assert "longest run of one word: 4, wanted ≤ 3: NOT held" in printed
     assert len(list(verdicts(made.goals[0], made.goals[0].points[1]))) == len(TOPIC_BARS)
 
@@ -30,7 +30,7 @@ def test_markdown_names_the_picture_the_figures_and_the_commands() -> None:
     made = frontier(found())
     content = markdown(made, "frontier.svg")
     assert "](frontier.svg)" in content
-    assert "| topics | ours 0.2 | 0.750 [" in content
+    assert "| topics | PPLM 0.2 | 0.750 |" in content
     assert f"\n    {made.commands[0]}" in content
     assert "![" not in markdown(made, "")
 
