@@ -18,7 +18,6 @@ SAFETY = TABLES["safety"]  # what a restart of a Space leaves of links
 PROSE = TABLES["prose"]  # by tab
 PHASES: dict[str, str] = PROSE["common"]["PHASES"]
 TRAINED_ON: dict[str, str] = PROSE["common"]["TRAINED_ON"]
-FINISHED = PROSE["common"]["FINISHED"]
 PLAIN, CHAT = "Continue text", "Answer as chat"
 LINK_TITLE = "Nothing at this link"
 
@@ -50,7 +49,9 @@ def base_title(id: str) -> str:
 
 def origin(method: Method) -> list[str]:
     """What sets a row apart that is no method of its own: finished texts, or other seeds."""
-    return [FINISHED] if method.texts is not None else [f"seed + {method.seed_offset}"] if method.seed_offset else []
+    if method.texts is not None:
+        return ["finished texts from elsewhere"]
+    return [f"seed + {method.seed_offset}"] if method.seed_offset else []
 
 
 def settings(method: Method) -> str:

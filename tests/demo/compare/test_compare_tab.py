@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, UserError, parse_method, to_json
+from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, UserError, from_json, parse_method, to_json
 from adapters.pplm.word_list import NO_WORDS
 from demo.compare import examples, words
 from demo.compare.board import Board, PaneView
@@ -247,7 +247,8 @@ def test_an_example_sets_the_whole_tab(
     values = after(before, updates)
     form = bench.read(values)
     assert (form.prompt, form.seed, form.sampling) == (record["prompt"], record["seed"], to_json(FIRST_SAMPLING))
-    assert [to_json(read_method(pane)) for pane in form.panes.values()] == [pane["method"] for pane in panes]
+    methods = [from_json(Method, pane["method"]) for pane in panes]
+    assert [read_method(pane) for pane in form.panes.values()] == methods
     assert values[bench.shown] == (0, 1, 2, 3)
     assert all(updates[button]["variant"] == "secondary" for button in bench.examples), "this is none of them"
     assert example.look in updates[bench.look]
