@@ -68,6 +68,7 @@ def checked(name: str) -> str:
 
 
 def continuations(pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The texts after their prompts, where every one of them begins with its own."""
     whole = all(text.startswith(prompt) and len(text) > len(prompt) for prompt, text in pairs)
     return tuple((prompt, text[len(prompt) :]) for prompt, text in pairs) if whole else tuple(pairs)
 

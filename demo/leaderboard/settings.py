@@ -56,13 +56,8 @@ class Setup:
                 self.sampling = lay_out_sampling(services)
                 with gr.Row(elem_classes="sampling"):
                     self.again = gr.Checkbox(False, min_width=250, **labelled("again"))
-                    drop: dict[str, Any] = {
-                        "height": 104,
-                        "min_width": 250,
-                        "interactive": True,
-                        "elem_classes": "drop",
-                    }
-                    self.texts = gr.File(label=words.DROP_TEXTS, **drop)
+                    drop: dict[str, Any] = {"height": 104, "interactive": True, "elem_classes": "drop"}
+                    self.texts = gr.File(label=words.DROP_TEXTS, min_width=250, **drop)
                     self.texts_name = gr.Textbox(max_lines=1, max_length=MAX_NAME, **labelled("texts_name"))
         self.prompts, self.uploaded = gr.State(first), gr.State(None)  # the chosen set, and the newest upload
         self.fields: dict[str, Component] = {"methods": self.methods, "samples": self.samples, "judge": self.judge}

@@ -20,7 +20,6 @@ PHASES: dict[str, str] = PROSE["common"]["PHASES"]
 TRAINED_ON: dict[str, str] = PROSE["common"]["TRAINED_ON"]
 DOES: dict[str, str] = PROSE["common"]["DOES"]
 USES: dict[str, str] = PROSE["common"]["USES"]
-FINISHED = PROSE["common"]["FINISHED"]
 PLAIN, CHAT = "Continue text", "Answer as chat"
 LINK_TITLE = "Nothing at this link"
 
@@ -57,7 +56,9 @@ def can_xray(method: Method) -> bool:
 
 def origin(method: Method) -> list[str]:
     """What sets a row apart that is no method of its own: finished texts, or other seeds."""
-    return [FINISHED] if method.texts is not None else [f"seed + {method.seed_offset}"] if method.seed_offset else []
+    if method.texts is not None:
+        return ["finished texts from elsewhere"]
+    return [f"seed + {method.seed_offset}"] if method.seed_offset else []
 
 
 def settings(method: Method) -> str:
