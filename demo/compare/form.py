@@ -55,7 +55,7 @@ PARTS = {
     "pplm": Part("attribute", "attribute", "steering", STEERING, ("strength",)),
     "best": Part("attribute", "attribute", "steering", STEERING, ("best_of",)),
     "push": Part("attribute", "attribute", "push", {"nats": "nats", "cooldown": "push_cooldown"}, ("nats",)),
-    "ask": Part("ask", "instruction", "ask", ASK, ("guidance",)),
+    "ask": Part("ask", "instruction", "ask", ASK, ("guidance", "instruction")),
     "experts": Part("expert", "adapter", "experts", EXPERTS, ("alpha",)),
 }
 TOPICAL = [kind for kind, part in PARTS.items() if part.choice == "attribute"]
@@ -201,10 +201,8 @@ def chosen_attributes(form: PaneForm) -> list[tuple[Any, Any]]:
     return [(form[name], form[weight]) for name, weight in SLOTS if chosen(form[name]) is not None]
 
 
-def own_boxes(form: PaneForm) -> dict[str, bool]:
-    """Which boxes for own words a pane needs."""
-    topics = any(name == OWN_WORDS for name, _ in chosen_attributes(form))
-    return {"words": topics, "instruction": form["ask"] == OWN_WORDS}
+def has_own_words(form: PaneForm) -> bool:
+    return any(name == OWN_WORDS for name, _ in chosen_attributes(form))
 
 
 def chosen(value: Any) -> Any:

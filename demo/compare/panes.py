@@ -16,7 +16,7 @@ from adapters.ask.instructions import instructions
 from adapters.pplm.word_list import as_text
 from demo.compare import words
 from demo.compare.board import Figures, PaneView
-from demo.compare.form import DEFAULTS, OFFERS, PARTS, PPLM_FIELDS, PaneForm, own_boxes, used
+from demo.compare.form import DEFAULTS, OFFERS, PARTS, PPLM_FIELDS, PaneForm, has_own_words, used
 from demo.parts.controls import controls, labelled, slider
 from demo.parts.events import LIGHT
 from demo.parts.marked import Marked, Values, head_html, marked_text, message, message_line
@@ -67,11 +67,9 @@ class Pane:
         with self.view.choice:
             with gr.Row(elem_classes="choice-row"):
                 self.controls = {name: control(name, form, choices, shown[name]) for name in FIRST}
-            boxes = own_boxes(form)
-            with gr.Column(visible=boxes["words"], elem_classes="own-words") as self.own:
+            with gr.Column(visible=has_own_words(form), elem_classes="own-words") as self.own:
                 self.controls["words"] = control("words", form)
                 upload = gr.UploadButton(UPLOAD_LIST, size="sm")
-            self.controls["instruction"] = control("instruction", form, visible=boxes["instruction"])
         upload.upload(take_list, upload, [self.controls["words"], self.view.note], **LIGHT)
 
     @property
@@ -81,15 +79,13 @@ class Pane:
 
     def settle(self, form: PaneForm) -> Values:
         """Show the controls of the parts that the form uses."""
-        boxes = own_boxes(form)
-        shown = visible_controls(form) | {"instruction": boxes["instruction"]}
+        shown = visible_controls(form)
         updates: Values = {self.controls[name]: gr.update(visible=visible) for name, visible in shown.items()}
-        return updates | {self.own: gr.update(visible=boxes["words"])}
+        return updates | {self.own: gr.update(visible=has_own_words(form))}
 
     def fill(self, form: PaneForm) -> Values:
         """Set its controls to the form's values; the dropdown of a part that it does not use keeps its own."""
         updates = self.settle(form) | {self.controls["words"]: form["words"]}
-        updates[self.controls["instruction"]] |= {"value": form["instruction"]}
         for name, shown in visible_controls(form).items():
             if shown:
                 updates[self.controls[name]] = gr.update(value=form[name], visible=True)
@@ -100,6 +96,7 @@ def visible_controls(form: PaneForm) -> dict[str, bool]:
     """Which of the first controls belong to the parts that the form uses."""
     parts = [PARTS[kind] for kind in used(form)]
     shown = {name for part in parts for name in (part.choice, *part.levers)}
+    shown -= set() if form["ask"] == OWN_WORDS else {"instruction"}
     return {name: name in shown for name in FIRST}
 
 

@@ -28,7 +28,7 @@ from demo.compare.form import (
     default_panes,
     first_shown,
     form_of,
-    own_boxes,
+    has_own_words,
     pane_form,
     read_form,
     read_method,
@@ -67,8 +67,8 @@ def test_own_words_may_stand_in_any_place() -> None:
     steering = read_method(form).steering
     assert steering is not None
     assert steering.attributes == (Attribute(OWN_WORDS, -2.0, ("laser:2", "black hole")),)
-    assert own_boxes(form) == {"words": True, "instruction": False}
-    assert not any(own_boxes(pane_form(words="laser")).values())
+    assert has_own_words(form)
+    assert not has_own_words(pane_form(words="laser"))
 
 
 def test_an_attribute_is_chosen_once() -> None:
