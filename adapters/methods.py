@@ -181,6 +181,8 @@ class Method:
     ask: Ask | None = None
     experts: Experts | None = None
     vectors: Annotated[tuple[SteeringVector, ...], Field(max_length=MAX_VECTORS)] = ()
+    seed_offset: Annotated[int, Field(ge=0)] = 0  # added to the seed of a run: the same once more, as a control
+    texts: str | None = None  # sha256 of finished texts from elsewhere, which a run scores and never writes
 
     @property
     def horizon(self) -> int:

@@ -1,4 +1,4 @@
-"""Reads a stranger's file strictly: CSV, TSV, JSONL, TXT or Parquet -> records, or one line that says what is wrong.
+"""Reads a stranger's file strictly: CSV, TSV, JSONL, JSON, TXT or Parquet -> records, or a line that says why not.
 
 Values are never changed. A line ends with "\\n", a "\\r" before it belongs to the end, and an empty line holds no row.
 """
@@ -93,8 +93,8 @@ def check_file(data: bytes, suffix: str, wanted: Wanted) -> None:
 def records(data: bytes, suffix: str, wanted: Wanted) -> Iterator[Record]:
     if suffix == ".parquet":
         return parquet_records(data, wanted)
-    if suffix == ".jsonl":
-        return json_records(decode(data), wanted)
+    if suffix in (".jsonl", ".json"):
+        return json_records(decode(data), wanted, is_one=suffix == ".json")
     if suffix == ".txt" and wanted.split is not None:
         return wanted.split(decode(data))
     return table_records(decode(data), "\t" if suffix == ".tsv" else ",", wanted.check)
@@ -166,20 +166,24 @@ def broken_field(record: str, delimiter: str, reason: str) -> int:
     return max(len(cells), 1) - 1
 
 
-def json_records(text: str, wanted: Wanted) -> Iterator[Record]:
-    for where, line in numbered(text):
+def json_records(text: str, wanted: Wanted, is_one: bool) -> Iterator[Record]:
+    """The objects of a text: one a line, or all in one array (`is_one`)."""
+    for where, line in [("The file", text)] if is_one else numbered(text):
         if not line.strip():
             continue
         try:
-            fields = parse_json(line)
+            found = parse_json(line)
         except RecursionError as error:
             raise UserError(f"{where}: it is nested too deeply: write plain values.") from error
         except json.JSONDecodeError as error:
             raise UserError(f"{where} is not JSON: {error.msg} (character {error.pos + 1:,}).") from error
-        if not isinstance(fields, Pairs):
-            raise UserError(f"{where}: write one object a line, {wanted.example}.")
-        wanted.check([name for name, _ in fields], where)
-        yield Record(where, fields)
+        rows = enumerate(found, start=1) if is_one and type(found) is list else ()
+        for place, fields in [(f"Row {number}", row) for number, row in rows] or [(where, found)]:
+            if not isinstance(fields, Pairs):
+                what = "an array of objects" if is_one else "one object a line"
+                raise UserError(f"{place}: write {what}, {wanted.example}.")
+            wanted.check([name for name, _ in fields], place)
+            yield Record(place, fields)
 
 
 def numbered(text: str) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ import shlex
 import sys
 
 from adapters.methods import UserError
-from benchmarks import adapters_page, example_records, headlines, showcase_run
+from benchmarks import adapters_page, example_records, headlines, showcase_run, table_statistics
 from benchmarks.costs import bench, method_costs, weight_layout
 from benchmarks.gpu import gpu_command
 from benchmarks.sweeps import frontier_command, size_sweep_command
@@ -23,6 +23,7 @@ COMMANDS = {
     "showcase": (showcase_run, "make the run that the Leaderboard opens on"),
     "headlines": (headlines, "make training rows for the adapter `headline` from Debian's package descriptions"),
     "methods": (method_costs, "measure what LoRA, prefixes and full training cost"),
+    "statistics": (table_statistics, "simulate tables: what intervals cover, and how often a mark is false"),
     "weights": (weight_layout, "time matrix products by the memory order of the weights"),
 }
 

@@ -30,6 +30,7 @@ from demo.parts.marked import head_html
 from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
 from demo.parts.words import PURPOSE, TITLE, kinds, title
 from demo.services import Services
+from leaderboard.output.looks import style
 from leaderboard.output.ranking import STYLE as BOARD_STYLE
 from leaderboard.output.ranking import Board as RunBoard
 from leaderboard.output.ranking import board_html
@@ -161,7 +162,7 @@ def first_paint_of_run(tabs: Sequence[str], open: str, run: Run, board: RunBoard
 
 
 def painted(tabs: Sequence[str], open: str, **parts: Any) -> str:
-    styles = [STYLE_SHEET.read_text(), BOARD_STYLE.read_text()]
+    styles = [style(), STYLE_SHEET.read_text(), BOARD_STYLE.read_text()]
     values = {"start": None, "board": "", "common": common, "tabs": tabs, "open": open, "styles": styles}
     return render("first_paint.html", **values | parts)
 

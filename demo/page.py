@@ -27,6 +27,7 @@ from demo.parts.views import Page, build_at_first
 from demo.services import Services
 from demo.steer.tab import steer_tab
 from demo.train.tab import train_tab
+from leaderboard.output.looks import style
 from leaderboard.output.ranking import STYLE as BOARD_STYLE
 from leaderboard.output.ranking import board_of
 
@@ -123,6 +124,7 @@ def start(services: Services, blocks: gr.Blocks, host: str, port: int, door: Doo
         server_name=host,
         server_port=port,
         theme=theme(),
+        css=style(),
         css_paths=[STYLE_SHEET, BOARD_STYLE],
         js=script("page.js"),
         favicon_path=FAVICON,

@@ -6,7 +6,7 @@ resumes). Progress goes to stderr, results to stdout.
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,18 +14,21 @@ from tqdm import tqdm
 
 from adapters.decoding.engine import Engine
 from adapters.methods import Sampling, UserError, from_json, parse_method, to_json
+from leaderboard.output.conclusion import by_chance
 from leaderboard.output.export import FILES
 from leaderboard.prompts import read_prompts, shipped_sets
-from leaderboard.records import PromptSet, RunData, RunSpec
+from leaderboard.records import AGAIN, PromptSet, RunData, RunSpec
 from leaderboard.runs.plan import Progress
 from leaderboard.runs.runner import Runner, load_engine, load_judge
 from leaderboard.store.database import Database
 from leaderboard.tables.display import display
 from leaderboard.tables.results import Results
 from leaderboard.tables.table import tabulate
+from leaderboard.texts import Finished, read_texts, with_texts
 
 OUT = {Path(name).suffix: FILES[name] for name in ("texts.csv", "texts.jsonl", "texts.parquet", "report.html")}
 OUT_HELP = "write the texts with their scores (.csv, .jsonl, .parquet) or a report (.html) to this file"
+TEXTS_HELP = "also score finished texts: a CSV, TSV, JSONL, JSON or Parquet file with the columns prompt and text"
 NO_RUN = "No run, or several, match {name!r}: `list` prints their ids."
 RUN_HELP = "its id or the beginning of it; `last` is the newest"
 DEFAULT_METHODS = "base,lora:poetry,prefix:facts,pplm:science"
@@ -51,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
     shipped = ", ".join(shipped_sets())
     run.add_argument("prompts", help=f"a CSV, TSV, JSONL, TXT or Parquet file, or a shipped set: {shipped}")
     run.add_argument("--methods", default=DEFAULT_METHODS, help="short names with commas; + joins parts of one")
+    run.add_argument("--a-a", action="store_true", help="the base once more with other seeds: a test of the marks")
+    run.add_argument("--texts", type=Path, help=TEXTS_HELP)
+    run.add_argument("--texts-name", default="", help="name of their row; default: the file's, or its column method")
     run.add_argument("--samples", type=int, default=RunSpec.samples, help="texts per prompt and method")
     run.add_argument("--seed", type=int, default=RunSpec.seed)
     run.add_argument("--judge", help="Hub id or folder of the LM that scores; default: the base model")
@@ -78,11 +84,13 @@ def parser() -> argparse.ArgumentParser:
 
 def run_command(options: argparse.Namespace) -> int:
     prompts, spec = load_prompts(options.prompts), read_spec(options)
+    file = options.texts
+    texts = () if file is None else read_texts(file.read_bytes(), file.name, options.texts_name)
     check_out(options.out)
     load = partial(load_engine, options.model, options.home)
     judges = {} if options.judge is None else {options.judge: partial(load_judge, options.judge, options.home)}
     runner = Runner(load(), open_database(options), judges)
-    run_id = begin(runner, spec, prompts)
+    run_id = begin(runner, spec, prompts, texts)
     print(f"run {run_id}", flush=True)
     if options.engine == "ray":
         watch(spread(runner, run_id, load, options))
@@ -95,6 +103,7 @@ def run_command(options: argparse.Namespace) -> int:
 def read_spec(options: argparse.Namespace) -> RunSpec:
     fields = {name: getattr(options, name) for name in ("samples", "seed", "judge", "chat")}
     methods = [to_json(parse_method(name)) for name in options.methods.split(",")]
+    methods += [to_json(AGAIN)] if options.a_a else []
     sampling = {name: getattr(options, name) for name in to_json(Sampling())}
     return from_json(RunSpec, fields | {"methods": methods, "sampling": sampling})
 
@@ -139,14 +148,14 @@ def list_command(options: argparse.Namespace) -> None:
         print(line.id, f"{line.created:%Y-%m-%d %H:%M}", line.status, line.name, ",".join(line.methods), sep="  ")
 
 
-def begin(runner: Runner, spec: RunSpec, prompts: PromptSet) -> str:
+def begin(runner: Runner, spec: RunSpec, prompts: PromptSet, texts: Sequence[Finished] = ()) -> str:
     """The id of the same run if it was interrupted, else of a new one. Raises UserError."""
-    hashes = runner.hashes.named(spec.methods)
+    whole, hashes = with_texts(spec, texts), runner.hashes.named(spec.methods)
     for line in runner.database.runs(None):
         old = runner.database.run(line.id) if line.status != "done" else None
-        if old is not None and (old.spec, old.prompts, old.hashes) == (spec, prompts, hashes):
+        if old is not None and (old.spec, old.prompts, old.hashes) == (whole, prompts, hashes):
             return old.id
-    return runner.add(spec, prompts, None).id
+    return runner.add(spec, prompts, None, texts).id
 
 
 def watch(steps: Iterator[Progress]) -> None:
@@ -162,6 +171,8 @@ def watch(steps: Iterator[Progress]) -> None:
 def report(data: RunData, results: Results, out: Path | None) -> None:
     print(f"{data.run.prompts.name}: {results.num_prompts} prompts, {results.num_texts} texts by each method")
     print(display(results).to_string())
+    for line in by_chance(data.run, results):
+        print(line)
     if out is not None:
         out.write_bytes(OUT[out.suffix](data, results))
 

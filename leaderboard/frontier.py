@@ -1,15 +1,19 @@
-"""Success and cost of steering at each strength, as measured by `python -m benchmarks frontier` and stored as JSON.
+"""Success and cost of each way of steering, as measured by `python -m benchmarks frontier` and stored as JSON.
 
 A goal is all topics together, or one sentiment. The figures of a point are means over the attributes of its
 goal, with 95 % bootstrap intervals over prompts:
 
     success            share of texts in which a judge of the attribute sees it; it has no word list
     success_gain, perplexity, distinct_n        over those of the unsteered texts
+    likeness           cosine of the embeddings of a text and its prompt, over that of the unsteered texts: a way that
+                       turns every text into a review of a film succeeds always and drifts far from its prompts
+    price              plain tokens that a token costs, by the times within a run
     repetition         share of 4-grams that the same text has used before
     longest_run        most repetitions of one word in a row, in any text
     long_runs          share of texts with a longer run than LONGEST_RUN
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,26 +25,53 @@ from leaderboard.tables.results import Cell
 
 FILE = Path(__file__).parent / "data" / "frontier.json"
 UNSTEERED, OURS, PAPER, TOPIC_GOAL = "unsteered", "ours", "paper", "topics"
+PUSH, ASK, BEST, VECTOR, BOTH = "push", "ask", "best", "vector", "both"
 LONGEST_RUN = 3  # a longer run of one word counts as collapse; base texts rarely have one
 TITLES = {
     "success": "on topic, share of texts",
     "success_gain": "on topic, × base",
     "perplexity": "perplexity, × base",
     **{f"distinct_{n}": f"distinct-{n}, × base" for n in (1, 2, 3)},
+    "likeness": "likeness to the prompt, × base",
+    "price": "time of a token, × base",
     "repetition": "repeated 4-grams",
     "longest_run": "longest run of one word",
     "long_runs": f"texts that repeat a word over {LONGEST_RUN} times",
+}
+
+
+class Way(NamedTuple):
+    """A way of steering: how it is called, and what its strength is."""
+
+    title: str
+    strength: str
+    kind: str  # of its colour
+
+
+WAYS = {
+    UNSTEERED: Way("Base", "", "base"),
+    OURS: Way("PPLM", "strength", "pplm"),
+    PAPER: Way("PPLM as published", "step size", "paper"),
+    PUSH: Way("Logit push", "nats", "push"),
+    ASK: Way("Instruction", "gamma", "ask"),
+    BEST: Way("Best of r", "r", "best"),
+    VECTOR: Way("Steering vector", "strength", "vector"),
+    BOTH: Way("Push and instruction", "nats", "both"),
 }
 Target = tuple[str, ...]  # attributes that one method steers towards together
 
 
 @dataclass(frozen=True)
 class Point:
-    algorithm: str  # UNSTEERED, OURS or PAPER
-    strength: float  # 0 for UNSTEERED; OURS: nats per word; PAPER: step size
+    algorithm: str  # UNSTEERED or a way of WAYS
+    strength: float  # 0 for UNSTEERED
     samples: int  # texts for each prompt
     figures: dict[str, Cell]  # by the names of TITLES
     success_of: dict[str, Cell]  # success of each attribute
+
+    def figure(self, name: str) -> Cell:
+        """A figure by its name; NaN if it was not measured."""
+        return self.figures.get(name, Cell(math.nan))
 
 
 @dataclass(frozen=True)
@@ -83,7 +114,7 @@ class Goal:
     def best(self, algorithm: str) -> Point | None:
         """The point that keeps most limits, then the one with the most success; None if there is no point."""
         held = {id(point): sum(bar.held(point) for bar in self.bars) for point in self.points}
-        return max(self.of(algorithm), key=lambda p: (held[id(p)], p.figures["success"].value), default=None)
+        return max(self.of(algorithm), key=lambda p: (held[id(p)], p.figure("success").value), default=None)
 
 
 @dataclass(frozen=True)
@@ -110,7 +141,7 @@ class Bar(NamedTuple):
 
     def held(self, point: Point) -> bool:
         """Whether the figure keeps the limit; False if it is NaN."""
-        value = point.figures[self.figure].value
+        value = point.figure(self.figure).value
         return value >= self.limit if self.at_least else value <= self.limit
 
     @property

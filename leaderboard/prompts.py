@@ -72,8 +72,8 @@ def set_name(filename: str) -> str:
     return safe.strip()[:MAX_NAME].strip() or "prompts"
 
 
-def read_prompt(record: Record, limits: Limits) -> Prompt:
-    """The prompt of a record. Raises UserError with row, field and reason."""
+def read_values(record: Record, limits: Limits) -> dict[str, str]:
+    """The fields of a record that are not null. Raises UserError with row, field and reason."""
     values: dict[str, str] = {}
     for name, value in record.fields:
         text = plain(value, record.where, name)
@@ -83,6 +83,12 @@ def read_prompt(record: Record, limits: Limits) -> Prompt:
             most = f"at most {limits.max_characters:,} can be read"
             refuse(record.where, name, f"it has {len(text):,} characters, {most}: shorten it")
         values[name] = text
+    return values
+
+
+def read_prompt(record: Record, limits: Limits) -> Prompt:
+    """The prompt of a record. Raises UserError with row, field and reason."""
+    values = read_values(record, limits)
     prompt = values.pop("prompt", "")
     if not prompt.strip():
         refuse(record.where, "prompt", "it is empty: write something to continue, or remove the row")

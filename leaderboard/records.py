@@ -15,6 +15,8 @@ from adapters.decoding.likelihood import perplexity_of
 from adapters.methods import BASE, STRICT, Method, Sampling, unsteered
 
 ATTRIBUTE = "attribute:"  # begins the label of a tally of an attribute
+AGAIN = Method("base again", seed_offset=1)  # the row of an A/A test: what differs from the base is chance
+GIVEN = "given"  # the kind of finished texts, and how they ended
 MAX_METHODS = 12  # of a run
 
 
@@ -63,12 +65,19 @@ class RunSpec:
     def names_differ(self) -> "RunSpec":
         if len({method.name for method in self.methods}) < len(self.methods):
             raise ValueError("Two methods have the same name: choose each once.")
+        if AGAIN in self.methods and BASE not in self.methods:
+            raise ValueError("An A/A row needs the base beside it: choose base too.")
         return self
 
-    def sample_seed(self, prompt: str, draw: int) -> int:
-        """The seed of a sample: the same for every method, another for every prompt and draw."""
-        digest = hashlib.sha256(f"{self.seed} {draw} {prompt}".encode()).digest()
+    def sample_seed(self, prompt: str, draw: int, method: Method = BASE) -> int:
+        """The seed of a sample: the same for every method but an A/A row, another for every prompt and draw."""
+        digest = hashlib.sha256(f"{self.seed + method.seed_offset} {draw} {prompt}".encode()).digest()
         return int.from_bytes(digest[:4])
+
+    @property
+    def written(self) -> tuple[Method, ...]:
+        """The methods that write their texts."""
+        return tuple(method for method in self.methods if method.texts is None)
 
     @property
     def scorers(self) -> dict[str, Method]:
@@ -114,16 +123,19 @@ class Sample(NamedTuple):
     method: int
     draw: int  # number of the text for this prompt and method
     key: str  # sha256 of everything that determines the text
-    seed: int
+    seed: int  # 0 for a finished text, which has none
     text: str  # without the prompt and special tokens
     num_tokens: int  # the end token included
-    finish_reason: str  # "eos", "length" or "diverged"
+    finish_reason: str  # "eos", "length" or "diverged", or GIVEN for a finished text
 
 
 class Trace(NamedTuple):
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]  # nats, under the sample's method without its steering
+
+
+Given = tuple[Sample, Trace]  # a finished text, which nobody here has written or scored
 
 
 class Tally(NamedTuple):

@@ -75,7 +75,7 @@ def open_leaderboard(context: BrowserContext, address: str) -> Page:
 
 
 def upload(page: Page, file: Path) -> None:
-    page.locator(".setup input[type=file]").set_input_files(file)
+    page.locator(".setup .start input[type=file]").set_input_files(file)
 
 
 def choose(page: Page, methods: list[str]) -> None:
@@ -374,6 +374,38 @@ def test_stop_keeps_what_is_done_and_resume_goes_on(context: BrowserContext, ser
     watch(page)
     expect(resume).to_be_hidden()
     expect(page.locator(".results .block.link-head")).not_to_contain_text("stopped")
+    page.close()
+
+
+def test_finished_texts_stand_in_the_table_beside_the_methods(
+    context: BrowserContext, server: Server, tmp_path: Path
+) -> None:
+    page = open_leaderboard(context, server.address)
+    page.get_by_label("Your prompts").fill("One day\nThe sea is")
+    choose(page, ["base"])
+    set_lengths(page, texts=1, tokens=3)
+    file = tmp_path / "people.csv"
+    file.write_text(f'prompt,text\nOne day,we sang\nThe sea is,"{HOSTILE.replace(chr(34), chr(34) * 2)}"\n')
+    fold = page.get_by_role("button", name=re.compile("a prompt · "))
+    fold.click()
+    page.locator(".setup .drop input[type=file]").set_input_files(file)
+    expect(page.locator(".estimate")).to_contain_text("and 2 texts of people", timeout=SLOW)
+    page.get_by_label("Name of the texts").fill("<b>Ours</b>")
+    expect(page.locator(".estimate")).to_contain_text("and 2 texts of <b>Ours</b>", timeout=SLOW)
+    page.get_by_label("Base twice (A/A)").check()
+    expect(page.locator(".estimate")).to_contain_text("4 texts", timeout=SLOW)
+    page.get_by_role("button", name=words_leaderboard.RUN, exact=True).click()
+    watch(page)
+    open_page(page, link_of(page))
+    ranking = page.locator(".results .ranking tbody")
+    expect(ranking.locator("tr")).to_have_count(3)
+    assert sorted(ranking.locator("th").all_inner_texts()) == ["<b>Ours</b>", "Base", "Base again"]
+    ours = ranking.locator("tr", has_text="Ours")
+    assert ours.locator("td strong").all_inner_texts()[-2:] == ["–", "–"]
+    ours.locator("a").click()
+    expect(page.locator(".method-texts")).to_contain_text("we sang")
+    expect(page.locator(".texts-title h3")).to_have_text("Texts of <b>Ours</b>")
+    assert page.locator(".results b:not(.interval b), .method-texts img").count() == 0
     page.close()
 
 

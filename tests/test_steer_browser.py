@@ -125,7 +125,7 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
     assert (server.folder / "adapters" / "place" / "README.md").is_file()
     to_tab(page, "Compare")
     pane = page.locator(".pane:visible").nth(3)
-    pane.get_by_label("Topic (PPLM)").fill("place:sea")
+    pane.get_by_label("Topic", exact=True).fill("place:sea")
     page.get_by_role("option", name="place:sea").click()
     expect(pane.get_by_role("heading")).to_have_text("PPLM place:sea", timeout=ANSWER)
     set_new_tokens(page, 4)

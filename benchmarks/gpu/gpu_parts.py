@@ -232,7 +232,7 @@ def steering(site: Site) -> Rows:
     if not site.gpu:
         prompts = replace(prompts, prompts=prompts.prompts[:4])
     targets = read_targets(",".join(TOPICS) if site.gpu else "sentiment:positive")
-    default = (Algorithm(OURS, "", "strength", (PPLM((Attribute("science"),)).strength,)),)
+    default = (Algorithm(OURS, "strength", (PPLM((Attribute("science"),)).strength,)),)
     database = Database(f"sqlite:///{site.work / 'steering.db'}")
     for found in measure(Runner(site.engine(), database), Sweep(targets, prompts, 1, default, {}, "make gpu")):
         if isinstance(found, Point):

@@ -37,8 +37,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attributes", default=TARGETS, help="comma-separated; & joins attributes of one method")
     parser.add_argument("--samples", type=int, default=SAMPLES, help=f"texts for each prompt; default {SAMPLES}")
     for each in ALGORITHMS:
-        told = f"{each.title}; default {line(each.values)}"
-        parser.add_argument(f"--{each.name}", type=strengths, default=each.values, help=told)
+        told = f"{each.title}; all of these with no such option: {line(each.values)}"
+        parser.add_argument(f"--{each.name}", type=strengths, help=told)
     for name, whose in (("set", "our"), ("set-paper", "the paper's")):
         told = f"change a setting of {whose} algorithm; may be repeated"
         parser.add_argument(f"--{name}", action="append", default=[], metavar="NAME=VALUE", help=told)
@@ -80,11 +80,14 @@ def run(options: argparse.Namespace, command: str) -> int:
 
 def measured(options: argparse.Namespace, command: str) -> Frontier:
     """Run the sweep of the options. Raises UserError."""
+    asked = {each.name: getattr(options, each.name) for each in ALGORITHMS}
+    if all(values is None for values in asked.values()):
+        asked = {each.name: each.values for each in ALGORITHMS}
     sweep = Sweep(
         targets=read_targets(options.attributes),
         prompts=load_prompts(options.prompts),
         samples=options.samples,
-        algorithms=tuple(each._replace(values=getattr(options, each.name)) for each in ALGORITHMS),
+        algorithms=tuple(each._replace(values=asked[each.name] or ()) for each in ALGORITHMS),
         changes={OURS: read_changes(options.set), PAPER: read_changes(options.set_paper)},
         command=command,
     )

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from adapters.methods import UserError, parse_attribute, to_json
+from adapters.methods import Method, UserError, parse_attribute, to_json
 from leaderboard.frontier import LONGEST_RUN, TOPIC_GOAL, UNSTEERED, Frontier, Goal, Point, Target
-from leaderboard.judges import TOPICS, judge_of, judged_name
-from leaderboard.metrics.metric import Metric, divide
+from leaderboard.judges import TOPICS, embed, judge_of, judged_name
+from leaderboard.metrics.metric import Metric, divide, ratio
 from leaderboard.metrics.passport import Array
 from leaderboard.records import ATTRIBUTE, RunData
-from leaderboard.tables.bootstrap import RESAMPLES, interval
+from leaderboard.tables.bootstrap import interval, weights
 from leaderboard.tables.comparable import Comparable, comparable
 from leaderboard.tables.results import Cell
 from leaderboard.tables.table import figures, metrics
@@ -51,13 +51,15 @@ def measured(data: RunData, algorithm: str, strength: float, indices: Sequence[i
     """The figures of the methods at `indices`; the n-th is judged by the attribute of the n-th steered method."""
     seen, methods = comparable(data), data.run.spec.methods
     known = {metric.name: values(metric, seen) for metric in metrics(seen)}
-    wanted = [method.steering.attributes[0].name for method in methods if method.steering is not None]
+    wanted = [name for method in methods if (name := aim_of(method)) is not None]
     judged = [known[ATTRIBUTE + name] for name in wanted]
     each_success = [each[index] for index, each in zip(indices, judged, strict=True)]
     success = np.mean(each_success, axis=0)
     found = {"success": success, "success_gain": divide(success, np.mean([each[0] for each in judged], axis=0))}
     for name in RELATIVE:
         found[name] = np.mean([divide(known[name][index], known[name][0]) for index in indices], axis=0)
+    found["likeness"] = divide(likeness(data, indices), likeness(data, [0]))
+    found["price"] = np.mean([divide(known["speed"][0], known["speed"][index]) for index in indices], axis=0)
     found["repetition"] = np.mean([known["repetition"][index] for index in indices], axis=0)
     runs = np.array([longest_run(sample.text) for sample in data.samples if sample.method in indices])
     whole = {"longest_run": Cell(float(runs.max())), "long_runs": Cell(float((runs > LONGEST_RUN).mean()))}
@@ -65,20 +67,37 @@ def measured(data: RunData, algorithm: str, strength: float, indices: Sequence[i
         algorithm,
         strength,
         data.run.spec.samples,
-        {name: cell(each) for name, each in found.items()} | whole,
-        {name: cell(each) for name, each in zip(wanted, each_success, strict=True)},
+        {name: cell(each, len(seen.prompts)) for name, each in found.items()} | whole,
+        {name: cell(each, len(seen.prompts)) for name, each in zip(wanted, each_success, strict=True)},
     )
+
+
+def aim_of(method: Method) -> str | None:
+    """The attribute that a method steers to first; None for the base."""
+    named = [attribute.name for attribute in method.attributes]
+    named += [vector.name for vector in method.vectors] + ([method.ask.name] if method.ask else [])
+    return named[0] if named else None
+
+
+def likeness(data: RunData, indices: Sequence[int]) -> Array:
+    """Mean cosine of the texts of some methods and their prompts, and its resamples over prompts (1 + R,)."""
+    prompts = [prompt.prompt for prompt in data.run.prompts.prompts]
+    samples = [sample for sample in data.samples if sample.method in indices and sample.text.strip()]
+    given, rows = embed(prompts), np.zeros((len(prompts), 2))  # sum and number of the cosines
+    for sample, text in zip(samples, embed([sample.text for sample in samples]), strict=True):
+        rows[sample.prompt] += text @ given[sample.prompt], 1
+    return ratio(rows, weights(len(prompts)))
 
 
 def values(metric: Metric, seen: Comparable) -> list[Array]:
     """A metric of each method and its resamples: (1 + R,), NaN for a method without texts."""
     names = [str(number) for number in range(len(seen.texts))]
-    return [np.broadcast_to(figure.values, 1 + RESAMPLES) for figure in figures(metric, seen, names)]
+    return [figure.values for figure in figures(metric, seen, names)]
 
 
-def cell(found: Array) -> Cell:
+def cell(found: Array, num_prompts: int) -> Cell:
     """A figure with its interval, from the figure and its resamples (1 + R,)."""
-    return Cell(found[0].item(), *interval(found[1:]))
+    return Cell(found[0].item(), *interval(found[1:], num_prompts))
 
 
 def longest_run(text: str) -> int:

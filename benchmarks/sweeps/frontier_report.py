@@ -9,17 +9,36 @@ from matplotlib.axes import Axes
 
 from benchmarks import drawing
 from benchmarks.pages import table
-from leaderboard.frontier import OURS, PAPER, TITLES, UNSTEERED, Frontier, Goal, Point
+from leaderboard.frontier import (
+    ASK,
+    BEST,
+    BOTH,
+    OURS,
+    PAPER,
+    PUSH,
+    TITLES,
+    UNSTEERED,
+    VECTOR,
+    WAYS,
+    Frontier,
+    Goal,
+    Point,
+)
 from leaderboard.tables.display import with_interval
 from leaderboard.tables.results import Cell
 
-ACROSS = ("perplexity", "distinct_2", "repetition")  # plotted against texts on topic
-PICTURE = "Texts on topic against perplexity, distinct-2 and repetition, by both algorithms"
-IN_MARKDOWN = ("success", "success_gain", "perplexity", "distinct_2", "repetition", "longest_run", "long_runs")
-LOOKS = {  # name in the key, colour, marker and its fill, offset of the labels in points
-    UNSTEERED: ("unsteered", "#6b7280", "D", "#6b7280", (6, -11)),
-    OURS: ("Steerboard, by strength", "#d55e00", "o", "#d55e00", (-14, 4)),
-    PAPER: ("PPLM as published, by step size", "#aa4499", "s", "white", (5, -11)),
+ACROSS = ("perplexity", "distinct_1", "price", "likeness")  # plotted against texts on topic
+PICTURE = "Texts on topic against perplexity, distinct-1, price and likeness, by each way of steering"
+IN_MARKDOWN = ("success", "perplexity", "distinct_1", "likeness", "price", "longest_run", "long_runs")
+LOOKS = {  # colour, marker and its fill, offset of the labels in points
+    UNSTEERED: ("#6b7280", "D", "#6b7280", (6, -11)),
+    OURS: ("#d55e00", "o", "#d55e00", (-14, 4)),
+    PAPER: ("#aa4499", "s", "white", (5, -11)),
+    PUSH: ("#a86f00", "^", "#e69f00", (5, 4)),
+    ASK: ("#b35c93", "v", "#cc79a7", (5, -11)),
+    BEST: ("#d55e00", "P", "white", (-14, -11)),
+    VECTOR: ("#7a6a00", "X", "#b79f00", (5, 4)),
+    BOTH: ("#18212f", "*", "#18212f", (5, 4)),
 }
 LIMIT: dict[str, Any] = {"color": drawing.INK, "linestyle": "--", "linewidth": 0.8}
 
@@ -43,7 +62,7 @@ def points_table(goal: Goal, heads: Mapping[str, str], cells: Callable[[Point], 
 def verdicts(goal: Goal, point: Point) -> Iterator[str]:
     """A line for each limit: the figure, the limit, and whether it is kept."""
     for bar in goal.bars:
-        figure = written(bar.figure, point.figures[bar.figure])
+        figure = written(bar.figure, point.figure(bar.figure))
         yield f"{TITLES[bar.figure]}: {figure}, wanted {bar.sign}: {'held' if bar.held(point) else 'NOT held'}"
 
 
@@ -55,7 +74,7 @@ def summary(frontier: Frontier) -> str:
         if len(goal.attributes) > 1:
             names = {name: name for name in goal.unsteered.success_of}
             parts.append(f"success by attribute\n{points_table(goal, names, lambda point: point.success_of)}")
-        for found in (goal.best(algorithm) for algorithm in (OURS, PAPER)):
+        for found in (goal.best(algorithm) for algorithm in WAYS if algorithm != UNSTEERED):
             if found is not None:
                 parts.append("\n  ".join([f"{goal.name}, {called(found)}", *verdicts(goal, found)]))
     return "\n\n".join(parts)
@@ -88,13 +107,14 @@ def plot(frontier: Frontier) -> str:
 def draw(axes: Axes, goal: Goal, across: str) -> None:
     """Success against one figure; dashed lines are the limits. Points without a figure are left out."""
     axes.set(title=goal.name, xlabel=TITLES[across])
-    for algorithm, (label, color, marker, fill, offset) in LOOKS.items():
-        shown = [p for p in goal.of(algorithm) if all(isfinite(p.figures[n].value) for n in (across, "success"))]
+    for algorithm, (color, marker, fill, offset) in LOOKS.items():
+        label = ", by ".join(filter(None, WAYS[algorithm][:2]))
+        shown = [p for p in goal.of(algorithm) if all(isfinite(p.figure(n).value) for n in (across, "success"))]
         if shown:
-            x, y = ([point.figures[name] for point in shown] for name in (across, "success"))
+            x, y = ([point.figure(name) for point in shown] for name in (across, "success"))
             drawing.points(axes, x, y, color=color, marker=marker, mfc=fill, label=label)
         for point in shown if algorithm != UNSTEERED else ():
-            place = point.figures[across].value, point.figures["success"].value
+            place = point.figure(across).value, point.figure("success").value
             axes.annotate(f"{point.strength:g}", place, offset, textcoords="offset points", color=color, size="small")
     for bar in goal.bars:
         if bar.figure == across:
@@ -105,9 +125,9 @@ def draw(axes: Axes, goal: Goal, across: str) -> None:
 def markdown(frontier: Frontier, picture: str) -> str:
     """The plot, the best strength of each algorithm, and the commands; no plot if `picture` is empty."""
     rows = [
-        [goal.name, called(point), *(written(name, point.figures[name]) for name in IN_MARKDOWN), tally(goal, point)]
+        [goal.name, called(point), *(written(name, point.figure(name)) for name in IN_MARKDOWN), tally(goal, point)]
         for goal in frontier.goals
-        for point in (goal.unsteered, goal.best(OURS), goal.best(PAPER))
+        for point in (goal.unsteered, *(goal.best(way) for way in WAYS if way != UNSTEERED))
         if point is not None
     ]
     return "\n\n".join(

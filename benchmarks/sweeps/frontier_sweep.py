@@ -1,4 +1,4 @@
-"""Steers at every strength by two algorithms. Each goal at each strength is one run of the leaderboard.
+"""Steers at every strength by each way of steering. Each goal at each strength is one run of the leaderboard.
 
 Texts that the database holds already are not written again, so an interrupted sweep goes on.
 """
@@ -21,7 +21,21 @@ from adapters.methods import (
     to_json,
 )
 from benchmarks.sweeps import frontier_points
-from leaderboard.frontier import OURS, PAPER, Frontier, Goal, Point, Steered, Target
+from leaderboard.frontier import (
+    ASK,
+    BEST,
+    BOTH,
+    OURS,
+    PAPER,
+    PUSH,
+    VECTOR,
+    WAYS,
+    Frontier,
+    Goal,
+    Point,
+    Steered,
+    Target,
+)
 from leaderboard.judges import TOPICS
 from leaderboard.records import PromptSet, RunSpec
 from leaderboard.runs.plan import Progress
@@ -39,25 +53,49 @@ class Algorithm(NamedTuple):
     """A way of steering; `strength` names the setting that varies."""
 
     name: str
-    title: str
     strength: str
     values: tuple[float, ...]
+    given: Mapping[str, Any] = {}  # settings beside the defaults of its kind
 
-    def settings(self, target: Target, value: float, changes: Mapping[str, Any]) -> PPLM:
-        """All settings at one strength; `changes` override the defaults. Raises UserError."""
+    @property
+    def title(self) -> str:
+        return f"{WAYS[self.name].title}: {WAYS[self.name].strength}"
+
+    def method(self, target: Target, value: float, changes: Mapping[str, Any]) -> Method:
+        """The method at one strength; `changes` override the defaults. Raises UserError."""
         if self.strength in changes:
             raise UserError(f"{self.strength} is the strength itself: give its values with --{self.name}.")
-        given = {"attributes": [to_json(parse_attribute(name)) for name in target], self.strength: value}
-        if self.name == OURS:
-            return from_json(PPLM, given | dict(changes))
-        published = PAPER_DISCRIMINATOR if from_json(PPLM, given).has_discriminator else PAPER_BAG
-        return as_in_paper(from_json(PPLM, given | published | dict(changes)))
+        attributes = [to_json(parse_attribute(name)) for name in target]
+        aim, settings = attributes[0]["name"], {**self.given, self.strength: value, **changes}
+        data: dict[str, Any] = {"name": "+".join(f"{self.name}:{name}" for name in target)}
+        if self.name in (PUSH, BOTH):
+            data["push"] = {"attributes": attributes, "nats": value}
+        if self.name == BOTH:
+            data["ask"] = {"name": aim, **self.given, **changes}
+        if self.name == ASK:
+            data["ask"] = {"name": aim, **settings}
+        if self.name == VECTOR:
+            data["vectors"] = [{"name": VECTORS.get(aim, aim), "weight": value}]
+        if self.name in (OURS, BEST):
+            data["steering"] = {"attributes": attributes, **settings}
+        if self.name == PAPER:
+            discriminates = any(attribute["name"].count(":") for attribute in attributes)
+            published = PAPER_DISCRIMINATOR if discriminates else PAPER_BAG
+            steering = from_json(PPLM, {"attributes": attributes, **published, **settings})
+            data["steering"] = to_json(as_in_paper(steering))
+        return from_json(Method, data)
 
 
 ALGORITHMS = (
-    Algorithm(OURS, "strengths of our algorithm, in nats per word", "strength", (5.0, 10.0, 20.0, 40.0)),
-    Algorithm(PAPER, "step sizes of the paper's algorithm", "step_size", (0.01, 0.02, 0.03, 0.05)),
+    Algorithm(OURS, "strength", (5.0, 10.0, 20.0, 40.0)),
+    Algorithm(PAPER, "step_size", (0.01, 0.02, 0.03, 0.05)),
+    Algorithm(PUSH, "nats", (2.0, 3.0, 4.0)),
+    Algorithm(ASK, "gamma", (0.5, 1.0, 1.5)),
+    Algorithm(BEST, "best_of", (3.0, 10.0), {"num_iterations": 0}),
+    Algorithm(VECTOR, "weight", (0.25, 0.5)),
+    Algorithm(BOTH, "nats", (2.0, 3.0), {"gamma": 0.5}),
 )
+VECTORS = {name: f"sentiment:{name}" for name in ("positive", "negative")}  # of the shipped steering vectors
 
 
 Strength = tuple[str, float, RunSpec]  # algorithm, strength, run
@@ -76,10 +114,7 @@ class Sweep(NamedTuple):
     def spec(self, targets: Sequence[Target], algorithm: Algorithm, value: float) -> RunSpec:
         """The run of one goal at one strength. Raises UserError."""
         changes = self.changes.get(algorithm.name, {})
-        steered = [
-            Method("+".join(f"pplm:{name}" for name in target), steering=algorithm.settings(target, value, changes))
-            for target in targets
-        ]
+        steered = [algorithm.method(target, value, changes) for target in targets]
         methods = [to_json(method) for method in (BASE, *steered)]
         return from_json(RunSpec, {"methods": methods, "samples": self.samples, "sampling": SAMPLING})
 
@@ -153,8 +188,10 @@ def settings_of(sweep: Sweep, targets: Sequence[Target]) -> dict[str, dict[str, 
     for algorithm in sweep.algorithms:
         if algorithm.values:
             changes = sweep.changes.get(algorithm.name, {})
-            settings = to_json(algorithm.settings(targets[0], algorithm.values[0], changes))
-            found[algorithm.name] = {k: v for k, v in settings.items() if k not in ("attributes", algorithm.strength)}
+            method = to_json(algorithm.method(targets[0], algorithm.values[0], changes))
+            parts = {k: v for k in ("steering", "push", "ask") for k, v in (method[k] or {}).items()}
+            left = ("attributes", "name", algorithm.strength)
+            found[algorithm.name] = {k: v for k, v in parts.items() if k not in left}
     return found
 
 

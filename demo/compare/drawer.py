@@ -9,15 +9,15 @@ from gradio.components import Component
 
 from adapters.methods import UserError
 from demo.compare import words
-from demo.compare.form import PaneForm, read_method
-from demo.compare.panes import KIND, MORE, PARTS, SEVERAL, control, offered, used
+from demo.compare.form import OFFERS, PARTS, TOPICAL, PaneForm, read_method, used
+from demo.compare.panes import MORE, OTHERS, SEVERAL, control, offered
 from demo.parts.controls import labelled
 from demo.parts.events import LIGHT
 from demo.parts.marked import Values, message_line
-from demo.parts.words import NONE, title
+from demo.parts.words import NONE, USES, title
 from demo.services import Services
+from leaderboard.output.looks import KINDS
 
-PART_NAMES = {"lora": "LoRA", "prefix": "Prefix", "attribute": "PPLM"}
 Forms = Sequence[PaneForm]  # of every pane, by its place
 
 
@@ -27,20 +27,23 @@ class Drawer:
     def __init__(self, services: Services, forms: Forms, shown: Sequence[int]) -> None:
         place, form = shown[-1], forms[shown[-1]]
         self.pane = gr.Radio(pane_names(forms, shown), value=place, **labelled("pane"))
-        self.uses = gr.CheckboxGroup([(name, part) for part, name in PART_NAMES.items()], **labelled("uses"))
+        self.uses = gr.CheckboxGroup([(USES.get(kind, KINDS[kind].title), kind) for kind in PARTS], **labelled("uses"))
         self.uses.value = used(form)
         with gr.Accordion(words.SEVERAL, open=False) as several:
             self.controls = {name: control(name, form) for name in SEVERAL}
         with gr.Accordion(words.MORE_SETTINGS, open=False):
             self.controls |= {name: control(name, form) for name in MORE}
+        with gr.Accordion(words.OTHER_SETTINGS, open=False) as others:
+            self.controls |= {name: control(name, form) for name in OTHERS}
         self.remove = gr.Button(words.REMOVE, size="sm")
         # The browser sends the place with the values that belong to it: a quick choice of a pane cannot part them.
         self.place = gr.Number(place, visible="hidden", **labelled("pane"))
         self.forms = gr.State(tuple(forms))  # where every pane's further settings are kept
         # Long lists would be a large part of the page, so these come when they can be seen.
-        topics = [self.controls[name] for name in SEVERAL if name in KIND]
         line = message_line("Topics: note", "pane-note")
-        several.expand(partial(offer_topics, services, topics), None, [*topics, line], **LIGHT)
+        for fold, names in ((several, SEVERAL), (others, OTHERS)):
+            late = {name: self.controls[name] for name in names if name in OFFERS}
+            fold.expand(partial(offer_late, services, late), None, [*late.values(), line], **LIGHT)
 
     @property
     def inputs(self) -> list[Component]:
@@ -59,7 +62,9 @@ class Drawer:
         if place == values[self.place]:
             parts = values[self.uses] or []
             kept = kept | {name: values[component] for name, component in self.controls.items()}
-        return kept | form | {part: NONE for part in PARTS if part not in parts}
+        kept = kept | form | {"by": tuple(kind for kind in TOPICAL if kind in parts)}
+        choices = {PARTS[kind].choice for kind in parts if kind in PARTS}
+        return kept | {part.choice: NONE for part in PARTS.values() if part.choice not in choices}
 
     def fill(self, forms: Forms, shown: Sequence[int], place: int) -> Values:
         """The settings of the pane at this place, beside the names of all panes on the page."""
@@ -77,8 +82,10 @@ def name_of(form: PaneForm) -> str:
     try:
         return title(read_method(form))
     except UserError:
-        return " + ".join(PART_NAMES[part] for part in used(form))
+        return " + ".join(KINDS[kind].title for kind in used(form))
 
 
-def offer_topics(services: Services, dropdowns: Sequence[Component]) -> Values:
-    return dict.fromkeys(dropdowns, gr.update(choices=[NONE, *offered(services)["attribute"]]))
+def offer_late(services: Services, dropdowns: Mapping[str, Component]) -> Values:
+    """The choices of the dropdowns, by their names, once they can be seen."""
+    choices = offered(services)
+    return {dropdown: gr.update(choices=[NONE, *choices[OFFERS[name]]]) for name, dropdown in dropdowns.items()}

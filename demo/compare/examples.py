@@ -66,9 +66,15 @@ def start_of(services: Services, example: Example) -> Start:
     known = {None, *services.names("lora"), *services.names("prefix")}
     forms = default_panes(services)
     for place, method in enumerate(methods):
-        if {method.lora, method.prefix} <= known:
+        if adapters_of(method) <= known:
             forms[place] = form_of(method)
-    ours = record["base"] == services.base and {method.lora for method in methods} <= known
+    ours = record["base"] == services.base and all(adapters_of(method) <= known for method in methods)
     board = replace(read_record(services, record).board, stored=True) if ours else Board()
     chat = record["chat"] and bool(services.engine.base.tokenizer.chat_template)
     return Start(example, record["prompt"], forms, tuple(range(len(methods))), record["seed"], chat, board)
+
+
+def adapters_of(method: Method) -> set[str | None]:
+    """Names of the adapters that a method uses."""
+    experts = method.experts
+    return {method.lora, method.prefix, *((experts.expert, experts.against) if experts else ())}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from demo.compare import words
 from demo.compare.board import Board, Figures, PaneView
 from demo.look.theme import render
-from demo.parts.words import TABLES, kinds, title
+from demo.parts.words import TABLES, can_xray, kinds, title
 
 SHORT = 8  # tokens; the perplexity of fewer says nothing about a text
 
@@ -56,7 +56,7 @@ def legend_html(board: Board) -> str:
         for place, name in enumerate(board.topics[:3])
     ]
     stored = [words.STORED.format(seed=board.record["seed"])] if board.stored and board.record else []
-    clicked = [words.CLICK] if any(view.method.steering for view in board.panes.values()) else []
+    clicked = [words.CLICK] if any(can_xray(view.method) for view in board.panes.values()) else []
     if board.record and board.record.get("fair"):
         stored.append(words.FAIR)
     return " · ".join([*marks, f"<u>{words.DEPARTS}</u>", *clicked, *stored])

@@ -6,7 +6,23 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from adapters.methods import PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, from_json
+from adapters.ask.instructions import instruction
+from adapters.methods import (
+    BEST_OF,
+    PPLM,
+    Ask,
+    Attribute,
+    Experts,
+    Method,
+    Push,
+    Request,
+    Sampling,
+    UserError,
+    as_in_paper,
+    from_json,
+    short_name,
+    to_json,
+)
 from adapters.pplm.word_list import parse_words
 from demo.compare import words
 from demo.parts.running import PaneErrors
@@ -17,11 +33,41 @@ from demo.services import Services
 SEED: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=0, lt=2**32)])
 SLOTS = (("attribute", "weight"), ("attribute_2", "weight_2"), ("attribute_3", "weight_3"))
 PPLM_FIELDS = tuple(field.name for field in fields(PPLM) if field.name != "attributes")
+
+
+class Part(NamedTuple):
+    """What a pane's method may consist of."""
+
+    choice: str  # the control that says which one; NONE there: the pane does not use the part
+    offers: str  # what the choice offers
+    setting: str  # where the part stands in Method; "": its fields are Method's own
+    fields: Mapping[str, str]  # of the setting, with the control of each
+    levers: tuple[str, ...] = ()  # controls that stand in the pane beside the choice
+
+
+STEERING = {name: name for name in PPLM_FIELDS}
+ASK = {"name": "ask", "text": "instruction", "gamma": "guidance", "negative": "negative"}
+EXPERTS = {"expert": "expert", "against": "against", "alpha": "alpha"}
+# By the kind in a short name. What steers to a topic shares one choice: `by` says which of it the pane uses.
+PARTS = {
+    "lora": Part("lora", "lora", "", {"lora": "lora", "lora_scale": "lora_scale"}, ("lora_scale",)),
+    "prefix": Part("prefix", "prefix", "", {"prefix": "prefix"}),
+    "pplm": Part("attribute", "attribute", "steering", STEERING, ("strength",)),
+    "best": Part("attribute", "attribute", "steering", STEERING, ("best_of",)),
+    "push": Part("attribute", "attribute", "push", {"nats": "nats", "cooldown": "push_cooldown"}, ("nats",)),
+    "ask": Part("ask", "instruction", "ask", ASK, ("guidance",)),
+    "experts": Part("expert", "adapter", "experts", EXPERTS, ("alpha",)),
+}
+TOPICAL = [kind for kind, part in PARTS.items() if part.choice == "attribute"]
+OFFERS = {part.choice: part.offers for part in PARTS.values()}  # what each dropdown offers
+OFFERS |= {"against": "adapter", **dict.fromkeys((name for name, _ in SLOTS), "attribute")}
 DEFAULTS: dict[str, Any] = {
-    **{"lora": NONE, "lora_scale": Method.lora_scale, "prefix": NONE, "words": "", "as_in_paper": False},
-    **{attribute: NONE for attribute, _ in SLOTS},
-    **{weight: 1.0 for _, weight in SLOTS},
+    **dict.fromkeys(OFFERS, NONE),
     **{name: getattr(PPLM, name) for name in PPLM_FIELDS},
+    **{weight: 1.0 for _, weight in SLOTS},
+    **{"lora_scale": Method.lora_scale, "words": "", "as_in_paper": False, "best_of": BEST_OF, "by": ("pplm",)},
+    **{"nats": Push.nats, "push_cooldown": Push.cooldown, "alpha": Experts.alpha},
+    **{"instruction": "", "guidance": Ask.gamma, "negative": ""},
 }
 PaneForm = Mapping[str, Any]  # the value of each control of a pane
 
@@ -89,34 +135,52 @@ def read_seed(value: Any) -> int:
         raise UserError(words.BAD_SEED.format(value=str(value)[:40])) from error
 
 
+def used(form: PaneForm) -> list[str]:
+    """The parts that a pane uses."""
+    parts = {kind for kind, part in PARTS.items() if kind not in TOPICAL and chosen(form[part.choice]) is not None}
+    parts |= set(form["by"] if chosen_attributes(form) else ())
+    return [kind for kind in PARTS if kind in parts]
+
+
 def read_method(form: PaneForm) -> Method:
     """The method of a pane; raises UserError with one line."""
-    lora, prefix, attributes = chosen(form["lora"]), chosen(form["prefix"]), read_attributes(form)
-    parts = [f"{kind}:{part}" for kind, part in (("lora", lora), ("prefix", prefix)) if part is not None]
-    name = "+".join([*parts, *(f"pplm:{attribute.weighted_name}" for attribute in attributes)]) or "base"
-    data: dict[str, Any] = {"name": name, "lora": lora, "prefix": prefix}
-    if lora is not None:
-        data["lora_scale"] = form["lora_scale"]
-    if attributes:
-        data["steering"] = {field: form[field] for field in PPLM_FIELDS} | {"attributes": attributes}
+    parts = used(form)
+    data: dict[str, Any] = {"name": ""}
+    for part in (PARTS[kind] for kind in parts):
+        read = {field: chosen(form[name]) if name in OFFERS else form[name] for field, name in part.fields.items()}
+        data |= {part.setting: read} if part.setting else read
+    for setting in data.keys() & {"steering", "push"}:
+        data[setting]["attributes"] = read_attributes(form)
+    if "steering" in data:
+        data["steering"] |= {} if "pplm" in parts else {"num_iterations": 0}
+        data["steering"] |= {} if "best" in parts else {"best_of": 1}
+    if "ask" in data and form["ask"] != OWN_WORDS:
+        data["ask"]["text"] = ""
     method = from_json(Method, data)
+    if method.ask is not None:
+        instruction(method.ask)  # says what is wrong with it
     if method.steering is not None and form["as_in_paper"]:
         method = replace(method, steering=as_in_paper(method.steering))
-    return method
+    return replace(method, name=short_name(replace(method, lora_scale=1.0)))
 
 
 def form_of(method: Method) -> dict[str, Any]:
     """The values of a pane's controls for a method: `read_method` reads it again, with at most len(SLOTS) attributes.
 
-    Own words become one list: the controls hold one.
+    Own words become one list: the controls hold one. A push and a gradient have the same attributes there.
     """
-    values: dict[str, Any] = {"lora": method.lora or NONE, "lora_scale": method.lora_scale}
-    values["prefix"] = method.prefix or NONE
-    if method.steering is not None:
-        values |= {name: getattr(method.steering, name) for name in PPLM_FIELDS}
-        for (name, weight), attribute in zip(SLOTS, method.steering.attributes, strict=False):
-            values |= {name: attribute.name, weight: attribute.weight}
-            values |= {"words": ", ".join(attribute.words)} if attribute.words else {}
+    values: dict[str, Any] = {}
+    plain, steering, steers = to_json(method), method.steering, method.steering or method.push
+    for part in PARTS.values():
+        found = plain[part.setting] if part.setting else plain
+        values |= {name: found[field] for field, name in part.fields.items() if found and found[field] is not None}
+    by = {"push": method.push is not None, "best": steering is not None and steering.best_of > 1}
+    by["pplm"] = steering is not None and (steering.num_iterations > 0 or not by["best"])
+    values |= {"by": tuple(kind for kind in TOPICAL if by[kind])}
+    values |= {name: DEFAULTS[name] for kind, name in (("best", "best_of"), ("pplm", "num_iterations")) if not by[kind]}
+    for (name, weight), attribute in zip(SLOTS, steers.attributes if steers else (), strict=False):
+        values |= {name: attribute.name, weight: attribute.weight}
+        values |= {"words": ", ".join(attribute.words)} if attribute.words else {}
     return pane_form(**values)
 
 
@@ -137,8 +201,10 @@ def chosen_attributes(form: PaneForm) -> list[tuple[Any, Any]]:
     return [(form[name], form[weight]) for name, weight in SLOTS if chosen(form[name]) is not None]
 
 
-def has_own_words(form: PaneForm) -> bool:
-    return any(name == OWN_WORDS for name, _ in chosen_attributes(form))
+def own_boxes(form: PaneForm) -> dict[str, bool]:
+    """Which boxes for own words a pane needs."""
+    topics = any(name == OWN_WORDS for name, _ in chosen_attributes(form))
+    return {"words": topics, "instruction": form["ask"] == OWN_WORDS}
 
 
 def chosen(value: Any) -> Any:

@@ -12,22 +12,21 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from adapters.ask.instructions import instructions
 from adapters.pplm.word_list import as_text
 from demo.compare import words
 from demo.compare.board import Figures, PaneView
-from demo.compare.form import DEFAULTS, PPLM_FIELDS, SLOTS, PaneForm, has_own_words
+from demo.compare.form import DEFAULTS, OFFERS, PARTS, PPLM_FIELDS, PaneForm, own_boxes, used
 from demo.parts.controls import controls, labelled, slider
 from demo.parts.events import LIGHT
 from demo.parts.marked import Marked, Values, head_html, marked_text, message, message_line
 from demo.parts.numbers import PROMPT
 from demo.parts.uploads import read_upload
-from demo.parts.words import NONE, OWN_WORDS, UPLOAD_LIST, count
+from demo.parts.words import NONE, OWN_WORDS, UPLOAD_LIST, can_xray, count
 from demo.services import Services
 
-FIRST, OWN, SEVERAL, MORE = map(controls, ("pane", "own", "mix", "advanced"))
-KNOBS = FIRST | OWN | SEVERAL | MORE
-KIND = {"lora": "lora", "prefix": "prefix"} | {name: "attribute" for name, _ in SLOTS}  # of each dropdown
-PARTS = {"lora": ("lora", "lora_scale"), "prefix": ("prefix",), "attribute": ("attribute", "strength")}
+FIRST, OWN, SEVERAL, MORE, OTHERS = map(controls, ("pane", "own", "mix", "advanced", "others"))
+KNOBS = FIRST | OWN | SEVERAL | MORE | OTHERS
 WORD = re.compile(r"\s*\S+|\s+")  # with the blanks before it
 Choices = dict[str, list[str]]  # of the dropdowns, by kind
 
@@ -68,9 +67,11 @@ class Pane:
         with self.view.choice:
             with gr.Row(elem_classes="choice-row"):
                 self.controls = {name: control(name, form, choices, shown[name]) for name in FIRST}
-            with gr.Column(visible=has_own_words(form), elem_classes="own-words") as self.own:
+            boxes = own_boxes(form)
+            with gr.Column(visible=boxes["words"], elem_classes="own-words") as self.own:
                 self.controls["words"] = control("words", form)
                 upload = gr.UploadButton(UPLOAD_LIST, size="sm")
+            self.controls["instruction"] = control("instruction", form, visible=boxes["instruction"])
         upload.upload(take_list, upload, [self.controls["words"], self.view.note], **LIGHT)
 
     @property
@@ -80,13 +81,15 @@ class Pane:
 
     def settle(self, form: PaneForm) -> Values:
         """Show the controls of the parts that the form uses."""
-        shown = visible_controls(form)
+        boxes = own_boxes(form)
+        shown = visible_controls(form) | {"instruction": boxes["instruction"]}
         updates: Values = {self.controls[name]: gr.update(visible=visible) for name, visible in shown.items()}
-        return updates | {self.own: gr.update(visible=has_own_words(form))}
+        return updates | {self.own: gr.update(visible=boxes["words"])}
 
     def fill(self, form: PaneForm) -> Values:
         """Set its controls to the form's values; the dropdown of a part that it does not use keeps its own."""
         updates = self.settle(form) | {self.controls["words"]: form["words"]}
+        updates[self.controls["instruction"]] |= {"value": form["instruction"]}
         for name, shown in visible_controls(form).items():
             if shown:
                 updates[self.controls[name]] = gr.update(value=form[name], visible=True)
@@ -95,12 +98,9 @@ class Pane:
 
 def visible_controls(form: PaneForm) -> dict[str, bool]:
     """Which of the first controls belong to the parts that the form uses."""
-    parts = used(form)
-    return {name: part in parts for part, names in PARTS.items() for name in names}
-
-
-def used(form: PaneForm) -> list[str]:
-    return [name for name in PARTS if form[name] not in (None, "", NONE)]
+    parts = [PARTS[kind] for kind in used(form)]
+    shown = {name for part in parts for name in (part.choice, *part.levers)}
+    return {name: name in shown for name in FIRST}
 
 
 def control(name: str, form: PaneForm, choices: Choices | None = None, visible: bool = True) -> Component:
@@ -112,10 +112,10 @@ def control(name: str, form: PaneForm, choices: Choices | None = None, visible: 
         return slider(value, scale, **labels)
     if isinstance(DEFAULTS[name], bool):
         return gr.Checkbox(value, **labels)
-    if name in KIND:
-        known = [NONE] if choices is None else choices[KIND[name]]
+    if name in OFFERS:
+        known = [NONE] if choices is None else choices[OFFERS[name]]
         first = next((one for one in known if one != OWN_WORDS), NONE)
-        chosen = first if name in PARTS and value == NONE else value
+        chosen = first if name in FIRST and value == NONE else value
         return gr.Dropdown(known, value=chosen, allow_custom_value=True, **labels)
     return gr.Textbox(value, max_lines=4, **labels)
 
@@ -123,7 +123,9 @@ def control(name: str, form: PaneForm, choices: Choices | None = None, visible: 
 def offered(services: Services) -> Choices:
     """The choices in a pane now: adapters and classifiers come and go while the app runs."""
     adapters = {kind: services.names(kind) for kind in ("lora", "prefix")}
-    return adapters | {"attribute": [OWN_WORDS, *services.attribute_names()]}
+    found = adapters | {"adapter": [name for names in adapters.values() for name in names]}
+    found |= {"attribute": services.attribute_names(), "instruction": list(instructions())}
+    return found | {kind: [OWN_WORDS, *found[kind]] for kind in ("attribute", "instruction")}
 
 
 def offer(services: Services, panes: Sequence[Pane], known: gr.State, before: Choices) -> Values:
@@ -132,7 +134,7 @@ def offer(services: Services, panes: Sequence[Pane], known: gr.State, before: Ch
     return {known: now} | {
         pane.controls[name]: gr.update(choices=now[kind])
         for pane in panes
-        for name, kind in KIND.items()
+        for name, kind in OFFERS.items()
         if name in FIRST and now[kind] != before[kind]
     }
 
@@ -146,7 +148,7 @@ def pane_text(view: PaneView) -> Marked:
     """The text of a pane, or what the pane does until it has one; a steered text word by word, to be clicked."""
     if not view.spans and not view.running:
         return [(words.describe(view.method), PROMPT)]
-    apart = view.method.steering is not None and not view.running
+    apart = can_xray(view.method) and not view.running
     pieces: Marked = []
     for text, mark in view.spans:
         for word in WORD.findall(text) if apart and not mark else [text]:
@@ -160,7 +162,7 @@ def pane_text(view: PaneView) -> Marked:
 def clicked_word(view: PaneView, index: Any) -> int | None:
     """Where the clicked piece of a steered text begins, in characters after the prompt; None if it is no such piece."""
     pieces = pane_text(view)
-    if view.running or view.method.steering is None or not isinstance(index, int) or not 0 < index < len(pieces):
+    if view.running or not can_xray(view.method) or not isinstance(index, int) or not 0 < index < len(pieces):
         return None
     word = pieces[index][0]
     blanks = len(word) - len(word.lstrip())

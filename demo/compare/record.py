@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from adapters.decoding.text import Continuation
-from adapters.methods import Method, Request, Sampling, UserError, from_json, to_json, weighted_word
+from adapters.methods import Attribute, Method, Request, Sampling, UserError, from_json, to_json, weighted_word
 from demo.compare import words
 from demo.compare.board import Board, Figures, PaneView, Record
 from demo.parts.links import is_id
@@ -120,9 +120,10 @@ def is_base(method: Method) -> bool:
 
 
 def topic_lists(services: Services, methods: Sequence[Method]) -> dict[str, set[str]]:
-    """The words of every list that one of the methods steers by, by its name; a discriminator has none."""
+    """The words of every list that one of the methods steers by or asks for, by its name; a discriminator has none."""
     lists: dict[str, set[str]] = {}
-    for attribute in [one for method in methods if method.steering for one in method.steering.attributes]:
+    asked_for = [Attribute(method.ask.name) for method in methods if method.ask and not method.ask.text]
+    for attribute in [*(one for method in methods for one in method.attributes), *asked_for]:
         if known := attribute.words or services.attributes.get(attribute.name, ()):
             lists.setdefault(attribute.name, set()).update(weighted_word(word)[0] for word in known)
     return lists

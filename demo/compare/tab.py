@@ -16,8 +16,8 @@ from demo.compare.board import Board, PaneView
 from demo.compare.components import Bench, look_html, variant
 from demo.compare.drawer import pane_names
 from demo.compare.examples import EXAMPLES, Example, start_of
-from demo.compare.form import pane_form, read_form, read_method, read_seed
-from demo.compare.panes import Pane, View, clicked_word, offer, used
+from demo.compare.form import OFFERS, TOPICAL, pane_form, read_form, read_method, read_seed, used
+from demo.compare.panes import FIRST, Pane, View, clicked_word, offer
 from demo.compare.run import check_parity, compare, refusal
 from demo.compare.shared import SharedPage, kept_rows, on_share, texts_on_page, wire_shared
 from demo.look.theme import script
@@ -106,7 +106,7 @@ def wire_panes(services: Services, bench: Bench, page: Page) -> None:
         on_any_change([*pane.controls.values()], change, settings, [*pane.view.parts, *pane.outputs, drawer.pane])
     outputs = [part for pane in bench.panes for part in (*pane.view.parts, *pane.outputs)]
     on_any_change(drawer.inputs, partial(on_drawer, services, bench), settings, [*outputs, drawer.pane, drawer.forms])
-    dropdowns = bench.controls("lora", "prefix", "attribute")
+    dropdowns = bench.controls(*(name for name in FIRST if name in OFFERS))
     outputs, opened = [bench.message, bench.offered, *dropdowns], [page.tab.select, bench.settings.expand]
     gr.on(opened, partial(offer, services, bench.panes, bench.offered), bench.offered, outputs, **LIGHT)
     boxes = [*bench.controls("words"), *(pane.own for pane in bench.panes)]
@@ -254,7 +254,9 @@ def on_words(bench: Bench, page: Page, values: Values) -> Values:
 
 
 def steered(bench: Bench, values: Values) -> list[Pane]:
-    return [pane for pane, form in zip(bench.panes, bench.read_panes(values), strict=True) if "attribute" in used(form)]
+    """The panes that steer to a topic."""
+    panes = zip(bench.panes, bench.read_panes(values), strict=True)
+    return [pane for pane, form in panes if any(kind in TOPICAL for kind in used(form))]
 
 
 def on_adapter(bench: Bench, page: Page, values: Values) -> Values:

@@ -1,11 +1,13 @@
 """The words on the Compare tab."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from adapters.methods import PPLM, Method
-from demo.parts.words import duration, words_of
+from adapters.methods import Attribute, Method
+from demo.parts.words import PROSE, duration, kinds, words_of
 
 __getattr__: Callable[[str], str] = words_of("compare")
+DESCRIBED: dict[str, str] = PROSE["compare"]["DESCRIBED"]  # by kind
+SAME: dict[str, str] = PROSE["compare"]["SAME"]
 
 
 def finished(reason: str, tokens: int) -> str:
@@ -18,28 +20,17 @@ def stop_label(seconds_left: float | None) -> str:
 
 def same_as_base(method: Method) -> str:
     """What to do when a method wrote the base's text."""
-    if method.steering is not None:
-        return "Same text as Base. Raise the strength, or pick a topic nearer to the prompt."
-    if method.lora is not None:
-        return "Same text as Base. Raise the scale, or pick another adapter."
-    return "Same text as Base. Try a prompt like the texts it was trained on."
+    return f"Same text as Base. {SAME[kinds(method)[-1]]}"
 
 
 def describe(method: Method) -> str:
     """What a pane does, shown until it has a text."""
-    sentences = []
-    if method.steering is not None:
-        nudges = " and ".join(aims(method.steering))
-        sentences.append(f"PPLM: no training. Before each token, a gradient nudges the model's memory {nudges}.")
-    if method.lora is not None:
-        sentences.append(f"LoRA: small matrices, trained on {method.lora}, are added to the weights.")
-    if method.prefix is not None:
-        sentences.append(f"Prefix tuning: tokens learned on {method.prefix} stand before the prompt.")
-    return "\n\n".join(sentences) or "The base model as it is, to compare the others with."
+    names = {"lora": method.lora, "prefix": method.prefix, "nudges": " and ".join(aims(method.attributes))}
+    return "\n\n".join(DESCRIBED[kind].format(**names) for kind in reversed(kinds(method)))
 
 
-def aims(steering: PPLM) -> list[str]:
+def aims(attributes: Sequence[Attribute]) -> list[str]:
     """The directions of steering, once for each kind of attribute."""
-    kinds = dict.fromkeys((attribute.weight < 0, attribute.is_discriminator) for attribute in steering.attributes)
+    kinds = dict.fromkeys((attribute.weight < 0, attribute.is_discriminator) for attribute in attributes)
     what = {True: "what its discriminator recognises", False: "the words of its list"}
     return [f"{'away from' if away else 'towards'} {what[is_discriminator]}" for away, is_discriminator in kinds]

@@ -10,7 +10,8 @@ from demo.parts import words as common
 from demo.parts.uploads import read_names, uploaded
 from demo.services import Services
 from leaderboard.prompts import read_prompts, shipped_sets
-from leaderboard.records import MAX_METHODS, PromptSet, RunSpec
+from leaderboard.records import AGAIN, MAX_METHODS, PromptSet, RunSpec
+from leaderboard.texts import Finished, read_texts
 
 PREVIEW = 5  # rows
 QUICK_PROMPTS = 8
@@ -53,14 +54,20 @@ def read_upload(path: Any, services: Services) -> PromptSet:
     return read_prompts(*uploaded(path, services.limits.max_bytes), services.limits)
 
 
-def read_run(form: Mapping[str, Any], services: Services) -> RunSpec:
-    """The settings of a run from the values of the form by their names; raises UserError."""
+def read_run(form: Mapping[str, Any], services: Services, again: Any = False) -> RunSpec:
+    """The settings of a run from the values of the form by their names, with an A/A row if `again`; UserError."""
     names = read_names(form["methods"], MAX_METHODS, words.BAD_RUN_METHODS)
     judge, judges = form["judge"], [words.BASE_JUDGE, *services.judges]
     if judge not in judges:
         raise UserError(words.BAD_JUDGE.format(known=" or ".join(judges)))
-    methods = [to_json(parse_method(name)) for name in names]
+    methods = [to_json(method) for method in (*map(parse_method, names), *([AGAIN] if again else []))]
     return from_json(RunSpec, {**form, "methods": methods, "judge": None if judge == words.BASE_JUDGE else judge})
+
+
+def read_finished(path: Any, name: Any, services: Services) -> tuple[Finished, ...]:
+    """The rows of an uploaded file with finished texts; none without a file. Raises UserError."""
+    limits = services.limits
+    return () if path is None else read_texts(*uploaded(path, limits.max_bytes), str(name or ""), limits)
 
 
 def preview(prompts: PromptSet) -> tuple[list[str], list[list[str]]]:

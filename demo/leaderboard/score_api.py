@@ -34,7 +34,8 @@ def score_endpoint(services: Services) -> Callable[..., Iterator[dict[str, Any]]
 
         Methods are named as /methods lists them. Each answer has the state, and how many tokens of how many are done;
         the last one also has the link of the run and its table: metric -> method -> value, with the ends of its 95 %
-        interval (low, high) and its difference to base (null: there is none).
+        interval (low, high) and its difference to base, which is clear if it is larger than the bound (null: there is
+        none).
         """
         try:
             chosen = [to_json(parse_method(name)) for name in read_names(methods, MAX_METHODS)]

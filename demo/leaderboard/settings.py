@@ -16,8 +16,10 @@ from demo.parts.marked import Marked, Values, message, message_line
 from demo.parts.tables import text_table
 from demo.parts.uploads import known_methods
 from demo.services import Services
-from leaderboard.prompts import shipped_sets
+from leaderboard.output.conclusion import foreseen
+from leaderboard.prompts import MAX_NAME, shipped_sets
 from leaderboard.records import PromptSet, RunSpec
+from leaderboard.texts import Finished, only
 
 
 class Setup:
@@ -52,12 +54,23 @@ class Setup:
                     self.samples = gr.Slider(1, 10, 1, step=1, **labelled("samples"))
                     self.judge = gr.Dropdown(judges, value=words.BASE_JUDGE, **labelled("judge"))
                 self.sampling = lay_out_sampling(services)
+                with gr.Row(elem_classes="sampling"):
+                    self.again = gr.Checkbox(False, min_width=250, **labelled("again"))
+                    drop: dict[str, Any] = {
+                        "height": 104,
+                        "min_width": 250,
+                        "interactive": True,
+                        "elem_classes": "drop",
+                    }
+                    self.texts = gr.File(label=words.DROP_TEXTS, **drop)
+                    self.texts_name = gr.Textbox(max_lines=1, max_length=MAX_NAME, **labelled("texts_name"))
         self.prompts, self.uploaded = gr.State(first), gr.State(None)  # the chosen set, and the newest upload
         self.fields: dict[str, Component] = {"methods": self.methods, "samples": self.samples, "judge": self.judge}
         self.fields["seed"] = self.sampling.seed
         sampling = [self.sampling.mode, *self.sampling.fields.values()]
         # Everything that determines a run, beside the prompts.
-        self.controls: list[Component] = [self.size, *self.fields.values(), *sampling]
+        others = [self.again, self.texts, self.texts_name]
+        self.controls: list[Component] = [self.size, *self.fields.values(), *sampling, *others]
         self.inputs: list[Component] = [self.prompts, *self.controls]
 
 
@@ -121,10 +134,12 @@ def offer_methods(services: Services) -> Any:
 
 def on_estimate(services: Services, setup: Setup, values: Values) -> Values:
     """The folded line, and size and time of the run. Raises UserError for its settings."""
-    spec, prompts = read_setup(services, setup, values)
-    estimate = services.runner.estimate(spec, prompts, visitor=True)
+    spec, prompts, texts = read_setup(services, setup, values)
+    estimate = services.runner.estimate(spec, prompts, visitor=True, texts=texts)
     folded = gr.update(label=words.run_line(spec))
-    return {setup.folded: folded, setup.estimate: message(words.estimate(estimate))}
+    examples = (services.runner.results(id) for id in services.database.shipped)
+    said = [words.estimate(estimate, texts), *(foreseen(each, len(prompts.prompts)) for each in examples)]
+    return {setup.folded: folded, setup.estimate: message(". ".join(said))}
 
 
 def show_set(setup: Setup, prompts: PromptSet) -> Values:
@@ -137,9 +152,12 @@ def show_set(setup: Setup, prompts: PromptSet) -> Values:
     }
 
 
-def read_setup(services: Services, setup: Setup, values: Values) -> tuple[RunSpec, PromptSet]:
-    """The settings and the prompts that were chosen. Raises UserError."""
+def read_setup(services: Services, setup: Setup, values: Values) -> tuple[RunSpec, PromptSet, list[Finished]]:
+    """The settings and the prompts that were chosen, and the finished texts for these. Raises UserError."""
     chosen: dict[str, Any] = {name: values[control] for name, control in setup.fields.items()}
     chosen["sampling"] = {name: values[control] for name, control in setup.sampling.fields.items()}
     chosen["chat"] = values[setup.sampling.mode] == common.CHAT
-    return form.read_run(chosen, services), form.chosen_prompts(values[setup.prompts], values[setup.size])
+    all = values[setup.prompts]
+    prompts = form.chosen_prompts(all, values[setup.size])
+    texts = form.read_finished(values[setup.texts], values[setup.texts_name], services)
+    return form.read_run(chosen, services, values[setup.again]), prompts, [only(each, prompts, all) for each in texts]

@@ -126,9 +126,9 @@ def on_run(services: Services, board: Scoreboard, values: Values) -> Iterator[Va
     """Begin a run and show its texts as they arrive, then its results. Raises UserError."""
     if (owner := owner_of(values[board.owner])) is None:
         raise UserError(common.NO_OWNER)
-    spec, prompts = read_setup(services, board.setup, values)
+    spec, prompts, texts = read_setup(services, board.setup, values)
     with services.allowance.spend(TOKENS, work_of_run(spec, prompts)):
-        run = services.runner.add(spec, prompts, owner)
+        run = services.runner.add(spec, prompts, owner, texts)
     yield from play(services, board, run, values[board.owner])
 
 
@@ -162,7 +162,7 @@ def written(services: Services, board: Scoreboard, run: Run) -> Iterator[Values]
                 bar = BAR.format(done=f'value="{progress.done}" max="{progress.total}"')
                 yield run_updates(board, message(words.progress(progress, num_texts)), rows, bar, run.id)
                 shown = time.monotonic()
-    total = len(run.prompts.prompts) * len(run.spec.methods) * run.spec.samples
+    total = len(run.prompts.prompts) * len(run.spec.written) * run.spec.samples
     yield run_updates(board, message(words.run_done(total, num_texts)), rows)
 
 

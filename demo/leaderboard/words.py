@@ -1,12 +1,13 @@
 """The words of the Leaderboard tab."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 
 from demo.parts.words import PHASES, PROSE, count, duration, moment, sampling_line, words_of
 from leaderboard.records import PromptSet, Run, RunSpec
 from leaderboard.runs.estimator import Estimate
 from leaderboard.runs.plan import Progress
+from leaderboard.texts import Finished
 
 __getattr__: Callable[[str], str] = words_of("leaderboard")
 BASE_JUDGE = "the base model, unadapted"
@@ -30,11 +31,12 @@ def prompts_line(prompts: PromptSet) -> str:
     return " · ".join(parts)
 
 
-def estimate(estimate: Estimate) -> str:
+def estimate(estimate: Estimate, texts: Sequence[Finished] = ()) -> str:
+    beside = "".join(f", and {count(len(each.texts), 'text')} of {each.name}" for each in texts)
     if estimate.num_known == estimate.num_texts:
-        return f"{count(estimate.num_texts, 'text')}, all stored already: only the scoring is left."
+        return f"{count(estimate.num_texts, 'text')}, all stored already{beside}: only the scoring is left."
     known = f" ({estimate.num_known:,} stored already)" if estimate.num_known else ""
-    return f"{count(estimate.num_texts, 'text')}{known}, about {duration(estimate.seconds)}"
+    return f"{count(estimate.num_texts, 'text')}{known}, about {duration(estimate.seconds)}{beside}"
 
 
 def progress(progress: Progress, num_texts: int) -> str:

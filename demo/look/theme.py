@@ -1,6 +1,6 @@
 """The look: a Gradio theme with fonts that come along, and a style sheet; nothing is fetched from elsewhere.
 
-A method has one colour everywhere; the style sheet holds the same four as variables.
+A method has one colour everywhere, from leaderboard.output.looks.
 """
 
 import tomllib
@@ -10,9 +10,11 @@ from typing import Any
 import gradio as gr
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from leaderboard.output.looks import KINDS
+
 STYLE_SHEET = Path(__file__).with_name("style.css")
 FAVICON = Path(__file__).with_name("favicon.svg")
-COLORS = {"base": "#6b7280", "lora": "#0072b2", "prefix": "#009e73", "pplm": "#d55e00"}  # safe for colour-blind eyes
+COLORS = {name: kind.colors[0] for name, kind in KINDS.items()}
 PAPER_COLOR = "#aa4499"  # the paper's own algorithm, where it stands beside PPLM as it is here
 SHADES = tomllib.loads(Path(__file__).with_name("shades.toml").read_text("utf-8"))
 # Gradio brings this font along; its 600 lacks most letters, so that 700 stands in.

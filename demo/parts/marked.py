@@ -4,28 +4,25 @@ Model text and people's text go only into HighlightedText and Textbox, which esc
 this project's words and escaped names of adapters.
 """
 
+from collections.abc import Sequence
 from html import escape
+from textwrap import shorten
 from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
 
-from adapters.methods import NO_LIMIT, PPLM, Method
+from adapters.ask.instructions import instructions
+from adapters.methods import NO_LIMIT, PPLM, Ask, Method
 from demo.parts.numbers import DEPARTS, PROMPT, TOPICS
-from demo.parts.words import TRAINED_ON, base_title, count, kinds, percent, title
+from demo.parts.words import DOES, NO_TRAINING, TRAINED_ON, base_title, count, kinds, origin, percent, title
 from demo.services import Services
+from leaderboard.output.looks import KINDS
 
 # The style sheet knows a mark by its colour; that of a departing word of a list is one step off that of its list.
 TOPIC_COLORS = dict(zip(TOPICS, ("#f0e442", "#cc79a7", "#56b4e9"), strict=True))
 BOTH_COLORS = {f"{mark}, {DEPARTS}": f"#{int(color[1:], 16) + 1:06x}" for mark, color in TOPIC_COLORS.items()}
 COLORS = {PROMPT: "transparent", DEPARTS: "#18212f"} | TOPIC_COLORS | BOTH_COLORS
-# What a method does: nothing; matrices beside the weights; tokens before the prompt; an arrow into the memory.
-GLYPHS = {
-    "base": '<rect x="3" y="4" width="14" height="12" rx="2"/>',
-    "lora": '<rect x="2" y="4" width="9" height="12" rx="2"/><path d="M14.5 4v12M18 4v12"/>',
-    "prefix": '<path d="M2 10h.01M6 10h.01M10 10h.01" stroke-width="3"/><path d="M13.5 10H18"/>',
-    "pplm": '<path d="M11 5h7M11 10h7M11 15h7M1 10h7M5 7l3 3-3 3"/>',
-}
 ERROR = "error"
 MESSAGE = "message"  # class of every message line
 MAX_PANES = 6
@@ -65,23 +62,39 @@ def message(words: str, is_error: bool = False) -> Marked:
 def head_html(method: Method, services: Services) -> str:
     """The colour, picture and name of a method, and one line of what it does."""
     parts = kinds(method)
-    colors = " ".join(f"kind-{kind}" for kind in parts)
-    line = escape(cost(method, services))
-    pictures = "".join(map(glyph, parts))
-    return f'<div class="edge {colors}"></div><h2>{pictures}{escape(title(method))}</h2><p>{line}</p>'
+    name, line = escape(title(method)), escape(cost(method, services))
+    return f"{edges(parts)}<h2>{''.join(map(glyph, parts))}{name}</h2><p>{line}</p>"
+
+
+def edges(parts: Sequence[str]) -> str:
+    """The colours of a method side by side, for HTML."""
+    colors = "".join(f'<i class="kind-{kind}"></i>' for kind in parts)
+    return f'<div class="edges">{colors}</div>'
 
 
 def glyph(kind: str) -> str:
     """The picture of a part of a method, for HTML."""
-    return f'<svg class="glyph kind-{kind}" viewBox="0 0 20 20" aria-hidden="true">{GLYPHS[kind]}</svg>'
+    path = f'<path d="{KINDS[kind].glyph}"/>'
+    return f'<svg class="glyph kind-{kind}" viewBox="0 0 20 20" aria-hidden="true">{path}</svg>'
 
 
 def cost(method: Method, services: Services) -> str:
     """What the method adds to the base model, in one line."""
-    parts = []
+    parts = origin(method)
     if (steering := method.steering) is not None:
         best = "" if steering.best_of == 1 else f", best of {steering.best_of}"
-        parts.append(f"no training · a gradient nudges the memory before each token ({strength(steering)}{best})")
+        line = DOES["pplm" if steering.num_iterations else "best"]
+        parts.append(line.format(settings=strength(steering) + best, texts=steering.best_of))
+    if method.push is not None:
+        parts.append(DOES["push"].format(nats=method.push.nats))
+    if (ask := method.ask) is not None:
+        line = DOES["ask" if ask.gamma == 1 else "guidance"]
+        parts.append(line.format(text=shorten(asked_for(ask), 60), gamma=ask.gamma))
+    if (experts := method.experts) is not None:
+        line = DOES["experts" if experts.alpha >= 0 else "against"]
+        other = experts.against or KINDS["base"].title
+        parts.append(line.format(expert=experts.expert, other=other, alpha=abs(experts.alpha)))
+    parts = [NO_TRAINING, *parts] if parts else parts
     if (lora := services.adapter(method.lora)) is not None:
         scale = "" if method.lora_scale == 1 else f", scale {method.lora_scale:g}"
         text, share = TRAINED_ON.get(lora.name, lora.name), percent(lora.num_parameters / services.num_parameters)
@@ -90,6 +103,11 @@ def cost(method: Method, services: Services) -> str:
         share = percent(prefix.num_parameters / services.num_parameters)
         parts.append(f"{prefix.size} learned tokens before the prompt · {share} extra")
     return " · ".join(parts) or f"{base_title(services.base)}, unchanged"
+
+
+def asked_for(ask: Ask) -> str:
+    """The instruction; empty where it is not known, which the form says."""
+    return ask.text or instructions().get(ask.name, "")
 
 
 def strength(steering: PPLM) -> str:

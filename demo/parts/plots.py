@@ -15,7 +15,6 @@ CLEAR = "rgba(0,0,0,0)"
 GRID = "rgba(127,138,155,0.25)"
 FONT = '"IBM Plex Sans", system-ui, sans-serif'
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}  # above the figure
-SYMBOLS = {"base": "circle", "lora": "square", "prefix": "diamond", "pplm": "triangle-up"}
 
 
 def whiskers(cells: Sequence[Cell], color: str) -> dict[str, Any]:

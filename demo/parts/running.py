@@ -67,7 +67,7 @@ def work(methods: Sequence[Method], sampling: Sampling) -> int:
 
 
 def work_of_run(spec: RunSpec, prompts: PromptSet) -> int:
-    return work(spec.methods, spec.sampling) * spec.samples * len(prompts.prompts)
+    return work(spec.written, spec.sampling) * spec.samples * len(prompts.prompts)
 
 
 def as_user_error(error: Exception) -> UserError:

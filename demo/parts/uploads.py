@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from adapters.ask.instructions import instructions
 from adapters.methods import BASE, UserError
 from adapters.pplm.word_list import MAX_BYTES, read_word_list
 from adapters.store.adapter_store import Adapter
-from demo.parts.words import BAD_METHODS, NO_FILE, NO_PROMPT, NO_SUCH_ADAPTER, PROMPT_TOO_LONG
+from demo.parts.words import BAD_METHODS, FILE_GONE, NO_FILE, NO_PROMPT, NO_SUCH_ADAPTER, PROMPT_TOO_LONG
 from demo.services import Services
 
 MAX_PROMPT = 20_000  # characters; longer than any context here, short enough to tokenise at once
@@ -16,6 +17,8 @@ def uploaded(path: Any, most: int) -> tuple[bytes, str]:
     """Content and name of an uploaded file; of one larger than `most` bytes one byte more. Raises UserError."""
     if not isinstance(path, str):
         raise UserError(NO_FILE)
+    if not Path(path).is_file():  # swept since
+        raise UserError(FILE_GONE)
     with Path(path).open("rb") as opened:
         return opened.read(most + 1), Path(path).name
 
@@ -44,7 +47,10 @@ def read_names(methods: Any, most: int, refused: str = BAD_METHODS) -> list[str]
 
 def known_methods(services: Services) -> list[str]:
     """Short names of every method that consists of one part."""
-    kinds = {"lora": services.names("lora"), "prefix": services.names("prefix"), "pplm": services.attribute_names()}
+    kinds = {kind: services.names(kind) for kind in ("lora", "prefix")}
+    kinds |= {kind: services.attribute_names() for kind in ("pplm", "best")}
+    kinds |= {"push": list(services.attributes), "ask": list(instructions())}
+    kinds |= {"experts": [*kinds["lora"], *kinds["prefix"]]}
     return [BASE.name, *(f"{kind}:{name}" for kind, names in kinds.items() for name in names)]
 
 

@@ -3,13 +3,13 @@
 import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import fields
 from datetime import datetime
 from html import escape
 from pathlib import Path
 
-from adapters.methods import PPLM, Method, Sampling
+from adapters.methods import Method, Sampling
 from leaderboard.output.looks import kinds as kinds
+from leaderboard.output.looks import look
 from leaderboard.output.looks import title as title
 from leaderboard.store.backup import Backup
 
@@ -18,6 +18,9 @@ SAFETY = TABLES["safety"]  # what a restart of a Space leaves of links
 PROSE = TABLES["prose"]  # by tab
 PHASES: dict[str, str] = PROSE["common"]["PHASES"]
 TRAINED_ON: dict[str, str] = PROSE["common"]["TRAINED_ON"]
+DOES: dict[str, str] = PROSE["common"]["DOES"]
+USES: dict[str, str] = PROSE["common"]["USES"]
+FINISHED = PROSE["common"]["FINISHED"]
 PLAIN, CHAT = "Continue text", "Answer as chat"
 LINK_TITLE = "Nothing at this link"
 
@@ -47,15 +50,20 @@ def base_title(id: str) -> str:
     return name.partition("-Instruct")[0].replace("-", " ")
 
 
+def can_xray(method: Method) -> bool:
+    """Whether a gradient made its texts, step by step."""
+    return "pplm" in kinds(method)
+
+
+def origin(method: Method) -> list[str]:
+    """What sets a row apart that is no method of its own: finished texts, or other seeds."""
+    return [FINISHED] if method.texts is not None else [f"seed + {method.seed_offset}"] if method.seed_offset else []
+
+
 def settings(method: Method) -> str:
     """A composition with all its settings."""
-    parts = [title(method)]
-    if method.lora is not None:
-        parts.append(f"lora_scale {method.lora_scale:g}")
-    if method.steering is not None:
-        names = [field.name for field in fields(PPLM) if field.name != "attributes"]
-        parts += [f"{name} {getattr(method.steering, name)}" for name in names]
-    return ", ".join(parts)
+    parts = [f"{name} {value}" for name, value in look(method).settings]
+    return ", ".join([title(method), *origin(method), *parts])
 
 
 def sampling_line(sampling: Sampling, seed: int, chat: bool) -> str:
@@ -83,6 +91,7 @@ def quote(piece: str) -> str:
 def links_html(repository: str, space: str | None) -> str:
     """Where to read more: the papers of the methods, the base model if it is on the Hub, the code of a Space."""
     papers = {"LoRA": "2106.09685", "Prefix tuning": "2101.00190", "PPLM": "1912.02164"}
+    papers |= {"DExperts": "2105.03023", "Guidance": "2306.17806"}
     links = {name: f"arxiv.org/abs/{number}" for name, number in papers.items()}
     if re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         links[base_title(repository)] = f"huggingface.co/{repository}"

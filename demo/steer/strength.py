@@ -128,7 +128,7 @@ def strength_plot(goal: Goal, across: str, strength: float = 0) -> go.Figure:
     plot = go.Figure()
     for algorithm, (color, symbol) in SIGNS.items():
         points = goal.of(algorithm)
-        x, y = [point.figures[across] for point in points], [point.figures["success"] for point in points]
+        x, y = [point.figure(across) for point in points], [point.figure("success") for point in points]
         plot.add_scatter(
             x=[cell.value for cell in x],
             y=[cell.value for cell in y],
@@ -145,7 +145,7 @@ def strength_plot(goal: Goal, across: str, strength: float = 0) -> go.Figure:
             hovertext=[hover(point, across) for point in points],
         )
     plot.add_scatter(**here(goal, across, strength))
-    low, high = reach_of([point.figures[across] for point in goal.points])
+    low, high = reach_of([point.figure(across) for point in goal.points])
     bar = next((bar for bar in goal.bars if bar.figure == across), None)
     left, right = low, high
     if bar is not None:
@@ -172,7 +172,7 @@ def here(goal: Goal, across: str, strength: float) -> dict[str, Any]:
     points = sorted([goal.unsteered, *goal.of(OURS)], key=lambda point: point.strength)
     known = [point.strength for point in points]
     x, y = (
-        float(np.interp(strength, known, [point.figures[name].value for point in points]))
+        float(np.interp(strength, known, [point.figure(name).value for point in points]))
         for name in (across, "success")
     )
     marker = {"symbol": "circle-open", "size": 22, "color": COLORS["pplm"], "line": {"width": 2}}
@@ -180,7 +180,7 @@ def here(goal: Goal, across: str, strength: float) -> dict[str, Any]:
 
 
 def hover(point: Point, across: str) -> str:
-    figures = [f"{TITLES[name]} {number(point.figures[name].value)}" for name in ("success", across)]
+    figures = [f"{TITLES[name]} {number(point.figure(name).value)}" for name in ("success", across)]
     return "<br>".join([called(point), *figures])
 
 
@@ -197,7 +197,7 @@ def strength_table(goal: Goal) -> list[Column]:
     columns = [Column(words.STRENGTH, names, names, edges)]
     for name, title in TITLES.items():
         heading = title.capitalize() + (f" (goal {wanted[name].sign})" if name in wanted else "")
-        cells = [point.figures[name] for point in goal.points]
+        cells = [point.figure(name) for point in goal.points]
         marks = [
             "" if name not in wanted or point.algorithm == UNSTEERED else words.VERDICTS[wanted[name].held(point)]
             for point in goal.points

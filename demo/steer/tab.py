@@ -17,7 +17,7 @@ from demo.parts.actions import wire_work, work_buttons
 from demo.parts.controls import FIRST_SEED, controls, labelled, slider
 from demo.parts.events import LIGHT, MODEL, told
 from demo.parts.links import owner_of
-from demo.parts.marked import Marked, Values, highlighted, marked_text, message, message_line
+from demo.parts.marked import Marked, Values, edges, highlighted, marked_text, message, message_line
 from demo.parts.numbers import TOPICS, departure, marker, spans
 from demo.parts.running import begin, closed_at_end, only
 from demo.parts.tables import text_table
@@ -79,7 +79,7 @@ class Topics:
 
 def try_pane(name: str, kind: str, text: Marked) -> gr.HighlightedText:
     with gr.Column(elem_classes="pane", min_width=220):
-        gr.HTML(f'<div class="edge kind-{kind}"></div><h2>{name}</h2>', elem_classes="pane-head")
+        gr.HTML(f"{edges([kind])}<h2>{name}</h2>", elem_classes="pane-head")
         return marked_text(f"{name}: text", "pane-text", text)
 
 

@@ -7,8 +7,9 @@ import plotly.graph_objects as go
 
 from adapters.training.order import CurvePoint, TrainStep
 from demo.look.theme import COLORS
-from demo.parts.plots import LEGEND, SYMBOLS, dressed
+from demo.parts.plots import LEGEND, dressed
 from demo.train import words
+from leaderboard.output.looks import KINDS
 
 MOST_POINTS = 400  # of a line; more cannot be told apart, and would be sent at every step
 
@@ -33,7 +34,7 @@ def loss_curve(steps: Sequence[TrainStep] | Sequence[CurvePoint], total: int, ki
         mode="lines+markers",
         name=words.VALIDATION,
         line={"color": COLORS[kind], "width": 2},
-        marker={"size": 8, "symbol": SYMBOLS[kind], "color": COLORS[kind]},
+        marker={"size": 8, "symbol": KINDS[kind].symbol, "color": COLORS[kind]},
         hovertemplate="%{x}: %{y:.3f}<extra></extra>",
     )
     if checked:

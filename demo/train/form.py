@@ -85,7 +85,7 @@ def read_data(form: Mapping[str, Any]) -> tuple[str, Path | None]:
 def uploaded(path: Any) -> Path:
     """An uploaded file that is still there; raises UserError."""
     if not isinstance(path, str) or not Path(path).is_file():
-        raise UserError(words.FILE_GONE)
+        raise UserError(common.FILE_GONE)
     return Path(path)
 
 

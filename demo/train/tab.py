@@ -16,7 +16,7 @@ from adapters.training.queue import JobView
 from demo.parts import words as common
 from demo.parts.events import LIGHT, told
 from demo.parts.links import is_own, owner_of
-from demo.parts.marked import Values, marked_text, message, message_line
+from demo.parts.marked import Values, edges, marked_text, message, message_line
 from demo.parts.numbers import PROMPT, Span
 from demo.parts.views import Page
 from demo.services import Services
@@ -53,7 +53,7 @@ class SaysPart:
     def values(self, kind: str, title: str, prompt: str, text: str) -> Values:
         return {
             self.column: gr.update(visible=bool(prompt)),
-            self.head: f'<div class="edge kind-{kind}"></div><h3>{title}</h3>',
+            self.head: f"{edges([kind])}<h3>{title}</h3>",
             self.text: [(prompt, PROMPT), (text, None)] if text else [],
         }
 

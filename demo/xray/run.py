@@ -8,7 +8,7 @@ from adapters.decoding.visitors import XRAYS
 from adapters.methods import Request, UserError, unsteered
 from adapters.xray.trace import MAX_STEPS, TextRecord, XRay
 from demo.parts.running import closed_at_end, told
-from demo.parts.words import count, title
+from demo.parts.words import can_xray, count, title
 from demo.services import Services
 from demo.xray import words
 
@@ -32,7 +32,7 @@ class LookView(NamedTuple):
 
 
 def steered(texts: Mapping[int, Text]) -> list[int]:
-    return [place for place, one in texts.items() if one.request.method.steering is not None]
+    return [place for place, one in texts.items() if can_xray(one.request.method)]
 
 
 def read_named(value: Any) -> tuple[str, ...]:

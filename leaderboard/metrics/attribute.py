@@ -27,9 +27,11 @@ def columns(setting: Setting) -> list[Metric]:
     for attribute, wanted in setting.attributes.items():
         how, judge = "texts that show the attribute / texts judged", judge_of(attribute)
         said = None if judge is None else judge.description
-        passport = Passport(f"on topic ({attribute})", wanted, how, setting.n, said, length="whole texts")
+        interval = f"{Passport.interval}. Of a share by itself: Wilson, with as many texts as vary by themselves"
+        title = f"on topic ({attribute})"
+        passport = Passport(title, wanted, how, setting.n, said, length="whole texts", interval=interval)
         label = ATTRIBUTE + attribute
-        metrics.append(Metric(label, passport, partial(Texts.tally_by_prompt, label=label), ratio))
+        metrics.append(Metric(label, passport, partial(Texts.tally_by_prompt, label=label), ratio, True))
     return metrics
 
 

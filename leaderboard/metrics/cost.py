@@ -32,7 +32,7 @@ def _once(texts: Texts, field: str) -> Array:
 
 def columns(setting: Setting) -> list[Metric]:
     pace = "tokens per second, relative to the base in the same run"
-    drawn = "95 % bootstrap, 2,000 samples; a batch counts for its first prompt"
+    drawn = f"{Passport.interval}; a batch counts for its first prompt, so there must be five"
     most = "maximum over the method's batches; on a CPU of the whole process, with what earlier methods left"
     speed = Passport("speed, base = 1", True, pace, interval=drawn)
     parameters = Passport("trainable parameters", False, "sum of LoRA, prefix and discriminators", interval=ONCE)

@@ -8,9 +8,10 @@ An n-gram is n words in a row; words stand between whitespace, case and punctuat
 number and length of texts, so methods are compared on equally many texts of equal length. A text that collapses into
 "love love love" has a good perplexity and a bad repetition.
 
-Distinct-n is no sum over prompts. To resample prompts, each n-gram has a credit of 1, shared equally by the prompts
-that have it: the credits sum to the number of different n-grams. Drawing the texts themselves would draw some twice and
-make every method look repetitive.
+Distinct-n is no sum over prompts. To resample prompts, each n-gram has a credit of 1: of its prompt if no other has it,
+else of all prompts in equal parts. Credits sum to the number of different n-grams, and differ by what is lost without a
+prompt (jackknife; Efron and Stein 1981). Drawing the texts themselves would draw some twice and make every method look
+repetitive.
 """
 
 from collections.abc import Sequence
@@ -43,8 +44,10 @@ def distinct_rows(texts: Texts, n: int) -> Array:
     prompts = texts.prompts[owners]
     shared = counts(Grams(ids, prompts), texts.num_prompts)
     holders = np.bincount(shared.ids)  # by n-gram: how many prompts have it
-    credits = np.bincount(shared.texts, 1 / holders[shared.ids], texts.num_prompts)
-    return np.column_stack([credits, np.bincount(prompts, minlength=texts.num_prompts)])
+    number = np.bincount(prompts, minlength=texts.num_prompts)
+    own = np.bincount(shared.texts[holders[shared.ids] == 1], minlength=texts.num_prompts)
+    common = (len(holders) - own.sum()) / max(1, np.count_nonzero(number))
+    return np.column_stack([np.where(number > 0, own + common, 0), number])
 
 
 def prompt_rows(texts: Texts) -> Array:
@@ -67,7 +70,7 @@ def repetition_rows(texts: Texts) -> Array:
 
 def columns(setting: Setting) -> list[Metric]:
     of = partial(Passport, n=setting.n, tokenisation=WORDS, length=setting.equal_length)
-    interval = f"{Passport.interval}; an n-gram's credit of 1 is shared by the prompts that have it"
+    interval = f"{Passport.interval}; a prompt counts by the n-grams that no other prompt has"
     whole = {
         n: of(f"distinct-{n}", True, f"different {n}-grams / all {n}-grams, over all texts", interval=interval)
         for n in ORDERS

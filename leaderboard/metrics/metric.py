@@ -95,6 +95,7 @@ class Metric:
     # (P, K), or one row without an interval if it is measured once; zeros or NaN: nothing to count
     rows: Callable[[Texts], Array]
     value: Callable[[Array, Array], Array]  # rows (P, K), weights (R, P) -> (R,); NaN: nothing to count
+    of_verdicts: bool = False  # a share: rows (P, 2) are numbers of verdicts that hold, and of all
 
 
 def plain(texts: Sequence[str], prompts: Sequence[Hashable] | None = None) -> Texts:

@@ -21,7 +21,10 @@ class Passport:
     masking: str | None = None
     tokenisation: str | None = None
     length: str | None = None
-    interval: str = "95 % bootstrap over prompts, 2,000 samples; against the base paired"
+    interval: str = (
+        "95 % bootstrap over prompts, 2,000 samples, wider for few prompts; against the base paired. "
+        "Marks obey a wider bound: one 95 % bound over all differences of the table (max-t)"
+    )
 
     @property
     def arrow(self) -> str:

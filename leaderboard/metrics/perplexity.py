@@ -10,12 +10,16 @@ from functools import partial
 
 import numpy as np
 
-from adapters.decoding.likelihood import perplexity_of
-from leaderboard.metrics.metric import Figures, Metric, Setting, Texts, measurement, stacked
+from leaderboard.metrics.metric import Figures, Metric, Setting, Texts, divide, measurement, stacked
 from leaderboard.metrics.passport import Array, Passport
 
-perplexities = np.vectorize(perplexity_of, otypes=[float])
 CORPUS = "exp(total loss / total number of tokens)"
+
+
+def perplexities(totals: Array, numbers: Array) -> Array:
+    """exp of the mean loss per token; NaN for no tokens, infinity where it is too large for a float."""
+    with np.errstate(over="ignore"):
+        return np.exp(divide(-totals, numbers))
 
 
 def each(tallies: Array) -> Array:
@@ -54,7 +58,7 @@ def _each_row(texts: Texts, label: str) -> Array:
 
 def passport(judge: str, title: str, aggregation: str, n: str) -> Passport:
     bos = "the judge's BOS token before the prompt, if it has one"
-    masking = "tokens of the text with its end token, not of the prompt"
+    masking = "tokens of the text with its end token (finished texts have none), not of the prompt"
     units = "the generated ids; a judge with another tokenizer encodes the text itself"
     return Passport(title, False, aggregation, n, judge, bos, masking, units, "whole texts")
 

@@ -9,6 +9,9 @@
 No match counts as 0.1 matches (method 1 of Chen and Cherry, WMT 2014), and BLEU is 0 without a matching word: equal to
 nltk's `sentence_bleu`. Time is linear in the number of texts: the largest and second largest count of each n-gram give
 the largest count among the others.
+
+To resample prompts, a text's distance from the mean counts twice: once for its own BLEU, once for what it changes in
+that of the others (Hoeffding 1948).
 """
 
 import numpy as np
@@ -21,12 +24,13 @@ EPSILON = 0.1  # matches for no match
 
 
 def rows(texts: Texts) -> Array:
-    """(P, 2): sum of the texts' BLEU, number of texts with words."""
+    """(P, 2): the texts' part in the sum of all BLEU, number of texts with words."""
     lengths = np.array([len(words) for words in texts.words], dtype=np.int64)
     there = lengths > 0
     if there.sum() < 2:
         return np.zeros((texts.num_prompts, 2))
-    return texts.by_prompt(np.where(there, scores(texts, lengths), 0), there)
+    found = np.where(there, scores(texts, lengths), 0)
+    return texts.by_prompt(np.where(there, 2 * found - found.sum() / there.sum(), 0), there)
 
 
 def scores(texts: Texts, lengths: IntArray) -> Array:
@@ -65,8 +69,11 @@ def closest_length(lengths: IntArray) -> IntArray:
 def columns(setting: Setting) -> list[Metric]:
     how = "BLEU-4 of each text against all others of the method, no match counts as 0.1; mean over texts"
     units = "words between whitespace"
-    passport = Passport("self-BLEU", False, how, setting.n, tokenisation=units, length=setting.equal_length)
-    return [Metric("self_bleu", passport, rows, ratio)]
+    interval = f"{Passport.interval}; the distance of a text from the mean counts twice, as it changes the others' too"
+    made = Passport(
+        "self-BLEU", False, how, setting.n, tokenisation=units, length=setting.equal_length, interval=interval
+    )
+    return [Metric("self_bleu", made, rows, ratio)]
 
 
 Measurement = measurement(__doc__, {"self_bleu": (ratio, lambda texts: rows(plain(texts)))}, predictions="string")

@@ -1,14 +1,17 @@
-"""What a table says, in sentences: computed from its figures, ranks and intervals."""
+"""What a table says, in sentences: only differences that its marks support, with their figures."""
 
 import math
 from collections.abc import Mapping, Sequence
 
-from leaderboard.records import ATTRIBUTE
+from leaderboard.records import ATTRIBUTE, Run
+from leaderboard.tables.bootstrap import FEWEST, POWER, reach
 from leaderboard.tables.display import figure
 from leaderboard.tables.results import Cell, Results
 
-ENOUGH = 20  # prompts; with fewer, no marks and no conclusion
-PERPLEXITY, REPETITION, SPEED = "perplexity", "repetition", "speed"
+ENOUGH = 20  # prompts that are advised
+PERPLEXITY, DIVERSITY, SPEED = "perplexity", "distinct_2", "speed"
+MOST = 3  # sentences of changes in a metric
+Titles = Mapping[str, str]
 
 
 def topic_of(results: Results) -> str | None:
@@ -18,63 +21,97 @@ def topic_of(results: Results) -> str | None:
 
 
 def is_enough(results: Results) -> bool:
-    """Whether there are enough prompts to tell methods apart."""
-    return results.num_prompts >= ENOUGH
+    """Whether there are enough prompts for intervals and marks."""
+    return results.num_prompts >= FEWEST
 
 
-def conclude(results: Results, titles: Mapping[str, str]) -> list[str]:
+def conclude(results: Results, titles: Titles) -> list[str]:
     """A few sentences; `titles` maps methods to their names on the page."""
     if not is_enough(results):
-        return [f"Too few prompts to tell methods apart ({results.num_prompts}): use {ENOUGH} or more."]
+        found = f"Too few prompts to tell methods apart ({results.num_prompts}): use {ENOUGH} or more"
+        return [f"{found}; intervals begin at {FEWEST}."]
     base = next((name for name, title in titles.items() if title == "Base"), None)
-    metric = topic_of(results)
-    if metric is not None:
-        return on_topic(results, metric, titles, base)
-    return [said for metric in (PERPLEXITY, REPETITION) if (said := best(results, metric, titles))]
+    metrics = [metric for metric in (topic_of(results) or PERPLEXITY, DIVERSITY) if metric in results.metrics]
+    return [said for metric in metrics for said in beside_base(results, metric, titles, base)]
 
 
-def on_topic(results: Results, metric: str, titles: Mapping[str, str], base: str | None) -> list[str]:
-    """Who is on topic most often, what that costs, and who does not differ from the base."""
-    cells, topic = results.cells[metric], metric.removeprefix(ATTRIBUTE)
+def beside_base(results: Results, metric: str, titles: Titles, base: str | None) -> list[str]:
+    """Who changed a metric clearly, the largest figure first, and who cannot be told from the base."""
+    cells = results.cells[metric]
     ordered = sorted((name for name in titles if known(cells.get(name))), key=lambda name: -cells[name].value)
-    better = [name for name in ordered if cells[name].difference_low > 0]
-    if base is None or base not in ordered:
-        return [said] if (said := best(results, metric, titles)) else []
-    share = figure(metric, cells[base].value)
-    if not better:
-        return [f"No method is clearly more often about {topic} than Base ({share} of texts)."]
-    figures = listed([f"{titles[name]} {figure(metric, cells[name].value)}" for name in better])
-    lines = [f"More often about {topic} than Base ({share} of texts): {figures}."]
-    lines += [said for name in better[:2] if (said := cost(results, name, base, titles))]
-    same = [titles[name] for name in ordered if name != base and cells[name].tie]
-    return [*lines, f"No clear difference on topic: {listed(same)}."] if same else lines
+    lines = [
+        changed(results, metric, name, titles[name], cells[base]) for name in ordered if base and cells[name].clear
+    ]
+    same, share = (
+        [titles[name] for name in ordered if cells[name].tie],
+        figure(metric, cells[base].value if base else 0),
+    )
+    if same and len(same) == len(ordered) - 1:
+        return [f"No method can be told from Base in {called(results, metric)} ({share})."]
+    return lines[:MOST] + ([f"{listed(same)} cannot be told from Base in {called(results, metric)}."] if same else [])
 
 
-def cost(results: Results, name: str, base: str, titles: Mapping[str, str]) -> str:
-    """What a method costs in perplexity and speed, beside the base."""
-    parts = []
-    fluency = results.cells.get(PERPLEXITY, {})
-    if known(fluency.get(name)) and known(fluency.get(base)):
-        one, other = fluency[name], fluency[base]
-        beside = f"perplexity {figure(PERPLEXITY, one.value)} (Base {figure(PERPLEXITY, other.value)})"
-        parts.append("no clear cost in perplexity" if one.tie else beside)
-    speed = results.cells.get(SPEED, {}).get(name)
-    if speed is not None and known(speed):
-        parts.append(f"{figure(SPEED, speed.value)} Base's speed")
-    return f"{titles[name]}: {listed(parts)}." if parts else ""
+def changed(results: Results, metric: str, name: str, title: str, base: Cell) -> str:
+    """The sentence of one clear difference; with that in perplexity, where it is another metric."""
+    cell = results.cells[metric][name]
+    verb = "raised" if cell.difference > 0 else "lowered"
+    said = f"{title} {verb} {called(results, metric)} from {figure(metric, base.value)} to {figure(metric, cell.value)}"
+    fluency = results.cells.get(PERPLEXITY, {}).get(name, Cell(math.nan))
+    if metric.startswith(ATTRIBUTE) and fluency.clear:
+        said += f" at {fluency.value / (fluency.value - fluency.difference):.2g} times the perplexity"
+    elif metric.startswith(ATTRIBUTE) and fluency.tie:
+        said += " without a clear change in perplexity"
+    return f"{said}."
 
 
-def best(results: Results, metric: str, titles: Mapping[str, str]) -> str:
-    """Who is best by a metric; empty without ranks."""
-    ranks = results.ranks.get(metric, {})
-    if not ranks:
-        return ""
-    first = [name for name in titles if ranks.get(name) == 1]
-    title = results.passports[metric].title
-    if len(first) == len(ranks):
-        return f"No method clearly differs from another in {title}."
-    figures = listed([f"{titles[name]} {figure(metric, results.cells[metric][name].value)}" for name in first])
-    return f"Best {title}{' (ties)' if len(first) > 1 else ''}: {figures}."
+def power(results: Results) -> str:
+    """How large differences must be to be marked; empty where nothing can be."""
+    said = sizes(results, (topic_of(results), PERPLEXITY, DIVERSITY))
+    run = f"{results.num_prompts} prompts and {results.num_texts} texts of each method"
+    return f"With {run}, this run can see differences of about {said}." if said else ""
+
+
+def foreseen(results: Results, num_prompts: int) -> str:
+    """The same of a run that has not begun, from the spread of these results, where that depends little on methods."""
+    if num_prompts < FEWEST:
+        return f"Fewer than {FEWEST} prompts have no intervals."
+    there, here = (needed(results.bound_z, number) for number in (results.num_prompts, num_prompts))
+    said = sizes(results, (topic_of(results), DIVERSITY), here / there)
+    return f"If texts vary as in the example run, it can see differences of about {said}." if said else ""
+
+
+def needed(z: float, num_prompts: int) -> float:
+    """A detectable difference, in standard deviations between prompts."""
+    return float(reach(z, num_prompts) + reach(POWER, num_prompts)) * math.sqrt(num_prompts - 1) / num_prompts
+
+
+def sizes(results: Results, metrics: Sequence[str | None], scale: float = 1) -> str:
+    """The detectable differences with their metrics, those of shares in points."""
+    found = {metric: scale * results.detectable.get(metric, math.nan) for metric in metrics if metric is not None}
+    return listed(
+        [
+            f"{100 * size:.0f} points in {called(results, metric)}"
+            if metric.startswith(ATTRIBUTE)
+            else f"{size:.2g} in {called(results, metric)}"
+            for metric, size in found.items()
+            if math.isfinite(size)
+        ]
+    )
+
+
+def called(results: Results, metric: str) -> str:
+    return metric.removeprefix(ATTRIBUTE) if metric.startswith(ATTRIBUTE) else results.passports[metric].title
+
+
+def by_chance(run: Run, results: Results) -> list[str]:
+    """A warning where an A/A row is told apart from the base: only chance differs between them."""
+    again = [method.name for method in run.spec.methods if method.seed_offset]
+    cells = {metric: [results.cells[metric][name] for name in again] for metric in results.metrics}
+    apart = [metric for metric, of in cells.items() if any(math.isfinite(c.difference_low) and not c.tie for c in of)]
+    if not apart or not is_enough(results):
+        return []
+    titles = listed([results.passports[metric].title for metric in apart])
+    return [f"The base differs from itself here, in {titles}: read marks with care."]
 
 
 def known(cell: Cell | None) -> bool:

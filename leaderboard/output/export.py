@@ -15,7 +15,7 @@ from pandas.api.types import is_numeric_dtype
 
 from adapters.methods import to_json
 from leaderboard.output.report import run_report
-from leaderboard.records import ATTRIBUTE, RunData, Sample
+from leaderboard.records import ATTRIBUTE, GIVEN, RunData, Sample
 from leaderboard.tables.results import Results
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of a cell that a spreadsheet runs
@@ -36,7 +36,9 @@ def samples_frame(data: RunData) -> pd.DataFrame:
     for name in data.run.prompts.tag_names:
         columns[f"tag:{name}"] = "str", [own.get(name) for own in tags]
     columns["method"] = "str", [methods[sample.method].name for sample in samples]
-    for name in ("draw", "seed", "text", "num_tokens", "finish_reason", "key"):
+    columns["draw"] = "int64", [sample.draw for sample in samples]
+    columns["seed"] = "Int64", [None if sample.finish_reason == GIVEN else sample.seed for sample in samples]
+    for name in ("text", "num_tokens", "finish_reason", "key"):
         kind = "int64" if Sample.__annotations__[name] is int else "str"
         columns[name] = kind, [getattr(sample, name) for sample in samples]
     for label, tallies in data.tallies.items():

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from leaderboard.metrics.passport import Passport
 from leaderboard.output import trade_off
-from leaderboard.output.conclusion import SPEED, conclude, is_enough, topic_of
+from leaderboard.output.conclusion import SPEED, by_chance, conclude, is_enough, power, topic_of
 from leaderboard.output.looks import Look, look
 from leaderboard.output.rendering import TEMPLATES, render
 from leaderboard.output.trade_off import Plot
@@ -59,7 +59,11 @@ def board_of(run: Run, results: Results) -> Board:
         Row(place, each, rank(ranks, each.name), cells_of(results, metrics, each)) for place, each in enumerate(looks)
     ]
     return Board(
-        conclude(results, {each.name: each.title for each in looks}),
+        [
+            *conclude(results, {each.name: each.title for each in looks}),
+            *by_chance(run, results),
+            *filter(None, [power(results)]),
+        ],
         [head(results, metric) for metric in metrics],
         sorted(rows, key=lambda row: worst_last(results, first, row.look.name)) if metrics else [],
         len(set(ranks.values())) > 1,

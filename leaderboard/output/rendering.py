@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from leaderboard.metrics.distinct import distinct
+from leaderboard.output.looks import KINDS, style
 from leaderboard.tables.display import bracket, figure, number, span, with_interval
 from leaderboard.tables.results import Cell
 
@@ -26,7 +27,7 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters |= {"number": number, "with_interval": with_interval, "bracket": bracket, "signed": signed}
     environment.globals |= {"ENDS": ENDS, "FIGURES": FIGURES, "distinct": distinct, "isfinite": math.isfinite}
-    environment.globals |= {"figure": figure, "span": span}
+    environment.globals |= {"figure": figure, "span": span, "KINDS": KINDS, "kinds_style": style}
     return environment.get_template(template).render(**values)
 
 

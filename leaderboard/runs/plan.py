@@ -19,7 +19,7 @@ Position = tuple[int, int, int]  # of a text: prompt, method, draw
 
 
 class Batch(NamedTuple):
-    """Every draw of some prompts under one method."""
+    """Every draw of some prompts under one method; empty for one whose texts are finished."""
 
     number: int  # index of the method
     method: Method
@@ -56,10 +56,10 @@ class Plan:
 
     def _batch(self, number: int, part: range, hashes: Fingerprints) -> Batch:
         method, requests = self.spec.methods[number], {}
-        for index in part:
+        for index in part if method.texts is None else ():
             prompt = self.prompts.prompts[index].prompt
             for draw in range(self.spec.samples):
-                seed = self.spec.sample_seed(prompt, draw)
+                seed = self.spec.sample_seed(prompt, draw, method)
                 requests[index, number, draw] = Request(prompt, method, seed, self.spec.chat)
         keys = hashes.requests(list(requests.values()), self.spec.sampling)
         return Batch(number, method, part, requests, dict(zip(requests, keys, strict=True)))

@@ -1,7 +1,7 @@
 """Runs: checked, written, scored, tabulated and replayed; new and resumed runs are the same work."""
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -17,7 +17,7 @@ from adapters.decoding.engine import Engine
 from adapters.methods import Method, Sampling, UserError, from_json, to_json
 from adapters.store.adapter_store import WEIGHTS, AdapterStore
 from adapters.store.fingerprint import DECODING, Fingerprints
-from leaderboard.records import AdapterCost, PromptSet, Run, RunData, RunSpec
+from leaderboard.records import GIVEN, AdapterCost, Given, PromptSet, Run, RunData, RunSpec
 from leaderboard.runs.estimator import Estimate, Estimator
 from leaderboard.runs.plan import ROWS, Batch, Clock, Plan, Position, Progress
 from leaderboard.runs.scoring import Scorer, attributes, judge_texts, score_prompts, score_texts, scorer_hash, scorers
@@ -25,7 +25,8 @@ from leaderboard.runs.writing import write
 from leaderboard.store.database import Database
 from leaderboard.store.schema import new_id
 from leaderboard.tables.results import Results
-from leaderboard.tables.table import tabulate
+from leaderboard.tables.table import measured_by, tabulate
+from leaderboard.texts import Finished, with_texts
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "numpy")
 MAX_UNFINISHED = 5  # runs of one visitor
@@ -67,27 +68,35 @@ class Runner:
         self._lock = Lock()
         self._judge = cache(lambda name: self.judges[name]())
 
-    def estimate(self, spec: RunSpec, prompts: PromptSet, visitor: bool = False) -> Estimate:
+    def estimate(
+        self, spec: RunSpec, prompts: PromptSet, visitor: bool = False, texts: Sequence[Finished] = ()
+    ) -> Estimate:
         """Work and time of a run, after the checks of `add`. Raises UserError, also if it is too long for a visitor."""
-        self._check(spec, prompts)
+        self._check(spec, prompts, texts)
         estimate = self._estimator.estimate(spec, prompts)
         if visitor and estimate.seconds > 60 * self.max_minutes:
             allowed = f"at most {self.max_minutes} are allowed: use fewer prompts, texts or methods."
             raise UserError(f"About {estimate.seconds / 60:,.0f} minutes, {allowed}")
         return estimate
 
-    def add(self, spec: RunSpec, prompts: PromptSet, owner: str | None) -> Run:
-        """Check and store a new run. Raises UserError, also beyond the limits of a visitor (`owner` is not None)."""
+    def add(self, spec: RunSpec, prompts: PromptSet, owner: str | None, texts: Sequence[Finished] = ()) -> Run:
+        """Check and store a new run, with finished texts as further rows.
+
+        Raises UserError, also beyond the limits of a visitor (`owner` is not None).
+        """
         if owner is None:
-            self._check(spec, prompts)
+            self._check(spec, prompts, texts)
         else:
             if self.database.num_unfinished(owner) >= MAX_UNFINISHED:
                 raise UserError(f"You have {MAX_UNFINISHED} unfinished runs: resume or delete one first.")
-            self.estimate(spec, prompts, visitor=True)
+            self.estimate(spec, prompts, visitor=True, texts=texts)
+        first, spec = len(spec.methods), with_texts(spec, texts)
         base, hashes, versions = self.engine.base.id, self.hashes.named(spec.methods), self.versions()
         run = Run(new_id(), datetime.now(UTC), spec, prompts, base, hashes, versions, "stopped", owner)
         labels = {scorer.label: scorer.hash for scorer in self._scorers(spec)} | attributes(spec)
-        self.database.add_run(run, [self._cost(method) for method in spec.methods], labels)
+        taken = self._taken(spec, prompts, texts)
+        finished = [(sample._replace(method=first + sample.method), trace) for sample, trace in taken]
+        self.database.add_run(run, [self._cost(method) for method in spec.methods], labels, finished)
         return run
 
     def run(self, run_id: str) -> Iterator[Progress]:
@@ -113,9 +122,9 @@ class Runner:
             self.results(run_id)  # stored now, so that the run opens at once
 
     def results(self, run_id: str) -> Results:
-        """The table of a run as far as it is; that of a finished one is stored. Raises UserError."""
+        """The table of a run as far as it is; that of a finished one is stored until a metric is added. UserError."""
         kept = self.database.results(run_id)
-        if kept is not None and "ranks" in kept:  # older releases stored none
+        if kept is not None and "detectable" in kept and tuple(kept.get("measured", ())) == measured_by():
             return from_json(Results, kept)
         data = self.data(run_id)
         results = tabulate(data)
@@ -137,9 +146,9 @@ class Runner:
         return self.database.delete_run(run_id, owner)
 
     def replay(self, run_id: str) -> Iterator[Replay]:
-        """Write all texts of a run again and compare their tokens, batch by batch. Raises UserError."""
+        """Write the texts of a run again and compare their tokens, batch by batch; not finished ones. UserError."""
         data = self.data(run_id)
-        run, stored = data.run, {(s.prompt, s.method, s.draw): s.key for s in data.samples}
+        run, stored = data.run, {(s.prompt, s.method, s.draw): s.key for s in data.samples if s.finish_reason != GIVEN}
         replay = Replay(0, len(stored), ())
         yield replay
         for part in Plan(run.spec, run.prompts, self.hashes, self.rows).parts:
@@ -210,11 +219,15 @@ class Runner:
         finally:
             self._busy.discard(run_id)
 
-    def _check(self, spec: RunSpec, prompts: PromptSet) -> None:
+    def _check(self, spec: RunSpec, prompts: PromptSet, texts: Sequence[Finished]) -> None:
         if spec.judge is not None and spec.judge not in self.judges:
             known = ", ".join(["the base model", *self.judges])
             raise UserError(f"The judge {spec.judge!r} is not allowed here: choose one of {known}.")
-        self._estimator.check(spec, prompts, self._scorers(spec))
+        with_texts(spec, texts)
+        self._estimator.check(spec, prompts, self._scorers(spec), self._taken(spec, prompts, texts))
+
+    def _taken(self, spec: RunSpec, prompts: PromptSet, texts: Sequence[Finished]) -> Sequence[Given]:
+        return self._estimator.taken(tuple(texts), prompts, spec.samples, spec.chat)
 
     def _check_unchanged(self, run: Run) -> None:
         """Raises UserError if the model or an adapter of the run has changed or gone."""

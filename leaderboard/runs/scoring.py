@@ -13,8 +13,9 @@ from adapters.store.fingerprint import Fingerprints
 from adapters.store.weight_cache import sha256
 from adapters.training.batches import chunks
 from leaderboard.judges import NEUTRAL, TOPICS, judge_of
-from leaderboard.records import ATTRIBUTE, Prompt, Run, RunSpec, Sample, Tally, Trace
+from leaderboard.records import ATTRIBUTE, GIVEN, Given, Prompt, PromptSet, Run, RunSpec, Sample, Tally, Trace
 from leaderboard.store.database import Database
+from leaderboard.texts import Finished, match
 
 T = TypeVar("T")
 TEXTS_AT_ONCE = 64  # scored before the run can be stopped again
@@ -131,10 +132,33 @@ def prompt_pair(engine: Engine, prompt: Prompt, chat: bool, kind: str) -> Pair |
         return ids[:1], ids[1:]
     if prompt.reference is None:
         return None
-    apart = chat or prompt.prompt[-1].isspace() or prompt.reference[:1].isspace()
-    return ids, engine.base.encode_bare(prompt.reference if apart else f" {prompt.reference}")
+    return ids, engine.base.encode_bare(joined(prompt.prompt, prompt.reference, chat))
+
+
+def joined(prompt: str, text: str, chat: bool) -> str:
+    """The text as it follows the prompt: after a blank, unless one of them has it."""
+    return text if chat or prompt[-1].isspace() or text[:1].isspace() else f" {text}"
 
 
 def read_prompt(engine: Engine, prompt: str, chat: bool) -> list[int]:
     """The ids of a prompt for a model, with its chat template if it has one."""
     return engine.base.encode(prompt, chat and bool(engine.base.tokenizer.chat_template))
+
+
+def taken(
+    engine: Engine, hashes: Fingerprints, texts: Sequence[Finished], prompts: PromptSet, samples: int, chat: bool
+) -> tuple[Given, ...]:
+    """Finished texts as samples of the methods 0, 1, …. Raises UserError if they are not for these prompts.
+
+    A prompt has the tokens that every method reads; its text has tokens of its own, as one that is written after it.
+    """
+    found, read = [], engine.base.encode_bare
+    for method, finished in enumerate(texts):
+        for place, (prompt, own) in enumerate(zip(prompts.prompts, match(finished, prompts, samples), strict=True)):
+            prompt_ids = tuple(engine.base.encode(prompt.prompt, chat))
+            for draw, text in enumerate(own):
+                follows = text if finished.is_exact else joined(prompt.prompt, text, chat)
+                key, ids = sha256("given", hashes.base, str(chat), prompt.prompt, follows), tuple(read(follows))
+                sample = Sample(place, method, draw, key, 0, follows, len(ids), GIVEN)
+                found.append((sample, Trace(prompt_ids, ids, ())))
+    return tuple(found)

@@ -24,7 +24,17 @@ from leaderboard.store.schema import comparisons, prompt_sets, prompt_tallies, r
 
 KEYS_A_QUERY = 500  # below every database's limit of parameters
 RUNS = select(runs, prompt_sets.c.record.label("prompts")).join(prompt_sets)
+Read = tuple[Sample, Trace]
+Rows = tuple[Table, Sequence[tuple[Any, ...]]]  # in the order of the table's columns
 PromptTallies = dict[tuple[str, str], dict[int, Tally]]
+
+
+def rows_of(run_id: str, texts: Sequence[Read]) -> list[Rows]:
+    """Texts as rows of their tables; the first fields of a Sample say where it is in the run."""
+    return [
+        (samples, [(*sample[3:], [[*part] for part in trace]) for sample, trace in texts]),
+        (run_samples, [(run_id, *sample[:3], sample.key) for sample, _ in texts]),
+    ]
 
 
 class Database:
@@ -50,7 +60,9 @@ class Database:
 
     # Runs
 
-    def add_run(self, run: Run, costs: Sequence[AdapterCost], scorers: Mapping[str, str]) -> None:
+    def add_run(
+        self, run: Run, costs: Sequence[AdapterCost], scorers: Mapping[str, str], finished: Sequence[Read] = ()
+    ) -> None:
         """Store a new run; `scorers` maps the label of each scorer and attribute judge to its hash."""
         set_id = schema.prompt_set_id(run.prompts)
         record = {
@@ -63,7 +75,7 @@ class Database:
             "scorers": dict(scorers),
         }
         row = (run.id, schema.naive(run.created), run.owner, set_id, run.status, record, None, None)
-        self._insert((prompt_sets, [(set_id, to_json(run.prompts))]), (runs, [row]))
+        self._insert((prompt_sets, [(set_id, to_json(run.prompts))]), (runs, [row]), *rows_of(run.id, finished))
 
     def run(self, id: str) -> Run | None:
         """The run with this id. Raises UserError if a newer release stored it."""
@@ -161,10 +173,8 @@ class Database:
     def keep(self, run_id: str, written: Sequence[Written], timing: Timing | None = None) -> None:
         """Store new texts of a run with their tallies, and the timing of their batch."""
         sound = [text for text in written if text.sample.finish_reason != "diverged"]
-        # the first fields of a Sample say where it is in the run, the others are columns of `samples`
         self._insert(
-            (samples, [(*t.sample[3:], [[*part] for part in t.trace]) for t in written]),
-            (run_samples, [(run_id, *t.sample[:3], t.sample.key) for t in written]),
+            *rows_of(run_id, [(text.sample, text.trace) for text in written]),
             (tallies, [(t.sample.key, t.scorer, *t.tally) for t in sound]),
             (schema.timings, [] if timing is None else [(run_id, *timing)]),
         )
@@ -220,8 +230,8 @@ class Database:
         with self._reader.connect() as connection:
             return connection.scalar(query)
 
-    def _insert(self, *parts: tuple[Table, Sequence[tuple[Any, ...]]]) -> None:
-        """Insert rows, in the order of each table's columns; those with a known primary key stay as they are.
+    def _insert(self, *parts: Rows) -> None:
+        """Insert rows; those with a known primary key stay as they are.
 
         Raises UserError if their run was deleted.
         """

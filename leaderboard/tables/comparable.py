@@ -9,12 +9,13 @@
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
-from adapters.methods import BASE, short_name
+from adapters.methods import BASE
 from leaderboard.metrics.metric import Costs, Setting, Texts
 from leaderboard.metrics.passport import Array
 from leaderboard.records import ATTRIBUTE, Prompt, RunData, Sample
@@ -47,12 +48,12 @@ def comparable(data: RunData, where: Where | None = None) -> Comparable:
     local = {prompt: index for index, prompt in enumerate(counted)}
     of_prompts = np.array([local[prompt] for prompt, _ in pairs], dtype=np.int64)
     references = [prompts[prompt].reference for prompt, _ in pairs]
-    plain = [short_name(method) == BASE.name for method in methods]
-    base = plain.index(True) if True in plain else None
+    base = next((number for number, method in enumerate(methods) if replace(method, name=BASE.name) == BASE), None)
     texts: list[Texts | None] = [None] * len(methods)
     for method, of in written.items():
         own = {label: found[method] for label, found in tallies.items() if method in found}
-        lines, paid = [sample.text for sample in of], costs(data, method, base, local)
+        lines = [sample.text for sample in of]
+        paid = costs(data, method, base, local) if methods[method].texts is None else None
         texts[method] = Texts(lines, words[method], of_prompts, len(counted), references, own, paid)
     n = f"{len(pairs):,} texts of each method, for {len(counted):,} prompts"
     return Comparable(setting(data, n, length), counted, texts, len(pairs), base)

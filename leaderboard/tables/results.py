@@ -25,11 +25,17 @@ class Cell(NamedTuple):
     difference: Number = math.nan  # to the base, paired over prompts; NaN for the base itself
     difference_low: Number = math.nan
     difference_high: Number = math.nan
+    bound: Number = math.nan  # a larger difference is marked: simultaneous over the table; NaN: no mark
 
     @property
     def tie(self) -> bool:
-        """Whether the interval of the difference covers zero: no clear difference to the base; False without one."""
-        return self.difference_low <= 0 <= self.difference_high
+        """Whether there is no clear difference to the base; False without a bound."""
+        return abs(self.difference) <= self.bound
+
+    @property
+    def clear(self) -> bool:
+        """Whether the difference to the base is clear."""
+        return abs(self.difference) > self.bound
 
 
 Column = Mapping[str, Cell]  # method (or scorer) -> cell
@@ -48,3 +54,7 @@ class Results:
     num_prompts: int  # that count
     num_texts: int  # of each method that count
     ranks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # metric -> method -> rank, ties share one
+    measured: tuple[str, ...] = ()  # the files of the metrics that it was measured by
+    # metric -> the difference to the base that would be marked four times of five, for the median method
+    detectable: Mapping[str, Number] = field(default_factory=dict)
+    bound_z: Number = math.nan  # standard errors of the simultaneous bound, for many prompts

@@ -1,7 +1,11 @@
-"""Computes the table of a run: every metric of every method, with intervals, differences to the base, and ties."""
+"""Computes the table of a run: every metric of every method, with intervals, differences to the base, and marks.
+
+Figures and differences have intervals of their own. Marks (ties, ranks) obey one bound over the differences of any two
+methods in all metrics: where nothing differs, at most one table of twenty has a mark.
+"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,11 +19,20 @@ from leaderboard.metrics.distinct import distinct, repetition
 from leaderboard.metrics.metric import Metric
 from leaderboard.metrics.passport import Array, Passport
 from leaderboard.records import RunData, Sample, Tally
-from leaderboard.tables.bootstrap import NONE, enough, interval, weights
+from leaderboard.tables.bootstrap import (
+    PLAIN,
+    POWER,
+    RESAMPLES,
+    Gaps,
+    Interval,
+    gaps,
+    interval,
+    share_interval,
+    simultaneous,
+    weights,
+)
 from leaderboard.tables.comparable import Comparable, Where, comparable
 from leaderboard.tables.results import Cell, Results
-
-RANK_ERROR = 0.03  # of a column's ranks; extreme percentiles over few prompts are too narrow for 0.05
 
 
 class Figure(NamedTuple):
@@ -27,15 +40,55 @@ class Figure(NamedTuple):
 
     name: str
     values: Array  # (1 + R,) the figure first
-    has_interval: bool
+    num_prompts: int = 0  # that have something to count
+    num_verdicts: float = math.nan  # NaN: no share of verdicts
 
-    def cell(self, base: "Figure | None") -> Cell:
-        own = interval(self.values[1:]) if self.has_interval else NONE
-        if base is None or base is self:
-            return Cell(self.values[0].item(), *own)
-        apart = self.values - base.values
-        known = self.has_interval and base.has_interval
-        return Cell(self.values[0].item(), *own, apart[0].item(), *(interval(apart[1:]) if known else NONE))
+    @property
+    def interval(self) -> Interval:
+        if math.isnan(self.num_verdicts):
+            return interval(self.values[1:], self.num_prompts)
+        return share_interval(float(self.values[0]), self.values[1:], self.num_prompts, self.num_verdicts)
+
+
+class Measured(NamedTuple):
+    """A metric of every method, and the differences of any two."""
+
+    metric: Metric
+    figures: list[Figure]
+    gaps: Gaps
+
+    def column(self, base: str | None, z: float = math.nan) -> dict[str, Cell]:
+        """A cell per figure, with its difference to the one named `base`, and the bound of `z` standard errors."""
+        names = [figure.name for figure in self.figures]
+        place = names.index(base) if base in names else None
+        plain, bound = self.gaps.reach(PLAIN), self.gaps.reach(z)
+        cells = {}
+        for number, each in enumerate(self.figures):
+            cells[each.name] = Cell(each.values[0].item(), *each.interval)
+            if place is not None and place != number:
+                apart, half = self.gaps.values[number, place].item(), plain[number, place].item()
+                beside = (apart, apart - half, apart + half, bound[number, place].item())
+                cells[each.name] = Cell(*cells[each.name][:3], *beside)
+        return cells
+
+    def ranks(self, z: float) -> dict[str, int]:
+        """The rank of each method: 1 + the number of methods that are better by more than the bound, so ties share one.
+
+        Empty without a direction or without intervals.
+        """
+        higher_is_better, bound = self.metric.passport.higher_is_better, self.gaps.reach(z)
+        ranked = np.flatnonzero(np.isfinite(np.diag(self.gaps.errors)))
+        if higher_is_better is None or len(ranked) < 2:
+            return {}
+        behind = (-self.gaps.values if higher_is_better else self.gaps.values) > bound
+        return {self.figures[place].name: 1 + int(behind[place].sum()) for place in ranked}
+
+    def detectable(self, base: str | None, z: float) -> float:
+        """The difference to the base that is marked with a chance of 80 %, for the median method; NaN without one."""
+        others = np.array([figure.name != base for figure in self.figures])
+        needed = (self.gaps.reach(z) + self.gaps.reach(POWER))[~others][:, others]
+        there = needed[np.isfinite(needed)]
+        return float(np.median(there)) if len(there) else math.nan
 
 
 def tabulate(data: RunData, where: Where | None = None) -> Results:
@@ -44,28 +97,38 @@ def tabulate(data: RunData, where: Where | None = None) -> Results:
     names = [method.name for method in spec.methods]
     base = None if seen.base is None else names[seen.base]
     with threadpool_limits(1, user_api="blas"):  # small products: threads would wait for each other
-        measured = [(metric, figures(metric, seen, names)) for metric in metrics(seen)]
-        found = [(metric, each) for metric, each in measured if any(math.isfinite(one.values[0]) for one in each)]
+        every = [measured(metric, figures(metric, seen, names)) for metric in metrics(seen)]
+        found = [each for each in every if any(math.isfinite(figure.values[0]) for figure in each.figures)]
         crossed = {label: perplexity.under(label, title(label, data), seen.setting.n) for label in spec.scorers}
-        kept = (*(metric for metric, _ in found), *crossed.values())
-        ranks = {metric.name: ranks_of(each, metric.passport.higher_is_better) for metric, each in found}
+        cross = {label: measured(metric, figures(metric, seen, names)) for label, metric in crossed.items()}
+        z = simultaneous([each.gaps.furthest for each in found])
+        ranks = {each.metric.name: each.ranks(z) for each in found}
         return Results(
             methods=tuple(names),
-            metrics=tuple(metric.name for metric, _ in found),
-            cells={metric.name: column(each, base) for metric, each in found},
+            metrics=tuple(ranks),
+            cells={each.metric.name: each.column(base, z) for each in found},
             best={name: tuple(method for method, rank in of.items() if rank == 1) for name, of in ranks.items()},
             ranks=ranks,
-            cross={label: column(figures(metric, seen, names), base) for label, metric in crossed.items()},
+            cross={label: each.column(base) for label, each in cross.items()},
             prompts_perplexity=of_prompts(data, seen, "prompt"),
             references_perplexity=of_prompts(data, seen, "reference"),
-            passports={metric.name: metric.passport for metric in kept} | of_prompts_passports(len(seen.prompts)),
+            passports={each.metric.name: each.metric.passport for each in [*found, *cross.values()]}
+            | of_prompts_passports(len(seen.prompts)),
             num_prompts=len(seen.prompts),
             num_texts=seen.num_texts,
+            measured=measured_by(),
+            detectable={each.metric.name: each.detectable(base, z) for each in found},
+            bound_z=z,
         )
 
 
 def metrics(seen: Comparable) -> list[Metric]:
     return [metric for module in MODULES for metric in module.columns(seen.setting)]
+
+
+def measured_by() -> tuple[str, ...]:
+    """The files of all metrics: a table that was measured by others is out of date."""
+    return tuple(module.__name__ for module in MODULES)
 
 
 def title(label: str, data: RunData) -> str:
@@ -75,45 +138,30 @@ def title(label: str, data: RunData) -> str:
 def figures(metric: Metric, seen: Comparable, names: Sequence[str]) -> list[Figure]:
     """One figure per method; NaN for a method without a text."""
     rows = [np.empty((0, 1)) if texts is None else metric.rows(texts) for texts in seen.texts]
-    return [resampled(each, metric.value, name) for each, name in zip(rows, names, strict=True)]
+    return [resampled(metric, each, name) for each, name in zip(rows, names, strict=True)]
 
 
-def resampled(rows: Array, value: Callable[[Array, Array], Array], name: str) -> Figure:
-    return Figure(name, value(rows, weights(len(rows))) if len(rows) else np.full(1, np.nan), enough(rows))
+def resampled(metric: Metric, rows: Array, name: str) -> Figure:
+    if not len(rows):
+        return Figure(name, np.full(1 + RESAMPLES, np.nan))
+    counted = int(np.nan_to_num(rows).any(axis=1).sum())
+    verdicts = float(rows[:, 1].sum()) if metric.of_verdicts else math.nan
+    return Figure(name, metric.value(rows, weights(len(rows))), counted, verdicts)
 
 
-def column(found: Sequence[Figure], base: str | None) -> dict[str, Cell]:
-    """A cell per figure, with its difference to the one named `base`."""
-    reference = next((each for each in found if each.name == base), None)
-    return {each.name: each.cell(reference) for each in found}
-
-
-def ranks_of(found: Sequence[Figure], higher_is_better: bool | None) -> dict[str, int]:
-    """The rank of each method: 1 + the number of methods that are clearly better, so ties share a rank.
-
-    Clearly better: the paired interval of the difference lies on one side of zero, at a level shared by all pairs
-    (Bonferroni). Empty without a direction or without intervals.
-    """
-    ranked = [each for each in found if each.has_interval and math.isfinite(each.values[0])]
-    if higher_is_better is None or len(ranked) < 2:
-        return {}
-    level = RANK_ERROR / math.comb(len(ranked), 2)
-
-    def beaten(one: Figure, other: Figure) -> bool:
-        difference = interval((other.values - one.values)[1:], level)
-        return difference.low > 0 if higher_is_better else difference.high < 0
-
-    return {one.name: 1 + sum(beaten(one, other) for other in ranked) for one in ranked}
+def measured(metric: Metric, found: list[Figure]) -> Measured:
+    _, values, counted, verdicts = zip(*found, strict=True)
+    return Measured(metric, found, gaps(np.stack(values), np.array(counted), np.array(verdicts)))
 
 
 def of_prompts(data: RunData, seen: Comparable, kind: str) -> dict[str, Cell]:
     """Perplexity of the prompts or of the references, by scorer."""
-    found = []
+    found, metric = [], perplexity.under(kind, "", "")
     for (which, label), tallies in data.prompt_tallies.items():
         if which == kind:
             rows = np.array([tallies.get(prompt, Tally(0, 0)) for prompt in seen.prompts], dtype=float).reshape(-1, 2)
-            found.append(resampled(rows, perplexity.value, label))
-    return column(found, BASE.name)
+            found.append(resampled(metric, rows, label))
+    return measured(metric, found).column(BASE.name) if found else {}
 
 
 def of_prompts_passports(num_prompts: int) -> dict[str, Passport]:

@@ -106,6 +106,25 @@ def test_an_interrupted_run_is_kept_and_goes_on(
     assert [line.status for line in database.runs(None)] == ["done"], "the same run, not another one"
 
 
+def test_finished_texts_and_the_base_again_are_further_rows(
+    command: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, out = tmp_path / "mine.csv", tmp_path / "out.jsonl"
+    mine.write_text("prompt,text\nThe sea,is wide\nOnce,we sang\n")
+    more = ["--texts", str(mine), "--texts-name", "people", "--a-a", "--out", str(out)]
+    assert run_it(command, tmp_path, *more) == 0
+    header = next(line for line in capsys.readouterr().out.split("\n") if "base again" in line)
+    assert header.split("  ")[-1].strip() == "people"
+    texts = READERS[".jsonl"](out)
+    assert texts["method"].tolist() == ["base", "base again", "people"] * 2
+    assert texts[texts["method"] == "people"]["text"].tolist() == [" is wide", " we sang"]
+    mine.write_text("prompt,text\nThe sea,is wide\n")
+    assert run_it(command, tmp_path, *more) == 2
+    assert capsys.readouterr().err == (
+        "error: people: 1 prompt without a text: write them, or choose fewer prompts; the first is 'Once'.\n"
+    )
+
+
 def test_another_setting_is_another_run(command: Run, tmp_path: Path) -> None:
     assert run_it(command, tmp_path) == 0
     assert run_it(command, tmp_path, "--seed", "8") == 0
@@ -123,6 +142,8 @@ def test_another_setting_is_another_run(command: Run, tmp_path: Path) -> None:
         (["--out", "texts.docx"], "Cannot write texts.docx: choose a file in an existing folder that ends with .csv"),
         (["--out", "nowhere/texts.csv"], "Cannot write nowhere/texts.csv"),
         (["--judge", "nowhere/model"], "Cannot load the base model 'nowhere/model'"),
+        (["--methods", "lora:poetry", "--a-a"], "An A/A row needs the base beside it: choose base too."),
+        (["--texts", "nowhere.csv"], "[Errno 2] No such file or directory: 'nowhere.csv'"),
         (["--database", "nonsense"], "Cannot open the database"),
     ],
 )

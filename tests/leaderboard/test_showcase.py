@@ -77,8 +77,7 @@ def test_it_shows_every_kind_of_method_and_tells_them_apart(shipped: Shipped) ->
     assert {kind for row in board.rows for kind in row.look.kinds} == {"base", "lora", "prefix", "pplm"}
     assert board.heads[0].title == "On topic (religion)"
     assert board.has_ranks
-    assert board.conclusion[0].startswith("More often about religion than Base")
-    assert "PPLM religion" in board.conclusion[0]
+    assert board.conclusion[0].startswith("PPLM religion over LoRA poetry raised religion from 0\u00a0% to 55\u00a0%")
     assert len(FILES["report.html"](shipped.data, from_json(Results, shipped.results))) > 10_000
 
 

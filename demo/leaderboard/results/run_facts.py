@@ -67,6 +67,7 @@ def verdict(services: Services, run: Run, replay: Replay) -> str:
         words.RUN_DIFFERS.format(method=method, prompt=prompt + 1, draw=draw + 1, token=token)
         for method, prompt, draw, token in differences[:SHOWN]
     ]
+    lines += [words.NOT_REPLAYED.format(method=method.name) for method in run.spec.methods if method.texts is not None]
     if len(differences) > SHOWN:
         lines.append(words.AND_MORE.format(number=len(differences) - SHOWN))
     return " ".join([*lines, *changed(services, run.spec.methods, run.hashes, run.versions)])

@@ -76,7 +76,7 @@ def test_a_sweep_is_printed_stored_drawn_and_goes_on(
     [
         (["--set", "strength=1"], "strength is the strength itself"),
         (["--samples", "0"], "samples: Input should be greater"),
-        (["--ours", "1000"], "strength: Input should be less than"),
+        (["--ours", "1000"], "steering.strength: Input should be less than"),
         (["--attributes", "weather"], "No judge for 'weather'"),
         (["--redraw"], "--redraw and --texts need --out"),
         (["--out", "nowhere/found.json"], "Cannot write nowhere/found.json"),

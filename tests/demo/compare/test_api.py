@@ -18,6 +18,7 @@ from demo.leaderboard.score_api import score_endpoint
 from demo.parts import events
 from demo.parts.words import NO_PROMPT
 from demo.services import Services
+from leaderboard.output.looks import KINDS
 from leaderboard.records import Run
 from tests.serving import free_port
 
@@ -59,6 +60,22 @@ def test_a_method_steers_by_several_attributes(client: Client) -> None:
         client.predict("Hi", ["lora:verse+pplm:science*2+pplm:legal*-1"], max_new_tokens=2, api_name="/compare")
 
 
+def test_every_kind_of_method_writes(client: Client) -> None:
+    names = ["base", "ask:science*1.5", "experts:verse", "experts:verse/facts*-0.5", "lora:verse+ask:science"]
+    rows = client.predict("The movie was", names, max_new_tokens=6, seed=3, api_name="/compare")
+    assert [row["method"] for row in rows] == names
+    assert all(row["tokens"] == 6 and row["perplexity"] > 1 for row in rows)
+
+
+def test_the_methods_that_are_offered_have_a_kind(client: Client) -> None:
+    found = client.predict(api_name="/methods")
+    assert {each["kind"] for each in found} == set(KINDS)
+    assert {"name": "best:science", "kind": "best"} in found
+    names = {each["name"] for each in found}
+    assert {"push:science", "ask:science", "experts:verse", "experts:facts"} < names
+    assert not any(name.startswith("push:tone") for name in names), "a push needs words"
+
+
 def test_rows_stream(client: Client) -> None:
     job = client.submit("The movie was", ["base"], max_new_tokens=6, api_name="/compare")
     job.result()
@@ -78,6 +95,16 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"methods": ["nonsense"]}, "Cannot read the method 'nonsense'"),
     ({"methods": ["base", "lora:gone"]}, "lora:gone: There is no LoRA adapter 'gone'"),
     ({"methods": ["pplm:science*nan"]}, "weight: Input should be a finite number"),
+    ({"methods": ["push:science*nan"]}, "weight: Input should be a finite number"),
+    ({"methods": ["push:sentiment:positive"]}, "A push needs words"),
+    ({"methods": ["base", "push:gone"]}, "push:gone: "),
+    ({"methods": ["ask:science*inf"]}, "ask.gamma: Input should be a finite number"),
+    ({"methods": ["ask:science*much"]}, "ask.gamma: "),
+    ({"methods": ["base", "ask:cooking"]}, "ask:cooking: There is no instruction for 'cooking'"),
+    ({"methods": ["experts:verse*9"]}, "experts.alpha: "),
+    ({"methods": ["base", "experts:gone"]}, "experts:gone: "),
+    ({"methods": ["base", "experts:verse/gone"]}, "experts:verse/gone: "),
+    ({"methods": ["pplm:science+best:science"]}, "either pplm:NAME or best:NAME"),
     ({"methods": ["base", "pplm:tone:up"]}, "pplm:tone:up: There is no discriminator 'tone'"),
     ({"temperature": -1}, "temperature"),
     ({"top_p": 0}, "top_p"),

@@ -1,11 +1,24 @@
 """Forms: what controls say becomes methods, or one line that says what to mend."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from adapters.methods import PPLM, Attribute, Sampling, UserError, as_in_paper, parse_method, to_json
+from adapters.methods import (
+    PPLM,
+    Ask,
+    Attribute,
+    Experts,
+    Method,
+    Push,
+    Sampling,
+    UserError,
+    as_in_paper,
+    parse_method,
+    to_json,
+)
 from demo.compare.form import (
     DEFAULTS,
     PPLM_FIELDS,
@@ -14,7 +27,8 @@ from demo.compare.form import (
     PaneForm,
     default_panes,
     first_shown,
-    has_own_words,
+    form_of,
+    own_boxes,
     pane_form,
     read_form,
     read_method,
@@ -22,7 +36,7 @@ from demo.compare.form import (
 )
 from demo.parts.running import PaneErrors
 from demo.parts.uploads import read_prompt
-from demo.parts.words import NO_PROMPT, NONE, OWN_WORDS
+from demo.parts.words import NO_PROMPT, OWN_WORDS
 from demo.services import Services
 
 SAMPLING = to_json(Sampling())
@@ -30,16 +44,7 @@ SAMPLING = to_json(Sampling())
 
 def pane(name: str) -> PaneForm:
     """The form that stands for a short name."""
-    method = parse_method(name)
-    attribute = method.steering.attributes[0].name if method.steering else NONE
-    return pane_form(lora=method.lora or NONE, prefix=method.prefix or NONE, attribute=attribute)
-
-
-@pytest.mark.parametrize(
-    "name", ["base", "lora:poetry", "prefix:facts", "pplm:science", "lora:poetry+prefix:facts+pplm:science"]
-)
-def test_a_pane_is_the_method_of_its_short_name(name: str) -> None:
-    assert read_method(pane(name)) == parse_method(name)
+    return form_of(parse_method(name))
 
 
 def test_the_scale_of_no_lora_changes_nothing() -> None:
@@ -62,8 +67,8 @@ def test_own_words_may_stand_in_any_place() -> None:
     steering = read_method(form).steering
     assert steering is not None
     assert steering.attributes == (Attribute(OWN_WORDS, -2.0, ("laser:2", "black hole")),)
-    assert has_own_words(form)
-    assert not has_own_words(pane_form(words="laser"))
+    assert own_boxes(form) == {"words": True, "instruction": False}
+    assert not any(own_boxes(pane_form(words="laser")).values())
 
 
 def test_an_attribute_is_chosen_once() -> None:
@@ -114,7 +119,80 @@ def test_the_papers_algorithm_is_one_switch() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1, 1e9, "much", None])
 def test_absurd_pplm_settings_are_named(field: str, value: Any) -> None:
     with pytest.raises(UserError, match=field):
-        read_method(pane_form(attribute="science", **{field: value}))
+        read_method(pane_form(attribute="science", by=("pplm", "best"), **{field: value}))
+
+
+ROUND = [
+    *("base", "lora:poetry", "prefix:facts", "lora:poetry+prefix:facts+pplm:science", "pplm:sentiment:negative*-1"),
+    *("pplm:science*2+pplm:legal*-1", "best:science", "best:science*0.5+best:space", "push:science", "push:science*-2"),
+    *("push:science+push:legal*0.5+push:space", "pplm:science+push:science", "ask:science", "ask:science*1.5"),
+    *("ask:negative*0", "experts:poetry", "experts:poetry/austen*-0.5", "lora:scifi+best:space+push:space+ask:space"),
+    "lora:poetry+prefix:facts+pplm:science+push:science+ask:science*2+experts:scifi",
+]
+
+
+@pytest.mark.parametrize("name", ROUND)
+def test_a_method_becomes_a_form_and_a_form_the_method(name: str) -> None:
+    method = parse_method(name)
+    assert read_method(form_of(method)) == method
+    assert pane_form(**form_of(method)) == form_of(method)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ask": Ask(OWN_WORDS, "A sad poem:", 1.5, "A recipe:")},
+        {"push": Push((Attribute(OWN_WORDS, -1, ("sea", "laser:2")),), 4.5, 7)},
+        {"experts": Experts("facts", "poetry", -4)},
+        {"steering": PPLM((Attribute("science"),), strength=4, num_iterations=0)},
+        {"steering": PPLM((Attribute("science"),), num_iterations=3, best_of=4)},
+        {"lora": "poetry", "lora_scale": 0.5},
+    ],
+    ids=str,
+)
+def test_every_setting_comes_back(change: dict[str, Any]) -> None:
+    method = Method("base", **change)
+    assert replace(read_method(form_of(method)), name="base") == method
+
+
+def test_a_topic_is_reached_by_whatever_a_pane_uses() -> None:
+    """One list for a gradient and a push: together they are one method."""
+    assert read_method(pane_form(attribute="science", by=("push",))) == parse_method("push:science")
+    assert read_method(pane_form(attribute="science", by=("pplm", "push"), nats=1)).name == "pplm:science+push:science"
+    assert read_method(pane_form(attribute="science", by=("best",), num_iterations=3)) == parse_method("best:science")
+    both = read_method(pane_form(attribute="science", by=("pplm", "best"), best_of=4)).steering
+    assert both == PPLM((Attribute("science"),), best_of=4), "the paper's BCR"
+    assert read_method(pane_form(by=("push",))) == parse_method("base"), "no topic"
+
+
+PUSHED = {"attribute": "science", "by": ("push",)}
+BAD: list[tuple[dict[str, Any], str]] = [
+    *((PUSHED | {"nats": value}, "nats: ") for value in (math.nan, -1, 1e9, "much", None)),
+    *((PUSHED | {"push_cooldown": value}, "cooldown: ") for value in (math.inf, -1, 1.5)),
+    ({"attribute": "sentiment:positive", "by": ("push",)}, "A push needs words"),
+    ({"attribute": OWN_WORDS, "by": ("push",)}, "own words is empty"),
+    ({"attribute": ["science"], "by": ("push",)}, "name: "),
+    *(({"ask": "science", "guidance": value}, "gamma: ") for value in (math.nan, -math.inf, -1, 6, "much", None)),
+    ({"ask": "science", "negative": "x" * 2_001}, "negative: String should have at most 2000"),
+    ({"ask": "science", "negative": {}}, "negative: "),
+    ({"ask": OWN_WORDS, "instruction": "x" * 2_001}, "text: String should have at most 2000"),
+    ({"ask": OWN_WORDS, "instruction": " \n"}, "The instruction is empty"),
+    ({"ask": OWN_WORDS}, "There is no instruction for 'own words'"),
+    ({"ask": OWN_WORDS, "instruction": None}, "text: "),
+    ({"ask": "cooking"}, "There is no instruction for 'cooking'"),
+    ({"ask": 7}, "name: "),
+    *(({"expert": "poetry", "alpha": value}, "alpha: ") for value in (math.nan, math.inf, 5, "much", None)),
+    ({"expert": 7}, "expert: "),
+    ({"expert": "poetry", "against": ["austen"]}, "against: "),
+]
+
+
+@pytest.mark.parametrize(("values", "said"), BAD, ids=lambda value: str(value)[:50])
+def test_absurd_settings_of_the_other_methods_are_named(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_method(pane_form(**values))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [math.nan, -math.inf, -0.5, 100])

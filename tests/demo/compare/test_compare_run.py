@@ -13,7 +13,7 @@ from adapters.decoding.likelihood import perplexity_of
 from adapters.decoding.scheduler import Scheduler
 from adapters.decoding.text import Continuation
 from adapters.decoding.visitors import ONE_EACH
-from adapters.methods import BASE, Method, Request, Sampling, UserError, parse_method
+from adapters.methods import BASE, Ask, Method, Request, Sampling, UserError, parse_method
 from demo.compare import run as runs
 from demo.compare import words
 from demo.compare.board import Board, PaneView
@@ -162,6 +162,29 @@ def test_lists_have_marks_of_their_own(lasting: Services) -> None:
     names = ("science+pplm:sentiment:positive", "space", "science")
     lists = topic_lists(lasting, [parse_method(f"pplm:{name}") for name in names])
     assert list(lists) == ["science", "space"], "each list once; a discriminator has no words"
+
+
+def test_whatever_reaches_for_a_topic_is_marked(lasting: Services) -> None:
+    for name in ("pplm:science", "best:science", "push:science", "ask:science"):
+        assert topic_lists(lasting, [parse_method(name)]).keys() == {"science"}
+    own = Method("ask", ask=Ask("science", "A sad poem:"))
+    assert topic_lists(lasting, [own, parse_method("experts:verse")]) == {}
+    assert topic_lists(lasting, [parse_method("ask:sentiment:positive")]) == {}, "a class has no words"
+
+
+@pytest.mark.parametrize("part", ["push", "ask", "expert", "best"])
+def test_a_pane_with_its_effect_off_writes_what_base_writes(lasting: Services, part: str) -> None:
+    settings: dict[str, dict[str, Any]] = {
+        "push": {"attribute": OWN_WORDS, "words": "a, e, o", "by": ("push",)},
+        "ask": {"ask": OWN_WORDS, "instruction": "A sad poem:", "guidance": 1.5},
+        "expert": {"expert": "verse", "against": "facts"},
+        "best": {"attribute": OWN_WORDS, "words": "a, e, o", "by": ("best",), "best_of": 3},
+    }
+    panes = form(panes={0: pane_form(), 1: pane_form(**settings[part])}, max_new_tokens=4)
+    *_, written = compare(lasting, panes, Board())
+    assert written.record, written.message
+    *_, checked = check_parity(lasting, panes, written)
+    assert checked.panes[1].note == words.PARITY_EQUAL
 
 
 def test_the_first_word_that_departs_from_base_is_marked_at_the_end(boards: list[Board]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, UserError, parse_method, to_json
+from adapters.methods import NO_LIMIT, PPLM, Attribute, Method, UserError, from_json, parse_method, to_json
 from adapters.pplm.word_list import NO_WORDS
 from demo.compare import examples, words
 from demo.compare.board import Board, PaneView
@@ -64,6 +64,8 @@ def blocks(services: Services) -> gr.Blocks:
 
 
 OWNER = gr.State()  # nobody's
+PARTED = ["base", "lora:verse", "prefix:facts", "ask:science", "experts:verse", "best:science", "pplm:science"]
+PARTED += ["push:science"]
 
 
 def fresh(bench: Bench) -> Values:
@@ -198,9 +200,9 @@ def test_bad_shared_values_are_named(bench: Bench, name: str, value: float) -> N
 def test_a_pane_is_renamed_with_its_settings(services: Services, bench: Bench) -> None:
     pane = bench.panes[0]
     values = choose(bench, fresh(bench), 0) | {pane.controls["attribute"]: "positive", pane.controls["lora"]: "verse"}
-    updates = on_drawer(services, bench, values | {bench.drawer.uses: ["lora", "attribute"]})
+    updates = on_drawer(services, bench, values | {bench.drawer.uses: ["lora", "pplm"]})
     assert "PPLM positive over LoRA verse" in updates[bench.panes[0].view.head]
-    assert "kind-lora kind-pplm" in updates[bench.panes[0].view.head]
+    assert re.findall(r'<i class="kind-(\w+)"', updates[bench.panes[0].view.head]) == ["lora", "pplm"]
 
 
 def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(
@@ -214,17 +216,40 @@ def test_a_changed_pane_keeps_its_text_and_says_that_it_is_older(
 
 
 def test_the_drawer_keeps_the_settings_of_each_pane(services: Services, bench: Bench) -> None:
-    values = fresh(bench) | {bench.drawer.controls["best_of"]: 4}
-    assert read_method(bench.read(values).panes[3]).steering.best_of == 4, "a change counts at once"  # type: ignore[union-attr]
+    values = fresh(bench) | {bench.drawer.controls["cooldown"]: 4}
+    assert read_method(bench.read(values).panes[3]).steering.cooldown == 4, "a change counts at once"  # type: ignore[union-attr]
     values = choose(bench, after(values, on_drawer(services, bench, values)), 1)
     assert values[bench.drawer.uses] == ["lora"]
-    assert values[bench.drawer.controls["best_of"]] == 1
-    values = values | {bench.drawer.controls["best_of"]: 7, bench.drawer.uses: ["lora", "attribute"]}
+    assert values[bench.drawer.controls["cooldown"]] == PPLM.cooldown
+    values = values | {bench.drawer.controls["cooldown"]: 7, bench.drawer.uses: ["lora", "pplm"]}
     values = choose(bench, values, 3)
-    assert values[bench.drawer.controls["best_of"]] == 4
+    assert values[bench.drawer.controls["cooldown"]] == 4
     names = [read_method(form).name for form in bench.read(values).panes.values()]
     assert names == ["base", "lora:verse+pplm:science", "prefix:facts", "pplm:own words"]
-    assert bench.read(values).panes[1]["best_of"] == 7, "what was typed last is kept by the next choice"
+    assert bench.read(values).panes[1]["cooldown"] == 7, "what was typed last is kept by the next choice"
+
+
+def test_a_pane_shows_the_levers_of_what_it_uses(services: Services, bench: Bench) -> None:
+    controls = bench.panes[3].controls
+    every = ["pplm", "best", "push", "ask", "experts"]
+    values = fresh(bench) | {bench.drawer.uses: every, controls["attribute"]: "science", controls["ask"]: OWN_WORDS}
+    values |= {controls["expert"]: "verse", controls["instruction"]: "A sad <b>poem</b>:", controls["guidance"]: 2}
+    updates = on_drawer(services, bench, values)
+    shown = {name for name in controls if name != "words" and updates[controls[name]]["visible"]}
+    levers = {"strength", "best_of", "nats", "guidance", "alpha"}
+    assert shown == {"attribute", "ask", "expert", "instruction"} | levers
+    head = updates[bench.panes[3].view.head]
+    assert "PPLM science + push science + ask own words ×2 + experts verse" in head
+    assert "best of 10) · adds 3 nats to the words of a list before each draw" in head
+    assert "“A sad &lt;b&gt;poem&lt;/b&gt;:” stands before the prompt · guidance 2" in head
+    assert "adds 0.5 × what verse finds likelier than Base" in head
+    assert head.count("no training") == 1
+    less = on_drawer(services, bench, values | {bench.drawer.uses: ["push"]})
+    assert {name for name in levers | {"ask", "expert"} if less[controls[name]]["visible"]} == {"nats"}
+    assert "Push science" in less[bench.panes[3].view.head]
+    none = on_drawer(services, bench, values | {bench.drawer.uses: [], bench.drawer.controls["attribute_2"]: "space"})
+    assert "<h2>" in none[bench.panes[3].view.head]
+    assert "Base</h2>" in none[bench.panes[3].view.head], "a topic that nothing steers to"
 
 
 def test_own_words_get_their_box_and_a_note_while_it_is_empty(services: Services, bench: Bench) -> None:
@@ -240,14 +265,14 @@ def test_an_example_sets_the_whole_tab(
 ) -> None:
     before = fresh(bench) | {bench.shown: (0, 5), bench.sampling.fields["temperature"]: 2}
     record = records()[example.title]
-    base, lora, *others = record["panes"]
-    panes = [base, {"method": lora["method"] | {"name": "lora:verse", "lora": "verse"}}, *others]  # one that is here
+    here = {"name": "lora:verse", "lora": "verse"}  # one that is here
+    panes = [{"method": pane["method"] | (here if pane["method"]["lora"] else {})} for pane in record["panes"]]
     monkeypatch.setattr(examples, "records", lambda: {example.title: {**record, "panes": panes}})
     updates = on_example(services, bench, Example(*example), before)
     values = after(before, updates)
     form = bench.read(values)
     assert (form.prompt, form.seed, form.sampling) == (record["prompt"], record["seed"], to_json(FIRST_SAMPLING))
-    assert [to_json(read_method(pane)) for pane in form.panes.values()] == [pane["method"] for pane in panes]
+    assert [read_method(pane) for pane in form.panes.values()] == [from_json(Method, pane["method"]) for pane in panes]
     assert values[bench.shown] == (0, 1, 2, 3)
     assert all(updates[button]["variant"] == "secondary" for button in bench.examples), "this is none of them"
     assert example.look in updates[bench.look]
@@ -289,6 +314,13 @@ def test_costs_are_computed_from_the_adapters(services: Services) -> None:
     share = 100 * lora.num_parameters / services.num_parameters
     assert cost(parse_method("lora:verse"), services) == f"trained on verse · {share:.1f}\u00a0% extra weights (rank 3)"
     assert cost(parse_method("prefix:facts"), services).startswith("5 learned tokens before the prompt · ")
+    for name, line in (
+        ("best:science", "no training · writes 10 texts and keeps the one most on topic · 10 rows for each text"),
+        ("push:science", "no training · adds 3 nats to the words of a list before each draw · no extra time"),
+        ("ask:science", "no training · “An essay about science:” stands before the prompt · no extra time"),
+        ("experts:verse/facts*-1", "takes away 1 × what verse finds likelier than facts · a row for each"),
+    ):
+        assert cost(parse_method(name), services).endswith(line)
     composed = cost(parse_method("pplm:science+lora:verse"), services)
     assert composed.startswith(
         "no training · a gradient nudges the memory before each token (strength 20) · trained on verse"
@@ -312,7 +344,7 @@ def test_names_are_escaped_where_they_stand_in_html(services: Services) -> None:
 
 
 def test_a_fresh_pane_says_what_it_does() -> None:
-    for name in ("base", "lora:poetry", "prefix:facts", "pplm:science"):
+    for name in PARTED:
         ((line, mark),) = pane_text(PaneView(parse_method(name)))
         assert len(line) > 20
         assert mark == PROMPT

@@ -183,6 +183,81 @@ def test_before_a_run_it_says_what_is_wrong(
         on_estimate(services, board.setup, form | {board.setup.methods: methods})
 
 
+def finished(folder: Path, content: str, name: str = "people.csv") -> str:
+    (folder / name).write_text(content, encoding="utf-8")
+    return str(folder / name)
+
+
+PEOPLE = "prompt,text\nOne day,we sang\nTwo days,we rested\nThree days,we left\n"
+
+
+def test_finished_texts_and_the_base_again_are_rows_of_the_run(
+    services: Services, board: Scoreboard, form: Values, tmp_path: Path
+) -> None:
+    setup = board.setup
+    values = form | {setup.texts: finished(tmp_path, PEOPLE), setup.again: True, setup.sampling.seed: 77}
+    ((line, _),) = on_estimate(services, setup, values)[setup.estimate]
+    assert re.fullmatch(r"9 texts( \(\d stored already\))?, about \d+ s, and 3 texts of people", line)
+    updates = list(on_run(services, board, values))
+    assert updates[-1][board.message][0][0].startswith("Done: 9 texts written and scored")
+    id = str(updates[-1][board.results.link]["value"]).removeprefix("?run=")
+    html = open_run(services, board.results, id, ME)[board.results.board.board]
+    assert 'class="edge given">' in html
+    row = html.partition('class="edge given">')[2].partition("</tr>")[0]
+    assert "people</a>" in row
+    assert row.count("<strong>–</strong>") == 2, "neither speed nor size, and not 0"
+    assert ">Base again</a>" in html
+    shown = show_prompt(services, id, 1)
+    assert [(" we sang" in str(part), "finished texts from elsewhere" in str(part)) for part in shown[10:13]] == [
+        (False, False),
+        (False, True),
+        (False, False),
+    ]
+    facts = dict(run_facts(services.runner.data(id).run)[:3])[common.METHODS]
+    assert "people: people, finished texts from elsewhere" in facts
+    assert "base again: Base again, seed + 1" in facts
+    work = work_buttons("a", "b", "c")
+    *_, last = replay_run(services, work, id)
+    assert last[work.message][0][0] == (
+        "✓ Re-written just now: 9 texts, identical. "
+        "The texts of people are not from here, so they cannot be written again."
+    )
+    (beside,) = show_beside(services, id, words.ALL_PROMPTS, id)
+    assert [row[0] for row in beside["value"]["data"]][:1:-1] == ["people", "Base again"]
+
+
+def test_texts_for_all_prompts_serve_a_quick_run(
+    services: Services, board: Scoreboard, form: Values, tmp_path: Path
+) -> None:
+    setup, names = board.setup, [f"p {n}" for n in range(24)]
+    many = on_paste(services, setup, "\n".join(names))[setup.prompts]
+    file = finished(tmp_path, "prompt,text\n" + "".join(f"{name},x {name}\n" for name in names))
+    quick = form | {setup.prompts: many, setup.size: words.QUICK, setup.texts: file, setup.texts_name: "Ours"}
+    ((line, _),) = on_estimate(services, setup, quick)[setup.estimate]
+    assert line.endswith(", and 8 texts of Ours")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        ("prompt,text\nOne day,a\n", "", "people: 2 prompts without a text"),
+        (PEOPLE + "Four days,a\n", "", "people: 1 prompt not in the run"),
+        (PEOPLE, "base", "'base' is the name of a method"),
+        (PEOPLE, "x" * 100, "is no name for texts"),
+        ("text\na\n", "", "The header must name the column 'prompt' once"),
+    ],
+)
+def test_finished_texts_that_cannot_be_used_are_refused_before_the_run(
+    services: Services, board: Scoreboard, form: Values, tmp_path: Path, content: str, name: str, said: str
+) -> None:
+    values = form | {board.setup.texts: finished(tmp_path, content), board.setup.texts_name: name}
+    with pytest.raises(UserError, match=said):
+        on_estimate(services, board.setup, values)
+    gone = form | {board.setup.texts: str(tmp_path / "gone.csv")}
+    with pytest.raises(UserError, match="The uploaded file is gone"):
+        on_estimate(services, board.setup, gone)
+
+
 # A run
 
 
@@ -514,7 +589,7 @@ def test_facts_say_everything_that_was_set(services: Services, id: str) -> None:
     assert facts["sha256 of base"] == run.hashes["base"]
     assert facts["torch"] == services.versions["torch"]
     steered = run._replace(spec=RunSpec((parse_method("pplm:science"),)))
-    assert f"strength {PPLM.strength}" in dict(run_facts(steered))["Methods"]
+    assert f"strength {PPLM.strength:g}" in dict(run_facts(steered))["Methods"]
 
 
 @pytest.fixture

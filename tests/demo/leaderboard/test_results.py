@@ -35,8 +35,8 @@ PROMPTS = PromptSet(
     ),
 )
 FINE = Cell(10.0, 9.0, 11.0)
-BETTER = Cell(5.0, 4.0, 6.0, -5.0, -6.0, -4.0)
-TIED = Cell(9.9, 8.0, 12.0, -0.1, -1.0, 1.0)
+BETTER = Cell(5.0, 4.0, 6.0, -5.0, -6.0, -4.0, 1.5)
+TIED = Cell(9.9, 8.0, 12.0, -0.1, -1.0, 1.0, 1.5)
 
 
 def results(*cells: Cell, higher_is_better: bool | None = False, best: tuple[str, ...] = ()) -> Results:

@@ -11,7 +11,7 @@ import pytest
 from adapters.methods import UserError
 from adapters.pplm.word_list import NO_WORDS, as_text
 from adapters.store.adapter_store import AdapterStore
-from demo.compare.drawer import offer_topics
+from demo.compare.drawer import offer_late
 from demo.compare.panes import take_list
 from demo.parts import words as common
 from demo.parts.actions import Work, on_stop, play, work_buttons
@@ -188,8 +188,8 @@ def test_a_training_ends_with_a_discriminator_to_choose_and_to_delete(
     assert all(part.chosen not in update for update in updates)
     assert end[training.begin]["interactive"] is True
     assert (last[part.chosen]["value"], last[part.chosen]["choices"]) == ("temper", list(services.store.discriminators))
-    offered = offer_topics(services, [part.chosen, gr.Dropdown(), gr.Dropdown()])
-    assert len(offered) == 3
+    offered = offer_late(services, {"attribute_2": part.chosen, "attribute_3": gr.Dropdown()})
+    assert len(offered) == 2
     assert all({"temper:early", "temper:late"} < set(update["choices"]) for update in offered.values())
     assert all("value" not in update for update in offered.values()), "what is chosen stays"
     assert show_discriminator(services, part, "temper", SECRET)[part.delete.ask]["visible"] is True

@@ -8,11 +8,11 @@ import pytest
 
 from adapters.methods import BASE
 from leaderboard.output import trade_off
-from leaderboard.output.conclusion import conclude, listed
+from leaderboard.output.conclusion import conclude, foreseen, listed, power
 from leaderboard.output.looks import look
 from leaderboard.output.ranking import board_html, board_of, plot_html
 from leaderboard.output.trade_off import Box
-from leaderboard.records import RunData
+from leaderboard.records import AGAIN, RunData
 from leaderboard.tables.display import figure, size
 from leaderboard.tables.results import Cell, Results
 from leaderboard.tables.table import tabulate
@@ -34,38 +34,63 @@ def titles(data: RunData) -> dict[str, str]:
     return {method.name: look(method).title for method in data.run.spec.methods}
 
 
-def test_it_concludes_who_is_on_topic_at_what_cost_and_who_does_not_differ(data: RunData, results: Results) -> None:
+def test_it_concludes_what_changed_at_what_cost_and_who_does_not_differ(data: RunData, results: Results) -> None:
     lines = conclude(results, titles(data))
-    share, base = (
-        figure("attribute:science", results.cells["attribute:science"][n].value) for n in (STEERED.name, "base")
-    )
-    assert lines[0] == f"More often about science than Base ({base} of texts): PPLM science {share}."
-    assert lines[1].startswith("PPLM science: perplexity ")
-    assert lines[1].endswith("× Base's speed.")
-    assert lines[2].startswith("No clear difference on topic: ")
+    science, ppl = results.cells["attribute:science"], results.cells["perplexity"]
+    shares = [figure("attribute:science", science[name].value) for name in ("base", STEERED.name)]
+    times = f"{ppl[STEERED.name].value / ppl['base'].value:.2g}"
+    assert lines[:2] == [
+        f"PPLM science raised science from {shares[0]} to {shares[1]} at {times} times the perplexity.",
+        "LoRA poetry and Prefix facts cannot be told from Base in science.",
+    ]
     assert max(len(line.split()) for line in lines) <= 20
 
 
-def test_where_nobody_differs_it_says_so(data: RunData, results: Results) -> None:
-    same = dict.fromkeys(results.methods, Cell(0.2, 0.1, 0.3, 0.0, -0.1, 0.1))
-    flat = replace(results, cells={**results.cells, "attribute:science": same})
-    assert conclude(flat, titles(data)) == [
-        "No method is clearly more often about science than Base (20\u00a0% of texts)."
-    ]
+def test_a_sentence_says_no_more_than_the_bound_allows(data: RunData, results: Results) -> None:
+    """The interval of a difference by itself may exclude zero: only the bound of the whole table counts."""
+    base, tied = Cell(0.2, 0.1, 0.3), Cell(0.4, 0.3, 0.5, 0.2, 0.1, 0.3, 0.25)
+    column = dict.fromkeys(results.methods, tied) | {"base": base}
+    flat = replace(results, metrics=("attribute:science",), cells={"attribute:science": column})
+    assert conclude(flat, titles(data)) == ["No method can be told from Base in science (20\u00a0%)."]
+    clear = replace(flat, cells={"attribute:science": column | {LORA.name: tied._replace(bound=0.19)}})
+    assert conclude(clear, titles(data))[0] == "LoRA poetry raised science from 20\u00a0% to 40\u00a0%."
+    fluent = {"perplexity": {LORA.name: Cell(9, difference=-1, bound=2)}}
+    said = "LoRA poetry raised science from 20\u00a0% to 40\u00a0% without a clear change in perplexity."
+    assert conclude(replace(clear, cells={**clear.cells, **fluent}), titles(data))[0] == said
+    old = dict.fromkeys(results.methods, tied._replace(bound=math.nan)) | {"base": base}
+    assert conclude(replace(flat, cells={"attribute:science": old}), titles(data)) == [], "stored by an older release"
 
 
-def test_without_a_topic_it_names_the_most_fluent(data: RunData, results: Results) -> None:
+def test_without_a_topic_it_begins_with_perplexity(data: RunData, results: Results) -> None:
     metrics = tuple(name for name in results.metrics if not name.startswith("attribute"))
     lines = conclude(replace(results, metrics=metrics), titles(data))
-    assert lines[0].startswith("Best perplexity")
+    assert lines[0].startswith("PPLM science raised perplexity from ")
     assert board_of(data.run, replace(results, metrics=metrics)).heads[0].title == "Perplexity"
 
 
+def test_it_says_how_large_a_difference_must_be(data: RunData, results: Results) -> None:
+    known = {"attribute:science": 0.214, "perplexity": 1.26, "distinct_2": math.nan}
+    said = "With 24 prompts and 48 texts of each method, this run can see differences of about 21 points in science"
+    assert power(replace(results, detectable=known)) == f"{said} and 1.3 in perplexity."
+    assert power(replace(results, detectable={})) == ""
+    assert board_of(data.run, results).conclusion[-1] == power(results)
+
+
+def test_a_run_that_has_not_begun_sees_what_its_size_allows(results: Results) -> None:
+    """Four times the prompts see half, and a little less than that, since t is smaller."""
+    known = replace(results, detectable={"attribute:science": 0.4, "perplexity": 2.0, "distinct_2": 0.1})
+    said = "If texts vary as in the example run, it can see differences of about "
+    assert foreseen(known, 24) == f"{said}40 points in science and 0.1 in distinct-2."
+    assert foreseen(known, 96) == f"{said}18 points in science and 0.045 in distinct-2."
+    assert foreseen(known, 4) == "Fewer than 5 prompts have no intervals."
+
+
 def test_with_few_prompts_one_sentence_stands_for_all_marks(data: RunData, results: Results) -> None:
-    board = board_of(data.run, replace(results, num_prompts=4))
-    assert board.conclusion == ["Too few prompts to tell methods apart (4): use 20 or more."]
+    few = tabulate(a_run(4))
+    board = board_of(data.run, few)
+    assert board.conclusion == ["Too few prompts to tell methods apart (4): use 20 or more; intervals begin at 5."]
     assert not board.has_ranks
-    assert {cell.marks for row in board.rows for cell in row.cells} == {""}
+    assert {(cell.marks, cell.span) for row in board.rows for cell in row.cells} == {("", "")}
     assert "★" not in board_html(board)
 
 
@@ -128,3 +153,19 @@ def test_figures_have_units() -> None:
     assert figure("attribute:science", 0.45) == "45\u00a0%"
     assert figure("perplexity", math.nan) == "–"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_an_a_a_row_that_is_told_apart_warns_above_the_table() -> None:
+    def board(low: float) -> list[str]:
+        data = made_up({BASE: [["a b c"]] * 24, AGAIN: [["a b d"]] * 24, LORA: [["x y z"]] * 24})
+        found = tabulate(data)
+        again = {AGAIN.name: Cell(0.5, 0.4, 0.6, 0.1, low, 0.2), LORA.name: Cell(0.5, 0.4, 0.6, 0.1, 0.1, 0.2)}
+        cells = {**found.cells, "repetition": {**found.cells["distinct_2"], **again}}
+        passports = {**found.passports, "repetition": found.passports["distinct_2"]}
+        shown = board_of(data.run, replace(found, metrics=("repetition",), cells=cells, passports=passports))
+        assert [row.look.title for row in shown.rows if row.look.kinds == ["base"]] == ["Base", "Base again"]
+        return shown.conclusion
+
+    warning = "The base differs from itself here, in distinct-2: read marks with care."
+    assert board(0.05)[-1] == warning
+    assert warning not in board(-0.05)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from adapters.methods import BASE, PPLM, Attribute, Method, Sampling, to_json
+from adapters.methods import BASE, PPLM, Attribute, Method, Sampling, parse_method, to_json
 from leaderboard.metrics.passport import Passport
 from leaderboard.output import report
-from leaderboard.output.looks import flat, look
+from leaderboard.output.looks import KINDS, flat, kinds, look, style, title
 from leaderboard.output.ranking import board_html, board_of
 from leaderboard.output.report import comparison_report, run_report
 from leaderboard.records import Prompt, RunData, Tally
@@ -66,7 +66,7 @@ def check_harmless(page: str) -> Page:
 def results_of(data: RunData, **values: float) -> Results:
     """A table in which every method has the same figures, by metric."""
     names = tuple(method.name for method in data.run.spec.methods)
-    cell = {metric: Cell(value, value - 0.1, value + 0.1, 0.5, -0.25, 0.75) for metric, value in values.items()}
+    cell = {metric: Cell(value, value - 0.1, value + 0.1, 0.5, -0.25, 0.75, 1.5) for metric, value in values.items()}
     return Results(
         methods=names,
         metrics=tuple(values),
@@ -106,7 +106,7 @@ def test_a_run_shows_its_table_with_intervals_best_ties_and_directions() -> None
     results = replace(results, cells={**results.cells, "perplexity": missing})
     words = check_harmless(run_report(data, results)).words()
     assert "perplexity lower is better 3.25 3.00 to 3.50 –" in words, "no marks with two prompts"
-    assert "Too few prompts to tell methods apart (2): use 20 or more." in words
+    assert "Too few prompts to tell methods apart (2): use 20 or more; intervals begin at 5." in words
     row = "distinct-2 higher is better 0.500 0.400 to 0.600 +0.500 [-0.250, 0.750]"
     assert f"{row} 0.500 0.400 to 0.600 +0.500 [-0.250, 0.750]" in words
     marked = check_harmless(run_report(data, replace(results, num_prompts=20))).words()
@@ -187,8 +187,45 @@ def test_the_report_has_the_order_and_the_board_of_the_page() -> None:
 
 def test_colours_say_what_a_method_is_made_of() -> None:
     both = Method("x", lora="a", steering=PPLM((Attribute("science"),)))
-    kinds = [look(method).classes for method in (BASE, LORA, PREFIX, STEERED, both)]
-    assert kinds == ["base", "lora", "prefix", "pplm", "lora and-pplm"]
+    found = [look(method).classes for method in (BASE, LORA, PREFIX, STEERED, both)]
+    assert found == ["kind-base", "kind-lora", "kind-prefix", "kind-pplm", "kind-lora and-pplm"]
+    alone = [parse_method(f"{kind}:x") for kind in ("ask", "experts", "best", "push")]
+    assert [kinds(method) for method in alone] == [["ask"], ["experts"], ["best"], ["push"]]
+    every = parse_method("+".join(f"{kind}:x" for kind in KINDS if kind not in ("base", "best")))
+    assert kinds(every) == [kind for kind in KINDS if kind not in ("base", "best")], "in one order"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pplm:science*2+push:science+lora:poetry", "PPLM science ×2 + push science over LoRA poetry"),
+        ("best:space*-1", "Best of 10 away from space"),
+        ("push:science+push:legal*0.5", "Push science and legal ×0.5"),
+        ("ask:science*1.5+prefix:facts", "Ask science ×1.5 over prefix facts"),
+        ("experts:poetry/austen*-1", "Away from poetry against austen"),
+        ("ask:negative+experts:poetry", "Ask negative + experts poetry"),
+    ],
+)
+def test_a_composition_has_a_name(name: str, said: str) -> None:
+    assert title(parse_method(name)) == said
+
+
+def test_every_kind_can_be_told_apart() -> None:
+    """By its sign without its colour; as a line on paper and on a dark screen, 3 to 1."""
+    for part in ("title", "symbol", "outline", "glyph"):
+        assert len({getattr(kind, part) for kind in KINDS.values()}) == len(KINDS)
+    for kind in KINDS.values():
+        assert [contrast(*pair) >= 3 for pair in zip(kind.colors, ("#ffffff", "#171e29"), strict=True)] == [True, True]
+    css = style()
+    assert all(f"--{name}:{kind.colors[0]};" in css and f".kind-{name}{{" in css for name, kind in KINDS.items())
+
+
+def contrast(one: str, two: str) -> float:
+    """WCAG's contrast of two colours."""
+    shares = [[int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)] for color in (one, two)]
+    linear = [[s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in each] for each in shares]
+    low, high = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in linear)
+    return (high + 0.05) / (low + 0.05)
 
 
 def test_settings_are_flat_names_and_values() -> None:

@@ -8,17 +8,34 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import create_engine, update
 
 from adapters.base_model import BaseModel
 from adapters.decoding.engine import Engine
-from adapters.methods import BASE, PPLM, Attribute, Method, Request, Sampling, UserError, as_in_paper, parse_method
+from adapters.methods import (
+    BASE,
+    PPLM,
+    Attribute,
+    Method,
+    Request,
+    Sampling,
+    UserError,
+    as_in_paper,
+    from_json,
+    parse_method,
+    to_json,
+)
 from adapters.pplm.discriminator import write_discriminator
 from adapters.store.adapter_store import AdapterStore
-from leaderboard.records import AdapterCost, Prompt, PromptSet, RunData, RunSpec
+from leaderboard.metrics import MODULES
+from leaderboard.metrics.metric import Metric, Texts, ratio
+from leaderboard.metrics.passport import Array, Passport
+from leaderboard.records import AGAIN, AdapterCost, Prompt, PromptSet, RunData, RunSpec
 from leaderboard.runs.plan import Clock, Plan, Progress
 from leaderboard.runs.runner import MAX_UNFINISHED, Difference, Runner
 from leaderboard.store.database import Database
@@ -184,6 +201,44 @@ def test_a_repeated_run_costs_nothing(runner: Runner, monkeypatch: pytest.Monkey
     again = runner.data(run.id)
     assert content(again) == content(first)
     assert again.timings == (), "nothing was measured"
+
+
+def test_a_metric_that_is_added_later_is_computed_for_stored_runs(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the stored texts alone: nothing is written or scored again."""
+    id = made(runner).run.id
+    later = ModuleType("letters")
+    passport = Passport("letters", None, "characters / texts")
+
+    def rows(texts: Texts) -> Array:
+        return texts.by_prompt(np.array([len(text) for text in texts.texts]), np.ones(len(texts.texts)))
+
+    later.columns = lambda setting: [Metric("letters", passport, rows, ratio)]  # type: ignore[attr-defined]
+    assert "letters" not in runner.results(id).metrics
+    monkeypatch.setattr("leaderboard.tables.table.MODULES", (*MODULES, later))
+    monkeypatch.setattr(Engine, "generate", None)
+    monkeypatch.setattr(Engine, "loglikelihood", None)
+    results = runner.results(id)
+    base = [sample.text for sample in runner.data(id).samples if sample.method == 0]
+    assert results.cells["letters"]["base"].value == pytest.approx(sum(map(len, base)) / len(base))
+    monkeypatch.setattr(runner.database, "data", None)
+    assert to_json(runner.results(id)) == to_json(results), "it is stored"
+
+
+def test_an_a_a_row_is_the_base_of_the_next_seed_and_replays(runner: Runner) -> None:
+    spec = RunSpec((BASE, AGAIN), samples=2, sampling=Sampling(max_new_tokens=6))
+    data, next_seed = made(runner, spec), made(runner, replace(spec, methods=(BASE,), seed=spec.seed + 1))
+    base, again = ([s[3:] for s in data.samples if s.method == number] for number in (0, 1))
+    assert again == [sample[3:] for sample in next_seed.samples]
+    assert not set(base) & set(again)
+    assert set(data.tallies) == {"base"}
+    assert set(data.tallies["base"]) == {sample.key for sample in data.samples}
+    *_, last = runner.replay(data.run.id)
+    assert (last.done, last.differences) == (16, ())
+    assert runner.results(data.run.id).methods == ("base", "base again")
+    with pytest.raises(UserError, match="An A/A row needs the base beside it: choose base too."):
+        from_json(RunSpec, {"methods": [to_json(AGAIN)]})
 
 
 @pytest.mark.parametrize("rows", [1, 3, 64])

@@ -5,7 +5,18 @@ import pytest
 
 from leaderboard.metrics.metric import ratio
 from leaderboard.metrics.passport import Array
-from leaderboard.tables.bootstrap import NONE, RESAMPLES, enough, interval, weights
+from leaderboard.tables.bootstrap import (
+    FEWEST,
+    NONE,
+    PLAIN,
+    RESAMPLES,
+    gaps,
+    interval,
+    reach,
+    share_interval,
+    simultaneous,
+    weights,
+)
 from leaderboard.tables.results import Cell
 
 SETS, PROMPTS, TRUTH = 600, 60, 0.3
@@ -28,43 +39,82 @@ def test_weights_draw_as_many_prompts_as_there_are_and_always_the_same() -> None
     assert np.array_equal(weights(7), drawn)
 
 
-def test_the_interval_covers_the_truth_about_95_times_of_100() -> None:
-    random, drawn = np.random.default_rng(1), weights(PROMPTS)
-    found = [interval(ratio(simulated(random), drawn[1:])) for _ in range(SETS)]
-    covered = sum(low <= TRUTH <= high for low, high in found) / SETS
-    assert 0.92 <= covered <= 0.97
+def test_a_reach_is_students_t_of_the_standard_error() -> None:
+    """t of .975 with 4, 23 and 99 degrees of freedom is 2.776, 2.069, 1.984 (any table)."""
+    for num_prompts, t in ((5, 2.776), (24, 2.069), (100, 1.984)):
+        assert reach(PLAIN, num_prompts) == pytest.approx(t * np.sqrt(num_prompts / (num_prompts - 1)), abs=1e-3)
+
+
+def test_percentiles_are_expanded_for_few_prompts() -> None:
+    drawn = np.arange(100_001) / 100_000
+    assert interval(drawn, 1_000_000) == pytest.approx((0.025, 0.975), abs=1e-4)
+    assert interval(drawn, 5) == pytest.approx((0.00096, 0.99904), abs=1e-4)  # Phi(-2.776 sqrt(5 / 4))
+    assert interval(np.array([np.nan, 1.0, np.inf, 1.0]), 5) == (1, 1)
+    assert np.isnan(interval(np.array([np.nan]), 5)).all()
+    assert np.isnan(interval(drawn, FEWEST - 1)).all()
+
+
+def test_a_share_is_wilsons_with_the_verdicts_that_vary_by_themselves() -> None:
+    """Wilson's 95 % interval of 9 of 10 is .596 to .982, of 10 of 10 it is .722 to 1 (Newcombe 1998)."""
+    alone = np.array([0.9 + sign * np.sqrt(0.9 * 0.1 / 10 * 9 / 10) for sign in (-1, 1)])  # the variance of 10 verdicts
+    assert share_interval(0.9, alone, 10, 10) == pytest.approx((0.596, 0.982), abs=1e-3)
+    assert share_interval(1.0, np.ones(9), 10, 10) == pytest.approx((0.722, 1), abs=1e-3)
+    assert share_interval(1.0, np.ones(9), 10, 30) == share_interval(1.0, np.ones(9), 10, 10), "alike: one a prompt"
+    assert share_interval(0.9, alone, 10, 30) == pytest.approx(share_interval(0.9, alone, 10, 10))
+    assert share_interval(1.0, np.ones(9), FEWEST - 1, 4) == NONE
+
+
+def test_the_interval_of_a_share_covers_the_truth_about_95_times_of_100() -> None:
+    random, drawn, covered = np.random.default_rng(1), weights(PROMPTS), 0
+    for _ in range(SETS):
+        rows = simulated(random)
+        found = ratio(rows, drawn)
+        low, high = share_interval(float(found[0]), found[1:], PROMPTS, float(rows[:, 1].sum()))
+        covered += low <= TRUTH <= high
+    assert 0.92 <= covered / SETS <= 0.98
 
 
 def test_a_paired_interval_covers_the_difference_and_is_narrower_than_two_apart() -> None:
     """Two methods on the same prompts, which are hard or easy for both; the second is better by .1 everywhere."""
     random, drawn = np.random.default_rng(2), weights(PROMPTS)
+    counted, none = np.full(2, PROMPTS), np.full(2, np.nan)
     covered, paired, apart = 0, [], []
     for _ in range(SETS):
         easy = random.uniform(0, 0.8, PROMPTS)
         one, two = (
             np.column_stack([easy + shift + random.normal(0, 0.05, PROMPTS), np.ones(PROMPTS)]) for shift in (0, 0.1)
         )
-        resampled = [ratio(rows, drawn[1:]) for rows in (one, two)]
-        difference = interval(resampled[1] - resampled[0])
-        covered += difference.low <= 0.1 <= difference.high
-        paired.append(difference.high - difference.low)
-        apart.append(sum(high - low for low, high in map(interval, resampled)))
+        values = np.stack([ratio(rows, drawn) for rows in (one, two)])
+        found = gaps(values, counted, none)
+        half = found.reach(PLAIN)[1, 0]
+        covered += abs(found.values[1, 0] - 0.1) <= half
+        paired.append(2 * half)
+        apart.append(sum(high - low for low, high in (interval(each[1:], PROMPTS) for each in values)))
     assert 0.92 <= covered / SETS <= 0.97
     assert np.mean(paired) < 0.2 * np.mean(apart)
 
 
-def test_an_interval_is_the_middle_of_what_there_is() -> None:
-    assert interval(np.arange(101.0)) == pytest.approx((2.5, 97.5))
-    assert interval(np.array([np.nan, 1.0, np.inf, 1.0])) == (1, 1)
-    assert np.isnan(interval(np.array([np.nan]))).all()
+def test_a_difference_of_shares_has_a_width_where_every_prompt_says_the_same() -> None:
+    values = np.repeat([[0.0], [1.0], [np.nan]], 1 + RESAMPLES, axis=1)
+    found = gaps(values, np.full(3, 10), np.array([10.0, 20.0, 10.0]))
+    assert found.errors[1, 0] == 1 / 12, "half a pair of each kind beside ten"
+    assert np.isnan(found.errors[2]).all(), "no figure"
+    assert np.isnan(gaps(values, np.array([10, FEWEST - 1, 10]), np.full(3, 10.0)).errors[1, 0])
 
 
-@pytest.mark.parametrize(("ends", "tie"), [((-1, 1), True), ((0, 0), True), ((0.1, 1), False), (NONE, False)])
-def test_only_a_difference_whose_interval_covers_zero_is_a_tie(ends: tuple[float, float], tie: bool) -> None:
-    assert Cell(1, 0, 2, 0, *ends).tie is tie
+def test_one_bound_holds_for_all_columns_together() -> None:
+    """Of independent normal deviations, all stay within the quantile of Sidak: 3.02 for 20 differences."""
+    random = np.random.default_rng(3)
+    drawn = np.abs(random.normal(size=(20, 200_000))).max(axis=0)
+    assert simultaneous([drawn]) == pytest.approx(3.02, abs=0.02)
+    assert simultaneous([drawn, drawn]) == simultaneous([drawn]), "the same column twice is no second chance"
+    assert simultaneous([]) == PLAIN
 
 
-def test_one_prompt_says_nothing_about_others() -> None:
-    assert enough(np.array([[0.0, 1.0], [0.0, 2.0]]))
-    assert not enough(np.array([[0.0, 1.0], [0.0, 0.0], [np.nan, np.nan]]))
-    assert not enough(np.empty((0, 2)))
+@pytest.mark.parametrize(
+    ("difference", "bound", "tie", "clear"),
+    [(-1, 1, True, False), (0, 0, True, False), (1.1, 1, False, True), (-2, 1, False, True), (1, np.nan, False, False)],
+)
+def test_only_a_difference_beyond_the_bound_is_clear(difference: float, bound: float, tie: bool, clear: bool) -> None:
+    cell = Cell(1, 0, 2, difference, -9, 9, bound)
+    assert (cell.tie, cell.clear) == (tie, clear)

@@ -4,7 +4,7 @@ import numpy as np
 
 from adapters.methods import BASE, PPLM, Attribute, Method
 from leaderboard.metrics.metric import Texts
-from leaderboard.records import Prompt, Tally, Timing
+from leaderboard.records import AGAIN, Prompt, Tally, Timing
 from leaderboard.tables.comparable import comparable
 from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up
 
@@ -100,3 +100,8 @@ def test_what_is_steered_to_is_wanted_and_what_is_steered_away_from_is_not() -> 
     setting = comparable(made_up({method: [["a"]] for method in methods}, tallies=tallies)).setting
     assert setting.attributes == {"science": True, "legal": False, "space": None}
     assert setting.judge_title == "tiny, unchanged"
+
+
+def test_the_base_again_is_not_what_methods_are_compared_with() -> None:
+    assert comparable(made_up({LORA: [["a"]], AGAIN: [["b"]], BASE: [["c"]]})).base == 2
+    assert comparable(made_up({LORA: [["a"]], Method("plain"): [["c"]]})).base == 1
