@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from adapters.methods import PPLM, Attribute, Method
-from leaderboard.metrics.passport import Array
 from leaderboard.records import ATTRIBUTE, AdapterCost, Prompt, PromptSet, Run, RunData, RunSpec, Sample, Tally, Timing
 from leaderboard.tables.results import Results
 from leaderboard.tables.table import tabulate
@@ -83,12 +83,13 @@ def steered(number: int) -> Method:
     return Method(f"method {number}", steering=PPLM((Attribute(f"topic-{number}"),)))
 
 
-def verdicts(random: np.random.Generator, shares: Sequence[float], shape: tuple[int, int, int]) -> Array:
+def verdicts(
+    random: np.random.Generator, shares: Sequence[float], shape: tuple[int, int, int]
+) -> npt.NDArray[np.bool_]:
     """Whether each text shows an attribute: a prompt that is likely for one method is likely for all."""
     rank = random.random((1, shape[1], 1))  # of the prompt
     own = np.where(random.random(shape) < 0.3, rank, random.random(shape))  # 30 % of the texts follow the prompt
-    found: Array = own < np.array(shares)[:, None, None]
-    return found
+    return np.less(own, np.array(shares)[:, None, None])
 
 
 def is_marked(results: Results) -> bool:

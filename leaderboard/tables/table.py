@@ -50,7 +50,7 @@ class Figure(NamedTuple):
         return share_interval(float(self.values[0]), self.values[1:], self.num_prompts, self.num_verdicts)
 
 
-class Measured(NamedTuple):
+class MeasuredColumn(NamedTuple):
     """A metric of every method, and the differences of any two."""
 
     metric: Metric
@@ -149,9 +149,9 @@ def resampled(metric: Metric, rows: Array, name: str) -> Figure:
     return Figure(name, metric.value(rows, weights(len(rows))), counted, verdicts)
 
 
-def measured(metric: Metric, found: list[Figure]) -> Measured:
+def measured(metric: Metric, found: list[Figure]) -> MeasuredColumn:
     _, values, counted, verdicts = zip(*found, strict=True)
-    return Measured(metric, found, gaps(np.stack(values), np.array(counted), np.array(verdicts)))
+    return MeasuredColumn(metric, found, gaps(np.stack(values), np.array(counted), np.array(verdicts)))
 
 
 def of_prompts(data: RunData, seen: Comparable, kind: str) -> dict[str, Cell]:

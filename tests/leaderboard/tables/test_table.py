@@ -18,7 +18,7 @@ from leaderboard.output.export import table_frame
 from leaderboard.records import Prompt, RunData, Tally, Timing
 from leaderboard.tables.bootstrap import PLAIN
 from leaderboard.tables.results import Cell, Results
-from leaderboard.tables.table import Figure, Measured, by_prompt, measured, prompt_figures, resampled, tabulate
+from leaderboard.tables.table import Figure, MeasuredColumn, by_prompt, measured, prompt_figures, resampled, tabulate
 from tests.leaderboard.made_up import LORA, PREFIX, STEERED, made_up
 from tests.leaderboard.metrics.by_hand import perplexity_of
 from tests.leaderboard.metrics.test_diversity import natural
@@ -272,7 +272,7 @@ def seconds_to_tabulate(num_prompts: int) -> float:
     return time.process_time() - started
 
 
-def shares(*known: float) -> Measured:
+def shares(*known: float) -> MeasuredColumn:
     """The share of verdicts of each method, the same for every prompt."""
     rows = [np.column_stack([np.full(24, share), np.ones(24)]) for share in known]
     metric = Metric("share", Passport("share", True, "made up"), lambda _: rows[0], ratio, True)
