@@ -17,6 +17,7 @@ from adapters.methods import (
     Push,
     Request,
     Sampling,
+    SteeringVector,
     UserError,
     as_in_paper,
     from_json,
@@ -47,11 +48,13 @@ class Part(NamedTuple):
 
 STEERING = {name: name for name in PPLM_FIELDS}
 ASK = {"name": "ask", "text": "instruction", "gamma": "guidance", "negative": "negative"}
+VECTOR = {"name": "vector", "weight": "vector_weight"}
 EXPERTS = {"expert": "expert", "against": "against", "alpha": "alpha"}
 # By the kind in a short name. What steers to a topic shares one choice: `by` says which of it the pane uses.
 PARTS = {
     "lora": Part("lora", "lora", "", {"lora": "lora", "lora_scale": "lora_scale"}, ("lora_scale",)),
     "prefix": Part("prefix", "prefix", "", {"prefix": "prefix"}),
+    "vector": Part("vector", "vector", "vectors", VECTOR, ("vector_weight",)),
     "pplm": Part("attribute", "attribute", "steering", STEERING, ("strength",)),
     "best": Part("attribute", "attribute", "steering", STEERING, ("best_of",)),
     "push": Part("attribute", "attribute", "push", {"nats": "nats", "cooldown": "push_cooldown"}, ("nats",)),
@@ -66,7 +69,12 @@ DEFAULTS: dict[str, Any] = {
     **{name: getattr(PPLM, name) for name in PPLM_FIELDS},
     **{weight: 1.0 for _, weight in SLOTS},
     **{"lora_scale": Method.lora_scale, "words": "", "as_in_paper": False, "best_of": BEST_OF, "by": ("pplm",)},
-    **{"nats": Push.nats, "push_cooldown": Push.cooldown, "alpha": Experts.alpha},
+    **{
+        "nats": Push.nats,
+        "push_cooldown": Push.cooldown,
+        "alpha": Experts.alpha,
+        "vector_weight": SteeringVector.weight,
+    },
     **{"instruction": "", "guidance": Ask.gamma, "negative": ""},
 }
 PaneForm = Mapping[str, Any]  # the value of each control of a pane
@@ -154,6 +162,8 @@ def read_method(form: PaneForm) -> Method:
     if "steering" in data:
         data["steering"] |= {} if "pplm" in parts else {"num_iterations": 0}
         data["steering"] |= {} if "best" in parts else {"best_of": 1}
+    if "vectors" in data:
+        data["vectors"] = [data["vectors"]]
     if "ask" in data and form["ask"] != OWN_WORDS:
         data["ask"]["text"] = ""
     method = from_json(Method, data)
@@ -171,6 +181,7 @@ def form_of(method: Method) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     plain, steering, steers = to_json(method), method.steering, method.steering or method.push
+    plain["vectors"] = next(iter(plain["vectors"]), None)  # the controls hold one
     for part in PARTS.values():
         found = plain[part.setting] if part.setting else plain
         values |= {name: found[field] for field, name in part.fields.items() if found and found[field] is not None}

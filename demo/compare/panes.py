@@ -122,6 +122,7 @@ def offered(services: Services) -> Choices:
     adapters = {kind: services.names(kind) for kind in ("lora", "prefix")}
     found = adapters | {"adapter": [name for names in adapters.values() for name in names]}
     found |= {"attribute": services.attribute_names(), "instruction": list(instructions())}
+    found |= {"vector": services.vector_names()}
     return found | {kind: [OWN_WORDS, *found[kind]] for kind in ("attribute", "instruction")}
 
 

@@ -85,6 +85,7 @@ def cost(method: Method, services: Services) -> str:
         best = "" if steering.best_of == 1 else f", best of {steering.best_of}"
         line = DOES["pplm" if steering.num_iterations else "best"]
         parts.append(line.format(settings=strength(steering) + best, texts=steering.best_of))
+    parts += [DOES["vector"].format(name=vector.name, weight=vector.weight) for vector in method.vectors]
     if method.push is not None:
         parts.append(DOES["push"].format(nats=method.push.nats))
     if (ask := method.ask) is not None:

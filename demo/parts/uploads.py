@@ -49,7 +49,7 @@ def known_methods(services: Services) -> list[str]:
     """Short names of every method that consists of one part."""
     kinds = {kind: services.names(kind) for kind in ("lora", "prefix")}
     kinds |= {kind: services.attribute_names() for kind in ("pplm", "best")}
-    kinds |= {"push": list(services.attributes), "ask": list(instructions())}
+    kinds |= {"vector": services.vector_names(), "push": list(services.attributes), "ask": list(instructions())}
     kinds |= {"experts": [*kinds["lora"], *kinds["prefix"]]}
     return [BASE.name, *(f"{kind}:{name}" for kind, names in kinds.items() for name in names)]
 
