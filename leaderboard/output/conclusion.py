@@ -94,7 +94,7 @@ def sizes(results: Results, metrics: Sequence[str | None], scale: float = 1) -> 
             if metric.startswith(ATTRIBUTE)
             else f"{size:.2g} in {called(results, metric)}"
             for metric, size in found.items()
-            if math.isfinite(size)
+            if size <= (1 if metric.startswith(ATTRIBUTE) else math.inf)  # no share differs by more, NaN by nothing
         ]
     )
 
