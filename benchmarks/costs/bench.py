@@ -56,6 +56,29 @@ def engine_rows(base: BaseModel, engine: Engine, rounds: int) -> list[dict[str, 
     return [*rows, summarise("MB for each further adapter", [megabytes], 5.0)]
 
 
+SIMPLE = {
+    "base": BASE,
+    "push": parse_method("push:science"),
+    "vector": parse_method("vector:sentiment:positive"),
+    "ask": parse_method("ask:science"),
+    "guidance": parse_method("ask:science*1.5"),
+    "experts": parse_method("experts:scifi"),
+    "best": parse_method("best:science"),
+}
+
+
+def method_rows(_: BaseModel, engine: Engine, rounds: int) -> list[dict[str, Any]]:
+    """The cost of each simple method beside as many rows of the base."""
+
+    def batch(name: str) -> Callable[[], Timeline]:
+        count, kind = name.split()
+        return lambda: decode(engine, [Request(PROMPT, SIMPLE[kind], seed) for seed in range(int(count))], 50)
+
+    names = {f"{count} base" for count in (1, 4, 16)} | {f"4 {kind}" for kind in ("push", "vector", "ask")}
+    names |= {f"{count} {kind}" for count in (1, 16) for kind in ("guidance", "experts")} | {"1 best"}
+    return ratio_rows("methods", measure({name: batch(name) for name in sorted(names)}, rounds + 1)[1:])
+
+
 def prefill(base: BaseModel) -> Timeline:
     start = Stamp.now()
     with torch.no_grad():
@@ -86,6 +109,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 PARTS = {
     "engine": ("Decoding:", engine_rows),
+    "methods": ("The simple methods:", method_rows),
     "pplm": ("Steering:", steering_cost.measure_pplm),
     "board": ("The leaderboard:", leaderboard_cost.measure),
     "load": ("Many visitors at once, four panes of 30 tokens each:", crowds.measure_load),
