@@ -107,7 +107,7 @@ def by_chance(run: Run, results: Results) -> list[str]:
     """A warning where an A/A row is told apart from the base: only chance differs between them."""
     again = [method.name for method in run.spec.methods if method.seed_offset]
     cells = {metric: [results.cells[metric][name] for name in again] for metric in results.metrics}
-    apart = [metric for metric, of in cells.items() if any(math.isfinite(c.difference_low) and not c.tie for c in of)]
+    apart = [metric for metric, of in cells.items() if any(cell.clear for cell in of)]
     if not apart or not is_enough(results):
         return []
     titles = listed([results.passports[metric].title for metric in apart])

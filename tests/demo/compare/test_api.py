@@ -69,7 +69,7 @@ def test_every_kind_of_method_writes(client: Client) -> None:
 
 def test_the_methods_that_are_offered_have_a_kind(client: Client) -> None:
     found = client.predict(api_name="/methods")
-    assert {each["kind"] for each in found} == set(KINDS)
+    assert {each["kind"] for each in found} == set(KINDS) - {"given"}, "finished texts are no method"
     assert {"name": "best:science", "kind": "best"} in found
     names = {each["name"] for each in found}
     assert {"push:science", "ask:science", "experts:verse", "experts:facts"} < names

@@ -202,8 +202,8 @@ def test_finished_texts_and_the_base_again_are_rows_of_the_run(
     assert updates[-1][board.message][0][0].startswith("Done: 9 texts written and scored")
     id = str(updates[-1][board.results.link]["value"]).removeprefix("?run=")
     html = open_run(services, board.results, id, ME)[board.results.board.board]
-    assert 'class="edge given">' in html
-    row = html.partition('class="edge given">')[2].partition("</tr>")[0]
+    assert 'class="edge kind-given">' in html
+    row = html.partition('class="edge kind-given">')[2].partition("</tr>")[0]
     assert "people</a>" in row
     assert row.count("<strong>–</strong>") == 2, "neither speed nor size, and not 0"
     assert ">Base again</a>" in html

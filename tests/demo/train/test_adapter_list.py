@@ -117,11 +117,12 @@ def test_the_panes_offer_what_has_come_and_what_is_deleted_is_offered_nowhere(
 ) -> None:
     with gr.Blocks():
         pane, known = Pane(services, 0, default_panes(services)[0], PaneView(), True), gr.State()
-    before, lora = offered(services), pane.controls["lora"]
+    before, lora, expert = offered(services), pane.controls["lora"], pane.controls["expert"]
     assert offer(services, [pane], known, before) == {known: before}, "nothing new, nothing sent"
     folder = own_adapter("foam")
-    _, update = offer(services, [pane], known, before).values()
-    assert update == gr.update(choices=services.names("lora")), "what is chosen stays"
+    sent = offer(services, [pane], known, before)
+    assert sent[lora] == gr.update(choices=services.names("lora")), "what is chosen stays"
+    assert "foam" in sent[expert]["choices"]
     assert "lora:foam" in known_methods(services)
     before = offered(services)
     for name, secret in (("foam", OTHER), ("foam", None), ("verse", MINE)):
@@ -132,7 +133,8 @@ def test_the_panes_offer_what_has_come_and_what_is_deleted_is_offered_nowhere(
     assert updates[part.card.column]["visible"] is False
     assert "lora:foam" not in known_methods(services)
     sent = offer(services, [pane], known, before)
-    assert sent == {known: offered(services), lora: gr.update(choices=services.names("lora"))}
+    assert sent.keys() == {known, lora, expert}
+    assert sent[lora] == gr.update(choices=services.names("lora"))
     assert not folder.exists()
 
 
