@@ -14,8 +14,11 @@ from leaderboard.store.database import Database
 from leaderboard.tables.table import tabulate
 
 PROMPTS = "neutral_openers"
-METHODS = ("base", "lora:poetry", "lora:scifi", "prefix:facts", "pplm:religion", "lora:poetry+pplm:religion")
-SPEC = RunSpec(tuple(map(parse_method, METHODS)), 1, Sampling(max_new_tokens=40), seed=5)
+METHODS = (
+    *("base", "lora:poetry", "prefix:facts", "push:religion", "ask:religion", "pplm:religion"),
+    "lora:poetry+pplm:religion",
+)
+SPEC = RunSpec(tuple(map(parse_method, METHODS)), 2, Sampling(max_new_tokens=40), seed=5)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

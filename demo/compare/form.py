@@ -109,10 +109,10 @@ def default_panes(services: Services) -> list[PaneForm]:
     def pick(name: str, known: Sequence[str]) -> str:
         return name if name in known else [*known, NONE][0]
 
-    poetry, scifi = (pick(name, services.names("lora")) for name in ("poetry", "scifi"))
-    facts, science = pick("facts", services.names("prefix")), pick("science", list(services.attributes))
-    methods: list[dict[str, str]] = [{}, {"lora": poetry}, {"prefix": facts}, {"attribute": science}]
-    methods += [{"lora": poetry, "attribute": science}, {"lora": scifi}]
+    poetry, facts = pick("poetry", services.names("lora")), pick("facts", services.names("prefix"))
+    science = pick("science", list(services.attributes))
+    methods: list[dict[str, Any]] = [{}, {"lora": poetry}, {"prefix": facts}, {"attribute": science}]
+    methods += [{"attribute": science, "by": ("push",)}, {"lora": poetry, "attribute": science}]
     return [pane_form(**method) for method in methods]
 
 

@@ -284,7 +284,7 @@ def test_panes_come_back_one_by_one_up_to_six(bench: Bench) -> None:
     assert updates[bench.shown] == (0, 1, 2, 3, 4)
     assert updates[bench.panes[4].view.column]["visible"] is True
     assert updates[bench.drawer.place] == 4, "its settings are the next that one wants"
-    assert updates[bench.drawer.pane]["choices"][4] == ("5 · PPLM science over LoRA burst", 4)
+    assert updates[bench.drawer.pane]["choices"][4] == ("5 · Push science", 4)
     updates = on_add(bench, values | {bench.shown: (0, 1, 2, 4, 5)})
     assert updates[bench.shown] == (0, 1, 2, 3, 4, 5)
     assert updates[bench.add]["interactive"] is False
@@ -438,7 +438,7 @@ def test_a_number_beyond_the_scale_reaches_the_form_that_says_so(services: Servi
 def test_a_topic_that_was_sent_reaches_the_steered_panes_once_and_keeps_its_name(bench: Bench) -> None:
     with gr.Blocks() as other, gr.Tab("Compare") as tab:
         page = Page(other, tab, gr.BrowserState(), gr.State(""), gr.State(None))
-    steered = [bench.panes[place].controls["attribute"] for place in (3, 4)]
+    steered = [bench.panes[place].controls["attribute"] for place in (3, 4, 5)]
     sent = fresh(bench) | {page.words: ("space", "")}
     assert on_words(bench, page, sent) == {page.words: "", **dict.fromkeys(steered, "space")}
     assert on_own_words(bench, page, sent).keys() == {bench.message}, "a shipped list brings no words"
