@@ -177,7 +177,7 @@ def test_a_run_streams_and_ends_with_its_table(finished: Finished) -> None:
     inner(finished.page, words_leaderboard.TABLE_TAB)
     table = rows(board(finished.page))
     assert [row[0] for row in table] == TITLES
-    assert all(re.match(r"[\d,.]+ ?[★≈ ]*\n[\d,.]+ to [\d,.]+$", row[1]) for row in table), table
+    assert all(re.match(r"[\d,.]+$", row[1]) for row in table), f"three prompts have no interval: {table}"
     assert finished.page.locator(".bar progress").count() == 0
 
 
