@@ -7,7 +7,6 @@ goal, with 95 % bootstrap intervals over prompts:
     success_gain, perplexity, distinct_n        over those of the unsteered texts
     likeness           cosine of the embeddings of a text and its prompt, over that of the unsteered texts: a way that
                        turns every text into a review of a film succeeds always and drifts far from its prompts
-    price              plain tokens that a token costs, by the times within a run
     repetition         share of 4-grams that the same text has used before
     longest_run        most repetitions of one word in a row, in any text
     long_runs          share of texts with a longer run than LONGEST_RUN
@@ -33,7 +32,6 @@ TITLES = {
     "perplexity": "perplexity, × base",
     **{f"distinct_{n}": f"distinct-{n}, × base" for n in (1, 2, 3)},
     "likeness": "likeness to the prompt, × base",
-    "price": "time of a token, × base",
     "repetition": "repeated 4-grams",
     "longest_run": "longest run of one word",
     "long_runs": f"texts that repeat a word over {LONGEST_RUN} times",

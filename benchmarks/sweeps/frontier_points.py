@@ -59,7 +59,6 @@ def measured(data: RunData, algorithm: str, strength: float, indices: Sequence[i
     for name in RELATIVE:
         found[name] = np.mean([divide(known[name][index], known[name][0]) for index in indices], axis=0)
     found["likeness"] = divide(likeness(data, indices), likeness(data, [0]))
-    found["price"] = np.mean([divide(known["speed"][0], known["speed"][index]) for index in indices], axis=0)
     found["repetition"] = np.mean([known["repetition"][index] for index in indices], axis=0)
     runs = np.array([longest_run(sample.text) for sample in data.samples if sample.method in indices])
     whole = {"longest_run": Cell(float(runs.max())), "long_runs": Cell(float((runs > LONGEST_RUN).mean()))}

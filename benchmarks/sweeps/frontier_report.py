@@ -28,9 +28,9 @@ from leaderboard.output.looks import KINDS
 from leaderboard.tables.display import with_interval
 from leaderboard.tables.results import Cell
 
-ACROSS = ("perplexity", "distinct_1", "price", "likeness")  # plotted against texts on topic
-PICTURE = "Texts on topic against perplexity, distinct-1, price and likeness, by each way of steering"
-IN_MARKDOWN = ("success", "perplexity", "distinct_1", "likeness", "price", "longest_run", "long_runs")
+ACROSS = ("perplexity", "distinct_1", "likeness")  # plotted against texts on topic
+PICTURE = "Texts on topic against perplexity, distinct-1 and likeness to the prompt, by each way of steering"
+IN_MARKDOWN = ("success", "perplexity", "distinct_1", "likeness", "longest_run", "long_runs")
 LOOKS: dict[str, tuple[str, bool, tuple[int, int]]] = {  # marker, whether it is filled, offset of the labels in points
     UNSTEERED: ("D", True, (6, -11)),
     OURS: ("o", True, (-14, 4)),

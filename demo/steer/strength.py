@@ -28,7 +28,7 @@ from leaderboard.output.looks import KINDS
 from leaderboard.tables.display import number
 from leaderboard.tables.results import Cell
 
-ACROSS = ("perplexity", "price", "distinct_1", "likeness", "repetition")
+ACROSS = ("perplexity", "distinct_1", "likeness", "repetition")
 FIRST_STRENGTH = 40.0  # strength that is shown first
 WANTED = "rgba(0,158,115,0.12)"  # what is wanted
 control = partial(labelled, of=controls("strength"))

@@ -15,8 +15,8 @@ def test_every_point_is_drawn_and_printed() -> None:
     made = frontier(found(2), replace(found(2, "positive"), name="a < b"))
     drawn = ElementTree.fromstring(plot(made))
     words = [element.text for element in drawn.iter(f"{SVG}text")]
-    assert {"0.2", "0.4", "a < b", "time of a token, × base"} <= set(words)
-    plots = 3 * 2  # of 4 * 2: nothing was timed
+    assert {"0.2", "0.4", "a < b", "likeness to the prompt, × base"} <= set(words)
+    plots = 3 * 2
     markers = [element.get("style", "") for element in drawn.iter(f"{SVG}use")]
     assert sum("fill: #d55e00" in style for style in markers) == 2 * plots + 1, "two points, and one in the key"
     assert sum("fill: #ffffff; stroke: #aa4499" in style for style in markers) == 2 * plots + 1
