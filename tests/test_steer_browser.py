@@ -33,7 +33,7 @@ def write_words(page: Page, typed: str) -> None:
 
 
 def choose_topic(page: Page, search: str, name: str) -> None:
-    page.get_by_label("Topic", exact=True).fill(search)
+    page.get_by_role("combobox", name="Topic", exact=True).fill(search)
     page.get_by_role("option", name=name).click()
 
 
@@ -134,7 +134,7 @@ def test_a_discriminator_is_trained_and_steers_at_once(page: Page, address: str,
     assert page.locator(".legend .topic-0").count() == 0, "a discriminator marks nothing"
     to_tab(page, "Leaderboard")
     page.get_by_label("Methods").fill("place:sea")
-    expect(page.get_by_role("option", name="place:sea")).to_be_visible(timeout=ANSWER)
+    expect(page.get_by_role("option", name="PPLM place:sea")).to_be_visible(timeout=ANSWER)
 
 
 def test_no_flaws_in_any_look(browser: Browser, address: str) -> None:
