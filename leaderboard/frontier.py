@@ -24,7 +24,7 @@ from leaderboard.tables.results import Cell
 
 FILE = Path(__file__).parent / "data" / "frontier.json"
 UNSTEERED, OURS, PAPER, TOPIC_GOAL = "unsteered", "ours", "paper", "topics"
-PUSH, ASK, BEST, VECTOR, BOTH = "push", "ask", "best", "vector", "both"
+PUSH, ASK, BEST, VECTOR = "push", "ask", "best", "vector"
 LONGEST_RUN = 3  # a longer run of one word counts as collapse; base texts rarely have one
 TITLES = {
     "success": "on topic, share of texts",
@@ -54,7 +54,6 @@ WAYS = {
     ASK: Way("Instruction", "gamma", "ask"),
     BEST: Way("Best of r", "r", "best"),
     VECTOR: Way("Steering vector", "strength", "vector"),
-    BOTH: Way("Push and instruction", "nats", "given"),
 }
 Target = tuple[str, ...]  # attributes that one method steers towards together
 

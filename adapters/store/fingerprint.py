@@ -66,6 +66,8 @@ class Fingerprints:
             for name in (method.experts.expert, method.experts.against) if method.experts else ():
                 if name is not None:
                     found[f"{self._store.find(name).kind}:{name}"] = self._store.find(name).digest
+            if method.ask is not None and not method.ask.text:
+                found[f"instruction:{method.ask.name}"] = sha256(instruction(method.ask))
             for attribute in method.attributes:
                 kind = "discriminator" if attribute.is_discriminator else "words"
                 found[f"{kind}:{attribute.name}"] = self.attribute(attribute)

@@ -69,6 +69,10 @@ class Recorder:
         self.logits = torch.stack([clean[row], steered.logits[row], fused[row]])  # (3, V)
         self.share = share[row]
 
+    def on_mixed(self, logits: Tensor) -> None:
+        """The logits (1, V) that are drawn from, where a push or other rows change the fused ones."""
+        self.logits = torch.cat([self.logits[:2], logits])
+
     def step(self, ids: Sequence[int], token: int) -> Step | None:
         """How `token` was made after the tokens `ids`; None if the row diverged."""
         losses = torch.cat(self.losses)

@@ -60,13 +60,16 @@ class XRays:
         yield xray
         if not token_ids:
             return
-        batch = self.engine.batch(request, Script(token_ids), len(token_ids))
+        script = Script(token_ids)
+        batch = self.engine.batch(request, script, len(token_ids))
         recorder = Recorder(tokenizer, steering, words, place_of_text(batch))
         assert batch.steering is not None, "the request is steered"
-        batch.steering.observer = recorder
+        batch.steering.observer, is_mixed = recorder, batch.mixture is not None
         for written in self._tokens(batch):
             if len(written) > len(xray.steps):
                 ids = [*prompt_ids, *written[:-1]]
+                if is_mixed and script.logits is not None:
+                    recorder.on_mixed(script.logits)
                 if (step := recorder.step(ids, written[-1])) is None:
                     break
                 xray = replace(xray, steps=(*xray.steps, step))

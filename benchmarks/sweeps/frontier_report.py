@@ -12,7 +12,6 @@ from benchmarks.pages import table
 from leaderboard.frontier import (
     ASK,
     BEST,
-    BOTH,
     OURS,
     PAPER,
     PUSH,
@@ -39,7 +38,6 @@ LOOKS: dict[str, tuple[str, bool, tuple[int, int]]] = {  # marker, whether it is
     ASK: ("v", True, (5, -11)),
     BEST: ("P", False, (-14, -11)),
     VECTOR: ("X", True, (5, 4)),
-    BOTH: ("*", True, (5, 4)),
 }
 PAPER_COLOR = "#aa4499"
 LIMIT: dict[str, Any] = {"color": drawing.INK, "linestyle": "--", "linewidth": 0.8}

@@ -24,7 +24,6 @@ from benchmarks.sweeps import frontier_points
 from leaderboard.frontier import (
     ASK,
     BEST,
-    BOTH,
     OURS,
     PAPER,
     PUSH,
@@ -68,10 +67,8 @@ class Algorithm(NamedTuple):
         attributes = [to_json(parse_attribute(name)) for name in target]
         aim, settings = attributes[0]["name"], {**self.given, self.strength: value, **changes}
         data: dict[str, Any] = {"name": "+".join(f"{self.name}:{name}" for name in target)}
-        if self.name in (PUSH, BOTH):
-            data["push"] = {"attributes": attributes, "nats": value}
-        if self.name == BOTH:
-            data["ask"] = {"name": aim, **self.given, **changes}
+        if self.name == PUSH:
+            data["push"] = {"attributes": attributes, **settings}
         if self.name == ASK:
             data["ask"] = {"name": aim, **settings}
         if self.name == VECTOR:
@@ -93,7 +90,6 @@ ALGORITHMS = (
     Algorithm(ASK, "gamma", (0.5, 1.0, 1.5)),
     Algorithm(BEST, "best_of", (3.0, 10.0), {"num_iterations": 0}),
     Algorithm(VECTOR, "weight", (0.25, 0.5)),
-    Algorithm(BOTH, "nats", (2.0, 3.0), {"gamma": 0.5}),
 )
 VECTORS = {name: f"sentiment:{name}" for name in ("positive", "negative")}  # of the shipped steering vectors
 

@@ -33,9 +33,9 @@ def compare_endpoint(services: Services) -> Callable[..., Iterator[Rows]]:
         """Continue a prompt by several methods with the same sampling and seed.
 
         A method is base, lora:NAME, prefix:NAME, pplm:NAME (several as pplm:NAME*WEIGHT), best:NAME (of 10 texts),
-        push:NAME*WEIGHT, ask:NAME*GAMMA (guidance) or experts:NAME/OTHER*ALPHA, or several of them joined by +. Each
-        answer has one row per method: its text so far, finish_reason (null while it runs) and figures; the last answer
-        is the result.
+        push:NAME*WEIGHT, vector:NAME:CLASS*STRENGTH, ask:NAME*GAMMA (guidance) or experts:NAME/OTHER*ALPHA, or several
+        of them joined by +. Each answer has one row per method: its text so far, finish_reason (null while it runs)
+        and figures; the last answer is the result.
         """
         sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "max_new_tokens": max_new_tokens}
         sampling["repetition_penalty"] = repetition_penalty

@@ -80,12 +80,11 @@ def glyph(kind: str) -> str:
 
 def cost(method: Method, services: Services) -> str:
     """What the method adds to the base model, in one line."""
-    parts = origin(method)
+    parts = []
     if (steering := method.steering) is not None:
         best = "" if steering.best_of == 1 else f", best of {steering.best_of}"
         line = DOES["pplm" if steering.num_iterations else "best"]
         parts.append(line.format(settings=strength(steering) + best, texts=steering.best_of))
-    parts += [DOES["vector"].format(name=vector.name, weight=vector.weight) for vector in method.vectors]
     if method.push is not None:
         parts.append(DOES["push"].format(nats=method.push.nats))
     if (ask := method.ask) is not None:
@@ -95,7 +94,8 @@ def cost(method: Method, services: Services) -> str:
         line = DOES["experts" if experts.alpha >= 0 else "against"]
         other = experts.against or KINDS["base"].title
         parts.append(line.format(expert=experts.expert, other=other, alpha=abs(experts.alpha)))
-    parts = [NO_TRAINING, *parts] if parts else parts
+    parts = [*origin(method), *([NO_TRAINING, *parts] if parts else [])]
+    parts += [DOES["vector"].format(name=vector.name, weight=vector.weight) for vector in method.vectors]
     if (lora := services.adapter(method.lora)) is not None:
         scale = "" if method.lora_scale == 1 else f", scale {method.lora_scale:g}"
         text, share = TRAINED_ON.get(lora.name, lora.name), percent(lora.num_parameters / services.num_parameters)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from leaderboard.judges import SENTIMENTS, judged_name
 from leaderboard.records import ATTRIBUTE, Run
 from leaderboard.tables.bootstrap import FEWEST, POWER, reach
 from leaderboard.tables.display import figure
@@ -42,12 +43,9 @@ def beside_base(results: Results, metric: str, titles: Titles, base: str | None)
     lines = [
         changed(results, metric, name, titles[name], cells[base]) for name in ordered if base and cells[name].clear
     ]
-    same, share = (
-        [titles[name] for name in ordered if cells[name].tie],
-        figure(metric, cells[base].value if base else 0),
-    )
-    if same and len(same) == len(ordered) - 1:
-        return [f"No method can be told from Base in {called(results, metric)} ({share})."]
+    same = [titles[name] for name in ordered if cells[name].tie]
+    if base and same and len(same) == len(ordered) - 1:
+        return [f"No method can be told from Base in {called(results, metric)} ({figure(metric, cells[base].value)})."]
     return lines[:MOST] + ([f"{listed(same)} cannot be told from Base in {called(results, metric)}."] if same else [])
 
 
@@ -100,7 +98,11 @@ def sizes(results: Results, metrics: Sequence[str | None], scale: float = 1) -> 
 
 
 def called(results: Results, metric: str) -> str:
-    return metric.removeprefix(ATTRIBUTE) if metric.startswith(ATTRIBUTE) else results.passports[metric].title
+    """A metric in a sentence: "perplexity", "the share of texts about science", "the share of positive texts"."""
+    if not metric.startswith(ATTRIBUTE):
+        return results.passports[metric].title
+    name = judged_name(metric.removeprefix(ATTRIBUTE))
+    return "the share of " + (f"{name} texts" if name in SENTIMENTS else f"texts about {name}")
 
 
 def by_chance(run: Run, results: Results) -> list[str]:

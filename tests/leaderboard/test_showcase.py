@@ -77,7 +77,9 @@ def test_it_shows_every_kind_of_method_and_tells_them_apart(shipped: Shipped) ->
     assert {kind for row in board.rows for kind in row.look.kinds} == {"base", "lora", "prefix", "ask", "pplm", "push"}
     assert board.heads[0].title == "On topic (religion)"
     assert board.has_ranks
-    assert board.conclusion[0].startswith("Ask religion raised religion from 0\u00a0% to 78\u00a0%")
+    assert board.conclusion[0].startswith(
+        "Ask religion raised the share of texts about religion from 0\u00a0% to 78\u00a0%"
+    )
     assert len(FILES["report.html"](shipped.data, from_json(Results, shipped.results))) > 10_000
 
 

@@ -169,6 +169,15 @@ def test_law_10_no_step_moves_its_words_for_fewer_nats_than_a_push(bench: Bench)
     assert max(step.efficiency or 0 for step in steps) <= 1.001
 
 
+@pytest.mark.parametrize("name", ["push beside pplm", "everything"])
+def test_the_last_distribution_is_the_one_that_is_drawn_from(bench: Bench, name: str) -> None:
+    """A push, guidance and experts change what steering has fused."""
+    (request,) = [request for request in REQUESTS if request.method.name == name]
+    (row,) = finish(bench.engine, [request], GREEDY)
+    xray = last(XRays(bench.engine).text(request, row.token_ids))
+    assert [step.rank_fused for step in xray.steps] == [1] * len(row.token_ids)
+
+
 def test_greedy_texts_are_the_likeliest_of_the_recorded_fused_distribution(bench: Bench) -> None:
     for steering in (replace(FRESH, kl_budget=0.5), replace(STEERING, cooldown=4)):
         row = write(bench, steering)

@@ -23,7 +23,7 @@ from benchmarks.sweeps.frontier_sweep import (
     read_changes,
     read_targets,
 )
-from leaderboard.frontier import ASK, BEST, BOTH, OURS, PAPER, PUSH, VECTOR
+from leaderboard.frontier import ASK, BEST, OURS, PAPER, PUSH, VECTOR
 from leaderboard.records import Prompt, PromptSet
 
 
@@ -63,7 +63,6 @@ def test_simple_ways_are_what_their_names_say() -> None:
     assert made[ASK].ask == Ask("positive", gamma=1.5)
     assert made[BEST].steering == PPLM(pair, num_iterations=0, best_of=10)
     assert made[VECTOR].vectors == (SteeringVector("sentiment:positive", 0.5),)
-    assert (made[BOTH].push, made[BOTH].ask) == (Push(pair, nats=3.0), Ask("positive", gamma=0.5))
 
 
 def test_settings_can_be_tried() -> None:

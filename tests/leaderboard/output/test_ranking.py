@@ -19,6 +19,8 @@ from leaderboard.tables.table import tabulate
 from tests.leaderboard.made_up import LORA, STEERED, made_up
 from tests.leaderboard.tables.test_table import a_run
 
+SCIENCE = "the share of texts about science"
+
 
 @pytest.fixture(scope="module")
 def data() -> RunData:
@@ -40,8 +42,8 @@ def test_it_concludes_what_changed_at_what_cost_and_who_does_not_differ(data: Ru
     shares = [figure("attribute:science", science[name].value) for name in ("base", STEERED.name)]
     times = f"{ppl[STEERED.name].value / ppl['base'].value:.2g}"
     assert lines[:2] == [
-        f"PPLM science raised science from {shares[0]} to {shares[1]} at {times} times the perplexity.",
-        "LoRA poetry and Prefix facts cannot be told from Base in science.",
+        f"PPLM science raised {SCIENCE} from {shares[0]} to {shares[1]} at {times} times the perplexity.",
+        f"LoRA poetry and Prefix facts cannot be told from Base in {SCIENCE}.",
     ]
     assert max(len(line.split()) for line in lines) <= 20
 
@@ -51,11 +53,11 @@ def test_a_sentence_says_no_more_than_the_bound_allows(data: RunData, results: R
     base, tied = Cell(0.2, 0.1, 0.3), Cell(0.4, 0.3, 0.5, 0.2, 0.1, 0.3, 0.25)
     column = dict.fromkeys(results.methods, tied) | {"base": base}
     flat = replace(results, metrics=("attribute:science",), cells={"attribute:science": column})
-    assert conclude(flat, titles(data)) == ["No method can be told from Base in science (20\u00a0%)."]
+    assert conclude(flat, titles(data)) == [f"No method can be told from Base in {SCIENCE} (20\u00a0%)."]
     clear = replace(flat, cells={"attribute:science": column | {LORA.name: tied._replace(bound=0.19)}})
-    assert conclude(clear, titles(data))[0] == "LoRA poetry raised science from 20\u00a0% to 40\u00a0%."
+    assert conclude(clear, titles(data))[0] == f"LoRA poetry raised {SCIENCE} from 20\u00a0% to 40\u00a0%."
     fluent = {"perplexity": {LORA.name: Cell(9, difference=-1, bound=2)}}
-    said = "LoRA poetry raised science from 20\u00a0% to 40\u00a0% without a clear change in perplexity."
+    said = f"LoRA poetry raised {SCIENCE} from 20\u00a0% to 40\u00a0% without a clear change in perplexity."
     assert conclude(replace(clear, cells={**clear.cells, **fluent}), titles(data))[0] == said
     old = dict.fromkeys(results.methods, tied._replace(bound=math.nan)) | {"base": base}
     assert conclude(replace(flat, cells={"attribute:science": old}), titles(data)) == [], "stored by an older release"
@@ -70,7 +72,8 @@ def test_without_a_topic_it_begins_with_perplexity(data: RunData, results: Resul
 
 def test_it_says_how_large_a_difference_must_be(data: RunData, results: Results) -> None:
     known = {"attribute:science": 0.214, "perplexity": 1.26, "distinct_2": math.nan}
-    said = "With 24 prompts and 48 texts of each method, this run can see differences of about 21 points in science"
+    run = "With 24 prompts and 48 texts of each method, this run can see differences of about"
+    said = f"{run} 21 points in {SCIENCE}"
     assert power(replace(results, detectable=known)) == f"{said} and 1.3 in perplexity."
     assert power(replace(results, detectable={})) == ""
     assert board_of(data.run, results).conclusion[-1] == power(results)
@@ -80,8 +83,8 @@ def test_a_run_that_has_not_begun_sees_what_its_size_allows(results: Results) ->
     """Four times the prompts see half, and a little less than that, since t is smaller."""
     known = replace(results, detectable={"attribute:science": 0.4, "perplexity": 2.0, "distinct_2": 0.1})
     said = "If texts vary as in the example run, it can see differences of about "
-    assert foreseen(known, 24) == f"{said}40 points in science and 0.1 in distinct-2."
-    assert foreseen(known, 96) == f"{said}18 points in science and 0.045 in distinct-2."
+    assert foreseen(known, 24) == f"{said}40 points in {SCIENCE} and 0.1 in distinct-2."
+    assert foreseen(known, 96) == f"{said}18 points in {SCIENCE} and 0.045 in distinct-2."
     assert foreseen(known, 4) == "Fewer than 5 prompts have no intervals."
 
 
