@@ -12,11 +12,11 @@ from torch import Tensor
 
 from adapters.base_model import BaseModel
 from adapters.decoding.likelihood import LogLikelihood
+from adapters.decoding.mixture import Mixture
 from adapters.decoding.sampling import Choose
 from adapters.decoding.text import Row
 from adapters.kv import KV
 from adapters.lora.rows import LoraRows, LoraWeights, ScaledLora
-from adapters.mixture.mixture import Mixture
 from adapters.pplm.past import read
 from adapters.pplm.steering import Steered, Steering
 from adapters.vector.shifts import Shift

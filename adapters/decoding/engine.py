@@ -23,12 +23,12 @@ from adapters.base_model import BaseModel, memory
 from adapters.decoding.batch import Batch, Pair, Start, by_length, by_lora, padded, score
 from adapters.decoding.far import Far, passes
 from adapters.decoding.likelihood import LogLikelihood
+from adapters.decoding.mixture import reads
 from adapters.decoding.sampling import Choose, Sampler
 from adapters.decoding.scheduler import Begin, Call, FairLock, Scheduler
 from adapters.decoding.text import Continuation, Row, Text
 from adapters.lora.rows import LoraRows, ScaledLora
 from adapters.methods import BASE, Attribute, Method, Request, Sampling, UserError, unsteered
-from adapters.mixture.mixture import reads
 from adapters.pplm.bags import WeightedLoss, attribute_loss
 from adapters.pplm.past import read
 from adapters.store.adapter_store import AdapterStore

@@ -9,9 +9,9 @@ from torch import Tensor
 from transformers import SequenceBiasLogitsProcessor
 
 from adapters.decoding.engine import Engine
+from adapters.decoding.mixture import reads
 from adapters.decoding.text import Continuation
 from adapters.methods import BASE, Ask, Attribute, Experts, Method, Push, Request, Sampling, UserError, effect_off
-from adapters.mixture.mixture import reads
 from adapters.xray.replay import Script, XRays
 from adapters.xray.trace import least_cost
 from tests.adapters.conftest import Bench
