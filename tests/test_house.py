@@ -13,7 +13,7 @@ from tests.source_tree import LAYERS, imports, layer, module_graph, packages, pa
 
 PARTS = ("__init__", "__main__", "tab", "form", "run", "words", "settings", "figures")  # a file of each folder
 MAX_FILES, MAX_LEVELS, MAX_README = 14, 8, 150
-MAX_LINES = 21_974  # a ratchet: lower it with every deletion; the budget is 20,000 (see docs/decisions.md)
+MAX_LINES = 21_966  # a ratchet: lower it with every deletion; the budget is 20,000 (see docs/decisions.md)
 layers_with_folders = pytest.mark.parametrize("name", LAYERS[:3])
 Node = TypeVar("Node", bound=Hashable)
 

@@ -10,25 +10,14 @@ Letters: B rows, T texts among them, K newest tokens, R texts with the same push
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from adapters.methods import Ask, Method, Request, unsteered
+from adapters.decoding.text import Row
+from adapters.methods import Ask, Method, unsteered
 from adapters.pplm.bags import MAX_PIECES, NO_TOKEN, Bag, WeightedLoss
-
-
-class MixedRow(Protocol):
-    """What a batch's row says of its part in a text."""
-
-    request: Request
-    ids: list[int]
-    pushed: WeightedLoss | None
-    share: float
-
-    @property
-    def leader(self) -> "MixedRow | None": ...
 
 
 class Pushed(NamedTuple):
@@ -59,7 +48,7 @@ def reads(method: Method, kind: Callable[[str], str]) -> dict[Method, float]:
 class Mixture:
     """What makes T texts of the logits of B rows."""
 
-    def __init__(self, rows: Sequence[MixedRow], device: torch.device) -> None:
+    def __init__(self, rows: Sequence[Row], device: torch.device) -> None:
         self.texts = [place for place, row in enumerate(rows) if row.leader is None]
         numbers = {id(rows[place]): number for number, place in enumerate(self.texts)}
         self.text_of = torch.tensor([numbers[id(row.leader or row)] for row in rows], device=device)  # (B,)
@@ -82,7 +71,7 @@ class Mixture:
             self.pushes.append(Pushed(bags, torch.tensor(numbers_of, device=device), nats, cooldown))
 
     @classmethod
-    def of(cls, rows: Sequence[MixedRow], device: torch.device) -> "Mixture | None":
+    def of(cls, rows: Sequence[Row], device: torch.device) -> "Mixture | None":
         """None where every row is a text of its own and none is pushed."""
         plain = all(row.leader is None and row.share == 1 and row.pushed is None for row in rows)
         return None if plain else cls(rows, device)

@@ -69,13 +69,8 @@ DEFAULTS: dict[str, Any] = {
     **{name: getattr(PPLM, name) for name in PPLM_FIELDS},
     **{weight: 1.0 for _, weight in SLOTS},
     **{"lora_scale": Method.lora_scale, "words": "", "as_in_paper": False, "best_of": BEST_OF, "by": ("pplm",)},
-    **{
-        "nats": Push.nats,
-        "push_cooldown": Push.cooldown,
-        "alpha": Experts.alpha,
-        "vector_weight": SteeringVector.weight,
-    },
-    **{"instruction": "", "guidance": Ask.gamma, "negative": ""},
+    **{"nats": Push.nats, "push_cooldown": Push.cooldown, "vector_weight": SteeringVector.weight},
+    **{"alpha": Experts.alpha, "instruction": "", "guidance": Ask.gamma, "negative": ""},
 }
 PaneForm = Mapping[str, Any]  # the value of each control of a pane
 
